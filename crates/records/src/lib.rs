@@ -1,0 +1,36 @@
+//! What a run leaves on disk: the file schema and the run folder, and nothing derived.
+//!
+//! A run is a folder `results/<run-id>/`. Producers (`loadgen`, `gpumon`) yield the records defined here, `xtask`
+//! appends them through [`RunDir`], and everything that is said about a run later starts at [`RunData::load`].
+//!
+//! Rules of the schema: instants and counts only, never a mean that could be recomputed; a record is written once and
+//! never edited; names carry base units (`_ns`, `_bytes`, `_mw`, `_mj`); a metric that was not measured is absent, not 0.
+//! Unknown fields are ignored on reading, so that newer folders of the same [`SCHEMA_VERSION`] stay readable.
+//!
+//! This crate computes no metric beyond differences of its own instants, knows no clock and no network, and touches
+//! files in [`run_dir`] only.
+
+mod jsonl;
+mod manifest;
+mod phase;
+mod request;
+mod run_data;
+pub mod run_dir;
+mod telemetry;
+mod time;
+
+pub use jsonl::{JsonlWriter, Lines, read_lines};
+pub use manifest::{
+    ClockAnchor, EndReason, EngineFacts, Host, Manifest, Plan, SCHEMA_VERSION, Target, Tool,
+};
+pub use phase::{ClientLoad, Phase, PhaseKind};
+pub use request::{
+    Chunks, ConnectPhase, Connection, Outcome, RequestRecord, ServerTimings, Stage, TimeoutPhase,
+    TokenCount, TokenSource,
+};
+pub use run_data::{RunData, Skipped};
+pub use run_dir::{RecordError, RunDir};
+pub use telemetry::{
+    EngineKind, GpuDevice, GpuLine, GpuSample, HistogramTotals, ServerCounters, ServerSample,
+};
+pub use time::Offset;

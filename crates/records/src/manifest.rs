@@ -1,0 +1,191 @@
+//! `manifest.json`: who measured what, how, where and when. Written before the first request and again at the end.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Offset;
+
+/// Version of every file in the run folder. A reader accepts this version and older ones that a fixture proves readable.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// The head of a run folder. A folder whose manifest has no `end` was killed: what it holds is still valid, but partial.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Version of the schema that the whole folder follows.
+    pub schema_version: u32,
+    /// Name of the run, equal to the folder's name.
+    pub run_id: String,
+    /// The program that measured.
+    pub tool: Tool,
+    /// The command line, with secrets replaced by `***`.
+    pub argv: Vec<String>,
+    /// What was measured: a server, or our own simulation of one.
+    pub target: Target,
+    /// What was to be done.
+    pub plan: Plan,
+    /// The machine that the client ran on.
+    pub host: Host,
+    /// What the server said about itself.
+    pub engine: EngineFacts,
+    /// Wall-clock time at the run's epoch.
+    pub started: ClockAnchor,
+    /// Wall-clock time at the end; absent when the run was killed. Both anchors together show the clock's drift.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<ClockAnchor>,
+    /// Why the run ended; absent when it was killed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<EndReason>,
+    /// Sentences about what did not go as asked (flags the server ignored, telemetry that was not there).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+}
+
+/// The program that measured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Tool {
+    /// `plimsoll`.
+    pub name: String,
+    /// Version of the workspace.
+    pub version: String,
+    /// Revision of the source, when it was built from a checkout.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub git_revision: Option<String>,
+    /// `release` or `debug`; times of a debug client are not to be trusted.
+    pub profile: String,
+}
+
+/// What was measured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Target {
+    /// A server that someone runs.
+    Server {
+        /// Base URL without credentials.
+        url: String,
+    },
+    /// The simulated server of this workspace: every artefact of the run says so.
+    Simulated {
+        /// Base URL on the loopback interface.
+        url: String,
+        /// Name of the timing profile.
+        profile: String,
+    },
+}
+
+impl Target {
+    /// Base URL of the server, without credentials.
+    pub fn url(&self) -> &str {
+        match self {
+            Self::Server { url } | Self::Simulated { url, .. } => url,
+        }
+    }
+
+    /// Name of the timing profile when the target is simulated.
+    pub fn simulated_profile(&self) -> Option<&str> {
+        match self {
+            Self::Server { .. } => None,
+            Self::Simulated { profile, .. } => Some(profile),
+        }
+    }
+}
+
+/// What was to be done. Closed loop: at level `c`, `c` slots each send their next request when the last one ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Concurrency of each level, in the order in which they run.
+    pub levels: Vec<u32>,
+    /// Requests measured at each level, parallel to `levels`.
+    pub requests: Vec<u64>,
+    /// Warm-up requests at each level, parallel to `levels`; their records carry [`crate::Stage::Warmup`].
+    pub warmup_requests: Vec<u64>,
+    /// Path of the endpoint, such as `/v1/chat/completions`.
+    pub endpoint: String,
+    /// Model name sent with every request.
+    pub model: String,
+    /// Whether responses are streamed.
+    pub stream: bool,
+    /// Name of the prompt source, such as `translation`.
+    pub workload: String,
+    /// Output tokens asked of every measured request.
+    pub osl: u32,
+    /// Whether the server was told to generate exactly `osl` tokens (`ignore_eos`, `min_tokens`).
+    pub ignore_eos: bool,
+    /// Fields merged into every request body, as the user gave them.
+    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
+    pub extra_body: serde_json::Map<String, serde_json::Value>,
+    /// Seed of everything random.
+    pub seed: u64,
+    /// Deadline of one request.
+    pub request_timeout_ns: u64,
+}
+
+/// The machine that the client ran on. Absent values could not be read.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Host {
+    /// Operating system and architecture, such as `linux x86_64`.
+    pub os: String,
+    /// Processor model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_model: Option<String>,
+    /// Logical processors that the client may use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpus: Option<u32>,
+    /// Main memory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<u64>,
+}
+
+/// What the server said about itself before the load began.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct EngineFacts {
+    /// `vllm`, `llama.cpp`, or what else could be recognised.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Version as the server gives it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Models listed by `/v1/models`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub models: Vec<String>,
+    /// Longest sequence, in tokens, as `/v1/models` gives it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_model_len: Option<u64>,
+    /// Parallel slots or sequences, where the server says (llama.cpp `total_slots`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_num_seqs: Option<u64>,
+    /// Labels of `vllm:cache_config_info` (`num_gpu_blocks`, `block_size`, …), verbatim.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub cache_config: BTreeMap<String, String>,
+}
+
+/// A reading of both clocks at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClockAnchor {
+    /// The run's clock.
+    pub offset_ns: Offset,
+    /// Nanoseconds since 1970-01-01T00:00:00Z.
+    pub unix_ns: u64,
+}
+
+/// Why a run ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum EndReason {
+    /// Every level ran to its planned end.
+    Completed,
+    /// The user stopped it.
+    Interrupted,
+    /// The server stopped answering; later levels were not run.
+    ServerLost {
+        /// What was seen.
+        message: String,
+    },
+    /// The client could not go on (a full disk, say).
+    Failed {
+        /// What was seen.
+        message: String,
+    },
+}

@@ -1,0 +1,202 @@
+//! The run folder: names of its files, creating it, appending to it. The only module of this crate that touches files.
+
+use std::{
+    fs::{self, File},
+    io::{self, BufReader, BufWriter, Write as _},
+    path::{Path, PathBuf},
+};
+
+use serde::de::DeserializeOwned;
+
+use crate::{JsonlWriter, Lines, Manifest, SCHEMA_VERSION, read_lines};
+
+/// The manifest.
+pub const MANIFEST: &str = "manifest.json";
+/// One line per request attempt.
+pub const REQUESTS: &str = "requests.jsonl";
+/// One line per phase.
+pub const PHASES: &str = "phases.jsonl";
+/// GPU devices and samples.
+pub const GPU: &str = "gpu.jsonl";
+/// Scrapes of the engine's `/metrics`.
+pub const SERVER: &str = "server.jsonl";
+/// The summary; derived, always re-creatable. The reference pipeline's name for it.
+pub const SUMMARY: &str = "all_concurrent_results.json";
+
+/// What went wrong with a run folder. Messages complete the sentence "failed to …".
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecordError {
+    /// The operating system refused.
+    #[error("{action} {}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// There is no manifest, so this is no run folder.
+    #[error("find {MANIFEST} in {}\nhint: name a folder that `cargo xtask bench` or `cargo xtask all` wrote", path.display())]
+    NotARun {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The manifest is damaged.
+    #[error("understand {}", path.display())]
+    BadManifest {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// The folder was written by a newer version.
+    #[error("read {}: its schema version is {found}, this program knows up to {SCHEMA_VERSION}\nhint: update plimsoll", path.display())]
+    TooNew {
+        /// The folder.
+        path: PathBuf,
+        /// Its schema version.
+        found: u32,
+    },
+}
+
+impl RecordError {
+    fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io {
+            action,
+            path,
+            source,
+        }
+    }
+}
+
+/// A run folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunDir {
+    path: PathBuf,
+}
+
+impl RunDir {
+    /// Creates `results/<run_id>/`; the folder must not exist yet.
+    ///
+    /// # Errors
+    /// [`RecordError::Io`] when it exists or cannot be made.
+    pub fn create(results: &Path, run_id: &str) -> Result<Self, RecordError> {
+        let path = results.join(run_id);
+        fs::create_dir_all(results).map_err(RecordError::io("create", results))?;
+        fs::create_dir(&path).map_err(RecordError::io("create", &path))?;
+        Ok(Self { path })
+    }
+
+    /// An existing run folder.
+    ///
+    /// # Errors
+    /// [`RecordError::NotARun`] when it holds no manifest.
+    pub fn open(path: &Path) -> Result<Self, RecordError> {
+        if path.join(MANIFEST).is_file() {
+            Ok(Self {
+                path: path.to_owned(),
+            })
+        } else {
+            Err(RecordError::NotARun {
+                path: path.to_owned(),
+            })
+        }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes the manifest, whole or not at all.
+    ///
+    /// # Errors
+    /// [`RecordError::Io`].
+    pub fn write_manifest(&self, manifest: &Manifest) -> Result<(), RecordError> {
+        let path = self.path.join(MANIFEST);
+        let mut bytes = serde_json::to_vec_pretty(manifest)
+            .map_err(io::Error::from)
+            .map_err(RecordError::io("write", &path))?;
+        bytes.push(b'\n');
+        self.write(MANIFEST, &bytes)
+    }
+
+    /// Reads the manifest.
+    ///
+    /// # Errors
+    /// [`RecordError::BadManifest`], [`RecordError::TooNew`] or [`RecordError::Io`].
+    pub fn read_manifest(&self) -> Result<Manifest, RecordError> {
+        let path = self.path.join(MANIFEST);
+        let bytes = fs::read(&path).map_err(RecordError::io("read", &path))?;
+        let bad = |source| RecordError::BadManifest {
+            path: path.clone(),
+            source,
+        };
+        let any: serde_json::Value = serde_json::from_slice(&bytes).map_err(bad)?;
+        let found = any
+            .get("schema_version")
+            .and_then(serde_json::Value::as_u64);
+        if let Some(found) = found
+            .and_then(|v| u32::try_from(v).ok())
+            .filter(|&v| v > SCHEMA_VERSION)
+        {
+            return Err(RecordError::TooNew {
+                path: self.path.clone(),
+                found,
+            });
+        }
+        serde_json::from_value(any).map_err(bad)
+    }
+
+    /// Opens one of the JSON Lines files for appending; it exists afterwards.
+    ///
+    /// # Errors
+    /// [`RecordError::Io`].
+    pub fn append(&self, file: &str) -> Result<JsonlWriter<BufWriter<File>>, RecordError> {
+        let path = self.path.join(file);
+        let opened = File::options().create(true).append(true).open(&path);
+        Ok(JsonlWriter::new(BufWriter::new(
+            opened.map_err(RecordError::io("open", &path))?,
+        )))
+    }
+
+    /// Reads one of the JSON Lines files. A file that is not there holds nothing.
+    ///
+    /// # Errors
+    /// [`RecordError::Io`].
+    pub fn read<T: DeserializeOwned>(&self, file: &str) -> Result<Lines<T>, RecordError> {
+        let path = self.path.join(file);
+        match File::open(&path) {
+            Ok(opened) => {
+                read_lines(BufReader::new(opened)).map_err(RecordError::io("read", &path))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Lines {
+                records: Vec::new(),
+                skipped: Vec::new(),
+            }),
+            Err(error) => Err(RecordError::io("read", &path)(error)),
+        }
+    }
+
+    /// Writes a derived file (`report.html`, `charts/ttft.svg`), whole or not at all, with the folders it needs.
+    ///
+    /// # Errors
+    /// [`RecordError::Io`].
+    pub fn write(&self, file: &str, bytes: &[u8]) -> Result<(), RecordError> {
+        let path = self.path.join(file);
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).map_err(RecordError::io("create", folder))?;
+        }
+        let mut partial = path.clone().into_os_string();
+        partial.push(".partial");
+        let partial = PathBuf::from(partial);
+        let written =
+            File::create(&partial).and_then(|mut f| f.write_all(bytes).and_then(|()| f.sync_all()));
+        written
+            .and_then(|()| fs::rename(&partial, &path))
+            .map_err(RecordError::io("write", &path))
+    }
+}

@@ -1,0 +1,1 @@
+//! Documents: Markdown, HTML, charts and tables, in Korean and English.

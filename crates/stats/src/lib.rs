@@ -1,0 +1,1 @@
+//! Given numbers: what can honestly be said of them.
