@@ -1,0 +1,132 @@
+//! The run folder: written first, readable after a kill, refused when it is from a newer version.
+
+use std::fs;
+
+use records::{
+    ClockAnchor, EndReason, EngineFacts, Host, Manifest, Offset, Plan, RecordError, RequestRecord,
+    RunData, RunDir, SCHEMA_VERSION, Target, Tool, run_dir,
+};
+
+use crate::wire::completed_request;
+
+fn manifest() -> Manifest {
+    Manifest {
+        schema_version: SCHEMA_VERSION,
+        run_id: "test".into(),
+        tool: Tool {
+            name: "plimsoll".into(),
+            version: "0.1.0".into(),
+            git_revision: None,
+            profile: "release".into(),
+        },
+        argv: vec!["bench".into()],
+        target: Target::Simulated {
+            url: "http://127.0.0.1:1".into(),
+            profile: "fixed".into(),
+        },
+        plan: Plan {
+            levels: vec![1, 2],
+            requests: vec![4, 4],
+            warmup_requests: vec![1, 2],
+            endpoint: "/v1/chat/completions".into(),
+            model: "m".into(),
+            stream: true,
+            workload: "translation".into(),
+            osl: 100,
+            ignore_eos: true,
+            extra_body: serde_json::Map::new(),
+            seed: 7,
+            request_timeout_ns: 1,
+        },
+        host: Host::default(),
+        engine: EngineFacts::default(),
+        started: ClockAnchor {
+            offset_ns: Offset::ZERO,
+            unix_ns: 1_764_143_690_000_000_000,
+        },
+        ended: None,
+        end: None,
+        notes: vec![],
+    }
+}
+
+#[test]
+fn what_is_written_is_read_back() {
+    let results = tempfile::tempdir().unwrap();
+    let dir = RunDir::create(results.path(), "test").unwrap();
+    let mut manifest = manifest();
+    dir.write_manifest(&manifest).unwrap();
+    manifest.end = Some(EndReason::Completed);
+    dir.write_manifest(&manifest).unwrap();
+    let mut requests = dir.append(run_dir::REQUESTS).unwrap();
+    requests.append(&completed_request()).unwrap();
+    requests.flush().unwrap();
+
+    let run = RunData::load(&RunDir::open(dir.path()).unwrap()).unwrap();
+    assert_eq!(run.manifest, manifest);
+    assert_eq!(run.requests, vec![completed_request()]);
+    assert_eq!(run.skipped, vec![]);
+}
+
+#[test]
+fn a_killed_writer_leaves_a_readable_folder() {
+    let results = tempfile::tempdir().unwrap();
+    let dir = RunDir::create(results.path(), "killed").unwrap();
+    dir.write_manifest(&manifest()).unwrap();
+    let whole = serde_json::to_string(&completed_request()).unwrap();
+    let torn = &whole[..whole.len() / 2];
+    fs::write(
+        dir.path().join(run_dir::REQUESTS),
+        format!("{whole}\n{whole}\n{torn}"),
+    )
+    .unwrap();
+
+    let run = RunData::load(&dir).unwrap();
+    assert_eq!(run.requests.len(), 2);
+    assert_eq!(run.manifest.end, None);
+    let [skipped] = run.skipped.as_slice() else {
+        panic!("one torn line: {:?}", run.skipped)
+    };
+    assert_eq!((skipped.file, skipped.line), (run_dir::REQUESTS, 3));
+}
+
+#[test]
+fn unknown_fields_are_ignored_and_newer_versions_refused() {
+    let results = tempfile::tempdir().unwrap();
+    let dir = RunDir::create(results.path(), "newer").unwrap();
+    let mut json = serde_json::to_value(manifest()).unwrap();
+    json["from_the_future"] = true.into();
+    fs::write(dir.path().join(run_dir::MANIFEST), json.to_string()).unwrap();
+    assert_eq!(dir.read_manifest().unwrap(), manifest());
+
+    json["schema_version"] = (SCHEMA_VERSION + 1).into();
+    fs::write(dir.path().join(run_dir::MANIFEST), json.to_string()).unwrap();
+    assert!(
+        matches!(dir.read_manifest(), Err(RecordError::TooNew { found, .. }) if found == SCHEMA_VERSION + 1)
+    );
+}
+
+#[test]
+fn a_folder_without_manifest_is_no_run_and_a_run_is_not_overwritten() {
+    let results = tempfile::tempdir().unwrap();
+    assert!(matches!(
+        RunDir::open(results.path()),
+        Err(RecordError::NotARun { .. })
+    ));
+    RunDir::create(results.path(), "once").unwrap();
+    assert!(matches!(
+        RunDir::create(results.path(), "once"),
+        Err(RecordError::Io { .. })
+    ));
+}
+
+#[test]
+fn the_oldest_folder_is_still_readable() {
+    let sample =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/runs/schema-1");
+    let run = RunData::load(&RunDir::open(&sample).unwrap()).unwrap();
+    assert_eq!(run.manifest.schema_version, 1);
+    assert_eq!(run.skipped, vec![]);
+    let completed = |r: &&RequestRecord| matches!(r.outcome, records::Outcome::Completed { .. });
+    assert!(run.requests.iter().filter(completed).count() > 0);
+}
