@@ -1,0 +1,67 @@
+//! Exit codes, and the errors that carry one. They are part of the interface: `docs/schema.md` lists them.
+
+use std::{fmt, process::ExitCode};
+
+/// How a command ended, apart from internal errors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// Done.
+    Ok,
+    /// A flag or a file that the user named is wrong.
+    Usage,
+    /// The server cannot be reached, does not know the model, or was lost on the way.
+    Server,
+    /// The measurement ran, but its figures are not valid.
+    Invalid,
+    /// The user stopped it; what had been measured is kept.
+    Interrupted,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Ok => 0,
+            Exit::Usage => 2,
+            Exit::Server => 3,
+            Exit::Invalid => 5,
+            Exit::Interrupted => 130,
+        })
+    }
+}
+
+/// An error that ends the program with a certain code. Attach it with [`WithExit::exit`].
+#[derive(Debug)]
+struct Coded {
+    exit: Exit,
+    message: String,
+}
+
+impl fmt::Display for Coded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Coded {}
+
+/// An error with a code of its own.
+pub(crate) fn error(exit: Exit, message: impl Into<String>) -> anyhow::Error {
+    Coded { exit, message: message.into() }.into()
+}
+
+/// Gives an error its exit code.
+pub(crate) trait WithExit<T> {
+    /// The same result; an error keeps its whole message and ends the program with `exit`.
+    fn exit(self, exit: Exit) -> anyhow::Result<T>;
+}
+
+impl<T, E: Into<anyhow::Error>> WithExit<T> for Result<T, E> {
+    fn exit(self, exit: Exit) -> anyhow::Result<T> {
+        self.map_err(|e| error(exit, format!("{:#}", e.into())))
+    }
+}
+
+/// The code that an error ends the program with: its own, else 1.
+pub(crate) fn code_of(error: &anyhow::Error) -> ExitCode {
+    error.downcast_ref::<Coded>().map_or(ExitCode::FAILURE, |coded| coded.exit.into())
+}
