@@ -2,7 +2,7 @@
 //!
 //! Two methods stand side by side. [`engine`] is the exact one: the arithmetic with which a given version of vLLM turns
 //! memory into the two figures that it prints at start-up, the size of its KV cache and its "maximum concurrency".
-//! [`simple`] is the one that reports usually make: weights, a flat amount per request, a flat overhead. [`reference`]
+//! [`simple`] is the one that reports usually make: weights, a flat amount per request, a flat overhead. [`mod@reference`]
 //! holds what the report stated that this project starts from, and where it departs from its own method.
 //!
 //! The crate predicts no speed, reads no file and no clock. Facts come from the embedded [`catalogue`], in which every

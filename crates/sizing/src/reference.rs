@@ -20,6 +20,15 @@ pub const METHOD: SimpleMethod = SimpleMethod {
     overhead: SimpleMethod::OVERHEAD,
 };
 
+/// The report's terms for requests of another length: the flat amount in proportion.
+pub fn method(context: Tokens) -> SimpleMethod {
+    let scaled = METHOD.kv_per_request.times(context.get());
+    SimpleMethod {
+        kv_per_request: scaled.part_of(CONTEXT.get()).unwrap_or_default(),
+        ..METHOD
+    }
+}
+
 /// The report's formula for the KV cache of a request: tokens × layers × 2 × width × bytes of an element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KvFormula {
