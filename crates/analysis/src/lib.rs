@@ -7,6 +7,8 @@
     reason = "pure crate: no files, clock, environment or network"
 )]
 
+pub mod server_capacity;
+pub mod sizing_section;
 mod summary;
 
 pub use summary::*;

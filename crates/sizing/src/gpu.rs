@@ -1,0 +1,56 @@
+//! What sizing must know of a GPU: its memory, three ways, and its bandwidth. Prices are another matter, see
+//! [`crate::prices`].
+
+use serde::Deserialize;
+
+use crate::{Bytes, BytesPerSecond, Sourced};
+
+/// A GPU type. What was not found is absent.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(from = "Entry")]
+pub struct GpuSpec {
+    /// Short name, such as `A100 80GB`.
+    pub name: String,
+    /// Names that drivers and engines give it.
+    pub aliases: Vec<String>,
+    /// Memory on the box, in decimal gigabytes.
+    pub marketed: Sourced<Bytes>,
+    /// Memory that a CUDA (or HIP) program sees: the engine's starting point, always less than on the box and less than
+    /// `nvidia-smi` shows.
+    pub cuda_visible: Option<Sourced<Bytes>>,
+    /// Memory bandwidth.
+    pub bandwidth: Option<Sourced<BytesPerSecond>>,
+}
+
+impl GpuSpec {
+    /// Whether `name` is this GPU's name or an alias; case does not matter.
+    pub fn is_called(&self, name: &str) -> bool {
+        let names = std::iter::once(&self.name).chain(&self.aliases);
+        names.into_iter().any(|own| own.eq_ignore_ascii_case(name))
+    }
+}
+
+/// A GPU as the catalogue's TOML writes it, units in the names.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    name: String,
+    #[serde(default)]
+    aliases: Vec<String>,
+    marketed_gb: Sourced<f64>,
+    cuda_visible_gib: Option<Sourced<f64>>,
+    bandwidth_gb_s: Option<Sourced<f64>>,
+}
+
+impl From<Entry> for GpuSpec {
+    fn from(entry: Entry) -> Self {
+        let bandwidth = entry.bandwidth_gb_s;
+        Self {
+            name: entry.name,
+            aliases: entry.aliases,
+            marketed: entry.marketed_gb.map(Bytes::from_gb),
+            cuda_visible: entry.cuda_visible_gib.map(|gib| gib.map(Bytes::from_gib)),
+            bandwidth: bandwidth.map(|rate| rate.map(BytesPerSecond::from_gb_per_second)),
+        }
+    }
+}
