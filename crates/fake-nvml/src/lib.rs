@@ -242,7 +242,7 @@ pub unsafe extern "C" fn nvmlDeviceGetMemoryInfo_v2(
         memory.total = value(player, device, "memory_total")?;
         memory.reserved = value(player, device, "memory_reserved")?;
         memory.used = value(player, device, "memory_used")?;
-        memory.free = memory.total - memory.reserved - memory.used;
+        memory.free = memory.total.saturating_sub(memory.reserved + memory.used);
         Ok(())
     })
 }

@@ -191,8 +191,12 @@ impl Gpu {
     fn probe(index: u32, device: &Device<'_>, driver: Option<&str>) -> Result<Self, NvmlError> {
         let plain_power = PlainPower::of(device);
         let probed = reading::read(device, plain_power);
-        let power_limit_mw = device.enforced_power_limit().ok().map(u64::from);
-        let memory_total_bytes = device.memory_info().ok().map(|memory| memory.total);
+        let power_limit_mw = device
+            .enforced_power_limit()
+            .ok()
+            .map(u64::from)
+            .filter(|limit| *limit > 0);
+        let memory_total_bytes = reading::memory(device).ok().map(|memory| memory.total);
         Ok(Self {
             index,
             device: GpuDevice {

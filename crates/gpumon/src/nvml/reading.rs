@@ -5,6 +5,7 @@ use nvml_wrapper::{
     enum_wrappers::device::{Clock, TemperatureSensor},
     enums::device::SampleValue,
     error::{Bits, NvmlError},
+    struct_wrappers::device::MemoryInfo,
     structs::device::FieldId,
     sys_exports::field_id::{NVML_FI_DEV_POWER_AVERAGE, NVML_FI_DEV_POWER_INSTANT},
 };
@@ -91,11 +92,11 @@ pub(super) fn read(device: &Device<'_>, plain_power: PlainPower) -> Reading {
         sample: GpuSample::default(),
         refusals: Vec::new(),
     };
-    let (gpu, memory) = both(device.utilization_rates(), |u| (u.gpu, u.memory));
+    let (gpu, bus) = both(device.utilization_rates(), |u| (u.gpu, u.memory));
     r.sample.gpu_util_percent = r.value("gpu_util_percent", gpu);
-    r.sample.memory_util_percent = r.value("memory_util_percent", memory);
+    r.sample.memory_util_percent = r.value("memory_util_percent", bus);
 
-    let (used, reserved) = both(device.memory_info(), |m| (m.used, m.reserved));
+    let (used, reserved) = both(memory(device), |m| (m.used, m.reserved));
     r.sample.memory_used_bytes = r.value("memory_used_bytes", used);
     r.sample.memory_reserved_bytes = r.value("memory_reserved_bytes", reserved);
 
@@ -112,6 +113,15 @@ pub(super) fn read(device: &Device<'_>, plain_power: PlainPower) -> Reading {
     r.sample.memory_clock_mhz = r.value("memory_clock_mhz", device.clock_info(Clock::Memory));
     r.sample.throttle_bits = r.value("throttle_bits", throttle_bits(device));
     r
+}
+
+/// Memory of the device. One that shares the host's memory either refuses or claims to have none at all: both mean that
+/// NVML does not know.
+pub(super) fn memory(device: &Device<'_>) -> Result<MemoryInfo, NvmlError> {
+    match device.memory_info()? {
+        MemoryInfo { total: 0, .. } => Err(NvmlError::NotSupported),
+        memory => Ok(memory),
+    }
 }
 
 /// Splits a call that gives two metrics.

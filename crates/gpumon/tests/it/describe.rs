@@ -6,7 +6,7 @@ use gpumon::{
 };
 use records::EngineFacts;
 
-use crate::loopback::{LLAMA, Loopback, Pages, VLLM_LOAD};
+use crate::loopback::{LLAMA, Loopback, Pages, VLLM_LOAD, nobody};
 
 const VLLM_MODELS: &str = include_str!("../../../../fixtures/gpumon/vllm-0.11.2-models.json");
 const VLLM_VERSION: &str = include_str!("../../../../fixtures/gpumon/vllm-0.11.2-version.json");
@@ -21,7 +21,7 @@ fn vllm_has_no_props_and_that_is_fine() {
             .with("/version", 200, VLLM_VERSION)
             .with("/metrics", 200, VLLM_LOAD),
     );
-    let facts = engine_facts(&server.url(), &Access::default()).unwrap();
+    let facts = engine_facts(server.url(), &Access::default()).unwrap();
     assert_eq!(facts.name.as_deref(), Some("vllm"));
     assert_eq!(facts.version.as_deref(), Some("0.11.2.post2"));
     assert_eq!(facts.models, ["smollm2-135m"]);
@@ -38,7 +38,7 @@ fn llamacpp_has_no_version_and_that_is_fine() {
             .with("/props", 200, LLAMA_PROPS)
             .with("/metrics", 200, LLAMA),
     );
-    let facts = engine_facts(&server.url(), &Access::default()).unwrap();
+    let facts = engine_facts(server.url(), &Access::default()).unwrap();
     assert_eq!(facts.name.as_deref(), Some("llama.cpp"));
     assert_eq!(facts.version.as_deref(), Some("b1-7e4c0a9"));
     assert_eq!(facts.max_num_seqs, Some(8));
@@ -47,24 +47,21 @@ fn llamacpp_has_no_version_and_that_is_fine() {
 #[test]
 fn a_server_without_any_of_the_endpoints_has_no_facts() {
     let server = Loopback::start(Pages::default());
-    let facts = engine_facts(&server.url(), &Access::default());
+    let facts = engine_facts(server.url(), &Access::default());
     assert_eq!(facts, Ok(EngineFacts::default()));
 }
 
 #[test]
 fn nothing_there_is_an_error_with_a_hint() {
-    let server = Loopback::start(Pages::default());
-    let url = server.url();
-    server.stop();
     let access = Access::default().with_bearer_key("sk-secret").unwrap();
-    let error = engine_facts(&url, &access).unwrap_err();
+    let error = engine_facts(&nobody(), &access).unwrap_err();
     assert!(
         matches!(error, DescribeError::Unreachable { .. }),
         "{error:?}"
     );
     let message = error.to_string();
     assert!(
-        message.starts_with(&format!("nothing answers at {url}: ")),
+        message.starts_with(&format!("nothing answers at {}: ", nobody())),
         "{message}"
     );
     assert!(message.contains("\nhint: "), "{message}");
@@ -75,7 +72,7 @@ fn nothing_there_is_an_error_with_a_hint() {
 fn a_refused_key_is_an_error_that_does_not_show_it() {
     let server = Loopback::start(Pages::default().with("/v1/models", 401, "no sk-secret here"));
     let access = Access::default().with_bearer_key("sk-secret").unwrap();
-    let error = engine_facts(&server.url(), &access).unwrap_err();
+    let error = engine_facts(server.url(), &access).unwrap_err();
     assert!(
         matches!(error, DescribeError::Refused { status: 401, .. }),
         "{error:?}"
@@ -90,7 +87,7 @@ fn every_request_carries_key_and_headers() {
         .with_bearer_key("sk-1")
         .and_then(|access| access.with_header("X-Team", "ops"))
         .unwrap();
-    engine_facts(&server.url(), &access).unwrap();
+    engine_facts(server.url(), &access).unwrap();
     let heads: Vec<_> = server.seen.try_iter().collect();
     let paths: Vec<_> = heads.iter().map(|head| head[0].as_str()).collect();
     assert_eq!(

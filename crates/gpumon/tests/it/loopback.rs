@@ -2,10 +2,14 @@
 
 use std::{
     collections::BTreeMap,
-    io::{BufRead, BufReader, Write},
-    net::{SocketAddr, TcpListener, TcpStream},
-    sync::mpsc,
-    thread::{self, JoinHandle},
+    io::{self, BufRead, BufReader, Write},
+    net::{TcpListener, TcpStream},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+    thread,
 };
 
 use gpumon::BaseUrl;
@@ -29,77 +33,78 @@ impl Pages {
 pub(crate) type Head = Vec<String>;
 
 pub(crate) struct Loopback {
-    pub(crate) address: SocketAddr,
+    url: BaseUrl,
     /// The head of every request, before it is answered.
     pub(crate) seen: mpsc::Receiver<Head>,
-    thread: JoinHandle<()>,
+    dead: Arc<AtomicBool>,
 }
 
 impl Loopback {
     pub(crate) fn start(pages: Pages) -> Self {
-        Self::start_at("127.0.0.1:0".parse().unwrap(), pages, None)
+        Self::start_with(pages, None)
     }
 
     /// Answers each request only after something has been sent to the gate.
     pub(crate) fn start_gated(pages: Pages) -> (Self, mpsc::Sender<()>) {
         let (gate, opened) = mpsc::channel();
-        let server = Self::start_at("127.0.0.1:0".parse().unwrap(), pages, Some(opened));
-        (server, gate)
+        (Self::start_with(pages, Some(opened)), gate)
     }
 
-    pub(crate) fn start_at(
-        address: SocketAddr,
-        pages: Pages,
-        gate: Option<mpsc::Receiver<()>>,
-    ) -> Self {
-        let listener = TcpListener::bind(address).unwrap();
-        let address = listener.local_addr().unwrap();
+    fn start_with(pages: Pages, gate: Option<mpsc::Receiver<()>>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
         let (tell, seen) = mpsc::channel();
-        let thread = thread::spawn(move || {
+        let dead = Arc::new(AtomicBool::new(false));
+        let died = Arc::clone(&dead);
+        thread::spawn(move || {
             for connection in listener.incoming() {
-                let mut connection = connection.unwrap();
+                let connection = connection.unwrap();
+                if died.load(Ordering::SeqCst) {
+                    continue;
+                }
                 let head = read_head(&connection);
                 let path = head.first().and_then(|line| line.split(' ').nth(1));
-                let path = path.unwrap_or_default().to_owned();
-                if path == "/stop" {
-                    return;
-                }
-                // The test may have stopped listening to what was seen.
+                let page = path.and_then(|path| pages.0.get(path)).cloned();
+                // The test may have stopped listening to what was seen, and the client to what is answered.
                 tell.send(head).ok();
                 if let Some(gate) = &gate {
                     gate.recv().ok();
                 }
-                let (status, body) = pages.0.get(&path).cloned().unwrap_or((404, String::new()));
-                let length = body.len();
-                // A client that gave up meanwhile is its own affair.
-                write!(
-                    connection,
-                    "HTTP/1.1 {status} x\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
-                )
-                .ok();
+                answer(&connection, page.unwrap_or((404, String::new()))).ok();
             }
         });
         Self {
-            address,
+            url: BaseUrl::parse(&url).unwrap(),
             seen,
-            thread,
+            dead,
         }
     }
 
-    pub(crate) fn url(&self) -> BaseUrl {
-        BaseUrl::parse(&format!("http://{}", self.address)).unwrap()
+    pub(crate) fn url(&self) -> &BaseUrl {
+        &self.url
     }
 
-    /// Ends the server: afterwards nothing listens at its address.
-    pub(crate) fn stop(self) -> SocketAddr {
-        let mut connection = TcpStream::connect(self.address).unwrap();
-        connection.write_all(b"GET /stop HTTP/1.1\r\n\r\n").unwrap();
-        self.thread.join().unwrap();
-        self.address
+    /// From now on every connection is cut without an answer, or (`false`) is answered again. The port stays taken, so
+    /// that no server of another test can get it.
+    pub(crate) fn set_dead(&self, dead: bool) {
+        self.dead.store(dead, Ordering::SeqCst);
     }
 }
 
-fn read_head(connection: &TcpStream) -> Head {
+/// An address at which nothing listens: the port of tcpmux, which is never handed out to a test.
+pub(crate) fn nobody() -> BaseUrl {
+    BaseUrl::parse("http://127.0.0.1:1").unwrap()
+}
+
+fn answer(mut connection: &TcpStream, (status, body): (u16, String)) -> io::Result<()> {
+    let length = body.len();
+    write!(
+        connection,
+        "HTTP/1.1 {status} x\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    )
+}
+
+pub(crate) fn read_head(connection: &TcpStream) -> Head {
     let lines = BufReader::new(connection).lines();
     lines
         .map_while(Result::ok)

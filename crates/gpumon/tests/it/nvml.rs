@@ -161,6 +161,42 @@ fn what_is_not_supported_is_absent_and_named() {
     );
 }
 
+/// As on GPUs that share the host's memory (DGX Spark).
+#[test]
+fn a_gpu_without_memory_of_its_own_has_no_memory_metrics() {
+    let library = GpuLibrary::playing(
+        r#"
+        driver = "580.95"
+        [[devices]]
+        uuid = "GPU-gb10"
+        name = "NVIDIA GB10"
+        compute_capability = [12, 1]
+        [devices.values]
+        memory_total = 0
+        memory_reserved = 0
+        memory_used = 0
+        temperature = 45
+        power_limit = 0
+        power_usage = 12_000
+        "#,
+    );
+    let mut source = open(&library);
+    let device = only_device(&mut source);
+    assert_eq!(device.memory_total_bytes, None);
+    assert_eq!(device.power_limit_mw, None);
+    assert!(device.unsupported.contains(&"memory_used_bytes".to_owned()));
+    let expected = GpuSample {
+        uuid: "GPU-gb10".to_owned(),
+        power_average_mw: Some(12_000),
+        temperature_c: Some(45),
+        ..GpuSample::default()
+    };
+    assert_eq!(
+        only_sample(sample(&mut source, Occasion::Scheduled)),
+        expected
+    );
+}
+
 /// nvml.h on `nvmlDeviceGetPowerUsage`: an average on Ampere (except GA100) or newer, instantaneous on GA100 and older.
 #[test]
 fn the_plain_power_call_stands_in_only_for_what_it_means() {

@@ -1,11 +1,17 @@
 //! The engine's `/metrics` as a source: good answers, none, and none for a while.
 
-use std::time::{Duration, Instant};
+use std::{
+    io::Write,
+    net::TcpListener,
+    sync::mpsc,
+    thread,
+    time::{Duration, Instant},
+};
 
-use gpumon::{Access, Clock, Line, Occasion, Source, server::ServerSource};
+use gpumon::{Access, BaseUrl, Clock, Line, Occasion, Source, server::ServerSource};
 use records::{EngineKind, ServerSample};
 
-use crate::loopback::{LLAMA, Loopback, Pages, VLLM_LOAD};
+use crate::loopback::{LLAMA, Loopback, Pages, VLLM_LOAD, read_head};
 
 fn sample(source: &mut ServerSource, clock: Clock) -> Vec<Line> {
     let mut lines = Vec::new();
@@ -31,7 +37,7 @@ fn only_note(lines: &[Line]) -> &str {
 fn a_scrape_is_stamped_with_its_middle() {
     let server = Loopback::start(Pages::default().with("/metrics", 200, VLLM_LOAD));
     let clock = Clock::new(Instant::now());
-    let mut source = ServerSource::new(&server.url(), &Access::default());
+    let mut source = ServerSource::new(server.url(), &Access::default());
     let before = clock.now();
     let lines = sample(&mut source, clock);
     let after = clock.now();
@@ -46,16 +52,15 @@ fn a_scrape_is_stamped_with_its_middle() {
 
 #[test]
 fn a_server_that_dies_is_noted_once_and_again_when_it_is_back() {
-    let pages = Pages::default().with("/metrics", 200, LLAMA);
-    let server = Loopback::start(pages.clone());
+    let server = Loopback::start(Pages::default().with("/metrics", 200, LLAMA));
     let clock = Clock::new(Instant::now());
-    let mut source = ServerSource::new(&server.url(), &Access::default());
+    let mut source = ServerSource::new(server.url(), &Access::default());
     assert_eq!(
         only_sample(&sample(&mut source, clock)).engine,
         EngineKind::LlamaCpp
     );
 
-    let address = server.stop();
+    server.set_dead(true);
     let lost = sample(&mut source, clock);
     assert!(
         only_note(&lost).contains("gives no server metrics from"),
@@ -66,7 +71,7 @@ fn a_server_that_dies_is_noted_once_and_again_when_it_is_back() {
     source.sample(clock, Occasion::Scheduled, &mut scheduled);
     assert_eq!(scheduled, [], "a tick says it no second time");
 
-    let _server = Loopback::start_at(address, pages, None);
+    server.set_dead(false);
     let back = sample(&mut source, clock);
     assert!(only_note(&back[..1]).contains("is back at"), "{back:?}");
     assert_eq!(only_sample(&back[1..]).engine, EngineKind::LlamaCpp);
@@ -76,13 +81,49 @@ fn a_server_that_dies_is_noted_once_and_again_when_it_is_back() {
 fn a_server_that_accepts_and_says_nothing_does_not_hold_the_source() {
     let (server, gate) = Loopback::start_gated(Pages::default());
     let access = Access::default().with_timeout(Duration::from_millis(20));
-    let mut source = ServerSource::new(&server.url(), &access);
+    let mut source = ServerSource::new(server.url(), &access);
     let lines = sample(&mut source, Clock::new(Instant::now()));
     assert!(
         only_note(&lines).ends_with("no answer in time"),
         "{lines:?}"
     );
     drop(gate);
+}
+
+/// Answers one request with the beginning of a scrape that claims to be longer; then cuts the connection, or says no more.
+fn answer_in_part(then_cut: bool) -> (BaseUrl, mpsc::Sender<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (gate, opened) = mpsc::channel();
+    thread::spawn(move || {
+        let (mut connection, _) = listener.accept().unwrap();
+        read_head(&connection);
+        connection
+            .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nvllm:num_requests_running 1")
+            .unwrap();
+        if !then_cut {
+            opened.recv().ok();
+        }
+    });
+    (BaseUrl::parse(&url).unwrap(), gate)
+}
+
+/// A scrape that ends early may end within a number: `16` of `16388` would be a wrong value.
+#[test]
+fn half_an_answer_is_none() {
+    for then_cut in [true, false] {
+        let (url, gate) = answer_in_part(then_cut);
+        let access = if then_cut {
+            Access::default()
+        } else {
+            Access::default().with_timeout(Duration::from_millis(50))
+        };
+        let mut source = ServerSource::new(&url, &access);
+        let lines = sample(&mut source, Clock::new(Instant::now()));
+        let note = only_note(&lines);
+        assert_eq!(note.ends_with("no answer in time"), !then_cut, "{note}");
+        drop(gate);
+    }
 }
 
 #[test]
@@ -107,7 +148,7 @@ fn an_answer_without_metrics_is_noted_with_its_reason() {
         ),
     ] {
         let server = Loopback::start(Pages::default().with("/metrics", status, body));
-        let mut source = ServerSource::new(&server.url(), &Access::default());
+        let mut source = ServerSource::new(server.url(), &Access::default());
         let clock = Clock::new(Instant::now());
         let lines = sample(&mut source, clock);
         assert!(only_note(&lines).ends_with(reason), "{lines:?}");
