@@ -174,7 +174,6 @@ impl Client {
             .timeout_global(Some(access.timeout))
             .http_status_as_error(false)
             .max_redirects(0)
-            .max_redirects_will_error(false)
             .max_idle_connections(0)
             .proxy(None)
             .build();

@@ -101,3 +101,16 @@ fn midpoint(sent: Offset, received: Offset) -> (Offset, Duration) {
     let rtt = received - sent;
     (sent + rtt / 2, rtt)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_middle_lies_halfway() {
+        let ms = Duration::from_millis;
+        let at = |millis| Offset::ZERO + ms(millis);
+        assert_eq!(midpoint(at(100), at(108)), (at(104), ms(8)));
+        assert_eq!(midpoint(at(5), at(5)), (at(5), ms(0)));
+    }
+}

@@ -295,7 +295,9 @@ fn a_driver_that_comes_back_is_opened_anew() {
 
     // Another GPU has taken the first place meanwhile.
     let (head, device) = H100.split_once("[[devices]]").unwrap();
-    let new = device.replace("GPU-h100", "GPU-new");
+    let new = device
+        .replace("GPU-h100", "GPU-new")
+        .replace("512_345", "1_000");
     library.rewrite(&format!("{head}[[devices]]{new}[[devices]]{device}"));
     let back = only_sample(sample(&mut source, Occasion::Requested));
     assert_eq!(back.uuid, "GPU-h100");

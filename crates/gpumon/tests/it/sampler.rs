@@ -172,3 +172,41 @@ fn a_source_that_breaks_its_word_ends_sampling_and_not_the_run() {
         "{report:?}"
     );
 }
+
+/// Takes two and a half periods for a reading, as long as someone listens.
+struct Slow(mpsc::Sender<()>);
+
+impl Source for Slow {
+    fn name(&self) -> &'static str {
+        "slow"
+    }
+
+    fn describe(&mut self) -> Vec<Line> {
+        Vec::new()
+    }
+
+    fn sample(&mut self, clock: Clock, _: Occasion, _: &mut Vec<Line>) {
+        if self.0.send(()).is_ok() {
+            let end = clock.now() + Period::SHORTEST * 5 / 2;
+            while clock.now() < end {
+                thread::yield_now();
+            }
+        }
+    }
+}
+
+#[test]
+fn ticks_that_pass_during_a_reading_are_counted() {
+    let (begin, begun) = mpsc::channel();
+    let period = Period::try_from(Period::SHORTEST).unwrap();
+    let sampler = Sampler::start(vec![Box::new(Slow(begin))], period, Instant::now()).unwrap();
+    begun.recv().unwrap();
+    begun.recv().unwrap(); // the second tick that is read is the fourth that was due, or a later one
+    drop(begun);
+    let report = sampler.stop();
+    assert!(
+        report.missed >= 4,
+        "two during each slow reading: {report:?}"
+    );
+    assert!(report.read_ns >= 500_000_000, "{report:?}");
+}
