@@ -75,7 +75,7 @@ fn a_request_during_a_tick_is_answered_after_it() {
     let report = thread::scope(|scope| {
         let asking = scope.spawn(|| sampler.sample_now());
         gate.send(()).unwrap(); // the tick ends
-        server.seen.recv().unwrap(); // the reading that was asked for has begun
+        server.seen.recv().unwrap(); // the reading that was asked for has heard
         assert!(!asking.is_finished());
         gate.send(()).unwrap();
         asking.join().unwrap();
@@ -197,12 +197,12 @@ impl Source for Slow {
 
 #[test]
 fn ticks_that_pass_during_a_reading_are_counted() {
-    let (begin, begun) = mpsc::channel();
+    let (told, heard) = mpsc::channel();
     let period = Period::try_from(Period::SHORTEST).unwrap();
-    let sampler = Sampler::start(vec![Box::new(Slow(begin))], period, Instant::now()).unwrap();
-    begun.recv().unwrap();
-    begun.recv().unwrap(); // the second tick that is read is the fourth that was due, or a later one
-    drop(begun);
+    let sampler = Sampler::start(vec![Box::new(Slow(told))], period, Instant::now()).unwrap();
+    heard.recv().unwrap();
+    heard.recv().unwrap(); // the second tick that is read is the fourth that was due, or a later one
+    drop(heard);
     let report = sampler.stop();
     assert!(
         report.missed >= 4,
