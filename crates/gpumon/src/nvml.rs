@@ -81,8 +81,8 @@ pub struct NvmlSource {
 
 #[derive(Debug)]
 struct Gpu {
-    /// NVML's index, valid until the library is opened anew.
-    index: u32,
+    /// NVML's index, valid until the library is opened anew; absent if it did not find this GPU again.
+    index: Option<u32>,
     device: GpuDevice,
     bounds: Bounds,
     plain_power: PlainPower,
@@ -123,6 +123,9 @@ impl NvmlSource {
             return;
         }
         self.nvml = None;
+        for gpu in &mut self.gpus {
+            gpu.index = None;
+        }
         let Ok(nvml) = init(self.library.as_deref()) else {
             return;
         };
@@ -130,7 +133,7 @@ impl NvmlSource {
             let uuid = nvml.device_by_index(index).and_then(|device| device.uuid());
             let Ok(uuid) = uuid else { continue };
             if let Some(gpu) = self.gpus.iter_mut().find(|gpu| gpu.device.uuid == uuid) {
-                gpu.index = index;
+                gpu.index = Some(index);
             }
         }
         self.nvml = Some(nvml);
@@ -198,7 +201,7 @@ impl Gpu {
             .filter(|limit| *limit > 0);
         let memory_total_bytes = reading::memory(device).ok().map(|memory| memory.total);
         Ok(Self {
-            index,
+            index: Some(index),
             device: GpuDevice {
                 uuid: device.uuid()?,
                 name: device.name()?,
@@ -222,7 +225,7 @@ impl Gpu {
     fn read(&self, nvml: Option<&Nvml>) -> Result<GpuSample, String> {
         let nvml = nvml.ok_or("the NVIDIA driver does not answer")?;
         let device = nvml
-            .device_by_index(self.index)
+            .device_by_index(self.index.ok_or("the driver does not show it any more")?)
             .map_err(|error| error.to_string())?;
         let Reading { sample, refusals } = reading::read(&device, self.plain_power);
         let lost = refusals.iter().find_map(|(_, refusal)| match refusal {

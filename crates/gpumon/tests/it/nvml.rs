@@ -298,6 +298,12 @@ fn a_driver_that_comes_back_is_opened_anew() {
     let new = device
         .replace("GPU-h100", "GPU-new")
         .replace("512_345", "1_000");
+    library.rewrite(&format!("{head}[[devices]]{new}"));
+    assert_eq!(
+        sample(&mut source, Occasion::Requested),
+        [],
+        "it is not taken for ours"
+    );
     library.rewrite(&format!("{head}[[devices]]{new}[[devices]]{device}"));
     let back = only_sample(sample(&mut source, Occasion::Requested));
     assert_eq!(back.uuid, "GPU-h100");
