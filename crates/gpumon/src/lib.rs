@@ -1,1 +1,25 @@
 //! Samples GPUs and the serving engine beside the load, on the same clock.
+//!
+//! [`describe`] asks an engine what it is before the load begins. A [`Sampler`] then reads every [`Source`] at a steady
+//! period on a thread of its own: [`nvml::NvmlSource`] for the GPUs of this machine, [`server::ServerSource`] for the
+//! `/metrics` of vLLM or llama.cpp. What is read are the records of `gpu.jsonl` and `server.jsonl`, stamped as offsets
+//! from the epoch that the caller gives.
+//!
+//! Telemetry never fails a run: a source that goes silent leaves one line that says so, and is tried again. A metric
+//! that cannot be had is absent, never 0. This crate draws no conclusion from what it reads, and writes no file.
+
+mod clock;
+pub mod describe;
+pub mod engine;
+mod http;
+pub mod nvml;
+mod outage;
+pub mod prometheus;
+mod sampler;
+pub mod server;
+mod source;
+
+pub use clock::Clock;
+pub use http::{Access, AccessError, BaseUrl, UrlError};
+pub use sampler::{Period, PeriodOutOfRange, Sampler, SamplerReport};
+pub use source::{Line, Occasion, Source};

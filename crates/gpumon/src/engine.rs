@@ -1,0 +1,265 @@
+//! What an engine's scrape means: from metric names to the fields of [`records::ServerSample`]. Pure.
+//!
+//! Metric names are those of vLLM's V1 engine, with the older generation (`gpu_` prefixes, renamed in 0.9) read where
+//! the newer name is absent, and those of llama.cpp's server. Values are summed over an engine's series (vLLM labels
+//! them by `engine`), but the KV cache's usage, a share, is averaged: engines of one server have caches of one size.
+//! A value that is not finite counts as absent. Histogram buckets are not read: they are too coarse for quantiles.
+
+use std::collections::BTreeMap;
+
+use records::{EngineKind, HistogramTotals, Offset, ServerCounters, ServerSample};
+
+use crate::prometheus::{Sample, Scrape};
+
+/// Whose names the scrape carries, if they are names that [`sample`] knows.
+pub fn recognise(scrape: &Scrape<'_>) -> Option<EngineKind> {
+    scrape.samples.iter().find_map(|sample| {
+        let (engine, _) = sample.name.split_once(':')?;
+        match engine {
+            "vllm" => Some(EngineKind::Vllm),
+            "llamacpp" => Some(EngineKind::LlamaCpp),
+            _ => None,
+        }
+    })
+}
+
+/// The scrape as a record, or `None` if it is of no engine that we know. `t_ns` is the middle of the scrape and
+/// `rtt_ns` its length.
+pub fn sample(scrape: &Scrape<'_>, t_ns: Offset, rtt_ns: u64) -> Option<ServerSample> {
+    let engine = recognise(scrape)?;
+    let empty = ServerSample {
+        t_ns,
+        rtt_ns,
+        engine,
+        running: None,
+        waiting: None,
+        kv_usage: None,
+        counters: ServerCounters::default(),
+    };
+    match engine {
+        EngineKind::Vllm => Some(vllm(scrape, &empty)),
+        EngineKind::LlamaCpp => Some(llamacpp(scrape, &empty)),
+        _ => None,
+    }
+}
+
+/// Labels of `vllm:cache_config_info`, verbatim; of the first engine if there are several. Empty where there is none.
+pub fn cache_config(scrape: &Scrape<'_>) -> BTreeMap<String, String> {
+    let info = scrape.named("vllm:cache_config_info").next();
+    let labels = info.map_or(&[][..], |info| &info.labels);
+    labels
+        .iter()
+        .map(|label| (label.name.to_owned(), label.value.to_string()))
+        .collect()
+}
+
+fn vllm(scrape: &Scrape<'_>, empty: &ServerSample) -> ServerSample {
+    let good_ends = scrape
+        .named("vllm:request_success_total")
+        .filter(|series| ended_well(series));
+    ServerSample {
+        running: sum(scrape, "vllm:num_requests_running"),
+        waiting: sum(scrape, "vllm:num_requests_waiting"),
+        kv_usage: mean(scrape, "vllm:kv_cache_usage_perc")
+            .or_else(|| mean(scrape, "vllm:gpu_cache_usage_perc")),
+        counters: ServerCounters {
+            prompt_tokens: sum(scrape, "vllm:prompt_tokens_total"),
+            output_tokens: sum(scrape, "vllm:generation_tokens_total"),
+            requests_succeeded: total(good_ends),
+            preemptions: sum(scrape, "vllm:num_preemptions_total"),
+            prefix_queries: sum(scrape, "vllm:prefix_cache_queries_total")
+                .or_else(|| sum(scrape, "vllm:gpu_prefix_cache_queries_total")),
+            prefix_hits: sum(scrape, "vllm:prefix_cache_hits_total")
+                .or_else(|| sum(scrape, "vllm:gpu_prefix_cache_hits_total")),
+            ttft: histogram(scrape, "vllm:time_to_first_token_seconds"),
+            e2el: histogram(scrape, "vllm:e2e_request_latency_seconds"),
+            queue_time: histogram(scrape, "vllm:request_queue_time_seconds"),
+            prompt_seconds: None,
+            output_seconds: None,
+        },
+        ..*empty
+    }
+}
+
+/// `vllm:request_success_total` counts every end. Its reasons are stop, length and repetition, or abort and error.
+fn ended_well(series: &Sample<'_>) -> bool {
+    !matches!(series.label("finished_reason"), Some("abort" | "error"))
+}
+
+/// llama.cpp counts prompt tokens without those found in its cache; what was looked up is both together. It counts no
+/// ended requests and keeps no histograms. Its builds since 2025 no longer tell the cache's usage.
+fn llamacpp(scrape: &Scrape<'_>, empty: &ServerSample) -> ServerSample {
+    let prompt_tokens = sum(scrape, "llamacpp:prompt_tokens_total");
+    let prefix_hits = sum(scrape, "llamacpp:prompt_tokens_cached_total");
+    ServerSample {
+        running: sum(scrape, "llamacpp:requests_processing"),
+        waiting: sum(scrape, "llamacpp:requests_deferred"),
+        kv_usage: mean(scrape, "llamacpp:kv_cache_usage_ratio"),
+        counters: ServerCounters {
+            prompt_tokens,
+            output_tokens: sum(scrape, "llamacpp:tokens_predicted_total"),
+            prefix_queries: prompt_tokens
+                .zip(prefix_hits)
+                .map(|(computed, cached)| computed + cached),
+            prefix_hits,
+            prompt_seconds: sum(scrape, "llamacpp:prompt_seconds_total"),
+            output_seconds: sum(scrape, "llamacpp:tokens_predicted_seconds_total"),
+            ..ServerCounters::default()
+        },
+        ..*empty
+    }
+}
+
+fn sum(scrape: &Scrape<'_>, name: &str) -> Option<f64> {
+    total(scrape.named(name))
+}
+
+fn mean(scrape: &Scrape<'_>, name: &str) -> Option<f64> {
+    let series = scrape.named(name).count();
+    sum(scrape, name).map(|sum| sum / series as f64)
+}
+
+fn histogram(scrape: &Scrape<'_>, name: &str) -> Option<HistogramTotals> {
+    Some(HistogramTotals {
+        sum_seconds: sum(scrape, &format!("{name}_sum"))?,
+        count: sum(scrape, &format!("{name}_count"))?,
+    })
+}
+
+/// The sum of all series; `None` if there are none, or if one of them has no finite value, for then the sum is unknown.
+fn total<'s, 'a: 's>(series: impl Iterator<Item = &'s Sample<'a>>) -> Option<f64> {
+    series
+        .map(|sample| sample.value)
+        .reduce(|sum, value| sum + value)
+        .filter(|sum| sum.is_finite())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::prometheus::parse;
+
+    fn read(text: &str) -> Option<ServerSample> {
+        sample(&parse(text), Offset(7), 9)
+    }
+
+    /// Values read from the capture with grep.
+    #[test]
+    fn vllm_under_load() {
+        let text = include_str!("../../../fixtures/prometheus/vllm-0.11.2-load-16.txt");
+        let totals = |sum_seconds, count| Some(HistogramTotals { sum_seconds, count });
+        let expected = ServerSample {
+            t_ns: Offset(7),
+            rtt_ns: 9,
+            engine: EngineKind::Vllm,
+            running: Some(16.0),
+            waiting: Some(0.0),
+            kv_usage: Some(0.022_008_253_094_910_613),
+            counters: ServerCounters {
+                prompt_tokens: Some(16_388.0),
+                output_tokens: Some(18_945.0),
+                requests_succeeded: Some(330.0),
+                preemptions: Some(0.0),
+                prefix_queries: Some(16_388.0),
+                prefix_hits: Some(0.0),
+                ttft: totals(79.995_119_094_848_63, 346.0),
+                e2el: totals(950.042_862_653_732_3, 330.0),
+                queue_time: totals(0.009_681_223_012_194_096, 330.0),
+                prompt_seconds: None,
+                output_seconds: None,
+            },
+        };
+        assert_eq!(read(text), Some(expected));
+    }
+
+    #[test]
+    fn vllm_idle_counts_every_good_end() {
+        let text = include_str!("../../../fixtures/prometheus/vllm-0.11.2-idle.txt");
+        let sample = read(text).unwrap();
+        assert_eq!(sample.running, Some(0.0));
+        assert_eq!(sample.counters.requests_succeeded, Some(14.0)); // 2 stop + 12 length + 0 abort
+        assert_eq!(sample.counters.output_tokens, Some(106.0));
+
+        let config = cache_config(&parse(text));
+        assert_eq!(config.len(), 23);
+        assert_eq!(config["num_gpu_blocks"], "728");
+        assert_eq!(config["block_size"], "128");
+        assert_eq!(config["kv_cache_memory_bytes"], "None");
+    }
+
+    #[test]
+    fn llamacpp_as_captured() {
+        let text = include_str!("../../../fixtures/prometheus/llamacpp-b10434.txt");
+        let expected = ServerSample {
+            t_ns: Offset(7),
+            rtt_ns: 9,
+            engine: EngineKind::LlamaCpp,
+            running: Some(0.0),
+            waiting: Some(0.0),
+            kv_usage: None,
+            counters: ServerCounters {
+                prompt_tokens: Some(58.0),
+                output_tokens: Some(2156.0),
+                prefix_queries: Some(460.0), // 58 + 402
+                prefix_hits: Some(402.0),
+                prompt_seconds: Some(0.527_66),
+                output_seconds: Some(59.8218),
+                ..ServerCounters::default()
+            },
+        };
+        assert_eq!(read(text), Some(expected));
+        assert!(cache_config(&parse(text)).is_empty());
+    }
+
+    #[test]
+    fn engines_are_summed_and_shares_averaged() {
+        let sample = read(concat!(
+            "vllm:num_requests_running{engine=\"0\"} 3\nvllm:num_requests_running{engine=\"1\"} 5\n",
+            "vllm:kv_cache_usage_perc{engine=\"0\"} 0.75\nvllm:kv_cache_usage_perc{engine=\"1\"} 0.25\n",
+            "vllm:request_success_total{engine=\"0\",finished_reason=\"stop\"} 4\n",
+            "vllm:request_success_total{engine=\"1\",finished_reason=\"length\"} 2\n",
+            "vllm:request_success_total{engine=\"1\",finished_reason=\"abort\"} 8\n",
+            "vllm:request_success_total{engine=\"1\",finished_reason=\"error\"} 16\n",
+        ))
+        .unwrap();
+        assert_eq!(sample.running, Some(8.0));
+        assert_eq!(sample.kv_usage, Some(0.5));
+        assert_eq!(sample.counters.requests_succeeded, Some(6.0));
+    }
+
+    #[test]
+    fn older_names_are_read_only_where_the_newer_are_absent() {
+        let old = "vllm:gpu_cache_usage_perc 0.5\nvllm:gpu_prefix_cache_queries_total 10\nvllm:gpu_prefix_cache_hits_total 4\n";
+        let sample = read(old).unwrap();
+        assert_eq!(sample.kv_usage, Some(0.5));
+        assert_eq!(sample.counters.prefix_queries, Some(10.0));
+        assert_eq!(sample.counters.prefix_hits, Some(4.0));
+
+        // 0.9 and 0.10 give both: they are one quantity, not two.
+        let both =
+            format!("{old}vllm:kv_cache_usage_perc 0.25\nvllm:prefix_cache_queries_total 11\n");
+        let sample = read(&both).unwrap();
+        assert_eq!(sample.kv_usage, Some(0.25));
+        assert_eq!(sample.counters.prefix_queries, Some(11.0));
+    }
+
+    #[test]
+    fn absent_is_not_zero_and_not_finite_is_absent() {
+        let sample = read(concat!(
+            "vllm:num_requests_running{engine=\"0\"} NaN\nvllm:num_requests_running{engine=\"1\"} 5\n",
+            "vllm:prompt_tokens_total +Inf\nvllm:time_to_first_token_seconds_sum 3\n",
+        ))
+        .unwrap();
+        assert_eq!((sample.running, sample.waiting), (None, None));
+        assert_eq!(sample.counters, ServerCounters::default());
+    }
+
+    #[test]
+    fn foreign_names_are_no_engine() {
+        assert_eq!(
+            read("sglang:num_running_reqs 1\nprocess_open_fds 3\n"),
+            None
+        );
+        assert_eq!(read(""), None);
+    }
+}

@@ -1,0 +1,177 @@
+//! Values that cannot be: drivers and exporters have reported a utilisation of 4294967295 % and a temperature of
+//! 644245923 °C (NVIDIA/DCGM issue 199, NVIDIA/dcgm-exporter issue 312). Pure.
+
+use records::GpuSample;
+
+/// What the device is known to hold.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Bounds {
+    pub(super) power_limit_mw: Option<u64>,
+    pub(super) memory_total_bytes: Option<u64>,
+}
+
+/// A value that was taken out.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Dropped {
+    pub(super) metric: &'static str,
+    pub(super) value: String,
+}
+
+/// Takes implausible values out of a sample: utilisation above 100 %, temperature outside −10 to 150 °C, power above three
+/// times the enforced limit, memory above the device's total, and all-ones anywhere, the mark of "no value".
+pub(super) fn strip(sample: &mut GpuSample, bounds: Bounds) -> Vec<Dropped> {
+    let mut dropped = Vec::new();
+    let power = bounds
+        .power_limit_mw
+        .map_or(BLANK, |limit| limit.saturating_mul(3).min(BLANK));
+    let memory = bounds.memory_total_bytes.unwrap_or(u64::MAX - 1);
+    let clock = u32::MAX - 1;
+
+    let s = sample;
+    keep(
+        &mut dropped,
+        "gpu_util_percent",
+        &mut s.gpu_util_percent,
+        |v| v <= 100,
+    );
+    keep(
+        &mut dropped,
+        "memory_util_percent",
+        &mut s.memory_util_percent,
+        |v| v <= 100,
+    );
+    keep(
+        &mut dropped,
+        "memory_used_bytes",
+        &mut s.memory_used_bytes,
+        |v| v <= memory,
+    );
+    keep(
+        &mut dropped,
+        "memory_reserved_bytes",
+        &mut s.memory_reserved_bytes,
+        |v| v <= memory,
+    );
+    keep(
+        &mut dropped,
+        "power_average_mw",
+        &mut s.power_average_mw,
+        |v| v <= power,
+    );
+    keep(
+        &mut dropped,
+        "power_instant_mw",
+        &mut s.power_instant_mw,
+        |v| v <= power,
+    );
+    keep(&mut dropped, "energy_mj", &mut s.energy_mj, |v| {
+        v < u64::MAX
+    });
+    keep(&mut dropped, "temperature_c", &mut s.temperature_c, |v| {
+        (-10..=150).contains(&v)
+    });
+    keep(&mut dropped, "sm_clock_mhz", &mut s.sm_clock_mhz, |v| {
+        v <= clock
+    });
+    keep(
+        &mut dropped,
+        "memory_clock_mhz",
+        &mut s.memory_clock_mhz,
+        |v| v <= clock,
+    );
+    keep(&mut dropped, "throttle_bits", &mut s.throttle_bits, |v| {
+        v < u64::MAX
+    });
+    dropped
+}
+
+/// The largest 32-bit value that is not all ones: NVML gives power in 32 bits.
+const BLANK: u64 = u32::MAX as u64 - 1;
+
+fn keep<T: Copy + ToString>(
+    dropped: &mut Vec<Dropped>,
+    metric: &'static str,
+    value: &mut Option<T>,
+    plausible: impl Fn(T) -> bool,
+) {
+    if let Some(odd) = value.take_if(|v| !plausible(*v)) {
+        dropped.push(Dropped {
+            metric,
+            value: odd.to_string(),
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_seen_in_the_wild_are_dropped_and_named() {
+        let mut sample = GpuSample {
+            gpu_util_percent: Some(u32::MAX),
+            temperature_c: Some(644_245_923),
+            power_average_mw: Some(2_100_001),
+            power_instant_mw: Some(2_100_000),
+            memory_used_bytes: Some(81),
+            ..GpuSample::default()
+        };
+        let dropped = strip(
+            &mut sample,
+            Bounds {
+                power_limit_mw: Some(700_000),
+                memory_total_bytes: Some(80),
+            },
+        );
+        let named: Vec<_> = dropped
+            .iter()
+            .map(|d| (d.metric, d.value.as_str()))
+            .collect();
+        assert_eq!(
+            named,
+            [
+                ("gpu_util_percent", "4294967295"),
+                ("memory_used_bytes", "81"),
+                ("power_average_mw", "2100001"),
+                ("temperature_c", "644245923"),
+            ]
+        );
+        let expected = GpuSample {
+            power_instant_mw: Some(2_100_000),
+            ..GpuSample::default()
+        };
+        assert_eq!(sample, expected);
+    }
+
+    #[test]
+    fn plausible_extremes_stay() {
+        let sample = GpuSample {
+            gpu_util_percent: Some(100),
+            memory_util_percent: Some(0),
+            memory_used_bytes: Some(0),
+            power_average_mw: Some(1_400_000),
+            energy_mj: Some(u64::from(u32::MAX) + 1),
+            temperature_c: Some(-10),
+            sm_clock_mhz: Some(0),
+            throttle_bits: Some(0),
+            ..GpuSample::default()
+        };
+        let mut kept = sample.clone();
+        assert_eq!(strip(&mut kept, Bounds::default()), []);
+        assert_eq!(kept, sample);
+    }
+
+    #[test]
+    fn all_ones_is_no_value_even_without_bounds() {
+        let mut sample = GpuSample {
+            memory_reserved_bytes: Some(u64::MAX),
+            power_instant_mw: Some(u64::from(u32::MAX)),
+            energy_mj: Some(u64::MAX),
+            memory_clock_mhz: Some(u32::MAX),
+            throttle_bits: Some(u64::MAX),
+            ..GpuSample::default()
+        };
+        assert_eq!(strip(&mut sample, Bounds::default()).len(), 5);
+        assert_eq!(sample, GpuSample::default());
+    }
+}

@@ -1,0 +1,14 @@
+//! Sources and sampler against the outside: a loopback server that plays recorded answers, and a library with NVML's
+//! symbols that plays a scenario.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "the lint spares test functions, not the functions that they share"
+)]
+
+mod describe;
+mod gpu_library;
+mod loopback;
+mod nvml;
+mod sampler;
+mod server;
