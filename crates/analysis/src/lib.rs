@@ -5,7 +5,7 @@
 //!
 //! The way from records to summary: `window` says which records belong to a level and when it was measured; `level`
 //! with `arrivals`, `distribution`, `failures`, `server_level` and `gpu_level` turns them into figures; `limits`, `slo` and
-//! `findings` (with `level_findings`) look across levels; [`summarise`] puts it all together.
+//! `findings` (with `level_findings`) look across levels; [`summarise()`] puts it all together.
 #![warn(
     clippy::disallowed_methods,
     reason = "pure crate: no files, clock, environment or network"
