@@ -12,8 +12,8 @@ use crate::{
     limits::{FLAT_SHARE_OF_PROPORTIONAL, Point},
 };
 
-/// Share by which throughput has to fall from one level to the next to be called a cliff. Repeated runs of one level on
-/// an idle machine differ by a few percent; a tenth is beyond that.
+/// Share by which throughput has to fall from one level to the next to be called a cliff. A choice: an aggregate has no
+/// interval yet, and a tenth is more than the few percent by which a level measured twice differs from itself.
 pub(crate) const CLIFF_SHARE: f64 = 0.1;
 
 /// What findings are drawn from.

@@ -19,8 +19,7 @@ use crate::{
 };
 
 /// Utilisation of the client's threads from which on the client may be the limit. Work at a single server waits on
-/// average `ρ/(1 − ρ)` times its own length (M/M/1), four times at 80 %, and steeply more beyond; load testers' manuals
-/// (k6, "Running large tests") name the same figure.
+/// average `ρ/(1 − ρ)` times its own length (M/M/1): four times at 80 %, and steeply more beyond.
 pub(crate) const CLIENT_BUSY_PERCENT: f64 = 80.0;
 
 /// Share of the mean TTFT that the 99th percentile of the client's lag may reach. A lag adds to a stamp at most its own
