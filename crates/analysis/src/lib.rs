@@ -2,13 +2,37 @@
 //!
 //! Pure: raw records in, a [`Summary`] out. It reads no file and no clock, and never mixes what was measured with what
 //! was derived: everything here can be computed again from the run folder.
+//!
+//! The way from records to summary: `window` says which records belong to a level and when it was measured; `level`
+//! with `arrivals`, `distribution`, `failures`, `server_level` and `gpu_level` turns them into figures; `limits`, `slo` and
+//! `findings` (with `level_findings`) look across levels; [`summarise()`] puts it all together.
 #![warn(
     clippy::disallowed_methods,
     reason = "pure crate: no files, clock, environment or network"
 )]
 
-pub mod server_capacity;
-pub mod sizing_section;
+mod summarise;
 mod summary;
 
+mod window;
+
+mod arrivals;
+mod distribution;
+mod failures;
+mod gpu_level;
+mod level;
+mod server_level;
+
+mod findings;
+mod level_findings;
+mod limits;
+mod run_facts;
+mod slo;
+
+mod server_capacity;
+mod sizing_section;
+
+pub use server_capacity::server_capacity;
+pub use sizing_section::{SizingTarget, sizing_section};
+pub use summarise::summarise;
 pub use summary::*;

@@ -184,7 +184,7 @@ pub struct LevelSummary {
     /// Time per output token after the first, per request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tpot_ms: Option<Distribution>,
-    /// Gaps between chunks, pooled over requests.
+    /// Gaps between chunks, pooled over requests. Without intervals: the gaps of one request are not independent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub icl_ms: Option<Distribution>,
     /// Output tokens / E2EL of each request: the speed that one user sees. The reference report calls it "Throughput".
@@ -198,7 +198,8 @@ pub struct LevelSummary {
     pub prompt_tokens: Option<Distribution>,
     /// Requests that ended with fewer output tokens than asked.
     pub short_outputs: u64,
-    /// Failures by kind, most frequent first.
+    /// Failures by kind, most frequent first. Those of measured requests add up to `requests.failed`; kinds of warm-up
+    /// and cool-down requests begin with `warmup/` and `cooldown/`.
     pub failures: Vec<FailureCount>,
     /// What the engine said during the level.
     #[serde(default, skip_serializing_if = "Option::is_none")]

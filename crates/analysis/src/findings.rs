@@ -1,0 +1,143 @@
+//! What stands out, most severe first: findings about the run as a whole and across its levels. Those about single
+//! levels are in `level_findings`.
+//!
+//! A `Problem` means that figures are not what they seem, a `Warning` is worth knowing before acting on them, an
+//! `Insight` is what they say.
+
+use records::{GpuLine, RunData};
+
+use crate::{
+    Finding, FindingKind, LevelSummary, Limits, RunFacts, ServerCapacity, Severity, level_findings,
+    limits,
+    limits::{FLAT_SHARE_OF_PROPORTIONAL, Point},
+};
+
+/// Share by which throughput has to fall from one level to the next to be called a cliff. A choice: an aggregate has no
+/// interval yet, and a tenth is more than the few percent by which a level measured twice differs from itself.
+pub(crate) const CLIFF_SHARE: f64 = 0.1;
+
+/// What findings are drawn from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Evidence<'a> {
+    pub(crate) run: &'a RunData,
+    pub(crate) facts: &'a RunFacts,
+    pub(crate) levels: &'a [LevelSummary],
+    pub(crate) limits: &'a Limits,
+    pub(crate) capacity: Option<&'a ServerCapacity>,
+}
+
+/// All findings, by severity, and within a severity in a fixed order of kinds and then of levels.
+pub(crate) fn findings(evidence: &Evidence<'_>) -> Vec<Finding> {
+    let points = limits::points(evidence.levels);
+    let mut findings: Vec<Finding> = Vec::new();
+    findings.extend(about_the_run(evidence));
+    findings.extend(level_findings::findings(
+        evidence.levels,
+        &evidence.run.manifest.plan,
+    ));
+    findings.extend(cliffs(&points));
+    findings.extend(still_growing(&points));
+    findings.extend(aggregate_versus_per_request(evidence.limits, &points));
+    findings.extend(beyond_printed_concurrency(evidence));
+    findings.sort_by_key(|finding| finding.severity);
+    findings
+}
+
+/// A finding of the given severity.
+pub(crate) fn finding(severity: Severity, what: FindingKind) -> Finding {
+    Finding { severity, what }
+}
+
+fn about_the_run(evidence: &Evidence<'_>) -> Vec<Finding> {
+    let Evidence { run, facts, .. } = evidence;
+    let debug = run.manifest.tool.profile == "debug";
+    let no_gpu = !run
+        .gpu
+        .iter()
+        .any(|line| matches!(line, GpuLine::Sample(_)));
+    let incomplete = facts.incomplete_reason.clone();
+    let incomplete = incomplete.map(|reason| FindingKind::Incomplete { reason });
+    let of_run = [
+        (Severity::Problem, debug.then_some(FindingKind::DebugBuild)),
+        (Severity::Warning, incomplete),
+        (
+            Severity::Warning,
+            no_gpu.then_some(FindingKind::NoGpuTelemetry),
+        ),
+        (
+            Severity::Warning,
+            run.server
+                .is_empty()
+                .then_some(FindingKind::NoServerMetrics),
+        ),
+    ];
+    let present = of_run.into_iter();
+    present
+        .filter_map(|(severity, what)| Some(finding(severity, what?)))
+        .collect()
+}
+
+fn cliffs(points: &[Point]) -> impl Iterator<Item = Finding> {
+    points.windows(2).filter_map(|pair| {
+        let (from, to) = (pair[0], pair[1]);
+        let fell = to.output_tok_s < (1.0 - CLIFF_SHARE) * from.output_tok_s;
+        (fell && from.concurrency < to.concurrency).then(|| {
+            let cliff = FindingKind::ThroughputCliff {
+                from: from.concurrency,
+                to: to.concurrency,
+                from_tok_s: from.output_tok_s,
+                to_tok_s: to.output_tok_s,
+            };
+            finding(Severity::Warning, cliff)
+        })
+    })
+}
+
+/// Growth over the last step that is more than the flat share of proportional growth.
+fn still_growing(points: &[Point]) -> Option<Finding> {
+    let [.., before, last] = points else {
+        return None;
+    };
+    let share = before.growth_share(*last)?;
+    (share >= FLAT_SHARE_OF_PROPORTIONAL).then(|| {
+        let growing = FindingKind::StillGrowing {
+            concurrency: last.concurrency,
+            growth_percent: 100.0 * (last.output_tok_s / before.output_tok_s - 1.0),
+        };
+        finding(Severity::Warning, growing)
+    })
+}
+
+fn aggregate_versus_per_request(limits: &Limits, points: &[Point]) -> Option<Finding> {
+    let (aggregate, single) = (limits.peak_output?, limits.peak_per_request?);
+    let there = points
+        .iter()
+        .find(|point| point.concurrency == single.concurrency)?;
+    (aggregate.concurrency != single.concurrency).then(|| {
+        let versus = FindingKind::AggregateVersusPerRequest {
+            aggregate_at: aggregate.concurrency,
+            aggregate_tok_s: aggregate.tok_s,
+            per_request_at: single.concurrency,
+            aggregate_there_tok_s: there.output_tok_s,
+        };
+        finding(Severity::Insight, versus)
+    })
+}
+
+fn beyond_printed_concurrency(evidence: &Evidence<'_>) -> Option<Finding> {
+    let capacity = evidence.capacity?;
+    let (printed, assumed_tokens) = (capacity.max_concurrency?, capacity.max_model_len?);
+    let concurrency = evidence.limits.largest_stable?;
+    let held = |level: &&LevelSummary| level.concurrency == concurrency;
+    let level = evidence.levels.iter().find(held)?;
+    let actual_tokens = level.prompt_tokens?.mean.value + level.output_tokens?.mean.value;
+    (f64::from(concurrency) > printed).then(|| {
+        let beyond = FindingKind::BeyondPrintedConcurrency {
+            concurrency,
+            printed,
+            assumed_tokens,
+            actual_tokens,
+        };
+        finding(Severity::Insight, beyond)
+    })
+}

@@ -1,0 +1,128 @@
+//! The largest tested level that held each latency objective.
+//!
+//! Objectives are E2EL below 8, 10 and 12 s, those of the reference report, when the levels' figures reach into that
+//! range (one is below 12 s and one is not below 8 s). Otherwise they are chosen from the data, so that the table says
+//! something: the next round number above the smallest figure, above the geometric middle, and above the largest.
+//!
+//! A level is held against its 95th percentile, failed requests counting as infinitely late, where every level has
+//! enough requests for that percentile; else against its mean, and then a level with a failed request holds nothing.
+//! Levels that were stopped before their end are left out.
+
+use stats::{Confidence, Quantile, Sample, order_statistic_ranks, quantile};
+
+use crate::{SloRow, SloStatistic, level::LevelFigures};
+
+/// Objectives of the reference report, in milliseconds.
+pub(crate) const DEFAULT_OBJECTIVES_MS: [f64; 3] = [8_000.0, 10_000.0, 12_000.0];
+
+/// One level's figure.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Held {
+    concurrency: u32,
+    /// In milliseconds; `None` when the figure is infinite.
+    e2el_ms: Option<f64>,
+    output_tok_s: Option<f64>,
+}
+
+pub(crate) fn rows(levels: &[LevelFigures]) -> Vec<SloRow> {
+    let mut complete: Vec<&LevelFigures> = levels
+        .iter()
+        .filter(|level| level.summary.complete)
+        .collect();
+    complete.sort_by_key(|level| level.summary.concurrency);
+    let supported = |level: &&LevelFigures| {
+        let n = level.summary.requests.completed + level.summary.requests.failed;
+        order_statistic_ranks(n, Quantile::P95, Confidence::P95).is_some()
+    };
+    let statistic = if complete.iter().all(supported) {
+        SloStatistic::P95
+    } else {
+        SloStatistic::Mean
+    };
+    let held: Vec<Held> = complete
+        .iter()
+        .map(|level| Held {
+            concurrency: level.summary.concurrency,
+            e2el_ms: figure(level, statistic),
+            output_tok_s: level.summary.output_tok_s,
+        })
+        .collect();
+    objectives(held.iter().filter_map(|level| level.e2el_ms))
+        .into_iter()
+        .map(|objective| row(objective, statistic, &held))
+        .collect()
+}
+
+fn row(e2el_below_ms: f64, statistic: SloStatistic, levels: &[Held]) -> SloRow {
+    let holds = |level: &&Held| level.e2el_ms.is_some_and(|e2el| e2el < e2el_below_ms);
+    let best = levels.iter().take_while(holds).last();
+    SloRow {
+        e2el_below_ms,
+        statistic,
+        concurrency: best.map(|level| level.concurrency),
+        e2el_ms: best.and_then(|level| level.e2el_ms),
+        output_tok_s: best.and_then(|level| level.output_tok_s),
+        bounded: levels.iter().any(|level| !holds(&level)),
+    }
+}
+
+fn figure(level: &LevelFigures, statistic: SloStatistic) -> Option<f64> {
+    let sample = level.e2el_ms.as_ref()?;
+    let failed = level.summary.requests.failed;
+    match statistic {
+        SloStatistic::P95 => failure_adjusted(sample, failed, Quantile::P95),
+        SloStatistic::Mean => (failed == 0).then(|| sample.mean()),
+    }
+}
+
+/// The quantile of the sample together with `failed` infinite observations; `None` when it is infinite.
+fn failure_adjusted(sample: &Sample, failed: u64, q: Quantile) -> Option<f64> {
+    let largest_rank = (sample.n() - 1) as f64;
+    let rank = (sample.n() - 1 + failed) as f64 * q.get();
+    if largest_rank == 0.0 {
+        return (rank == 0.0).then(|| sample.max());
+    }
+    // Of a rank between the largest finite observation and an infinite one, the interpolation is infinite: the share
+    // exceeds 1 and is no quantile.
+    Some(quantile(sample, Quantile::new(rank / largest_rank)?))
+}
+
+fn objectives(figures: impl Iterator<Item = f64> + Clone) -> Vec<f64> {
+    let Some((low, high)) = figures
+        .map(|figure| (figure, figure))
+        .reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
+    else {
+        return Vec::new();
+    };
+    let [smallest, .., largest] = DEFAULT_OBJECTIVES_MS;
+    if low < largest && high >= smallest {
+        return DEFAULT_OBJECTIVES_MS.to_vec();
+    }
+    let mut round = vec![
+        next_round(low),
+        next_round((low * high).sqrt()),
+        next_round(high),
+    ];
+    round.dedup();
+    round
+}
+
+/// The smallest of 1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8 × 10ᵏ above `x`, at least a microsecond's worth.
+fn next_round(x: f64) -> f64 {
+    const TENTHS: [f64; 11] = [
+        10.0, 12.0, 15.0, 20.0, 25.0, 30.0, 40.0, 50.0, 60.0, 80.0, 100.0,
+    ];
+    let x = x.max(1e-3);
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the logarithm of a finite number is below 309"
+    )]
+    let exponent = x.log10().floor() as i32 - 1;
+    // Multiplying or dividing by a whole power of ten gives the nearest number to the decimal; a negative power not.
+    let scaled = |tenths: f64| match exponent {
+        0.. => tenths * 10_f64.powi(exponent),
+        _ => tenths / 10_f64.powi(-exponent),
+    };
+    let above = TENTHS.into_iter().map(scaled).find(|round| *round > x);
+    above.unwrap_or_else(|| scaled(120.0))
+}

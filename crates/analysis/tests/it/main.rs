@@ -1,0 +1,12 @@
+//! `analysis` from outside: records in, summary out.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod build;
+
+mod gpu_level;
+mod level;
+mod partial_runs;
+mod reference_report;
+mod server_level;
+mod slo;
+mod summarise_never_fails;
