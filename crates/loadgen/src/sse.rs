@@ -174,15 +174,39 @@ mod tests {
             case("comment", b": ping\n\n:\n\ndata: a\n: in\n\n", &[b"a"]),
             case("byte-order mark", b"\xEF\xBB\xBFdata: a\n\n", &[b"a"]),
             case("mark later", b"data: a\n\n\xEF\xBB\xBFdata: b\n\n", &[b"a"]),
-            case("several lines", b"data: a\ndata: b\ndata:\n\n", &[b"a\nb\n"]),
-            case("other fields", b"event: e\nid: 1\nretry: 5\ndata: a\n\n", &[b"a"]),
-            case("unknown fields", b"database: x\ndat: y\ndata: a\n\n", &[b"a"]),
+            case(
+                "several lines",
+                b"data: a\ndata: b\ndata:\n\n",
+                &[b"a\nb\n"],
+            ),
+            case(
+                "other fields",
+                b"event: e\nid: 1\nretry: 5\ndata: a\n\n",
+                &[b"a"],
+            ),
+            case(
+                "unknown fields",
+                b"database: x\ndat: y\ndata: a\n\n",
+                &[b"a"],
+            ),
             case("event without data", b"event: e\n\ndata: a\n\n", &[b"a"]),
             case("empty data", b"data\n\ndata:\n\n", &[b"", b""]),
             case("blank lines", b"\n\n\ndata: a\n\n\n\n", &[b"a"]),
-            case("korean", "data: 안녕하세요\n\n".as_bytes(), &["안녕하세요".as_bytes()]),
-            case("not utf-8", b"data: \xFF\xFE\n\ndata: b\n\n", &[b"\xFF\xFE", b"b"]),
-            case("long line", &[b"data: ", &long[..], b"\n\n"].concat(), &[&long]),
+            case(
+                "korean",
+                "data: 안녕하세요\n\n".as_bytes(),
+                &["안녕하세요".as_bytes()],
+            ),
+            case(
+                "not utf-8",
+                b"data: \xFF\xFE\n\ndata: b\n\n",
+                &[b"\xFF\xFE", b"b"],
+            ),
+            case(
+                "long line",
+                &[b"data: ", &long[..], b"\n\n"].concat(),
+                &[&long],
+            ),
             case("no blank line at the end", b"data: a\n\ndata: b", &[b"a"]),
         ]
     }
@@ -202,7 +226,10 @@ mod tests {
     fn follows_the_standard_whatever_the_pieces() {
         for (name, stream, events) in corpus() {
             for size in [1, 2, 3, 7, 64, stream.len()] {
-                assert!(decode(stream.chunks(size)) == events, "{name} in pieces of {size}");
+                assert!(
+                    decode(stream.chunks(size)) == events,
+                    "{name} in pieces of {size}"
+                );
             }
         }
     }
@@ -224,7 +251,9 @@ mod tests {
     fn a_forgotten_blank_line_loses_nothing() {
         for stream in [&b"data: [DONE]\n"[..], b"data: [DONE]", b"data: [DONE]\r"] {
             let mut decoder = Decoder::new();
-            decoder.push(stream, |_| unreachable!("the event is open")).unwrap();
+            decoder
+                .push(stream, |_| unreachable!("the event is open"))
+                .unwrap();
             let mut events = Vec::new();
             decoder.finish(|data| events.push(data.to_vec()));
             assert_eq!(events, [b"[DONE]"]);
