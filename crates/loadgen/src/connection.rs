@@ -1,0 +1,216 @@
+//! One HTTP/1.1 connection, kept alive between the requests of a slot.
+//!
+//! The socket stamps itself: when the first byte of a request is handed to it and when a read returned bytes. The
+//! connection is driven by the very task that waits for the response, so no queue and no other task lies between a read
+//! and its stamp, and every frame that hyper hands over comes from the last read.
+//!
+//! A server may close a connection that lies idle (llama.cpp does, after 5 s or 100 requests). That is looked for before
+//! a request is sent, with a peek at the socket; after sending, nothing is ever repeated.
+
+use std::{
+    cell::Cell,
+    error::Error,
+    future::poll_fn,
+    io,
+    mem::MaybeUninit,
+    net::SocketAddr,
+    pin::{Pin, pin},
+    rc::Rc,
+    task::{Context, Poll, ready},
+    time::Instant,
+};
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::{
+    Request, Response,
+    body::{Body, Frame, Incoming},
+    client::conn::http1::{self, SendRequest},
+};
+use hyper_util::rt::TokioIo;
+use socket2::SockRef;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+
+/// An open connection.
+pub(crate) struct Connection {
+    sender: SendRequest<Full<Bytes>>,
+    driver: http1::Connection<TokioIo<StampedSocket>, Full<Bytes>>,
+    /// The driver has ended, and with it the connection.
+    ended: bool,
+    socket: Rc<Socket>,
+}
+
+impl Connection {
+    /// Connects to the first of `addresses` that answers.
+    pub(crate) async fn open(addresses: &[SocketAddr]) -> io::Result<Self> {
+        let stream = TcpStream::connect(addresses).await?;
+        stream.set_nodelay(true)?;
+        let socket = Rc::new(Socket {
+            stream,
+            first_write: Cell::new(None),
+            last_read: Cell::new(None),
+        });
+        let io = TokioIo::new(StampedSocket(Rc::clone(&socket)));
+        let (sender, driver) = http1::handshake(io).await.map_err(io::Error::other)?;
+        Ok(Self {
+            sender,
+            driver,
+            ended: false,
+            socket,
+        })
+    }
+
+    /// Whether the connection can carry another request. It cannot when the server has closed it meanwhile.
+    pub(crate) async fn is_reusable(&mut self) -> bool {
+        poll_fn(|cx| {
+            self.drive(cx);
+            Poll::Ready(())
+        })
+        .await;
+        !self.ended && self.sender.is_ready() && self.socket.is_silent()
+    }
+
+    /// Sends `request` and waits for the response's head. Dropping the future gives the connection up.
+    pub(crate) async fn send(
+        &mut self,
+        request: Request<Full<Bytes>>,
+    ) -> hyper::Result<Response<Incoming>> {
+        self.socket.first_write.set(None);
+        let mut response = pin!(self.sender.send_request(request));
+        poll_fn(|cx| {
+            drive(&mut self.driver, &mut self.ended, cx);
+            response.as_mut().poll(cx)
+        })
+        .await
+    }
+
+    /// Waits for the next part of the response's body and says when its last byte was read.
+    pub(crate) async fn frame(
+        &mut self,
+        body: &mut Incoming,
+    ) -> Option<hyper::Result<(Instant, Frame<Bytes>)>> {
+        let frame = poll_fn(|cx| {
+            if let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(cx) {
+                return Poll::Ready(frame);
+            }
+            self.drive(cx);
+            Pin::new(&mut *body).poll_frame(cx)
+        })
+        .await?;
+        Some(frame.map(|frame| (self.last_read(), frame)))
+    }
+
+    /// When the first byte of the last request was handed to the socket.
+    pub(crate) fn first_write(&self) -> Option<Instant> {
+        self.socket.first_write.get()
+    }
+
+    /// When bytes were last read.
+    pub(crate) fn last_read(&self) -> Instant {
+        self.socket.last_read.get().unwrap_or_else(Instant::now)
+    }
+
+    fn drive(&mut self, cx: &mut Context<'_>) {
+        drive(&mut self.driver, &mut self.ended, cx);
+    }
+}
+
+/// Moves bytes between socket and channels. Its error, if any, reaches whoever waits for the response too.
+fn drive(
+    driver: &mut http1::Connection<TokioIo<StampedSocket>, Full<Bytes>>,
+    ended: &mut bool,
+    cx: &mut Context<'_>,
+) {
+    if !*ended {
+        *ended = Pin::new(driver).poll(cx).is_ready();
+    }
+}
+
+/// An error with its causes, which is where the system's own words are.
+pub(crate) fn describe(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let inner_text = inner.to_string();
+        if !text.contains(&inner_text) {
+            text = format!("{text}: {inner_text}");
+        }
+        cause = inner.source();
+    }
+    text
+}
+
+struct Socket {
+    stream: TcpStream,
+    first_write: Cell<Option<Instant>>,
+    last_read: Cell<Option<Instant>>,
+}
+
+impl Socket {
+    /// Whether the kernel holds neither bytes nor an end for us: an idle connection must hold neither.
+    fn is_silent(&self) -> bool {
+        let mut byte = [MaybeUninit::uninit()];
+        let peeked = SockRef::from(&self.stream).peek(&mut byte);
+        matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+}
+
+/// The socket as hyper sees it.
+struct StampedSocket(Rc<Socket>);
+
+impl AsyncRead for StampedSocket {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let socket = &self.0;
+        loop {
+            ready!(socket.stream.poll_read_ready(cx))?;
+            match socket.stream.try_read_buf(buffer) {
+                Ok(count) => {
+                    if count > 0 {
+                        socket.last_read.set(Some(Instant::now()));
+                    }
+                    return Poll::Ready(Ok(()));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+}
+
+impl AsyncWrite for StampedSocket {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let socket = &self.0;
+        loop {
+            ready!(socket.stream.poll_write_ready(cx))?;
+            let now = Instant::now();
+            match socket.stream.try_write(bytes) {
+                Ok(count) => {
+                    let first = socket.first_write.get().unwrap_or(now);
+                    socket.first_write.set(Some(first));
+                    return Poll::Ready(Ok(count));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(SockRef::from(&self.0.stream).shutdown(std::net::Shutdown::Write))
+    }
+}

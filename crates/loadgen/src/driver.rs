@@ -1,0 +1,283 @@
+//! Runs a plan: level after level, each with a fixed number of slots that send their next request when the last one
+//! ended (closed loop).
+//!
+//! A level with `c` slots, `W` warm-up and `M` measured requests: requests are numbered in the order in which slots take
+//! them; the first `W` are warm-up, the next `M` are measured, what follows is cool-down. Slots never wait for each
+//! other, so warm-up is handed over to measurement under full load, and the load stays full until the last measured
+//! request has ended. Then what is in flight is cancelled, the slots stop, phases are told, and [`Event::LevelDone`]
+//! reaches the caller while the server is idle.
+//!
+//! Slots live on threads of their own; records reach the calling thread through a channel, and it alone calls the sink.
+//! The server's name is resolved once per run, so no resolver's time is in any record.
+
+mod level;
+mod loss;
+mod tally;
+mod worker;
+
+use std::{
+    net::{SocketAddr, ToSocketAddrs},
+    num::NonZeroUsize,
+    sync::Arc,
+    time::Instant,
+};
+
+use records::{Offset, Outcome, Phase, RequestRecord, Stage};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    LoadError, LoadPlan, SinkError, Target,
+    clock::Clock,
+    request::{Client, Job},
+    workload::{PromptId, prompt},
+};
+
+/// What happens during a run, in order.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Event {
+    /// A level begins.
+    LevelStarted {
+        /// Index into the plan's levels.
+        level: u32,
+        /// Slots.
+        concurrency: u32,
+    },
+    /// A request attempt has ended.
+    Request(RequestRecord),
+    /// About ten times a second, and at the end of a level.
+    Progress(Progress),
+    /// A phase has ended. Phases are told at the end of their level, also when it was broken off.
+    Phase(Phase),
+    /// The level ran to its planned end and nothing of ours is in flight. The next level begins when the sink returns.
+    LevelDone {
+        /// Index into the plan's levels.
+        level: u32,
+    },
+}
+
+/// How far a level is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Index into the plan's levels.
+    pub level: u32,
+    /// Warm-up and measured requests that have ended.
+    pub finished: u64,
+    /// Warm-up and measured requests planned.
+    pub planned: u64,
+    /// Requests in flight, whatever their kind.
+    pub in_flight: u64,
+    /// Output tokens of all requests that have ended.
+    pub output_tokens: u64,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RunEnd {
+    /// Every level ran to its planned end.
+    Completed,
+    /// [`StopHandle::stop`] was called before that.
+    Interrupted,
+    /// The server stopped answering; later levels were not run.
+    ServerLost {
+        /// What was seen.
+        message: String,
+    },
+}
+
+/// Ends a run from another thread. Clones share one switch.
+#[derive(Clone, Debug, Default)]
+pub struct StopHandle(CancellationToken);
+
+impl StopHandle {
+    /// A switch that is off.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Ends the run: requests in flight are recorded as cancelled, phases are closed. Has no effect the second time.
+    pub fn stop(&self) {
+        self.0.cancel();
+    }
+
+    /// Whether it was called.
+    pub fn is_stopped(&self) -> bool {
+        self.0.is_cancelled()
+    }
+}
+
+/// Runs the plan on the calling thread and threads of its own, until its end. `epoch` is the zero of all stamps.
+///
+/// # Errors
+/// [`LoadError`]; a request that fails is no error but a record. What the sink was given until then stands.
+pub fn run(
+    plan: &LoadPlan,
+    epoch: Instant,
+    stop: &StopHandle,
+    sink: &mut dyn FnMut(Event) -> Result<(), SinkError>,
+) -> Result<RunEnd, LoadError> {
+    let context = level::Context {
+        plan: Arc::new(plan.clone()),
+        addresses: resolve(&plan.spec().target)?.into(),
+        clock: Clock::new(epoch),
+        stop: stop.0.clone(),
+        processors: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+    };
+    let mut first_request = 0;
+    for (index, level) in (0..).zip(&plan.spec().levels) {
+        if stop.is_stopped() {
+            return Ok(RunEnd::Interrupted);
+        }
+        let end = level::run(&context, index, *level, first_request, sink)?;
+        first_request += end.issued;
+        match end.kind {
+            level::EndKind::Done => {}
+            level::EndKind::Stopped => return Ok(RunEnd::Interrupted),
+            level::EndKind::ServerLost { message } => return Ok(RunEnd::ServerLost { message }),
+        }
+    }
+    Ok(RunEnd::Completed)
+}
+
+/// Sends one short request before a run. Its record is no part of the run: its numbers are those of no planned request.
+///
+/// # Errors
+/// [`LoadError::Probe`] with the server's own message when it did not complete; or what keeps every request from
+/// being sent.
+pub fn probe(
+    plan: &LoadPlan,
+    epoch: Instant,
+    stop: &StopHandle,
+) -> Result<RequestRecord, LoadError> {
+    let spec = plan.spec();
+    let clock = Clock::new(epoch);
+    let client = Client {
+        target: &spec.target,
+        addresses: &resolve(&spec.target)?,
+        timeouts: spec.timeouts,
+        clock,
+        halt: stop.0.clone(),
+    };
+    // A level that no plan reaches: the prompt is one of its own.
+    let prompt = prompt(PromptId {
+        seed: spec.seed,
+        level: u32::MAX >> 12,
+        request: 0,
+    });
+    let job = Job {
+        request: u64::MAX,
+        level: u32::MAX,
+        stage: Stage::Warmup,
+        slot: 0,
+        intended: clock.now(),
+        asked_output_tokens: spec.warmup_osl.get(),
+        body: plan.template().body(&prompt, spec.warmup_osl.get()),
+    };
+    let runtime = worker::event_loop().map_err(|source| LoadError::Thread { source })?;
+    let record = runtime.block_on(client.attempt(&mut None, job));
+    match probe_fault(&record.outcome, &spec.target) {
+        None => Ok(record),
+        Some((message, hint)) => Err(LoadError::Probe { message, hint }),
+    }
+}
+
+fn probe_fault(outcome: &Outcome, target: &Target) -> Option<(String, &'static str)> {
+    let url = target.base_url();
+    Some(match outcome {
+        Outcome::Completed { .. } => return None,
+        Outcome::ConnectFailed { message, .. } => (
+            format!("no connection to {url}: {message}"),
+            "is the server running, and is this its address?",
+        ),
+        Outcome::TimedOut { phase } => (
+            format!("no answer from {url} in time ({phase:?})"),
+            "is the server overloaded or behind a firewall? deadlines can be raised",
+        ),
+        Outcome::HttpStatus { status, body } => {
+            let message = crate::openai::error_message(body.as_bytes());
+            let message = message.as_deref().unwrap_or(body);
+            (
+                format!("the server answered {status}: {message}"),
+                status_hint(*status),
+            )
+        }
+        Outcome::Cut { message } => (
+            format!("the connection broke: {message}"),
+            "look into the server's log",
+        ),
+        Outcome::ErrorInStream { message } => (
+            format!("the server reported an error: {message}"),
+            "look into the server's log",
+        ),
+        Outcome::Malformed { message } => (
+            message.clone(),
+            "is this the URL of an OpenAI-compatible server that streams?",
+        ),
+        Outcome::NoTokens => (
+            "the answer holds no token".to_owned(),
+            "does the model answer a chat request at all?",
+        ),
+        Outcome::Cancelled => ("it was stopped".to_owned(), "run again"),
+        other => (format!("{other:?}"), "please report this"),
+    })
+}
+
+fn status_hint(status: u16) -> &'static str {
+    match status {
+        401 | 403 => "check the API key",
+        404 => {
+            "check the URL and the model name; GET /v1/models lists the names that the server knows"
+        }
+        400 | 422 => {
+            "the server refuses the request; a field that it does not know may be the reason"
+        }
+        429 => "the server limits requests; a load test needs that limit lifted",
+        _ => "look into the server's log",
+    }
+}
+
+fn resolve(target: &Target) -> Result<Vec<SocketAddr>, LoadError> {
+    let failed = |source| LoadError::Resolve {
+        host: target.host().to_owned(),
+        source,
+    };
+    let addresses: Vec<_> = (target.host(), target.port())
+        .to_socket_addrs()
+        .map_err(failed)?
+        .collect();
+    if addresses.is_empty() {
+        return Err(failed(std::io::ErrorKind::NotFound.into()));
+    }
+    Ok(addresses)
+}
+
+/// The later of two moments, of which the first may not have come yet.
+fn later(so_far: Option<Offset>, at: Offset) -> Offset {
+    so_far.map_or(at, |so_far| so_far.max(at))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_probe_says_what_is_wrong_in_the_servers_own_words() {
+        let target = Target::new("http://h:1", "m", None, &[]).unwrap();
+        // The body that vLLM 0.11.2 sends for an unknown model.
+        let body = r#"{"error":{"message":"The model `no-such-model` does not exist.","type":"NotFoundError","param":null,"code":404}}"#;
+        let outcome = Outcome::HttpStatus {
+            status: 404,
+            body: body.to_owned(),
+        };
+        let (message, hint) = probe_fault(&outcome, &target).unwrap();
+        assert_eq!(
+            message,
+            "the server answered 404: The model `no-such-model` does not exist."
+        );
+        assert!(hint.contains("model name"));
+        let done = Outcome::Completed {
+            finish_reason: None,
+        };
+        assert_eq!(probe_fault(&done, &target), None);
+    }
+}

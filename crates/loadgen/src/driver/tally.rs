@@ -1,0 +1,182 @@
+//! What a level's records add up to while it runs: progress and the marks of its phases. Pure.
+
+use records::{Offset, Phase, PhaseKind, RequestRecord, Stage};
+
+use super::{Progress, later};
+use crate::{
+    overhead::{ThreadLoad, client_load},
+    plan::Level,
+};
+
+/// Adds up the records of one level.
+#[derive(Debug)]
+pub(super) struct Tally {
+    index: u32,
+    level: Level,
+    finished: u64,
+    measured: u64,
+    ended: u64,
+    output_tokens: u64,
+    first_sent: Option<Offset>,
+    first_measured_sent: Option<Offset>,
+    last_measured_finished: Option<Offset>,
+}
+
+impl Tally {
+    pub(super) fn new(index: u32, level: Level) -> Self {
+        Self {
+            index,
+            level,
+            finished: 0,
+            measured: 0,
+            ended: 0,
+            output_tokens: 0,
+            first_sent: None,
+            first_measured_sent: None,
+            last_measured_finished: None,
+        }
+    }
+
+    pub(super) fn add(&mut self, record: &RequestRecord) {
+        let earlier = |so_far: Option<Offset>, at: Offset| Some(so_far.map_or(at, |s| s.min(at)));
+        self.ended += 1;
+        self.output_tokens += record.output_tokens.map_or(0, |t| t.count);
+        self.first_sent = earlier(self.first_sent, record.sent_ns);
+        if record.stage == Stage::Measured {
+            self.measured += 1;
+            self.first_measured_sent = earlier(self.first_measured_sent, record.sent_ns);
+            self.last_measured_finished =
+                Some(later(self.last_measured_finished, record.finished_ns));
+        }
+        if record.stage != Stage::Cooldown {
+            self.finished += 1;
+        }
+    }
+
+    /// Whether every measured request has ended.
+    pub(super) fn is_measured(&self) -> bool {
+        self.measured == self.level.requests.get()
+    }
+
+    pub(super) fn progress(&self, issued: u64) -> Progress {
+        Progress {
+            level: self.index,
+            finished: self.finished,
+            planned: self.level.warmup_requests + self.level.requests.get(),
+            in_flight: issued.saturating_sub(self.ended),
+            output_tokens: self.output_tokens,
+        }
+    }
+
+    /// The phases of a level whose slots had all stopped at `stopped`. A phase that was not reached is left out.
+    pub(super) fn phases(&self, stopped: Offset, threads: &[Vec<ThreadLoad>]) -> Vec<Phase> {
+        let phase = |kind, start_ns: Offset, end_ns: Offset| Phase {
+            kind,
+            level: Some(self.index),
+            start_ns,
+            end_ns: end_ns.max(start_ns),
+            client: client_load(threads, kind),
+        };
+        let mut phases = Vec::new();
+        let Some(first) = self.first_sent else {
+            return phases;
+        };
+        let measure = self.first_measured_sent;
+        if self.level.warmup_requests > 0 {
+            phases.push(phase(PhaseKind::Warmup, first, measure.unwrap_or(stopped)));
+        }
+        if let Some((start, end)) = measure.zip(self.last_measured_finished) {
+            phases.push(phase(PhaseKind::Measure, start, end));
+            phases.push(phase(PhaseKind::Drain, end, stopped));
+        }
+        phases
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::{NonZeroU32, NonZeroU64};
+
+    use records::{Chunks, Connection, Outcome, TokenCount, TokenSource};
+
+    use super::*;
+
+    fn record(stage: Stage, sent: u64, finished: u64) -> RequestRecord {
+        let source = TokenSource::Usage;
+        RequestRecord {
+            request: 0,
+            level: 2,
+            stage,
+            slot: 0,
+            intended_ns: Offset(sent),
+            sent_ns: Offset(sent),
+            connection: Connection::Reused,
+            head_ns: None,
+            chunks: Chunks::default(),
+            first_output_ns: None,
+            finished_ns: Offset(finished),
+            asked_output_tokens: 5,
+            prompt_tokens: None,
+            cached_prompt_tokens: None,
+            output_tokens: Some(TokenCount { count: 5, source }),
+            server_timings: None,
+            outcome: Outcome::NoTokens,
+        }
+    }
+
+    fn tally(records: &[RequestRecord]) -> Tally {
+        let level = Level {
+            concurrency: NonZeroU32::new(2).unwrap(),
+            requests: NonZeroU64::new(2).unwrap(),
+            warmup_requests: 2,
+        };
+        let mut tally = Tally::new(2, level);
+        records.iter().for_each(|r| tally.add(r));
+        tally
+    }
+
+    fn marks(tally: &Tally) -> Vec<(PhaseKind, u64, u64)> {
+        let phases = tally.phases(Offset(900), &[]);
+        assert!(phases.iter().all(|p| p.level == Some(2)));
+        phases
+            .iter()
+            .map(|p| (p.kind, p.start_ns.0, p.end_ns.0))
+            .collect()
+    }
+
+    #[test]
+    fn phases_meet_although_requests_overlap() {
+        let whole = tally(&[
+            record(Stage::Warmup, 20, 200),
+            record(Stage::Measured, 210, 400),
+            record(Stage::Warmup, 10, 300),
+            record(Stage::Measured, 310, 700),
+            record(Stage::Cooldown, 410, 705),
+        ]);
+        assert_eq!(
+            marks(&whole),
+            [
+                (PhaseKind::Warmup, 10, 210),
+                (PhaseKind::Measure, 210, 700),
+                (PhaseKind::Drain, 700, 900)
+            ]
+        );
+        assert!(whole.is_measured());
+        let progress = Progress {
+            level: 2,
+            finished: 4,
+            planned: 4,
+            in_flight: 1,
+            output_tokens: 25,
+        };
+        assert_eq!(whole.progress(6), progress);
+    }
+
+    #[test]
+    fn a_level_broken_off_has_the_phases_that_it_reached() {
+        assert_eq!(marks(&tally(&[])), []);
+        let warm = tally(&[record(Stage::Warmup, 10, 300)]);
+        assert_eq!(marks(&warm), [(PhaseKind::Warmup, 10, 900)]);
+        assert!(!warm.is_measured());
+    }
+}

@@ -1,0 +1,10 @@
+//! The part of the OpenAI chat-completions API that a load client speaks: request bodies and streamed chunks.
+//!
+//! Follows the API reference of OpenAI and what vLLM 0.11.2 and llama.cpp b10434 send (`fixtures/sse`). No text is kept:
+//! of a token, only whether it is there.
+
+mod body;
+mod chunk;
+
+pub use body::{BodyTemplate, LengthControl};
+pub use chunk::{Bearing, Chunk, Event, ServerTimes, Usage, error_message, parse_event};

@@ -1,0 +1,161 @@
+//! Request bodies: the plan's fields, the engine's way to fix the output length, and the user's extra fields.
+
+use bytes::Bytes;
+use serde_json::{Map, Value, json};
+
+use crate::PlanError;
+
+/// How a server is told to generate exactly the tokens asked for. A short answer would make a level look fast.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LengthControl {
+    /// `ignore_eos` and `min_tokens`, as vLLM has them.
+    IgnoreEosAndMinTokens,
+    /// `ignore_eos` alone, as llama.cpp has it.
+    IgnoreEos,
+    /// Nothing but `max_tokens`: answers may end earlier. Strict servers refuse fields that they do not know.
+    MaxTokensOnly,
+}
+
+impl LengthControl {
+    /// What the engine of this name understands; an unknown one is asked for nothing that it could refuse.
+    pub fn for_engine(name: Option<&str>) -> Self {
+        match name {
+            Some("vllm") => Self::IgnoreEosAndMinTokens,
+            Some("llama.cpp") => Self::IgnoreEos,
+            _ => Self::MaxTokensOnly,
+        }
+    }
+}
+
+/// Fields that the plan decides, and what to use in their place.
+const RESERVED: [(&str, &str); 7] = [
+    ("model", "the target names the model"),
+    ("messages", "prompts come from the workload"),
+    ("stream", "every response is streamed"),
+    ("max_tokens", "set the output length (osl)"),
+    ("max_completion_tokens", "set the output length (osl)"),
+    (
+        "min_tokens",
+        "set the output length (osl) and have the end of sequence ignored",
+    ),
+    ("n", "every request asks for one answer"),
+];
+
+/// A request body without its prompt.
+#[derive(Clone, Debug)]
+pub struct BodyTemplate {
+    fields: Map<String, Value>,
+    length_control: LengthControl,
+}
+
+impl BodyTemplate {
+    /// A template for `model`; `extra` fields replace those of the same name, `stream_options` are merged.
+    ///
+    /// # Errors
+    /// [`PlanError::ReservedField`] and [`PlanError::BadStreamOptions`].
+    pub fn new(
+        model: &str,
+        length_control: LengthControl,
+        extra: Map<String, Value>,
+    ) -> Result<Self, PlanError> {
+        for (field, instead) in RESERVED {
+            if extra.contains_key(field) {
+                return Err(PlanError::ReservedField { field, instead });
+            }
+        }
+        let mut fields = Map::new();
+        fields.insert("model".to_owned(), model.into());
+        fields.insert("stream".to_owned(), true.into());
+        fields.insert("stream_options".to_owned(), json!({"include_usage": true}));
+        fields.insert("temperature".to_owned(), 0.into());
+        if length_control != LengthControl::MaxTokensOnly {
+            fields.insert("ignore_eos".to_owned(), true.into());
+        }
+        for (name, value) in extra {
+            match (fields.get_mut(&name), value) {
+                (Some(Value::Object(options)), Value::Object(more)) => options.extend(more),
+                (Some(Value::Object(_)), _) => return Err(PlanError::BadStreamOptions),
+                (_, value) => {
+                    fields.insert(name, value);
+                }
+            }
+        }
+        Ok(Self {
+            fields,
+            length_control,
+        })
+    }
+
+    /// Whether the server is told to go on past its end of sequence.
+    pub fn ignores_eos(&self) -> bool {
+        self.fields.get("ignore_eos") == Some(&Value::Bool(true))
+    }
+
+    /// The body that asks for `output_tokens` in answer to `prompt`.
+    pub fn body(&self, prompt: &str, output_tokens: u32) -> Bytes {
+        let mut fields = self.fields.clone();
+        fields.insert("max_tokens".to_owned(), output_tokens.into());
+        if self.length_control == LengthControl::IgnoreEosAndMinTokens {
+            fields.insert("min_tokens".to_owned(), output_tokens.into());
+        }
+        let messages = json!([{"role": "user", "content": prompt}]);
+        fields.insert("messages".to_owned(), messages);
+        Value::Object(fields).to_string().into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn body(engine: Option<&str>, extra: Value) -> Value {
+        let Value::Object(extra) = extra else {
+            unreachable!("the tests pass objects")
+        };
+        let control = LengthControl::for_engine(engine);
+        let template = BodyTemplate::new("m", control, extra).unwrap();
+        serde_json::from_slice(&template.body("안녕 \"x\"\n", 200)).unwrap()
+    }
+
+    #[test]
+    fn each_engine_is_asked_in_its_own_way() {
+        let plain = json!({
+            "model": "m", "messages": [{"role": "user", "content": "안녕 \"x\"\n"}], "stream": true,
+            "stream_options": {"include_usage": true}, "max_tokens": 200, "temperature": 0,
+        });
+        assert_eq!(body(None, json!({})), plain);
+        assert_eq!(body(Some("some proxy"), json!({})), plain);
+        let mut llama_cpp = plain.clone();
+        llama_cpp["ignore_eos"] = true.into();
+        assert_eq!(body(Some("llama.cpp"), json!({})), llama_cpp);
+        let mut vllm = llama_cpp.clone();
+        vllm["min_tokens"] = 200.into();
+        assert_eq!(body(Some("vllm"), json!({})), vllm);
+    }
+
+    #[test]
+    fn extra_fields_win_and_stream_options_are_merged() {
+        let extra = json!({"temperature": 0.7, "stream_options": {"continuous_usage_stats": true}});
+        let merged = body(None, extra);
+        assert_eq!(merged["temperature"], 0.7);
+        assert_eq!(
+            merged["stream_options"],
+            json!({"include_usage": true, "continuous_usage_stats": true})
+        );
+    }
+
+    #[test]
+    fn fields_of_the_plan_are_refused() {
+        for (field, _) in RESERVED {
+            let extra = Map::from_iter([(field.to_owned(), Value::Null)]);
+            let refused = BodyTemplate::new("m", LengthControl::MaxTokensOnly, extra);
+            assert!(
+                matches!(refused, Err(PlanError::ReservedField { .. })),
+                "{field}"
+            );
+        }
+        let extra = Map::from_iter([("stream_options".to_owned(), Value::Null)]);
+        let refused = BodyTemplate::new("m", LengthControl::MaxTokensOnly, extra);
+        assert_eq!(refused.unwrap_err(), PlanError::BadStreamOptions);
+    }
+}

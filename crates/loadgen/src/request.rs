@@ -1,0 +1,388 @@
+//! One request attempt, from a free slot to a finished record. Whatever happens becomes the record's outcome; nothing is
+//! repeated and no time starts over.
+
+use std::{
+    future::poll_fn,
+    io,
+    net::SocketAddr,
+    pin::{Pin, pin},
+    task::{Context, Poll},
+    time::Instant,
+};
+
+use bytes::{Bytes, BytesMut};
+use http_body_util::Full;
+use hyper::{Request, Response, StatusCode, body::Incoming, header::CONTENT_TYPE};
+use records::{Chunks, ConnectPhase, Offset, Outcome, RequestRecord, Stage, TimeoutPhase};
+use tokio::time::Sleep;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
+
+use crate::{
+    Target,
+    clock::Clock,
+    connection::{Connection, describe},
+    openai::error_message,
+    plan::Timeouts,
+    timeline::{Ending, Reading, Timeline},
+};
+
+/// Bytes of an error body that are kept.
+const BODY_EXCERPT: usize = 1024;
+/// Bytes of an error body that are read, so that the connection can be used again.
+const BODY_LIMIT: usize = 64 * 1024;
+
+/// What every request of a level needs.
+#[derive(Clone)]
+pub(crate) struct Client<'a> {
+    pub(crate) target: &'a Target,
+    pub(crate) addresses: &'a [SocketAddr],
+    pub(crate) timeouts: Timeouts,
+    pub(crate) clock: Clock,
+    /// Ends every request in flight.
+    pub(crate) halt: CancellationToken,
+}
+
+/// A request that is to be sent.
+pub(crate) struct Job {
+    pub(crate) request: u64,
+    pub(crate) level: u32,
+    pub(crate) stage: Stage,
+    pub(crate) slot: u32,
+    pub(crate) intended: Offset,
+    pub(crate) asked_output_tokens: u32,
+    pub(crate) body: Bytes,
+}
+
+impl Client<'_> {
+    /// Sends the request over `kept`, or a new connection that is left there if it may be used again.
+    pub(crate) async fn attempt(&self, kept: &mut Option<Connection>, job: Job) -> RequestRecord {
+        let mut record = RequestRecord {
+            request: job.request,
+            level: job.level,
+            stage: job.stage,
+            slot: job.slot,
+            intended_ns: job.intended,
+            sent_ns: Offset::ZERO,
+            connection: records::Connection::None,
+            head_ns: None,
+            chunks: Chunks::default(),
+            first_output_ns: None,
+            finished_ns: Offset::ZERO,
+            asked_output_tokens: job.asked_output_tokens,
+            prompt_tokens: None,
+            cached_prompt_tokens: None,
+            output_tokens: None,
+            server_timings: None,
+            outcome: Outcome::Cancelled,
+        };
+        let connect_deadline = Instant::now() + self.timeouts.connect;
+        let mut guard = Guard::new(&self.halt, connect_deadline);
+        match self.connection(kept.take(), &mut record, &mut guard).await {
+            Ok(mut connection) => {
+                let request = self.http_request(job.body);
+                let mut exchange = Exchange::new(self, &mut connection, &mut record);
+                if exchange.run(request, &mut guard).await {
+                    *kept = Some(connection);
+                }
+            }
+            Err(outcome) => {
+                record.outcome = outcome;
+                record.finished_ns = self.clock.now();
+                record.sent_ns = record.finished_ns;
+            }
+        }
+        record
+    }
+
+    async fn connection(
+        &self,
+        kept: Option<Connection>,
+        record: &mut RequestRecord,
+        guard: &mut Guard<'_>,
+    ) -> Result<Connection, Outcome> {
+        if let Some(mut connection) = kept
+            && connection.is_reusable().await
+        {
+            record.connection = records::Connection::Reused;
+            return Ok(connection);
+        }
+        let begin = Instant::now();
+        match guard.within(Connection::open(self.addresses)).await {
+            Ok(Ok(connection)) => {
+                let connect_ns = u64::try_from(begin.elapsed().as_nanos()).unwrap_or(u64::MAX);
+                record.connection = records::Connection::New { connect_ns };
+                Ok(connection)
+            }
+            Ok(Err(error)) => Err(Outcome::ConnectFailed {
+                phase: ConnectPhase::Connect,
+                message: connect_message(&error),
+            }),
+            Err(Interruption::Cancelled) => Err(Outcome::Cancelled),
+            Err(Interruption::Elapsed) => Err(Outcome::TimedOut {
+                phase: TimeoutPhase::Connect,
+            }),
+        }
+    }
+
+    fn http_request(&self, body: Bytes) -> Request<Full<Bytes>> {
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = hyper::Method::POST;
+        *request.uri_mut() = self.target.uri().clone();
+        *request.headers_mut() = self.target.headers().clone();
+        request
+    }
+}
+
+fn connect_message(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        // EMFILE: the limit is the client's own, and the level does not reach its concurrency.
+        Some(24) => format!("{error}\nhint: raise the limit on open files (ulimit -n)"),
+        _ => error.to_string(),
+    }
+}
+
+/// A request on the wire.
+struct Exchange<'a> {
+    client: &'a Client<'a>,
+    connection: &'a mut Connection,
+    record: &'a mut RequestRecord,
+    begin: Instant,
+    last_token: Option<Instant>,
+}
+
+impl<'a> Exchange<'a> {
+    fn new(
+        client: &'a Client<'a>,
+        connection: &'a mut Connection,
+        record: &'a mut RequestRecord,
+    ) -> Self {
+        Self {
+            client,
+            connection,
+            record,
+            begin: Instant::now(),
+            last_token: None,
+        }
+    }
+
+    /// Fills the record; says whether the connection may be used again.
+    async fn run(&mut self, request: Request<Full<Bytes>>, guard: &mut Guard<'_>) -> bool {
+        let clock = self.client.clock;
+        self.move_deadline(guard);
+        let answered = guard.within(self.connection.send(request)).await;
+        let sent = self.connection.first_write().unwrap_or(self.begin);
+        self.record.sent_ns = clock.at(sent);
+        let reusable = match answered {
+            Ok(Ok(response)) => {
+                self.record.head_ns = Some(clock.at(self.connection.last_read()));
+                self.response(response, guard).await
+            }
+            Ok(Err(error)) => {
+                self.record.outcome = self.broken(&error);
+                false
+            }
+            Err(interruption) => {
+                self.record.outcome = self.interrupted(interruption);
+                false
+            }
+        };
+        let end = if reusable {
+            self.connection.last_read()
+        } else {
+            Instant::now()
+        };
+        self.record.finished_ns = clock.at(end);
+        reusable
+    }
+
+    async fn response(&mut self, response: Response<Incoming>, guard: &mut Guard<'_>) -> bool {
+        let (head, body) = response.into_parts();
+        if !head.status.is_success() {
+            return self.refusal(head.status, body, guard).await;
+        }
+        let content_type = head.headers.get(CONTENT_TYPE).map(|v| v.as_bytes());
+        if content_type.is_some_and(|v| !v.starts_with(b"text/event-stream")) {
+            return self.not_a_stream(body, guard).await;
+        }
+        self.stream(body, guard).await
+    }
+
+    /// The good case: server-sent events.
+    async fn stream(&mut self, mut body: Incoming, guard: &mut Guard<'_>) -> bool {
+        let clock = self.client.clock;
+        let mut timeline = Timeline::new(self.record.sent_ns);
+        let (ending, reusable) = loop {
+            let next = guard.within(self.connection.frame(&mut body)).await;
+            match next {
+                Ok(Some(Ok((at, frame)))) => {
+                    let Some(bytes) = frame.data_ref() else {
+                        continue;
+                    };
+                    let before = timeline.last_token();
+                    timeline.read(clock.at(at), bytes);
+                    if timeline.last_token() != before {
+                        self.last_token = Some(at);
+                        self.move_deadline(guard);
+                    }
+                    if timeline.has_failed() {
+                        break (Ending::Whole, false);
+                    }
+                }
+                Ok(None) => break (Ending::Whole, true),
+                Ok(Some(Err(error))) => break (Ending::Broken(self.broken(&error)), false),
+                Err(interruption) => {
+                    break (Ending::Broken(self.interrupted(interruption)), false);
+                }
+            }
+        };
+        self.fill(timeline.end(ending));
+        reusable
+    }
+
+    fn fill(&mut self, reading: Reading) {
+        let target = self.client.target;
+        let record = &mut *self.record;
+        record.chunks = reading.chunks;
+        record.first_output_ns = reading.first_output_ns;
+        record.prompt_tokens = reading.prompt_tokens;
+        record.cached_prompt_tokens = reading.cached_prompt_tokens;
+        record.output_tokens = reading.output_tokens;
+        record.server_timings = reading.server_timings;
+        record.outcome = match reading.outcome {
+            Outcome::ErrorInStream { message } => Outcome::ErrorInStream {
+                message: target.redact(&message),
+            },
+            Outcome::Malformed { message } => Outcome::Malformed {
+                message: target.redact(&message),
+            },
+            other => other,
+        };
+    }
+
+    async fn refusal(&mut self, status: StatusCode, body: Incoming, guard: &mut Guard<'_>) -> bool {
+        let (bytes, reusable) = self.collect(body, guard).await;
+        self.record.outcome = Outcome::HttpStatus {
+            status: status.as_u16(),
+            body: self.excerpt(&bytes),
+        };
+        reusable
+    }
+
+    /// A 200 that is no stream: an error in disguise, or a server that ignores `stream`.
+    async fn not_a_stream(&mut self, body: Incoming, guard: &mut Guard<'_>) -> bool {
+        let (bytes, reusable) = self.collect(body, guard).await;
+        self.record.outcome = match error_message(&bytes) {
+            Some(message) => Outcome::ErrorInStream {
+                message: self.client.target.redact(&message),
+            },
+            None => Outcome::Malformed {
+                message: format!("the response is no event stream: {}", self.excerpt(&bytes)),
+            },
+        };
+        reusable
+    }
+
+    fn excerpt(&self, bytes: &[u8]) -> String {
+        // Redacted before it is cut, or half a secret could stay at the edge.
+        let text = self.client.target.redact(&String::from_utf8_lossy(bytes));
+        let end = text.floor_char_boundary(BODY_EXCERPT);
+        text[..end].to_owned()
+    }
+
+    /// As much of a body as is there; whether it ended properly.
+    async fn collect(&mut self, mut body: Incoming, guard: &mut Guard<'_>) -> (Bytes, bool) {
+        let mut bytes = BytesMut::new();
+        while bytes.len() < BODY_LIMIT {
+            match guard.within(self.connection.frame(&mut body)).await {
+                Ok(Some(Ok((_, frame)))) => bytes.extend(frame.into_data()),
+                Ok(None) => return (bytes.freeze(), true),
+                Ok(Some(Err(_))) | Err(_) => break,
+            }
+        }
+        (bytes.freeze(), false)
+    }
+
+    fn broken(&self, error: &hyper::Error) -> Outcome {
+        let message = self.client.target.redact(&describe(error));
+        if error.is_parse() {
+            return Outcome::Malformed { message };
+        }
+        Outcome::Cut { message }
+    }
+
+    fn interrupted(&self, interruption: Interruption) -> Outcome {
+        let timeouts = &self.client.timeouts;
+        let phase = match interruption {
+            Interruption::Cancelled => return Outcome::Cancelled,
+            Interruption::Elapsed if self.begin.elapsed() >= timeouts.total => TimeoutPhase::Total,
+            // The head alone says nothing: engines send it at once.
+            Interruption::Elapsed if self.record.head_ns.is_none() => TimeoutPhase::FirstByte,
+            Interruption::Elapsed => TimeoutPhase::BetweenTokens,
+        };
+        Outcome::TimedOut { phase }
+    }
+
+    fn move_deadline(&self, guard: &mut Guard<'_>) {
+        let timeouts = &self.client.timeouts;
+        let next = match self.last_token {
+            None => self.begin + timeouts.first_byte,
+            Some(at) => at + timeouts.between_tokens,
+        };
+        guard.until(next.min(self.begin + timeouts.total));
+    }
+}
+
+/// What ended a wait early.
+#[derive(Clone, Copy, Debug)]
+enum Interruption {
+    Cancelled,
+    Elapsed,
+}
+
+/// One cancellation and one timer for all waits of a request: moving the deadline costs nothing until it is reached.
+struct Guard<'a> {
+    cancelled: Pin<Box<WaitForCancellationFuture<'a>>>,
+    alarm: Pin<Box<Sleep>>,
+    deadline: Instant,
+}
+
+impl<'a> Guard<'a> {
+    fn new(halt: &'a CancellationToken, deadline: Instant) -> Self {
+        Self {
+            cancelled: Box::pin(halt.cancelled()),
+            alarm: Box::pin(tokio::time::sleep_until(deadline.into())),
+            deadline,
+        }
+    }
+
+    fn until(&mut self, deadline: Instant) {
+        self.deadline = deadline;
+        if deadline < self.alarm.deadline().into_std() {
+            self.alarm.as_mut().reset(deadline.into());
+        }
+    }
+
+    async fn within<T>(&mut self, wait: impl Future<Output = T>) -> Result<T, Interruption> {
+        let mut wait = pin!(wait);
+        poll_fn(|cx| {
+            if let Poll::Ready(value) = wait.as_mut().poll(cx) {
+                return Poll::Ready(Ok(value));
+            }
+            self.poll_interruption(cx).map(Err)
+        })
+        .await
+    }
+
+    fn poll_interruption(&mut self, cx: &mut Context<'_>) -> Poll<Interruption> {
+        if self.cancelled.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Interruption::Cancelled);
+        }
+        while self.alarm.as_mut().poll(cx).is_ready() {
+            if Instant::now() >= self.deadline {
+                return Poll::Ready(Interruption::Elapsed);
+            }
+            self.alarm.as_mut().reset(self.deadline.into());
+        }
+        Poll::Pending
+    }
+}
