@@ -1,0 +1,4 @@
+//! Integration tests: the engine in virtual time, and the server over loopback against captured bytes of vLLM 0.11.2.
+
+mod batching;
+mod reference;
