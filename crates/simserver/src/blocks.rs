@@ -1,6 +1,6 @@
 //! The paged KV cache as a count of blocks: who holds how many, and whether more can be had.
 //!
-//! After PagedAttention (Kwon et al., SOSP 2023) and vLLM's block pool: blocks are handed out as a sequence grows and come back
+//! After `PagedAttention` (Kwon et al., SOSP 2023) and vLLM's block pool: blocks are handed out as a sequence grows and come back
 //! when it ends; block 0 is never handed out. Blocks have no identity here, so there is no prefix cache, and blocks outside
 //! a sliding window are not given back: a long context of such a model holds more than it would in vLLM.
 

@@ -71,10 +71,10 @@ impl Engine {
         let batched = |timing| Core::Batched {
             scheduler: Scheduler::new(profile),
             timing,
-            noise: Pcg64::seed_from_u64(profile.seed),
+            noise: Pcg64::seed_from_u64(profile.figures.seed),
         };
         Self {
-            core: match &profile.timing {
+            core: match &profile.figures.timing {
                 Timing::Tables(tables) => batched(Batched::from_tables(tables)),
                 Timing::Linear(linear) => batched(Batched::from_linear(linear)),
                 Timing::Fixed(fixed) => Core::Paced(Pacer::new(fixed)),
@@ -186,8 +186,8 @@ impl OutputLengths {
     fn new(profile: &Profile) -> Self {
         Self {
             // Apart from the noise of the step times: a server with other step times still gives the same lengths.
-            rng: Pcg64::seed_from_u64(profile.seed ^ 0x454f_5300),
-            eos_mean_tokens: profile.eos_mean_tokens,
+            rng: Pcg64::seed_from_u64(profile.figures.seed ^ 0x454f_5300),
+            eos_mean_tokens: profile.figures.eos_mean_tokens,
         }
     }
 

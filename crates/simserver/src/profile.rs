@@ -25,9 +25,16 @@ pub fn profile_names() -> impl Iterator<Item = &'static str> {
 }
 
 /// A simulated server, checked: whatever it accepts can be served to its end.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(transparent)]
+pub struct Profile {
+    pub(crate) figures: Figures,
+}
+
+/// What the file says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Profile {
+pub(crate) struct Figures {
     name: String,
     description: String,
     source: String,
@@ -41,6 +48,7 @@ pub struct Profile {
 }
 
 /// vLLM's scheduler settings of the same names.
+#[expect(clippy::struct_field_names, reason = "vLLM's names")]
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Limits {
@@ -113,11 +121,11 @@ impl Profile {
 
     /// A profile from the text of a TOML file.
     pub fn from_toml(text: &str) -> Result<Self, ProfileError> {
-        let profile: Self = toml::from_str(text)?;
-        match profile.problem() {
-            None => Ok(profile),
+        let figures: Figures = toml::from_str(text)?;
+        match figures.problem() {
+            None => Ok(Self { figures }),
             Some(problem) => Err(ProfileError::Invalid {
-                profile: profile.name,
+                profile: figures.name,
                 problem,
             }),
         }
@@ -125,27 +133,27 @@ impl Profile {
 
     /// Name, as it appears in the `x-simulated` header.
     pub fn name(&self) -> &str {
-        &self.name
+        &self.figures.name
     }
 
     /// The hardware, model and engine that the profile stands for.
     pub fn description(&self) -> &str {
-        &self.description
+        &self.figures.description
     }
 
     /// Where the figures come from.
     pub fn source(&self) -> &str {
-        &self.source
+        &self.figures.source
     }
 
     /// Name that requests must ask for.
     pub fn served_model(&self) -> &str {
-        &self.served_model
+        &self.figures.served_model
     }
 
     /// Prompt and output tokens of one request together.
     pub fn max_model_len(&self) -> u32 {
-        self.limits.max_model_len
+        self.figures.limits.max_model_len
     }
 
     /// What the server accepts of a request, by vLLM 0.11.2's two checks.
@@ -154,7 +162,7 @@ impl Profile {
         prompt_tokens: u32,
         asked: Option<u32>,
     ) -> Result<TokenBudget, LengthError> {
-        let max_model_len = self.limits.max_model_len;
+        let max_model_len = self.figures.limits.max_model_len;
         if prompt_tokens >= max_model_len {
             return Err(LengthError::Prompt {
                 max_model_len,
@@ -174,7 +182,10 @@ impl Profile {
             }),
         }
     }
+}
 
+impl Figures {
+    /// What is wrong, if anything.
     fn problem(&self) -> Option<String> {
         let header_safe =
             |text: &str| !text.is_empty() && text.bytes().all(|b| (0x20..0x7f).contains(&b));
@@ -271,6 +282,7 @@ mod tests {
         // "GPU KV cache size: 28,064 tokens" of the reference report: 10526 blocks, 6 groups, 16 tokens a block.
         let kv = Profile::builtin("rtx3090-gemma3-12b-bnb4")
             .unwrap()
+            .figures
             .kv_cache;
         assert_eq!(kv.num_gpu_blocks / kv.groups * kv.block_size, 28_064);
         assert_eq!(kv.blocks_for(17), 12);

@@ -42,8 +42,8 @@ pub(crate) struct Batch {
 impl Scheduler {
     pub(crate) fn new(profile: &Profile) -> Self {
         Self {
-            limits: profile.limits,
-            pool: BlockPool::new(profile.kv_cache),
+            limits: profile.figures.limits,
+            pool: BlockPool::new(profile.figures.kv_cache),
             waiting: VecDeque::new(),
             running: Vec::new(),
         }

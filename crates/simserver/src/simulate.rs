@@ -41,12 +41,12 @@ pub struct Served {
 impl Served {
     /// TTFT.
     pub fn ttft(&self) -> Duration {
-        self.first_token - self.sent
+        self.first_token.saturating_sub(self.sent)
     }
 
     /// E2EL.
     pub fn e2el(&self) -> Duration {
-        self.last_token - self.sent
+        self.last_token.saturating_sub(self.sent)
     }
 }
 

@@ -39,13 +39,15 @@ fn profile(
         per_prompt_token_ms = 0.5
         "#
     ))
-    .unwrap()
+    .expect("a valid profile")
 }
 
 fn request(profile: &Profile, id: u64, prompt_tokens: u32, output_tokens: u32) -> Request {
     Request {
         id: RequestId(id),
-        budget: profile.admit(prompt_tokens, Some(output_tokens)).unwrap(),
+        budget: profile
+            .admit(prompt_tokens, Some(output_tokens))
+            .expect("fits"),
         eos: Eos::Ignored,
     }
 }
@@ -208,7 +210,7 @@ fn littles_law_holds_over_a_busy_period() {
     let (mut integral, mut in_engine, mut sojourn) = (0.0, 0.0, 0.0);
     let mut last = Duration::ZERO;
     let mut advance = |to: Duration, level: &mut f64, next: f64, last: &mut Duration| {
-        integral += *level * (to - *last).as_secs_f64();
+        integral += *level * to.saturating_sub(*last).as_secs_f64();
         *level = next;
         *last = to;
     };
