@@ -1,1 +1,37 @@
 //! A stand-in for vLLM: a pure continuous-batching step engine under a thin HTTP shell.
+//!
+//! `SimServer` answers like vLLM 0.11.2 and takes the time that a [`Profile`] says, so that clients, monitors and reports can be
+//! tried and audited without a GPU. Nothing is computed: the text is neutral words, and every response says that it is simulated.
+//!
+//! The engine is pure and runs in virtual time: see [`engine`] for what it is told and tells, and [`simulate`] for a closed loop
+//! without sockets. Its scheduling follows vLLM V1; its bytes are pinned to captures in `fixtures/vllm-0.11.2/`. It shares no type with
+//! the client that it tests and takes no timing from the sizing model.
+//!
+//! Left out so far: prefix cache, sliding-window eviction, speculation, `stop` strings, faults other than death.
+
+pub mod profile;
+
+pub mod engine;
+pub mod simulate;
+
+mod scheduler;
+mod sequence;
+
+mod blocks;
+mod pacer;
+mod timing;
+
+mod server;
+
+mod http;
+mod stream;
+
+mod driver;
+mod feed;
+
+mod frames;
+mod metrics;
+mod openai;
+
+pub use profile::{Profile, profile_names};
+pub use server::{SimConfig, SimError, SimServer};

@@ -1,0 +1,176 @@
+//! Continuous batching as vLLM V1 schedules it (`vllm/v1/core/sched/scheduler.py` of 0.11.2, first come first served).
+//!
+//! Each step first serves the running sequences in the order of their admission, then admits waiting ones by arrival, under
+//! `max_num_seqs` and `max_num_batched_tokens`; a prompt that does not fit the rest of the budget is prefilled in chunks. When a running
+//! sequence finds no block, the youngest running one gives up all of its blocks, goes to the head of the queue and is later
+//! recomputed, output so far included; a step that preempted admits nobody. No priorities, no prefix cache, no speculation.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::blocks::{BlockPool, BlockTable};
+use crate::profile::{Limits, Profile};
+use crate::sequence::{RequestId, Sequence, Token};
+use crate::timing::StepLoad;
+
+/// Queue, batch and KV cache of one engine.
+#[derive(Debug)]
+pub(crate) struct Scheduler {
+    limits: Limits,
+    pool: BlockPool,
+    waiting: VecDeque<Sequence>,
+    running: Vec<Running>,
+}
+
+#[derive(Debug)]
+struct Running {
+    sequence: Sequence,
+    blocks: BlockTable,
+    /// Tokens whose KV is in the cache.
+    computed: u32,
+    /// Tokens that the current step computes.
+    scheduled: u32,
+}
+
+/// What a step will do.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Batch {
+    pub(crate) load: StepLoad,
+    pub(crate) preempted: u32,
+}
+
+impl Scheduler {
+    pub(crate) fn new(profile: &Profile) -> Self {
+        Self {
+            limits: profile.figures.limits,
+            pool: BlockPool::new(profile.figures.kv_cache),
+            waiting: VecDeque::new(),
+            running: Vec::new(),
+        }
+    }
+
+    pub(crate) fn add(&mut self, sequence: Sequence) {
+        self.waiting.push_back(sequence);
+    }
+
+    /// Drops a request and gives its blocks back; false when it is not here.
+    pub(crate) fn remove(&mut self, id: RequestId) -> bool {
+        if let Some(index) = self.running.iter().position(|r| r.sequence.id == id) {
+            let mut gone = self.running.remove(index);
+            self.pool.release(&mut gone.blocks);
+            return true;
+        }
+        let before = self.waiting.len();
+        self.waiting.retain(|sequence| sequence.id != id);
+        self.waiting.len() < before
+    }
+
+    pub(crate) fn running(&self) -> usize {
+        self.running.len()
+    }
+
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    pub(crate) fn kv_usage(&self) -> f64 {
+        self.pool.usage()
+    }
+
+    /// Decides the step that begins `now`.
+    pub(crate) fn schedule(&mut self, now: Duration) -> Batch {
+        let mut batch = Batch::default();
+        let mut budget = self.limits.max_num_batched_tokens;
+        self.continue_running(&mut budget, &mut batch);
+        if batch.preempted == 0 {
+            self.admit_waiting(now, &mut budget, &mut batch);
+        }
+        batch
+    }
+
+    /// Ends the step at the instant `at`: what was scheduled is in the cache, sequences without a gap make a token.
+    pub(crate) fn finish(&mut self, at: Duration, tokens: &mut Vec<Token>) {
+        let pool = &mut self.pool;
+        self.running.retain_mut(|running| {
+            running.computed += std::mem::take(&mut running.scheduled);
+            if running.computed < running.sequence.tokens() {
+                return true;
+            }
+            let token = running.sequence.emit(at);
+            tokens.push(token);
+            if token.end.is_some() {
+                pool.release(&mut running.blocks);
+            }
+            token.end.is_none()
+        });
+    }
+
+    fn continue_running(&mut self, budget: &mut u32, batch: &mut Batch) {
+        let mut index = 0;
+        while index < self.running.len() && *budget > 0 {
+            let wanted = self.running[index].missing().min(*budget);
+            let target = self.running[index].computed + wanted;
+            while index < self.running.len()
+                && !self.pool.grow(&mut self.running[index].blocks, target)
+            {
+                self.preempt_youngest();
+                batch.preempted += 1;
+            }
+            // The sequence may itself have been the youngest.
+            let Some(running) = self.running.get_mut(index) else {
+                return;
+            };
+            running.schedule(wanted, &mut batch.load);
+            *budget -= wanted;
+            index += 1;
+        }
+    }
+
+    fn admit_waiting(&mut self, now: Duration, budget: &mut u32, batch: &mut Batch) {
+        while *budget > 0 && self.running.len() < self.limits.max_num_seqs as usize {
+            let Some(sequence) = self.waiting.front_mut() else {
+                return;
+            };
+            let wanted = sequence.tokens().min(*budget);
+            let mut blocks = BlockTable::default();
+            if !self.pool.grow(&mut blocks, wanted) {
+                return;
+            }
+            sequence.mark_scheduled(now);
+            let Some(sequence) = self.waiting.pop_front() else {
+                return;
+            };
+            let mut running = Running {
+                sequence,
+                blocks,
+                computed: 0,
+                scheduled: 0,
+            };
+            running.schedule(wanted, &mut batch.load);
+            *budget -= wanted;
+            self.running.push(running);
+        }
+    }
+
+    fn preempt_youngest(&mut self) {
+        if let Some(mut youngest) = self.running.pop() {
+            self.pool.release(&mut youngest.blocks);
+            self.waiting.push_front(youngest.sequence);
+        }
+    }
+}
+
+impl Running {
+    fn missing(&self) -> u32 {
+        self.sequence.tokens() - self.computed
+    }
+
+    fn schedule(&mut self, tokens: u32, load: &mut StepLoad) {
+        if self.sequence.has_begun() && self.missing() == 1 {
+            load.decodes += 1;
+        } else {
+            load.prefill_tokens += tokens;
+        }
+        self.scheduled = tokens;
+    }
+}

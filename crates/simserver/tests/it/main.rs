@@ -1,0 +1,10 @@
+//! Integration tests: the engine in virtual time, and the server over loopback against captured bytes of vLLM 0.11.2.
+
+mod client;
+
+mod batching;
+mod reference;
+
+mod faults;
+mod telemetry;
+mod wire;
