@@ -1,0 +1,146 @@
+//! Requests that fit on each GPU option, by the simple and by the exact method, against the target.
+
+use analysis::{GpuOption, SizingSection};
+use plotters::style::Color;
+
+use super::{
+    Chart, Drawn, Scene,
+    axis::Axis,
+    named,
+    series::{BLUE, SKY},
+    sheet::{AXIS, Anchor, BODY, GRID, INK, LABEL, Sheet, TICK, Type, WIDTH, paper, shortened, text_width},
+};
+use crate::{
+    ReportError,
+    number::{count, number},
+    prose,
+    view::option_name,
+};
+
+const NAME: &str = "capacity";
+const LEFT: f64 = 150.0;
+const RIGHT: f64 = WIDTH - 90.0;
+const ROW: f64 = 42.0;
+
+pub(super) fn draw(scene: &Scene<'_>) -> Result<Option<Chart>, ReportError> {
+    let Some(sizing) = &scene.summary.sizing else {
+        return Ok(None);
+    };
+    if sizing.options.is_empty() {
+        return Ok(None);
+    }
+    let title = scene.words.say(
+        "chart.capacity",
+        &[("tokens", &count(sizing.context_tokens))],
+    );
+    let height = BODY + 96.0 + ROW * sizing.options.len() as f64;
+    let svg = named(
+        NAME,
+        paper(height, &title, &subtitle(scene, sizing), |sheet| plot(scene, sheet, sizing)),
+    )?;
+    let rows = sizing
+        .options
+        .iter()
+        .map(|option| {
+            vec![
+                option_name(option),
+                count(option.simple_max_requests),
+                exact_text(scene, option),
+            ]
+        })
+        .collect();
+    Ok(Some(Chart {
+        name: NAME,
+        title,
+        reading: prose::reading::capacity(sizing, scene.words),
+        table: scene.table(
+            &["column.gpu", "column.fits_simple", "column.fits_exact"],
+            rows,
+        ),
+        svg,
+    }))
+}
+
+/// Unlike the other charts this one shows a computation, not the measured server; a simulated run still says so.
+fn subtitle(scene: &Scene<'_>, sizing: &SizingSection) -> String {
+    let mut parts = Vec::new();
+    if let Some(profile) = &scene.summary.run.simulated_profile {
+        parts.push(scene.words.say("chart.simulated", &[("profile", profile)]));
+    }
+    parts.push(scene.words.get("chart.computed"));
+    parts.push(format!("{} {}", sizing.model, sizing.weight_dtype));
+    parts.push(sizing.engine.clone());
+    crate::legible::one_line(&parts.join(" · "))
+}
+
+fn exact_text(scene: &Scene<'_>, option: &GpuOption) -> String {
+    option.exact_max_requests.map_or_else(
+        || scene.words.get("sizing.does_not_fit"),
+        |fit| number(fit, usize::from(fit < 10.0)),
+    )
+}
+
+fn plot(scene: &Scene<'_>, sheet: &Sheet<'_>, sizing: &SizingSection) -> Drawn {
+    let target = f64::from(sizing.target_concurrency);
+    let max = sizing
+        .options
+        .iter()
+        .map(|option| option.exact_max_requests.unwrap_or(0.0).max(f64::from(option.simple_max_requests)))
+        .fold(target, f64::max);
+    let axis = Axis::from_zero(max, 6.0);
+    let top = BODY + 40.0;
+    let bottom = top + ROW * sizing.options.len() as f64;
+    let at = |value: f64| LEFT + axis.share(value) * (RIGHT - LEFT);
+    key(scene, sheet)?;
+    for tick in &axis.ticks {
+        let x = at(tick.at);
+        sheet.line(&[(x, top), (x, bottom)], GRID, 1.0)?;
+        sheet.text((x, bottom + 18.0), Anchor::Middle, TICK, &tick.label)?;
+    }
+    let below = scene.words.get("chart.fits_axis");
+    sheet.text(((LEFT + RIGHT) / 2.0, bottom + 38.0), Anchor::Middle, TICK, &below)?;
+    for (index, option) in sizing.options.iter().enumerate() {
+        let y = top + ROW * index as f64;
+        let name = shortened(&option_name(option), LABEL.size, LEFT - 26.0);
+        sheet.text((LEFT - 8.0, y + ROW / 2.0 + 4.0), Anchor::End, LABEL, &name)?;
+        let simple = f64::from(option.simple_max_requests);
+        let simple_text = if option.simple_max_requests == 0 {
+            scene.words.get("sizing.does_not_fit")
+        } else {
+            count(option.simple_max_requests)
+        };
+        let exact = option.exact_max_requests.unwrap_or(0.0);
+        bar(sheet, (at(0.0), at(simple)), y + 6.0, false, &simple_text)?;
+        bar(sheet, (at(0.0), at(exact)), y + 22.0, true, &exact_text(scene, option))?;
+    }
+    sheet.line(&[(LEFT, top), (LEFT, bottom)], AXIS, 1.0)?;
+    sheet.dashed(&[(at(target), top - 6.0), (at(target), bottom)], INK, 1.5, (6, 4))?;
+    let text = scene.words.say("chart.target", &[("c", &count(sizing.target_concurrency))]);
+    let face = Type { bold: true, ..LABEL };
+    sheet.text((at(target), top - 11.0), Anchor::Middle, face, &text)
+}
+
+fn key(scene: &Scene<'_>, sheet: &Sheet<'_>) -> Drawn {
+    let y = BODY + 6.0;
+    let mut x = 16.0;
+    for (exact, name) in [(false, "sizing.simple"), (true, "sizing.exact")] {
+        let name = scene.words.get(name);
+        bar(sheet, (x, x + 24.0), y - 6.0, exact, "")?;
+        sheet.text((x + 31.0, y + 4.0), Anchor::Start, LABEL, &name)?;
+        x += 31.0 + text_width(&name, LABEL.size) + 24.0;
+    }
+    Ok(())
+}
+
+/// The exact method is a filled bar, the simple one an outline: they stay apart in print without colour.
+fn bar(sheet: &Sheet<'_>, (from, to): (f64, f64), y: f64, exact: bool, text: &str) -> Drawn {
+    if to > from {
+        if exact {
+            sheet.rect((from, y), (to, y + 13.0), BLUE.filled())?;
+        } else {
+            sheet.rect((from, y), (to, y + 13.0), SKY.mix(0.25).filled())?;
+            sheet.rect((from + 0.5, y + 0.5), (to - 0.5, y + 12.5), BLUE.stroke_width(2))?;
+        }
+    }
+    sheet.text((to + 6.0, y + 10.5), Anchor::Start, LABEL, text)
+}

@@ -1,0 +1,107 @@
+//! `levels.csv`: one row a level, every main figure at full precision, for spreadsheets and scripts.
+//!
+//! The header is stable: columns are added at the end only. An empty cell was not measured. All cells are numbers or
+//! fixed words, so nothing needs quoting.
+
+use analysis::{Distribution, Estimate, Invalid, LevelSummary, Summary};
+
+/// Name of a column and how to read it.
+type Column = (&'static str, fn(&LevelSummary) -> Option<f64>);
+
+fn mean(d: Option<Distribution>) -> Option<f64> {
+    Some(d?.mean.value)
+}
+
+fn mean_low(d: Option<Distribution>) -> Option<f64> {
+    d?.mean.low
+}
+
+fn mean_high(d: Option<Distribution>) -> Option<f64> {
+    d?.mean.high
+}
+
+fn value(estimate: Option<Estimate>) -> Option<f64> {
+    Some(estimate?.value)
+}
+
+const COLUMNS: [Column; 47] = [
+    ("level", |l| Some(f64::from(l.level))),
+    ("concurrency", |l| Some(f64::from(l.concurrency))),
+    ("measured", |l| Some(l.requests.measured as f64)),
+    ("completed", |l| Some(l.requests.completed as f64)),
+    ("failed", |l| Some(l.requests.failed as f64)),
+    ("cancelled", |l| Some(l.requests.cancelled as f64)),
+    ("success_rate", |l| value(l.success_rate)),
+    ("success_rate_low", |l| l.success_rate?.low),
+    ("success_rate_high", |l| l.success_rate?.high),
+    ("window_s", |l| Some(l.window_s)),
+    ("in_flight_mean", |l| Some(l.in_flight_mean)),
+    ("output_tok_s", |l| l.output_tok_s),
+    ("requests_per_s", |l| Some(l.requests_per_s)),
+    ("per_request_tok_s_mean", |l| mean(l.per_request_tok_s)),
+    ("per_request_tok_s_low", |l| mean_low(l.per_request_tok_s)),
+    ("per_request_tok_s_high", |l| mean_high(l.per_request_tok_s)),
+    ("ttft_ms_mean", |l| mean(l.ttft_ms)),
+    ("ttft_ms_low", |l| mean_low(l.ttft_ms)),
+    ("ttft_ms_high", |l| mean_high(l.ttft_ms)),
+    ("ttft_ms_p50", |l| value(l.ttft_ms?.p50)),
+    ("ttft_ms_p95", |l| value(l.ttft_ms?.p95)),
+    ("ttft_ms_p99", |l| value(l.ttft_ms?.p99)),
+    ("e2el_ms_mean", |l| mean(l.e2el_ms)),
+    ("e2el_ms_low", |l| mean_low(l.e2el_ms)),
+    ("e2el_ms_high", |l| mean_high(l.e2el_ms)),
+    ("e2el_ms_min", |l| Some(l.e2el_ms?.min)),
+    ("e2el_ms_max", |l| Some(l.e2el_ms?.max)),
+    ("e2el_ms_p50", |l| value(l.e2el_ms?.p50)),
+    ("e2el_ms_p95", |l| value(l.e2el_ms?.p95)),
+    ("e2el_ms_p99", |l| value(l.e2el_ms?.p99)),
+    ("e2el_from_intended_ms_mean", |l| mean(l.e2el_from_intended_ms)),
+    ("tpot_ms_mean", |l| mean(l.tpot_ms)),
+    ("icl_ms_mean", |l| mean(l.icl_ms)),
+    ("prompt_tokens_mean", |l| mean(l.prompt_tokens)),
+    ("output_tokens_mean", |l| mean(l.output_tokens)),
+    ("short_outputs", |l| Some(l.short_outputs as f64)),
+    ("server_running_mean", |l| l.server?.running_mean),
+    ("server_waiting_mean", |l| l.server?.waiting_mean),
+    ("kv_usage_max", |l| l.server?.kv_usage_max),
+    ("preemptions", |l| l.server?.preemptions),
+    ("gpu_memory_used_bytes_max", |l| Some(l.gpu?.memory_used_bytes_max? as f64)),
+    ("gpu_util_percent_mean", |l| l.gpu?.gpu_util_percent_mean),
+    ("gpu_power_w_mean", |l| l.gpu?.power_w_mean),
+    ("gpu_energy_j", |l| l.gpu?.energy_j),
+    ("gpu_j_per_output_token", |l| l.gpu?.j_per_output_token),
+    ("client_cpu_percent", |l| Some(l.client?.cpu_percent)),
+    ("client_lag_p99_ms", |l| Some(l.client?.lag_p99_ms)),
+];
+
+/// The whole file. `simulated` and `complete` close the row, so that it says even alone what it is worth.
+pub(crate) fn render(summary: &Summary) -> String {
+    let mut text: String = COLUMNS.iter().map(|(name, _)| format!("{name},")).collect();
+    text.push_str("simulated,complete,invalid\n");
+    for level in &summary.levels {
+        for (_, read) in COLUMNS {
+            if let Some(figure) = read(level).filter(|figure| figure.is_finite()) {
+                text.push_str(&figure.to_string());
+            }
+            text.push(',');
+        }
+        let invalid: Vec<&str> = level.invalid.iter().map(word).collect();
+        text.push_str(&format!(
+            "{},{},{}\n",
+            summary.run.simulated_profile.is_some(),
+            level.complete,
+            invalid.join(";")
+        ));
+    }
+    text
+}
+
+fn word(invalid: &Invalid) -> &'static str {
+    match invalid {
+        Invalid::NothingCompleted => "nothing_completed",
+        Invalid::ClientBusy { .. } => "client_busy",
+        Invalid::ClientLate { .. } => "client_late",
+        Invalid::Stopped => "stopped",
+        _ => "other",
+    }
+}

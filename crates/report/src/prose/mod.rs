@@ -1,0 +1,62 @@
+//! Sentences: what was found, what it means for whoever runs the server, and on which figures that rests.
+//!
+//! Sentences come from the catalogue; figures come from the summary. Nothing here decides what is a finding (that is
+//! `analysis`) or how a sentence is set (that is a template).
+
+pub(crate) mod verdict;
+pub(crate) mod finding;
+pub(crate) mod deviation;
+pub(crate) mod reading;
+
+use analysis::{Distribution, LevelSummary, SloStatistic, Summary};
+
+/// The level that was run with this concurrency.
+pub(crate) fn level_at(summary: &Summary, concurrency: u32) -> Option<&LevelSummary> {
+    summary
+        .levels
+        .iter()
+        .find(|level| level.concurrency == concurrency)
+}
+
+/// Levels at which something completed, by concurrency.
+pub(crate) fn usable_levels(summary: &Summary) -> Vec<&LevelSummary> {
+    let mut levels: Vec<_> = summary
+        .levels
+        .iter()
+        .filter(|level| level.requests.completed > 0)
+        .collect();
+    levels.sort_by_key(|level| level.concurrency);
+    levels
+}
+
+/// The mean of a distribution that may be absent.
+pub(crate) fn mean_of(distribution: Option<Distribution>) -> Option<f64> {
+    distribution.map(|d| d.mean.value)
+}
+
+/// Key of a statistic's name.
+pub(crate) fn statistic_key(statistic: SloStatistic) -> &'static str {
+    match statistic {
+        SloStatistic::P95 => "word.p95",
+        _ => "word.mean",
+    }
+}
+
+/// `2, 4 and 8` without the "and", which is not the same in every language.
+pub(crate) fn list(values: &[u32]) -> String {
+    values
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+/// Levels above a fall in aggregate throughput that still give no more than the level before the fall.
+pub(crate) fn in_the_valley(summary: &Summary, from: u32, from_tok_s: f64) -> Vec<u32> {
+    usable_levels(summary)
+        .into_iter()
+        .filter(|level| level.concurrency > from)
+        .take_while(|level| level.output_tok_s.is_some_and(|total| total <= from_tok_s * 1.02))
+        .map(|level| level.concurrency)
+        .collect()
+}

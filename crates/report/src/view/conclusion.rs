@@ -1,0 +1,137 @@
+//! Section 4: what was found about the present server, and what the target would need.
+
+use super::{
+    Block, Desk, Item, Part, Table,
+    operation::held_objectives,
+    option_name,
+    sizing::{cheapest_cloud, cheapest_purchase, roomiest},
+};
+use crate::{
+    number::{ABSENT, count, dollars, figure, gigabytes, percent},
+    prose::{self, level_at, mean_of, usable_levels},
+};
+
+pub(super) fn parts(desk: &Desk<'_>) -> Vec<Part> {
+    let text = prose::verdict::sentences(desk.summary, desk.words, desk.figures).join(" ");
+    let mut blocks = vec![Block::Paragraph { text }];
+    let levels = usable_levels(desk.summary);
+    if !levels.is_empty() {
+        blocks.push(Block::Table(present(desk)));
+        blocks.push(Block::Bullets { items: suited(desk) });
+    }
+    let mut parts = vec![desk.part("part.present", blocks)];
+    if let Some(table) = target(desk) {
+        parts.push(desk.part("part.target", vec![Block::Table(table)]));
+    }
+    parts
+}
+
+fn present(desk: &Desk<'_>) -> Table {
+    let limits = &desk.summary.limits;
+    let levels = usable_levels(desk.summary);
+    let range = levels.first().zip(levels.last()).map_or_else(
+        || ABSENT.into(),
+        |(first, last)| format!("{}–{}", count(first.concurrency), count(last.concurrency)),
+    );
+    let (completed, measured) = desk.summary.levels.iter().fold((0, 0), |(done, all), level| {
+        (
+            done + level.requests.completed,
+            all + level.requests.measured - level.requests.cancelled.min(level.requests.measured),
+        )
+    });
+    let success = if measured == 0 {
+        ABSENT.into()
+    } else {
+        let share = percent(completed as f64 / measured as f64);
+        format!("{share} ({}/{})", count(completed), count(measured))
+    };
+    let recommended = match held_objectives(desk) {
+        (Some(tight), widest) => {
+            let up_to = widest.and_then(|row| row.concurrency).or(tight.concurrency);
+            let low = count(tight.concurrency.unwrap_or_default());
+            let high = count(up_to.unwrap_or_default());
+            if low == high { low } else { format!("{low}–{high}") }
+        }
+        _ => ABSENT.into(),
+    };
+    let peak = limits.peak_output.map_or_else(
+        || ABSENT.into(),
+        |peak| {
+            let values = [("tok_s", &*figure(peak.tok_s)), ("c", &*count(peak.concurrency))];
+            desk.words.say("conclusion.peak_value", &values)
+        },
+    );
+    let rows = [
+        ("conclusion.range", range),
+        ("conclusion.success", success),
+        ("conclusion.stable", limits.largest_stable.map_or_else(|| ABSENT.into(), count)),
+        ("conclusion.recommended", recommended),
+        ("conclusion.peak", peak),
+    ]
+    .into_iter()
+    .map(|(name, value)| vec![desk.get(name), value])
+    .collect();
+    Table::plain(desk.texts(&["column.item", "column.result"]), rows)
+}
+
+fn suited(desk: &Desk<'_>) -> Vec<Item> {
+    let mut items = Vec::new();
+    let (tightest, _) = held_objectives(desk);
+    if let Some((row, concurrency)) = tightest.and_then(|row| Some((row, row.concurrency?))) {
+        let values = [
+            ("limit", &*desk.figures.time(row.e2el_below_ms)),
+            ("c", &*count(concurrency)),
+        ];
+        items.push(Item::labelled(
+            desk.get("conclusion.suited"),
+            desk.words.say("conclusion.suited_text", &values),
+        ));
+    }
+    let peak = desk.summary.limits.peak_output.and_then(|peak| level_at(desk.summary, peak.concurrency));
+    if let Some(level) = peak {
+        let e2el = mean_of(level.e2el_ms).map_or_else(|| ABSENT.into(), |ms| desk.figures.time(ms));
+        let values = [
+            ("c", &*count(level.concurrency)),
+            ("total", &*crate::number::maybe(level.output_tok_s)),
+            ("e2el", &*e2el),
+        ];
+        items.push(Item::labelled(
+            desk.get("conclusion.batch"),
+            desk.words.say("conclusion.batch_text", &values),
+        ));
+    }
+    items
+}
+
+fn target(desk: &Desk<'_>) -> Option<Table> {
+    let sizing = desk.summary.sizing.as_ref()?;
+    let none = || desk.get("option.none");
+    let with_price = |option: Option<&analysis::GpuOption>, price: fn(&analysis::GpuOption) -> Option<f64>| {
+        option.map_or_else(none, |option| {
+            let price = price(option).map_or_else(|| desk.get("word.unknown"), dollars);
+            format!("{} ({price})", option_name(option))
+        })
+    };
+    let per_hour = cheapest_cloud(sizing).map_or_else(none, |option| {
+        let hour = option.cloud_usd_per_hour.map_or_else(|| desk.get("word.unknown"), dollars);
+        desk.words.say(
+            "conclusion.per_hour",
+            &[("name", &option_name(option)), ("hour", &hour)],
+        )
+    });
+    let total = gigabytes(sizing.simple.total_gb);
+    let rows = [
+        ("conclusion.load", desk.words.say(
+            "conclusion.load_value",
+            &[("target", &count(sizing.target_concurrency)), ("tokens", &count(sizing.context_tokens))],
+        )),
+        ("conclusion.memory", total),
+        ("conclusion.least_cost", with_price(cheapest_purchase(sizing), |option| option.purchase_usd)),
+        ("conclusion.most_room", with_price(roomiest(sizing), |option| option.purchase_usd)),
+        ("conclusion.cloud", per_hour),
+    ]
+    .into_iter()
+    .map(|(name, value)| vec![desk.get(name), value])
+    .collect();
+    Some(Table::plain(desk.texts(&["column.requirement", "column.result"]), rows))
+}

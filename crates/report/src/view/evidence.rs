@@ -1,0 +1,209 @@
+//! Section 5: what stands behind the figures: the run over time, distributions, the server's own account, GPUs, failures.
+
+use analysis::{Distribution, LevelSummary, ServerSource, SideBySide};
+
+use super::{Block, Column, Desk, Part, Table};
+use crate::{
+    number::{ABSENT, change, count, figure, maybe, mean_only, mib, number, percent},
+    prose::finding::metric_name,
+};
+
+pub(super) fn parts(desk: &Desk<'_>) -> Vec<Part> {
+    let mut parts = Vec::new();
+    if let Some(chart) = desk.chart("timeline") {
+        parts.push(desk.part("part.timeline", vec![chart]));
+    }
+    let mut blocks = vec![Block::Table(latencies(desk))];
+    blocks.extend(desk.chart("distribution"));
+    parts.push(desk.part("part.latencies", blocks));
+    let blocks = [side_by_side(desk), engine(desk)].into_iter().flatten().map(Block::Table);
+    let blocks: Vec<Block> = blocks.collect();
+    parts.push(desk.part(
+        "part.server",
+        if blocks.is_empty() {
+            vec![Block::Paragraph { text: desk.get("evidence.no_server") }]
+        } else {
+            blocks
+        },
+    ));
+    let mut blocks: Vec<Block> = gpu(desk).map(Block::Table).into_iter().collect();
+    blocks.extend(desk.chart("gpu"));
+    if blocks.is_empty() {
+        blocks.push(Block::Paragraph { text: desk.get("evidence.no_gpu") });
+    }
+    parts.push(desk.part("part.gpu", blocks));
+    parts.push(desk.part("part.failures", vec![failures(desk)]));
+    parts
+}
+
+fn latencies(desk: &Desk<'_>) -> Table {
+    let rows = desk
+        .summary
+        .levels
+        .iter()
+        .map(|level| {
+            let at = |d: Option<Distribution>, pick: fn(Distribution) -> Option<analysis::Estimate>| {
+                maybe(d.and_then(pick).map(|estimate| estimate.value))
+            };
+            vec![
+                count(level.concurrency),
+                at(level.ttft_ms, |d| d.p50),
+                at(level.ttft_ms, |d| d.p90),
+                at(level.ttft_ms, |d| d.p99),
+                at(level.e2el_ms, |d| d.p50),
+                at(level.e2el_ms, |d| d.p90),
+                at(level.e2el_ms, |d| d.p99),
+                mean_only(level.e2el_from_intended_ms),
+                mean_only(level.tpot_ms),
+                mean_only(level.icl_ms),
+                mean_only(level.prompt_tokens),
+                mean_only(level.output_tokens),
+                count(level.short_outputs),
+            ]
+        })
+        .collect();
+    let columns = desk.numbers(&[
+        "column.concurrency",
+        "column.ttft_p50",
+        "column.ttft_p90",
+        "column.ttft_p99",
+        "column.e2el_p50",
+        "column.e2el_p90",
+        "column.e2el_p99",
+        "column.e2el_intended",
+        "column.tpot",
+        "column.icl",
+        "column.isl",
+        "column.osl",
+        "column.short",
+    ]);
+    Table::plain(columns, rows).with_notes(vec![desk.get("note.latencies")])
+}
+
+fn side_by_side(desk: &Desk<'_>) -> Option<Table> {
+    let mut rows = Vec::new();
+    for level in &desk.summary.levels {
+        let server = level.server.unwrap_or_default();
+        let accounts = [
+            ("ttft", server.ttft),
+            ("e2el", server.e2el),
+            ("output_tokens", server.output_tokens),
+            ("prompt_tokens", server.prompt_tokens),
+        ];
+        for (metric, account) in accounts {
+            if let Some(account) = account {
+                rows.push(account_row(desk, level, metric, account));
+            }
+        }
+    }
+    let mut columns = vec![
+        Column::number(desk.get("column.concurrency")),
+        Column::text(desk.get("column.metric")),
+    ];
+    columns.extend(desk.numbers(&["column.client", "column.server", "column.difference"]));
+    columns.push(Column::text(desk.get("column.source")));
+    (!rows.is_empty()).then(|| Table::plain(columns, rows).with_notes(vec![desk.get("note.accounts")]))
+}
+
+fn account_row(desk: &Desk<'_>, level: &LevelSummary, metric: &str, account: SideBySide) -> Vec<String> {
+    let is_time = matches!(metric, "ttft" | "e2el");
+    let text = |value: f64| if is_time { format!("{} ms", figure(value)) } else { number(value, 0) };
+    vec![
+        count(level.concurrency),
+        metric_name(metric, desk.words),
+        text(account.client),
+        text(account.server),
+        change(account.client, account.server),
+        desk.get(match account.source {
+            ServerSource::Timings => "source.timings",
+            _ => "source.metrics",
+        }),
+    ]
+}
+
+fn engine(desk: &Desk<'_>) -> Option<Table> {
+    let rows: Vec<Vec<String>> = desk
+        .summary
+        .levels
+        .iter()
+        .filter_map(|level| {
+            let server = level.server?;
+            let share = |value: Option<f64>| value.map_or_else(|| ABSENT.into(), percent);
+            Some(vec![
+                count(level.concurrency),
+                figure(level.in_flight_mean),
+                maybe(server.running_mean),
+                maybe(server.waiting_mean),
+                share(server.kv_usage_max),
+                server.preemptions.map_or_else(|| ABSENT.into(), |p| number(p, 0)),
+                share(server.prefix_hit_rate),
+            ])
+        })
+        .collect();
+    let columns = desk.numbers(&[
+        "column.concurrency",
+        "column.in_flight",
+        "column.running",
+        "column.waiting",
+        "column.kv_max",
+        "column.preemptions",
+        "column.prefix_hits",
+    ]);
+    (!rows.is_empty()).then(|| Table::plain(columns, rows))
+}
+
+fn gpu(desk: &Desk<'_>) -> Option<Table> {
+    let rows: Vec<Vec<String>> = desk
+        .summary
+        .levels
+        .iter()
+        .filter_map(|level| {
+            let gpu = level.gpu?;
+            Some(vec![
+                count(level.concurrency),
+                count(gpu.samples),
+                gpu.memory_used_bytes_max.map_or_else(|| ABSENT.into(), mib),
+                maybe(gpu.gpu_util_percent_mean),
+                maybe(gpu.power_w_mean),
+                gpu.temperature_c_max.map_or_else(|| ABSENT.into(), |t| number(f64::from(t), 0)),
+                maybe(gpu.energy_j),
+                gpu.j_per_output_token.map_or_else(|| ABSENT.into(), |j| number(j, 2)),
+            ])
+        })
+        .collect();
+    let columns = desk.numbers(&[
+        "column.concurrency",
+        "column.samples",
+        "column.memory",
+        "column.gpu_util",
+        "column.power",
+        "column.temperature",
+        "column.energy",
+        "column.j_per_token",
+    ]);
+    (!rows.is_empty()).then(|| Table::plain(columns, rows).with_notes(vec![desk.get("note.gpu")]))
+}
+
+fn failures(desk: &Desk<'_>) -> Block {
+    let mut rows = Vec::new();
+    for level in &desk.summary.levels {
+        for failure in &level.failures {
+            rows.push(vec![
+                count(level.concurrency),
+                failure.kind.clone(),
+                count(failure.count),
+                failure.example.clone().unwrap_or_else(|| ABSENT.into()),
+            ]);
+        }
+    }
+    if rows.is_empty() {
+        return Block::Paragraph { text: desk.get("evidence.no_failures") };
+    }
+    let columns = vec![
+        Column::number(desk.get("column.concurrency")),
+        Column::code(desk.get("column.failure")),
+        Column::number(desk.get("column.count")),
+        Column::text(desk.get("column.example")),
+    ];
+    Block::Table(Table::plain(columns, rows))
+}

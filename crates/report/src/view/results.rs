@@ -1,0 +1,254 @@
+//! Section 1: verdict, findings, what the server says of itself, the table of levels, and where the limits lie.
+
+use analysis::{Distribution, Invalid, LevelSummary, Severity};
+
+use super::{Block, Column, Desk, Item, Part, Row, Table, Tile};
+use crate::{
+    number::{
+        ABSENT, count, estimate, figure, gib, maybe, mean, mean_only, mib, number, percent_estimate,
+    },
+    prose::{self, level_at, mean_of, usable_levels},
+};
+
+pub(super) fn parts(desk: &Desk<'_>) -> Vec<Part> {
+    let mut parts = vec![desk.part("part.verdict", verdict(desk))];
+    if let Some(table) = capacity(desk) {
+        let blocks = vec![Block::Table(table)];
+        parts.push(desk.part("part.capacity", blocks));
+    }
+    let mut blocks = vec![Block::Table(levels(desk))];
+    blocks.extend(desk.chart("throughput"));
+    blocks.extend(desk.chart("latency"));
+    blocks.extend(desk.chart("frontier"));
+    parts.push(desk.part("part.levels", blocks));
+    parts.push(desk.part("part.limits", vec![Block::Table(limits(desk))]));
+    parts
+}
+
+fn verdict(desk: &Desk<'_>) -> Vec<Block> {
+    let text = prose::verdict::sentences(desk.summary, desk.words, desk.figures).join(" ");
+    let mut blocks = vec![Block::Lead { text }];
+    let tiles = tiles(desk);
+    if !tiles.is_empty() {
+        blocks.push(Block::Tiles { tiles });
+    }
+    let items: Vec<Item> = desk
+        .summary
+        .findings
+        .iter()
+        .map(|finding| Item {
+            label: Some(prose::finding::severity(finding, desk.words)),
+            text: prose::finding::sentence(finding, desk.summary, desk.words, desk.figures),
+            tone: match finding.severity {
+                Severity::Problem => "problem",
+                Severity::Warning => "warning",
+                Severity::Insight => "insight",
+            },
+        })
+        .collect();
+    if !items.is_empty() {
+        blocks.push(Block::Bullets { items });
+    }
+    blocks
+}
+
+fn tiles(desk: &Desk<'_>) -> Vec<Tile> {
+    let limits = &desk.summary.limits;
+    let mut tiles = Vec::new();
+    let mut tile = |name: &str, value: String, note: String| {
+        tiles.push(Tile { name: desk.get(name), value, note });
+    };
+    if let (Some(stable), Some(tested)) = (limits.largest_stable, limits.largest_tested) {
+        let note = desk.words.say("tile.stable_note", &[("tested", &count(tested))]);
+        tile("tile.stable", count(stable), note);
+    }
+    let at = |c: u32| desk.words.say("tile.at", &[("c", &count(c))]);
+    if let Some(peak) = limits.peak_output {
+        tile("tile.total", format!("{} tok/s", figure(peak.tok_s)), at(peak.concurrency));
+    }
+    if let Some(peak) = limits.peak_per_request {
+        tile("tile.single", format!("{} tok/s", figure(peak.tok_s)), at(peak.concurrency));
+    }
+    let levels = usable_levels(desk.summary);
+    if let (Some(first), Some(last)) = (levels.first(), levels.last()) {
+        let note = format!("{} → {}", count(first.concurrency), count(last.concurrency));
+        let mut grown = |name: &str, pick: fn(&LevelSummary) -> Option<Distribution>| {
+            if let (Some(from), Some(to)) = (mean_of(pick(first)), mean_of(pick(last))) {
+                let value = format!("{} → {}", desk.figures.time(from), desk.figures.time(to));
+                tile(name, value, desk.words.say("tile.growth", &[("levels", &note)]));
+            }
+        };
+        grown("tile.ttft", |level| level.ttft_ms);
+        grown("tile.e2el", |level| level.e2el_ms);
+    }
+    tiles
+}
+
+fn capacity(desk: &Desk<'_>) -> Option<Table> {
+    let capacity = desk.summary.capacity.as_ref()?;
+    let tokens = |value: Option<u64>| Some(format!("{} tokens", count(value?)));
+    let rows: Vec<Vec<String>> = [
+        ("capacity.kv_memory", capacity.kv_cache_bytes.map(gib)),
+        ("capacity.kv_tokens", tokens(capacity.kv_cache_tokens)),
+        ("capacity.blocks", capacity.gpu_blocks.map(count)),
+        ("capacity.block_size", tokens(capacity.block_size)),
+        ("capacity.max_model_len", tokens(capacity.max_model_len)),
+        ("capacity.max_concurrency", capacity.max_concurrency.map(|x| format!("{}x", number(x, 2)))),
+        ("capacity.slots", capacity.slots.map(count)),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| Some(vec![desk.get(name), value?]))
+    .collect();
+    let columns = vec![
+        Column::text(desk.get("column.item")),
+        Column::number(desk.get("column.value")),
+    ];
+    let mut notes = vec![desk.words.say("capacity.source", &[("source", &capacity.source)])];
+    if capacity.max_concurrency.is_some() {
+        notes.push(desk.get("capacity.meaning"));
+    }
+    (!rows.is_empty()).then(|| Table::plain(columns, rows).with_notes(notes))
+}
+
+fn levels(desk: &Desk<'_>) -> Table {
+    let columns = desk.numbers(&[
+        "column.concurrency",
+        "column.n",
+        "column.success",
+        "column.ttft_mean",
+        "column.ttft_p95",
+        "column.e2el_mean",
+        "column.e2el_p95",
+        "column.single_tok_s",
+        "column.total_tok_s",
+        "column.requests_per_s",
+        "column.memory",
+    ]);
+    let peak = desk.summary.limits.peak_output.map(|peak| peak.concurrency);
+    let rows = desk
+        .summary
+        .levels
+        .iter()
+        .map(|level| Row {
+            cells: level_row(level),
+            strong: peak == Some(level.concurrency),
+        })
+        .collect();
+    Table { columns, rows, notes: level_notes(desk) }
+}
+
+fn level_row(level: &LevelSummary) -> Vec<String> {
+    let p95 = |d: Option<Distribution>| d.and_then(|d| d.p95).map_or_else(|| ABSENT.into(), estimate);
+    let mark = if level.invalid.is_empty() { "" } else { " †" };
+    let memory = level.gpu.and_then(|gpu| gpu.memory_used_bytes_max);
+    vec![
+        format!("{}{mark}", count(level.concurrency)),
+        count(level.requests.measured),
+        level.success_rate.map_or_else(|| ABSENT.into(), percent_estimate),
+        mean(level.ttft_ms),
+        p95(level.ttft_ms),
+        mean(level.e2el_ms),
+        p95(level.e2el_ms),
+        mean_only(level.per_request_tok_s),
+        maybe(level.output_tok_s),
+        number(level.requests_per_s, if level.requests_per_s < 10.0 { 2 } else { 1 }),
+        memory.map_or_else(|| ABSENT.into(), mib),
+    ]
+}
+
+fn level_notes(desk: &Desk<'_>) -> Vec<String> {
+    let levels = &desk.summary.levels;
+    let mut notes = vec![desk.get("note.two_throughputs"), desk.get("note.intervals")];
+    let without_p95 = |level: &LevelSummary| level.e2el_ms.is_some_and(|d| d.p95.is_none());
+    if levels.iter().any(without_p95) {
+        notes.push(desk.get("note.no_percentile"));
+    }
+    if levels.iter().all(|level| level.gpu.is_none_or(|gpu| gpu.memory_used_bytes_max.is_none())) {
+        notes.push(desk.get("note.no_memory"));
+    }
+    for level in levels {
+        let reasons: Vec<String> = level.invalid.iter().map(|reason| invalid(desk, reason)).collect();
+        if !reasons.is_empty() {
+            notes.push(desk.words.say(
+                "note.invalid",
+                &[("c", &count(level.concurrency)), ("reasons", &reasons.join("; "))],
+            ));
+        }
+    }
+    notes
+}
+
+fn invalid(desk: &Desk<'_>, reason: &Invalid) -> String {
+    match reason {
+        Invalid::NothingCompleted => desk.get("invalid.nothing_completed"),
+        Invalid::ClientBusy { cpu_percent } => {
+            desk.words.say("invalid.client_busy", &[("cpu", &figure(*cpu_percent))])
+        }
+        Invalid::ClientLate { lag_p99_ms } => {
+            desk.words.say("invalid.client_late", &[("lag", &number(*lag_p99_ms, 2))])
+        }
+        Invalid::Stopped => desk.get("invalid.stopped"),
+        // A kind newer than this crate: better named by its own field names than left out.
+        other => format!("{other:?}"),
+    }
+}
+
+fn limits(desk: &Desk<'_>) -> Table {
+    let limits = &desk.summary.limits;
+    let tested = limits.largest_tested;
+    let stable_remark = match (limits.largest_stable, tested) {
+        (Some(stable), Some(tested)) if stable == tested => "limit.stable_all",
+        (Some(_), _) => "limit.stable_some",
+        (None, _) => "limit.stable_none",
+    };
+    let range = usable_levels(desk.summary)
+        .first()
+        .zip(usable_levels(desk.summary).last())
+        .map_or_else(
+            || ABSENT.into(),
+            |(first, last)| format!("{} → {}", count(first.concurrency), count(last.concurrency)),
+        );
+    let level = |c: Option<u32>| c.map_or_else(|| ABSENT.into(), count);
+    let growth = |g: Option<f64>| g.map_or_else(|| ABSENT.into(), |g| format!("{}×", number(g, 2)));
+    let peak = |p: Option<analysis::Peak>| {
+        p.map_or_else(
+            || (ABSENT.into(), ABSENT.into()),
+            |p| (count(p.concurrency), format!("{} tok/s", figure(p.tok_s))),
+        )
+    };
+    let (total_at, total) = peak(limits.peak_output);
+    let (single_at, single) = peak(limits.peak_per_request);
+    let saturation_remark = if limits.saturation.is_some() {
+        "limit.saturated"
+    } else {
+        "limit.not_saturated"
+    };
+    let rows = [
+        ("limit.stable", level(limits.largest_stable), desk.get(stable_remark)),
+        ("limit.tested", level(tested), desk.get("limit.tested_remark")),
+        ("limit.total_peak", total_at, total),
+        ("limit.single_peak", single_at, single),
+        ("limit.saturation", level(limits.saturation), desk.get(saturation_remark)),
+        ("limit.total_growth", growth(limits.output_growth), range.clone()),
+        ("limit.ttft_growth", growth(limits.ttft_growth), range.clone()),
+        ("limit.e2el_growth", growth(limits.e2el_growth), range),
+    ]
+    .into_iter()
+    .map(|(name, value, remark)| vec![desk.get(name), value, remark])
+    .collect();
+    let columns = vec![
+        Column::text(desk.get("column.item")),
+        Column::number(desk.get("column.value")),
+        Column::text(desk.get("column.remark")),
+    ];
+    let mut table = Table::plain(columns, rows);
+    if let Some(stable) = limits.largest_stable.and_then(|c| level_at(desk.summary, c)) {
+        if let Some(low) = stable.success_rate.and_then(|rate| rate.low) {
+            table.notes.push(desk.words.say(
+                "limit.stable_note",
+                &[("n", &count(stable.requests.measured)), ("low", &number(low * 100.0, 1))],
+            ));
+        }
+    }
+    table
+}
