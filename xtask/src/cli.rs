@@ -6,7 +6,12 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// How much load does this server really hold, and what would it take to hold the load we want?
 #[derive(Debug, Parser)]
-#[command(name = "cargo xtask", bin_name = "cargo xtask", version, max_term_width = 100)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    version,
+    max_term_width = 100
+)]
 #[command(after_help = "\
 Start here:
   cargo xtask all                                  the whole pipeline on a simulated RTX 3090, about two minutes
@@ -46,7 +51,7 @@ pub(crate) struct AllArgs {
     #[arg(long, visible_alias = "base-url")]
     pub(crate) url: Option<String>,
     /// Timing profile of the simulated server
-    #[arg(long, default_value = simserver::DEFAULT_PROFILE, conflicts_with = "url")]
+    #[arg(long, default_value = crate::sim::DEFAULT_PROFILE, conflicts_with = "url")]
     pub(crate) profile: String,
     #[command(flatten)]
     pub(crate) load: LoadArgs,
@@ -144,7 +149,7 @@ pub(crate) enum Lang {
 #[derive(Debug, Args)]
 pub(crate) struct SimArgs {
     /// Timing profile: a built-in name or a TOML file
-    #[arg(long, default_value = simserver::DEFAULT_PROFILE)]
+    #[arg(long, default_value = crate::sim::DEFAULT_PROFILE)]
     pub(crate) profile: String,
     /// Address to listen on
     #[arg(long, default_value = "127.0.0.1")]
@@ -152,6 +157,9 @@ pub(crate) struct SimArgs {
     /// Port to listen on; 0 takes a free one
     #[arg(long, default_value_t = 8000)]
     pub(crate) port: u16,
+    /// Die after this many responses have begun: to rehearse a server that is lost
+    #[arg(long, value_name = "N")]
+    pub(crate) die_after: Option<u64>,
     /// Print one JSON document on stdout and nothing else there
     #[arg(long)]
     pub(crate) json: bool,

@@ -43,7 +43,10 @@ impl Interrupt {
     }
 }
 
-#[expect(clippy::exit, reason = "the second Ctrl-C means now; what was measured is on disk")]
+#[expect(
+    clippy::exit,
+    reason = "the second Ctrl-C means now; what was measured is on disk"
+)]
 fn exit_now() -> ! {
     process::exit(130)
 }

@@ -9,7 +9,9 @@ mod host;
 mod interrupt;
 mod measure;
 mod output;
+mod plan;
 mod progress;
+mod recorder;
 mod redact;
 mod report;
 mod run;
@@ -42,6 +44,8 @@ fn main() -> ExitCode {
 
 /// Cargo's target folder: where things that can be made again may lie.
 fn target_dir() -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target")), PathBuf::from)
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(
+        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target")),
+        PathBuf::from,
+    )
 }

@@ -1,16 +1,14 @@
 //! The measuring part: ask the server what it is, load it, write down everything that happens. Nothing is computed here.
 
 use std::{
-    path::PathBuf,
     thread,
     time::{Duration, Instant},
 };
 
-use anyhow::Context as _;
 use loadgen::{LoadPlan, RunEnd, StopHandle};
 use records::{
-    ClockAnchor, EndReason, EngineFacts, Manifest, Offset, Phase, PhaseKind, RunDir, SCHEMA_VERSION,
-    Target,
+    ClockAnchor, EndReason, EngineFacts, Manifest, Offset, Phase, PhaseKind, RunDir,
+    SCHEMA_VERSION, Target,
 };
 
 use crate::{
@@ -50,9 +48,9 @@ pub(crate) fn measure(
     let stop = StopHandle::default();
     let on_interrupt = stop.clone();
     let interrupt = Interrupt::install_with(move || on_interrupt.stop())?;
-    loadgen::probe(&plan).exit(Exit::Server)?;
-
     let epoch = Instant::now();
+    loadgen::probe(&plan, epoch, &stop).exit(Exit::Server)?;
+
     let mut manifest = manifest(target, &plan, engine, output);
     let dir = RunDir::create(&output.result_dir, &manifest.run_id).exit(Exit::Usage)?;
     dir.write_manifest(&manifest)?;
@@ -70,32 +68,65 @@ pub(crate) fn measure(
 }
 
 /// Watches the machine without load, so that what it takes idle is known.
-fn idle_baseline(recorder: &mut Recorder, epoch: Instant, interrupt: &Interrupt) -> anyhow::Result<()> {
+fn idle_baseline(
+    recorder: &mut Recorder,
+    epoch: Instant,
+    interrupt: &Interrupt,
+) -> anyhow::Result<()> {
     let start_ns = Offset::from_duration(epoch.elapsed());
-    let until = Instant::now() + if recorder.has_gpu() { IDLE_BASELINE } else { Duration::ZERO };
+    let until = Instant::now()
+        + if recorder.has_gpu() {
+            IDLE_BASELINE
+        } else {
+            Duration::ZERO
+        };
     while Instant::now() < until && !interrupt.requested() {
-        recorder.say(&format!("idle baseline, {} s left", (until - Instant::now()).as_secs() + 1));
+        recorder.say(&format!(
+            "idle baseline, {} s left",
+            (until - Instant::now()).as_secs() + 1
+        ));
         thread::sleep(Duration::from_millis(250));
     }
     recorder.idle_scrape()?;
     let end_ns = Offset::from_duration(epoch.elapsed());
-    recorder.phase(&Phase { kind: PhaseKind::Idle, level: None, start_ns, end_ns, client: None })
+    recorder.phase(&Phase {
+        kind: PhaseKind::Idle,
+        level: None,
+        start_ns,
+        end_ns,
+        client: None,
+    })
 }
 
-fn load_and_record(plan: &LoadPlan, recorder: &mut Recorder, epoch: Instant, stop: &StopHandle) -> EndReason {
-    let end = loadgen::run(plan, epoch, stop, &mut |event| recorder.record(event).map_err(Into::into));
+fn load_and_record(
+    plan: &LoadPlan,
+    recorder: &mut Recorder,
+    epoch: Instant,
+    stop: &StopHandle,
+) -> EndReason {
+    let end = loadgen::run(plan, epoch, stop, &mut |event| {
+        recorder.record(event).map_err(Into::into)
+    });
     match end {
         Ok(RunEnd::Completed) => EndReason::Completed,
         Ok(RunEnd::Interrupted) => EndReason::Interrupted,
         Ok(RunEnd::ServerLost { message }) => EndReason::ServerLost { message },
-        Err(error) => EndReason::Failed { message: format!("{:#}", anyhow::Error::from(error)) },
+        Err(error) => EndReason::Failed {
+            message: format!("{:#}", anyhow::Error::from(error)),
+        },
     }
 }
 
 fn manifest(target: Target, plan: &LoadPlan, engine: EngineFacts, output: &OutputArgs) -> Manifest {
-    let started = ClockAnchor { offset_ns: Offset::ZERO, unix_ns: host::unix_ns() };
+    let started = ClockAnchor {
+        offset_ns: Offset::ZERO,
+        unix_ns: host::unix_ns(),
+    };
     let plan = plan.to_record();
-    let run_id = output.run_id.clone().unwrap_or_else(|| run_id(started.unix_ns, &target, &plan.model));
+    let run_id = output
+        .run_id
+        .clone()
+        .unwrap_or_else(|| run_id(started.unix_ns, &target, &plan.model));
     Manifest {
         schema_version: SCHEMA_VERSION,
         run_id,
@@ -116,11 +147,31 @@ fn manifest(target: Target, plan: &LoadPlan, engine: EngineFacts, output: &Outpu
 fn run_id(unix_ns: u64, target: &Target, model: &str) -> String {
     let time = jiff::Timestamp::from_nanosecond(i128::from(unix_ns)).unwrap_or_default();
     let name = model.rsplit('/').next().unwrap_or(model);
-    let safe: String = name.chars().map(|c| if c.is_ascii_alphanumeric() || "-._".contains(c) { c } else { '_' }).collect();
-    let simulated = if target.simulated_profile().is_some() { "-simulated" } else { "" };
-    format!("{}-{}{simulated}", time.strftime("%Y%m%d-%H%M%S"), safe.trim_start_matches('.'))
+    let safe: String = name
+        .chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || "-._".contains(c) {
+                c
+            } else {
+                '_'
+            }
+        })
+        .collect();
+    let simulated = if target.simulated_profile().is_some() {
+        "-simulated"
+    } else {
+        ""
+    };
+    format!(
+        "{}-{}{simulated}",
+        time.strftime("%Y%m%d-%H%M%S"),
+        safe.trim_start_matches('.')
+    )
 }
 
 fn anchor(epoch: Instant) -> ClockAnchor {
-    ClockAnchor { offset_ns: Offset::from_duration(epoch.elapsed()), unix_ns: host::unix_ns() }
+    ClockAnchor {
+        offset_ns: Offset::from_duration(epoch.elapsed()),
+        unix_ns: host::unix_ns(),
+    }
 }

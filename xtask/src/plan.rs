@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::Context as _;
 use gpumon::{Access, BaseUrl};
-use loadgen::{LengthControl, Level, LoadPlan, LoadSpec, Target, Threads, Timeouts};
+use loadgen::{LengthControl, Level, LoadPlan, LoadSpec, Secret, Target, Threads, Timeouts};
 use records::EngineFacts;
 
 use crate::{
@@ -32,9 +32,15 @@ pub(crate) struct Defaults {
 
 impl Defaults {
     /// Enough for intervals at every level without waiting for an afternoon.
-    pub(crate) const SERVER: Self = Self { per_slot: 4, at_least: 10 };
+    pub(crate) const SERVER: Self = Self {
+        per_slot: 4,
+        at_least: 10,
+    };
     /// The simulated card is as slow as the real one, and hardly scatters: two waves show all there is in two minutes.
-    pub(crate) const SIMULATED: Self = Self { per_slot: 2, at_least: 4 };
+    pub(crate) const SIMULATED: Self = Self {
+        per_slot: 2,
+        at_least: 4,
+    };
 
     fn requests(self, concurrency: u32) -> u64 {
         (self.per_slot * u64::from(concurrency)).max(self.at_least)
@@ -49,14 +55,22 @@ pub(crate) struct Secrets {
 
 impl Secrets {
     pub(crate) fn gather(load: &LoadArgs) -> anyhow::Result<Self> {
-        let key = std::env::var("OPENAI_API_KEY").ok().filter(|key| !key.is_empty());
+        let key = std::env::var("OPENAI_API_KEY")
+            .ok()
+            .filter(|key| !key.is_empty());
         let headers = load.header.iter().map(|header| {
             let (name, value) = header.split_once(':').ok_or_else(|| {
-                exit::error(Exit::Usage, "understand --header: there is no colon\nhint: write it as \"Name: value\"")
+                exit::error(
+                    Exit::Usage,
+                    "understand --header: there is no colon\nhint: write it as \"Name: value\"",
+                )
             })?;
             Ok((name.trim().to_owned(), value.trim().to_owned()))
         });
-        Ok(Self { key, headers: headers.collect::<anyhow::Result<_>>()? })
+        Ok(Self {
+            key,
+            headers: headers.collect::<anyhow::Result<_>>()?,
+        })
     }
 
     /// For telemetry.
@@ -86,8 +100,17 @@ pub(crate) fn build(
     engine: &EngineFacts,
 ) -> anyhow::Result<(LoadPlan, Vec<String>)> {
     let (length_control, notes) = length_control(load, engine);
-    let target = Target::new(url, model(load, engine)?, secrets.key.as_deref(), &secrets.headers).exit(Exit::Usage)?;
-    let levels = load.concurrency.iter().map(|&concurrency| level(concurrency, load, defaults));
+    let target = Target::new(
+        url,
+        model(load, engine)?,
+        secrets.key.as_deref().map(Secret::new),
+        &secrets.headers,
+    )
+    .exit(Exit::Usage)?;
+    let levels = load
+        .concurrency
+        .iter()
+        .map(|&concurrency| level(concurrency, load, defaults));
     let total = Duration::from_secs(load.request_timeout_seconds);
     let spec = LoadSpec {
         target,
@@ -97,7 +120,12 @@ pub(crate) fn build(
         length_control,
         extra_body: extra_body(load)?,
         seed: load.seed.unwrap_or_else(host::unix_ns),
-        timeouts: Timeouts { connect: CONNECT_TIMEOUT.min(total), first_byte: total, between_tokens: total, total },
+        timeouts: Timeouts {
+            connect: CONNECT_TIMEOUT.min(total),
+            first_byte: total,
+            between_tokens: total,
+            total,
+        },
         drain: DRAIN_TIMEOUT,
         threads: Threads::Auto,
     };
@@ -105,7 +133,9 @@ pub(crate) fn build(
 }
 
 fn level(concurrency: u32, load: &LoadArgs, defaults: Defaults) -> anyhow::Result<Level> {
-    let requests = load.request_count.unwrap_or_else(|| defaults.requests(concurrency));
+    let requests = load
+        .request_count
+        .unwrap_or_else(|| defaults.requests(concurrency));
     Ok(Level {
         concurrency: NonZeroU32::new(concurrency).context("--concurrency is at least 1")?,
         requests: NonZeroU64::new(requests).context("--request-count is at least 1")?,
@@ -132,8 +162,15 @@ fn length_control(load: &LoadArgs, engine: &EngineFacts) -> (LengthControl, Vec<
 }
 
 fn extra_body(load: &LoadArgs) -> anyhow::Result<serde_json::Map<String, serde_json::Value>> {
-    let Some(json) = &load.extra_body else { return Ok(serde_json::Map::new()) };
+    let Some(json) = &load.extra_body else {
+        return Ok(serde_json::Map::new());
+    };
     serde_json::from_str(json).map_err(|e| {
-        exit::error(Exit::Usage, format!("understand --extra-body: {e}\nhint: give a JSON object, such as '{{\"top_k\": 1}}'"))
+        exit::error(
+            Exit::Usage,
+            format!(
+                "understand --extra-body: {e}\nhint: give a JSON object, such as '{{\"top_k\": 1}}'"
+            ),
+        )
     })
 }

@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use records::Plan;
 
 /// How often a plain line is printed where no line can be redrawn.
 const PLAIN_EVERY: Duration = Duration::from_secs(10);
@@ -35,16 +36,31 @@ impl Level {
 }
 
 impl Progress {
-    /// Progress over levels of `(concurrency, planned requests)`.
-    pub(crate) fn start(levels: impl IntoIterator<Item = (u32, u64)>) -> Self {
+    /// Progress over the levels of `plan`.
+    pub(crate) fn start(plan: &Plan) -> Self {
+        let requests = plan
+            .requests
+            .iter()
+            .zip(&plan.warmup_requests)
+            .map(|(measured, warmup)| measured + warmup);
+        let levels = plan.levels.iter().zip(requests);
         let line = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-        line.set_style(ProgressStyle::with_template("{spinner} {msg}").unwrap_or_else(|_| ProgressStyle::default_spinner()));
+        line.set_style(
+            ProgressStyle::with_template("{spinner} {msg}")
+                .unwrap_or_else(|_| ProgressStyle::default_spinner()),
+        );
         let now = Instant::now();
         Self {
             plain_due: line.is_hidden().then_some(now),
             line,
             started: now,
-            levels: levels.into_iter().map(|(concurrency, planned)| Level { concurrency, planned, finished: 0 }).collect(),
+            levels: levels
+                .map(|(&concurrency, planned)| Level {
+                    concurrency,
+                    planned,
+                    finished: 0,
+                })
+                .collect(),
             current: 0,
             level_started: now,
         }
@@ -58,18 +74,26 @@ impl Progress {
 
     /// How far the current level is.
     pub(crate) fn update(&mut self, finished: u64, in_flight: u64, output_tokens: u64) {
-        let Some(level) = self.levels.get_mut(self.current) else { return };
+        let Some(level) = self.levels.get_mut(self.current) else {
+            return;
+        };
         level.finished = finished;
+        let Level {
+            concurrency,
+            planned,
+            ..
+        } = *level;
         let seconds = self.level_started.elapsed().as_secs_f64().max(1e-3);
         let message = format!(
             "level {}/{} c={} | {}/{} requests | {in_flight} in flight | {:.0} output tok/s | {}",
             self.current + 1,
             self.levels.len(),
-            level.concurrency,
-            finished.min(level.planned),
-            level.planned,
+            concurrency,
+            finished.min(planned),
+            planned,
             output_tokens as f64 / seconds,
-            self.eta().map_or_else(|| "ETA …".into(), |eta| format!("ETA {} s", eta.as_secs())),
+            self.eta()
+                .map_or_else(|| "ETA …".into(), |eta| format!("ETA {} s", eta.as_secs())),
         );
         self.show(message);
     }
@@ -87,7 +111,10 @@ impl Progress {
             }
             Some(due) if Instant::now() >= *due => {
                 *due = Instant::now() + PLAIN_EVERY;
-                log(&format!("{:>4.0} s {message}", self.started.elapsed().as_secs_f64()));
+                log(&format!(
+                    "{:>4.0} s {message}",
+                    self.started.elapsed().as_secs_f64()
+                ));
             }
             Some(_) => {}
         }
@@ -101,7 +128,12 @@ impl Progress {
             return None;
         }
         let seconds_per_wave = self.level_started.elapsed().as_secs_f64() / waves_done;
-        let waves_left: f64 = self.levels.iter().skip(self.current).map(Level::waves_left).sum();
+        let waves_left: f64 = self
+            .levels
+            .iter()
+            .skip(self.current)
+            .map(Level::waves_left)
+            .sum();
         Duration::try_from_secs_f64(waves_left * seconds_per_wave).ok()
     }
 

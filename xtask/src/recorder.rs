@@ -27,20 +27,22 @@ pub(crate) struct Telemetry {
 impl Telemetry {
     /// Watches the engine's `/metrics` and whatever GPU there is. What cannot be watched becomes a note.
     pub(crate) fn start(base: &BaseUrl, access: &Access, epoch: Instant) -> anyhow::Result<Self> {
-        let mut sources: Vec<Box<dyn Source>> = vec![Box::new(ServerSource::new(base, access))];
+        // The GPUs first: they answer at once, while a server that hangs keeps what comes after it waiting.
+        let mut sources: Vec<Box<dyn Source>> = Vec::new();
         let mut notes = Vec::new();
-        let has_gpu = match nvml::open() {
-            Ok(gpus) => {
-                sources.push(Box::new(gpus));
-                true
-            }
-            Err(absent) => {
-                notes.push(absent.to_string());
-                false
-            }
-        };
-        let sampler = Sampler::start(sources, Period::default(), epoch).context("start the telemetry thread")?;
-        Ok(Self { sampler, has_gpu, notes })
+        match nvml::open() {
+            Ok(gpus) => sources.push(Box::new(gpus)),
+            Err(absent) => notes.push(absent.to_string()),
+        }
+        let has_gpu = !sources.is_empty();
+        sources.push(Box::new(ServerSource::new(base, access)));
+        let sampler = Sampler::start(sources, Period::default(), epoch)
+            .context("start the telemetry thread")?;
+        Ok(Self {
+            sampler,
+            has_gpu,
+            notes,
+        })
     }
 }
 
@@ -57,7 +59,11 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
-    pub(crate) fn new(dir: &RunDir, manifest: &Manifest, telemetry: Telemetry) -> anyhow::Result<Self> {
+    pub(crate) fn new(
+        dir: &RunDir,
+        manifest: &Manifest,
+        telemetry: Telemetry,
+    ) -> anyhow::Result<Self> {
         let plan = &manifest.plan;
         Ok(Self {
             requests: dir.append(run_dir::REQUESTS)?,
@@ -66,7 +72,7 @@ impl Recorder {
             server: dir.append(run_dir::SERVER)?,
             flushed: Instant::now(),
             telemetry,
-            progress: Progress::start(plan.levels.iter().copied().zip(plan.requests.iter().copied())),
+            progress: Progress::start(plan),
         })
     }
 
@@ -93,17 +99,25 @@ impl Recorder {
     /// Writes down one event of the load.
     pub(crate) fn record(&mut self, event: Event) -> anyhow::Result<()> {
         match event {
-            Event::LevelStarted { level, .. } => self.progress.level(level),
-            Event::Request(request) => self.requests.append(&request).context("write requests.jsonl")?,
+            Event::LevelStarted { level, .. } => self.progress.level(level as usize),
+            Event::Request(request) => self
+                .requests
+                .append(&request)
+                .context("write requests.jsonl")?,
             Event::Phase(phase) => self.phase(&phase)?,
-            Event::Progress { finished, in_flight, output_tokens, .. } => {
-                self.progress.update(finished, in_flight, output_tokens);
+            Event::Progress(progress) => {
+                self.progress.update(
+                    progress.finished,
+                    progress.in_flight,
+                    progress.output_tokens,
+                );
                 if self.flushed.elapsed() >= FLUSH_EVERY {
                     self.take_telemetry()?;
                     self.flush()?;
                 }
             }
             Event::LevelDone { .. } => self.idle_scrape()?,
+            _ => {}
         }
         Ok(())
     }
@@ -113,7 +127,9 @@ impl Recorder {
         self.progress.finish();
         self.take_telemetry()?;
         self.flush()?;
-        let Telemetry { sampler, mut notes, .. } = self.telemetry;
+        let Telemetry {
+            sampler, mut notes, ..
+        } = self.telemetry;
         let report = sampler.stop();
         if report.missed > 0 {
             notes.push(format!(
@@ -129,7 +145,9 @@ impl Recorder {
         for line in self.telemetry.sampler.drain() {
             match line {
                 Line::Gpu(line) => self.gpu.append(&line).context("write gpu.jsonl")?,
-                Line::Server(sample) => self.server.append(&sample).context("write server.jsonl")?,
+                Line::Server(sample) => {
+                    self.server.append(&sample).context("write server.jsonl")?
+                }
                 Line::Note(note) => self.telemetry.notes.push(note),
             }
         }
@@ -138,7 +156,15 @@ impl Recorder {
 
     fn flush(&mut self) -> anyhow::Result<()> {
         self.flushed = Instant::now();
-        let files = [&mut self.requests, &mut self.phases, &mut self.gpu, &mut self.server];
-        files.into_iter().try_for_each(JsonlWriter::flush).context("write the run folder")
+        let files = [
+            &mut self.requests,
+            &mut self.phases,
+            &mut self.gpu,
+            &mut self.server,
+        ];
+        files
+            .into_iter()
+            .try_for_each(JsonlWriter::flush)
+            .context("write the run folder")
     }
 }

@@ -25,10 +25,16 @@ fn header(value: &str) -> String {
 
 /// The same text, with what stands between `://` and `@` of an authority, and the query, replaced.
 pub(crate) fn url(text: &str) -> String {
-    let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return text.to_owned();
+    };
     let (authority, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
-    let authority = authority.rsplit_once('@').map_or(authority.to_owned(), |(_, host)| format!("***@{host}"));
-    let path = path.split_once('?').map_or(path.to_owned(), |(path, _)| format!("{path}?***"));
+    let authority = authority
+        .rsplit_once('@')
+        .map_or(authority.to_owned(), |(_, host)| format!("***@{host}"));
+    let path = path
+        .split_once('?')
+        .map_or(path.to_owned(), |(path, _)| format!("{path}?***"));
     format!("{scheme}://{authority}{path}")
 }
 
@@ -38,11 +44,30 @@ mod tests {
 
     #[test]
     fn secrets_leave_the_command_line() {
-        let args = ["bench", "--header", "Authorization: Bearer s3cret", "--header=X-Key: s3cret",
-            "--url", "http://user:s3cret@host:8000/base?token=s3cret", "--osl", "100"];
+        let args = [
+            "bench",
+            "--header",
+            "Authorization: Bearer s3cret",
+            "--header=X-Key: s3cret",
+            "--url",
+            "http://user:s3cret@host:8000/base?token=s3cret",
+            "--osl",
+            "100",
+        ];
         let redacted = argv(args.map(str::to_owned));
-        assert_eq!(redacted, ["bench", "--header", "Authorization: ***", "--header=X-Key: ***",
-            "--url", "http://***@host:8000/base?***", "--osl", "100"]);
+        assert_eq!(
+            redacted,
+            [
+                "bench",
+                "--header",
+                "Authorization: ***",
+                "--header=X-Key: ***",
+                "--url",
+                "http://***@host:8000/base?***",
+                "--osl",
+                "100"
+            ]
+        );
     }
 
     #[test]

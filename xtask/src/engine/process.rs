@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File},
     net::{Ipv4Addr, TcpListener},
+    os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
@@ -10,6 +11,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use gpumon::{Access, BaseUrl};
 use records::EngineFacts;
 
 use crate::{
@@ -33,18 +35,31 @@ pub(super) struct Server {
 
 impl Server {
     /// Starts `command` with `--host 127.0.0.1 --port P`; port 0 takes a free one. Its output goes to `log`.
-    pub(super) fn spawn(name: &'static str, mut command: Command, port: u16, log: PathBuf) -> anyhow::Result<Self> {
+    pub(super) fn spawn(
+        name: &'static str,
+        mut command: Command,
+        port: u16,
+        log: PathBuf,
+    ) -> anyhow::Result<Self> {
         let port = free_port(port)?;
         let output = File::create(&log).with_context(|| format!("create {}", log.display()))?;
         let interrupt = Interrupt::install()?;
         let child = command
             .args(["--host", "127.0.0.1", "--port", &port.to_string()])
+            // A group of its own: Ctrl-C reaches us, and we stop the server.
+            .process_group(0)
             .stdin(Stdio::null())
             .stdout(output.try_clone().context("share the log")?)
             .stderr(output)
             .spawn()
             .with_context(|| format!("start {name}"))?;
-        Ok(Self { name, child, port, log, interrupt })
+        Ok(Self {
+            name,
+            child,
+            port,
+            log,
+            interrupt,
+        })
     }
 
     pub(super) fn url(&self) -> String {
@@ -57,11 +72,11 @@ impl Server {
 
     /// Waits until it lists its models.
     pub(super) fn wait_until_ready(&mut self) -> anyhow::Result<EngineFacts> {
+        let base = BaseUrl::parse(&self.url())?;
         let deadline = Instant::now() + READY_WITHIN;
         loop {
-            if let Ok(facts) = gpumon::describe(&self.url(), &gpumon::Access::default())
-                && !facts.models.is_empty()
-            {
+            let facts = gpumon::describe::engine_facts(&base, &Access::default());
+            if let Some(facts) = facts.ok().filter(|facts| !facts.models.is_empty()) {
                 return Ok(facts);
             }
             if let Some(status) = self.child.try_wait().context("watch the server")? {
@@ -71,7 +86,10 @@ impl Server {
                 return Err(exit::error(Exit::Interrupted, "interrupted"));
             }
             if Instant::now() > deadline {
-                return Err(self.gone(&format!("did not answer within {} s", READY_WITHIN.as_secs())));
+                return Err(self.gone(&format!(
+                    "did not answer within {} s",
+                    READY_WITHIN.as_secs()
+                )));
             }
             thread::sleep(POLL);
         }
@@ -95,7 +113,10 @@ impl Server {
         let lines: Vec<_> = log.lines().collect();
         let tail = lines[lines.len().saturating_sub(10)..].join("\n");
         let name = self.name;
-        exit::error(Exit::Server, format!("{name} {what}; the end of {}:\n{tail}", self.log.display()))
+        exit::error(
+            Exit::Server,
+            format!("{name} {what}; the end of {}:\n{tail}", self.log.display()),
+        )
     }
 }
 
@@ -109,7 +130,13 @@ impl Drop for Server {
 }
 
 fn free_port(port: u16) -> anyhow::Result<u16> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
-        .map_err(|e| exit::error(Exit::Usage, format!("listen on port {port}: {e}\nhint: choose another with --port; 0 takes a free one")))?;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(|e| {
+        exit::error(
+            Exit::Usage,
+            format!(
+                "listen on port {port}: {e}\nhint: choose another with --port; 0 takes a free one"
+            ),
+        )
+    })?;
     Ok(listener.local_addr().context("read the port")?.port())
 }
