@@ -2,17 +2,18 @@
 //!
 //! It exists to audit clients, so its truth must not depend on the load: no queue, no batch, no KV cache, no noise.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::sequence::{RequestId, Sequence, Token};
 use crate::timing::{Fixed, milliseconds};
 
-/// Requests and when each makes its next token.
+/// Requests by when each makes its next token.
 #[derive(Debug)]
 pub(crate) struct Pacer {
     ttft: Duration,
     itl: Duration,
-    paced: Vec<(Duration, Sequence)>,
+    paced: BTreeMap<(Duration, RequestId), Sequence>,
 }
 
 impl Pacer {
@@ -20,18 +21,18 @@ impl Pacer {
         Self {
             ttft: milliseconds(fixed.ttft_ms),
             itl: milliseconds(fixed.itl_ms),
-            paced: Vec::new(),
+            paced: BTreeMap::new(),
         }
     }
 
     pub(crate) fn add(&mut self, mut sequence: Sequence, now: Duration) {
         sequence.mark_scheduled(now);
-        self.paced.push((now + self.ttft, sequence));
+        self.paced.insert((now + self.ttft, sequence.id), sequence);
     }
 
     pub(crate) fn remove(&mut self, id: RequestId) -> bool {
         let before = self.paced.len();
-        self.paced.retain(|(_, sequence)| sequence.id != id);
+        self.paced.retain(|(_, paced), _| *paced != id);
         self.paced.len() < before
     }
 
@@ -41,20 +42,20 @@ impl Pacer {
 
     /// When the next token is due.
     pub(crate) fn next_due(&self) -> Option<Duration> {
-        self.paced.iter().map(|(due, _)| *due).min()
+        self.paced.keys().next().map(|(due, _)| *due)
     }
 
     /// Makes the tokens that are due at the instant `at`.
     pub(crate) fn finish(&mut self, at: Duration, tokens: &mut Vec<Token>) {
-        let itl = self.itl;
-        self.paced.retain_mut(|(due, sequence)| {
-            if *due > at {
-                return true;
-            }
-            let token = sequence.emit(*due);
-            *due += itl;
+        while let Some(first) = self.paced.first_entry()
+            && first.key().0 <= at
+        {
+            let ((due, id), mut sequence) = first.remove_entry();
+            let token = sequence.emit(due);
             tokens.push(token);
-            token.end.is_none()
-        });
+            if token.end.is_none() {
+                self.paced.insert((due + self.itl, id), sequence);
+            }
+        }
     }
 }

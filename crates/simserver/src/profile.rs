@@ -1,7 +1,7 @@
 //! What a simulated server is: its limits, its KV cache and the time that its steps take.
 //!
 //! A profile is a TOML file. Three are built in (`crates/simserver/profiles/`); each says where its figures come from. A
-//! profile is checked once, here; the engine relies on it. It does not say how time passes (see [`crate::timing`]).
+//! profile is checked once, here; the engine relies on it. It does not say how time passes (see `timing`).
 
 use serde::{Deserialize, Serialize};
 

@@ -156,6 +156,28 @@ fn youngest_is_preempted_when_blocks_run_out_and_recomputed() {
 }
 
 #[test]
+fn a_step_that_preempts_admits_nobody() {
+    // As before, with five tokens a step: the preempted request could come back in chunks, one block at a time.
+    let profile = profile(8, 5, 5, 12);
+    let mut engine = Engine::new(&profile);
+    engine.submit(&request(&profile, 0, 4, 8), Duration::ZERO);
+    engine.submit(&request(&profile, 1, 4, 8), Duration::ZERO);
+    let trace = drain(&mut engine);
+    // Step 6 preempts request 1 (8 tokens known) and is a lone decode of 11 ms, though one block and four tokens are left. Step 7
+    // takes a chunk of 4 in, step 8 finds no block for the next and preempts it again; request 0 ends. Steps 9 and 10 recompute
+    // 5 + 3 tokens.
+    assert_eq!(trace.preempted, [0, 0, 0, 0, 0, 1, 0, 1, 0, 0, 0, 0, 0]);
+    assert_eq!(
+        trace.of(0),
+        [17.5, 30.0, 42.0, 54.0, 66.0, 77.0, 90.0, 101.0]
+    );
+    assert_eq!(
+        trace.of(1),
+        [30.0, 42.0, 54.0, 66.0, 125.0, 136.0, 147.0, 158.0]
+    );
+}
+
+#[test]
 fn one_block_more_and_nobody_is_preempted_in_that_step() {
     // Five usable blocks: request 0 gets its third in step 6, request 1 finds none and gives up its own.
     let profile = profile(8, 64, 6, 12);
