@@ -18,9 +18,11 @@ pub(crate) struct Progress {
     levels: Vec<Level>,
     current: usize,
     level_started: Instant,
+    /// Length of the last measured request, which is what a wave takes, and when it ended.
+    wave: Option<(Duration, Instant)>,
 }
 
-/// What is known of a level's length.
+/// One level's share of the work. A wave is one request in each slot.
 #[derive(Clone, Copy, Debug)]
 struct Level {
     concurrency: u32,
@@ -29,33 +31,26 @@ struct Level {
 }
 
 impl Level {
-    /// Waves of requests still to come: a wave is one request in each slot.
     fn waves_left(&self) -> f64 {
-        (self.planned.saturating_sub(self.finished)) as f64 / f64::from(self.concurrency)
+        self.planned.saturating_sub(self.finished) as f64 / f64::from(self.concurrency)
     }
 }
 
 impl Progress {
     /// Progress over the levels of `plan`.
     pub(crate) fn start(plan: &Plan) -> Self {
-        let requests = plan
-            .requests
-            .iter()
-            .zip(&plan.warmup_requests)
-            .map(|(measured, warmup)| measured + warmup);
-        let levels = plan.levels.iter().zip(requests);
         let line = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-        line.set_style(
-            ProgressStyle::with_template("{spinner} {msg}")
-                .unwrap_or_else(|_| ProgressStyle::default_spinner()),
-        );
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
+            line.set_style(style);
+        }
         let now = Instant::now();
+        let levels = plan.levels.iter().zip(&plan.requests);
         Self {
-            plain_due: line.is_hidden().then_some(now),
+            plain_due: line.is_hidden().then_some(now + PLAIN_EVERY),
             line,
             started: now,
             levels: levels
-                .map(|(&concurrency, planned)| Level {
+                .map(|(&concurrency, &planned)| Level {
                     concurrency,
                     planned,
                     finished: 0,
@@ -63,6 +58,7 @@ impl Progress {
                 .collect(),
             current: 0,
             level_started: now,
+            wave: None,
         }
     }
 
@@ -72,25 +68,27 @@ impl Progress {
         self.level_started = Instant::now();
     }
 
-    /// How far the current level is.
-    pub(crate) fn update(&mut self, finished: u64, in_flight: u64, output_tokens: u64) {
-        let Some(level) = self.levels.get_mut(self.current) else {
+    /// A measured request has ended.
+    pub(crate) fn measured(&mut self, took: Duration) {
+        self.wave = Some((took, Instant::now()));
+        if let Some(level) = self.levels.get_mut(self.current) {
+            level.finished += 1;
+        }
+    }
+
+    /// Shows how far the current level is.
+    pub(crate) fn update(&mut self, in_flight: u64, output_tokens: u64) {
+        let Some(level) = self.levels.get(self.current) else {
             return;
         };
-        level.finished = finished;
-        let Level {
-            concurrency,
-            planned,
-            ..
-        } = *level;
         let seconds = self.level_started.elapsed().as_secs_f64().max(1e-3);
         let message = format!(
-            "level {}/{} c={} | {}/{} requests | {in_flight} in flight | {:.0} output tok/s | {}",
+            "level {}/{}, concurrency {} | {}/{} requests | {in_flight} in flight | {:.0} output tok/s | {}",
             self.current + 1,
             self.levels.len(),
-            concurrency,
-            finished.min(planned),
-            planned,
+            level.concurrency,
+            level.finished,
+            level.planned,
             output_tokens as f64 / seconds,
             self.eta()
                 .map_or_else(|| "ETA …".into(), |eta| format!("ETA {} s", eta.as_secs())),
@@ -112,7 +110,7 @@ impl Progress {
             Some(due) if Instant::now() >= *due => {
                 *due = Instant::now() + PLAIN_EVERY;
                 log(&format!(
-                    "{:>4.0} s {message}",
+                    "{:>4.0} s: {message}",
                     self.started.elapsed().as_secs_f64()
                 ));
             }
@@ -120,21 +118,17 @@ impl Progress {
         }
     }
 
-    /// Time left, if every wave to come takes as long as one of this level: the waves of higher levels are slower.
+    /// Time left if every wave to come takes as long as the last one did: too short while levels get slower.
     fn eta(&self) -> Option<Duration> {
-        let level = self.levels.get(self.current)?;
-        let waves_done = level.finished as f64 / f64::from(level.concurrency);
-        if waves_done <= 0.0 {
-            return None;
-        }
-        let seconds_per_wave = self.level_started.elapsed().as_secs_f64() / waves_done;
-        let waves_left: f64 = self
+        let waves: f64 = self
             .levels
             .iter()
             .skip(self.current)
             .map(Level::waves_left)
             .sum();
-        Duration::try_from_secs_f64(waves_left * seconds_per_wave).ok()
+        let (wave, ended) = self.wave?;
+        let left = Duration::try_from_secs_f64(wave.as_secs_f64() * waves).ok()?;
+        Some(left.saturating_sub(ended.elapsed()))
     }
 
     /// Takes the line away.

@@ -9,7 +9,7 @@ use std::{
 use anyhow::Context as _;
 use gpumon::{Access, BaseUrl, Line, Period, Sampler, Source, nvml, server::ServerSource};
 use loadgen::Event;
-use records::{JsonlWriter, Manifest, Phase, RunDir, run_dir};
+use records::{JsonlWriter, Manifest, Phase, RunDir, Stage, run_dir};
 
 use crate::progress::Progress;
 
@@ -100,17 +100,19 @@ impl Recorder {
     pub(crate) fn record(&mut self, event: Event) -> anyhow::Result<()> {
         match event {
             Event::LevelStarted { level, .. } => self.progress.level(level as usize),
-            Event::Request(request) => self
-                .requests
-                .append(&request)
-                .context("write requests.jsonl")?,
+            Event::Request(request) => {
+                if request.stage == Stage::Measured {
+                    self.progress
+                        .measured(request.finished_ns - request.sent_ns);
+                }
+                self.requests
+                    .append(&request)
+                    .context("write requests.jsonl")?;
+            }
             Event::Phase(phase) => self.phase(&phase)?,
             Event::Progress(progress) => {
-                self.progress.update(
-                    progress.finished,
-                    progress.in_flight,
-                    progress.output_tokens,
-                );
+                self.progress
+                    .update(progress.in_flight, progress.output_tokens);
                 if self.flushed.elapsed() >= FLUSH_EVERY {
                     self.take_telemetry()?;
                     self.flush()?;
