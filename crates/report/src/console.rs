@@ -9,7 +9,7 @@ use unicode_width::UnicodeWidthStr;
 use crate::{
     language::{Language, Words},
     legible::one_line,
-    number::{ABSENT, Figures, count, figure, maybe, mean_only, mib, number},
+    number::{ABSENT, Figures, count, maybe, mean_only, mib, number},
     prose,
     view::{banners, engine_name},
 };

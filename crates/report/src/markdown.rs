@@ -60,7 +60,7 @@ fn md(text: &str) -> String {
                 escaped.push('\\');
                 escaped.push(c);
             }
-            '.' | ')' if at == numbered && numbered > 0 => {
+            '.' | ')' if at == numbered && at > 0 && !text[at + 1..].starts_with(|c: char| c != ' ') => {
                 escaped.push('\\');
                 escaped.push(c);
             }

@@ -12,7 +12,7 @@ use super::{
     axis::Axis,
     frame::{Frame, Place, two_panels},
     named,
-    series::{PALETTE, Series, legend},
+    series::{PALETTE, Series, Sample, legend},
     sheet::{BODY, Sheet, paper},
 };
 use crate::{
@@ -73,7 +73,7 @@ pub(super) fn draw(scene: &Scene<'_>) -> Result<Option<Chart>, ReportError> {
     let svg = named(
         NAME,
         paper(BODY + 338.0, &title, &scene.subject(), |sheet| {
-            legend(sheet, (16.0, BODY + 10.0), &names, false)?;
+            legend(sheet, (16.0, BODY + 10.0), &names, Sample::Line)?;
             panel(scene, sheet, left, &curves, |curve| &curve.ttft, "chart.ttft")?;
             panel(scene, sheet, right, &curves, |curve| &curve.e2el, "chart.e2el")
         }),
@@ -153,8 +153,9 @@ fn panel(
     let low = ends(<[f64]>::first).copied().fold(f64::MAX, f64::min);
     let high = ends(<[f64]>::last).copied().fold(0.0, f64::max);
     let axes = (Axis::times(low, high, scene.figures), Axis::percent());
-    let below = scene.words.get("chart.time_axis");
-    let frame = Frame::draw(sheet, place, axes, &scene.words.get(head), &below)?;
+    let below = scene.words.get(head);
+    let head = scene.words.say("chart.share", &[("metric", &below)]);
+    let frame = Frame::draw(sheet, place, axes, &head, &below)?;
     curves
         .iter()
         .try_for_each(|curve| frame.line(curve.look, &steps(times(curve))))

@@ -7,7 +7,7 @@ use super::{
     axis::Axis,
     frame::{Frame, Place},
     named,
-    series::{Mark, PALETTE, Series, legend},
+    series::{Mark, PALETTE, Series, Sample, legend},
     sheet::{BODY, LABEL, MUTED, Sheet, Type, paper},
 };
 use crate::{
@@ -119,7 +119,7 @@ fn plot(scene: &Scene<'_>, sheet: &Sheet<'_>, points: &[Point]) -> Drawn {
             (PALETTE[0], scene.words.get("chart.worth")),
             (hollow, scene.words.get("chart.dominated")),
         ],
-        true,
+        Sample::Mark,
     )?;
     let max = |of: fn(&Point) -> f64| points.iter().map(of).fold(0.0, f64::max) * 1.06;
     let axes = (

@@ -6,10 +6,10 @@ use super::{
     Chart, Scene,
     axis::Axis,
     named,
-    series::{PALETTE, Series, legend},
+    series::{PALETTE, Series, Sample, legend},
     sheet::{BODY, paper},
     steps::thinned,
-    timeline::{Curve, end_of, panel, panel_place},
+    timeline::{Curve, Ends, end_of, panel, panel_place},
 };
 use crate::{
     ReportError,
@@ -18,7 +18,7 @@ use crate::{
 };
 
 const NAME: &str = "gpu";
-const STEP: f64 = 156.0;
+const STEP: f64 = 132.0;
 
 /// Head line's key and what to read from a sample.
 type Panel = (&'static str, fn(&GpuSample) -> Option<f64>);
@@ -50,11 +50,11 @@ pub(super) fn draw(scene: &Scene<'_>) -> Result<Option<Chart>, ReportError> {
         .map(|(look, (index, device))| (look, format!("{index}: {}", device.name)))
         .collect();
     let title = scene.words.get("chart.gpu");
-    let height = BODY + 34.0 + STEP * panels.len() as f64;
+    let height = BODY + 58.0 + STEP * panels.len() as f64;
     let svg = named(
         NAME,
         paper(height, &title, &scene.subject(), |sheet| {
-            legend(sheet, (16.0, BODY + 10.0), &names, false)?;
+            legend(sheet, (16.0, BODY + 10.0), &names, Sample::Line)?;
             panels.iter().enumerate().try_for_each(|(index, (head, curves))| {
                 let place = panel_place(BODY + 64.0 + STEP * index as f64, 76.0);
                 let y = if *head == "chart.gpu_util" {
@@ -63,7 +63,8 @@ pub(super) fn draw(scene: &Scene<'_>) -> Result<Option<Chart>, ReportError> {
                     let values = curves.iter().flat_map(|curve| &curve.points);
                     Axis::from_zero(values.map(|&(_, v)| v).fold(0.0, f64::max), 3.0)
                 };
-                panel(scene, sheet, place, (y, &scene.words.get(head)), end, curves)
+                let ends = Ends { first: index == 0, last: index + 1 == panels.len() };
+                panel(scene, (sheet, place, ends), (y, &scene.words.get(head)), end, curves)
             })
         }),
     )?;

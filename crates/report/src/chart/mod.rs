@@ -29,7 +29,7 @@ use crate::{
     language::Words,
     legible::one_line,
     number::Figures,
-    view::{Column, Table},
+    view::{Column, Table, engine_name},
 };
 
 /// A finished chart.
@@ -130,7 +130,7 @@ impl Scene<'_> {
             parts.push(self.words.get("chart.incomplete"));
         }
         parts.push(run.model.clone());
-        if let Some(engine) = &run.engine {
+        if let Some(engine) = engine_name(self.summary) {
             let version = run.engine_version.as_deref().unwrap_or_default();
             parts.push(format!("{engine} {version}").trim_end().to_owned());
         }

@@ -87,16 +87,26 @@ impl Series {
     }
 }
 
+/// What stands for a series in the legend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sample {
+    Line,
+    Mark,
+    Both,
+}
+
 /// One row of samples with their names, from `at` to the right.
 pub(super) fn legend(
     sheet: &Sheet<'_>,
     (mut x, y): (f64, f64),
     entries: &[(Series, String)],
-    marks: bool,
+    sample: Sample,
 ) -> Drawn {
     for (series, name) in entries {
-        series.line(sheet, &[(x, y), (x + 28.0, y)])?;
-        if marks {
+        if sample != Sample::Mark {
+            series.line(sheet, &[(x, y), (x + 28.0, y)])?;
+        }
+        if sample != Sample::Line {
             sheet.mark(series.mark, (x + 14.0, y), series.colour)?;
         }
         sheet.text((x + 34.0, y + 4.0), Anchor::Start, LABEL, name)?;

@@ -10,9 +10,9 @@ use super::{
     axis::Axis,
     frame::{Frame, Place},
     named,
-    series::{PALETTE, Series, legend},
+    series::{PALETTE, Sample, legend},
     sheet::{Anchor, BODY, SHADE, Sheet, TICK, paper, text_width},
-    steps::{corners, in_progress, thinned},
+    steps::{averaged, in_progress, thinned},
 };
 use crate::{
     ReportError,
@@ -22,11 +22,20 @@ use crate::{
 
 const NAME: &str = "timeline";
 const PANEL: f64 = 664.0;
+/// One mean for each CSS pixel.
+const COLUMNS: u32 = 664;
 
 /// One curve: its name's key, and its points `(seconds, value)`.
 pub(super) struct Curve {
     pub(super) name: String,
     pub(super) points: Vec<(f64, f64)>,
+}
+
+/// Which of several panels over one axis it is: the first names the levels, the last the axis.
+#[derive(Clone, Copy)]
+pub(super) struct Ends {
+    pub(super) first: bool,
+    pub(super) last: bool,
 }
 
 pub(super) fn draw(scene: &Scene<'_>) -> Result<Option<Chart>, ReportError> {
@@ -37,30 +46,32 @@ pub(super) fn draw(scene: &Scene<'_>) -> Result<Option<Chart>, ReportError> {
     let requests = requests(scene, end);
     let cache = server_curve(scene, |sample| Some(sample.kv_usage? * 100.0));
     let title = scene.words.get("chart.timeline");
-    let second = if cache.is_empty() { 0.0 } else { 150.0 };
+    let second = if cache.is_empty() { 0.0 } else { 130.0 };
     let svg = named(
         NAME,
-        paper(BODY + 298.0 + second, &title, &scene.subject(), |sheet| {
+        paper(BODY + 288.0 + second, &title, &scene.subject(), |sheet| {
             let names: Vec<_> = PALETTE
                 .into_iter()
                 .zip(requests.iter().map(|curve| curve.name.clone()))
                 .collect();
-            legend(sheet, (16.0, BODY + 10.0), &names, false)?;
+            legend(sheet, (16.0, BODY + 10.0), &names, Sample::Line)?;
             let max = requests
                 .iter()
                 .flat_map(|curve| &curve.points)
                 .map(|&(_, value)| value)
                 .fold(0.0, f64::max);
             let head = scene.words.get("chart.requests");
-            let place = panel_place(BODY + 68.0, 180.0);
-            panel(scene, sheet, place, (Axis::from_zero(max, 4.0), &head), end, &requests)?;
+            let place = panel_place(BODY + 64.0, 180.0);
+            let ends = Ends { first: true, last: cache.is_empty() };
+            panel(scene, (sheet, place, ends), (Axis::from_zero(max, 4.0), &head), end, &requests)?;
             if cache.is_empty() {
                 return Ok(());
             }
             let head = scene.words.get("chart.kv_usage");
-            let place = panel_place(BODY + 324.0, 74.0);
+            let place = panel_place(BODY + 302.0, 74.0);
             let curve = Curve { name: head.clone(), points: cache.clone() };
-            panel(scene, sheet, place, (Axis::percent(), &head), end, &[curve])
+            let ends = Ends { first: false, last: true };
+            panel(scene, (sheet, place, ends), (Axis::percent(), &head), end, &[curve])
         }),
     )?;
     Ok(Some(Chart {
@@ -87,7 +98,7 @@ fn requests(scene: &Scene<'_>, end: f64) -> Vec<Curve> {
     let sent = scene.run.requests.iter().map(|request| {
         (request.sent_ns.as_secs_f64(), request.finished_ns.as_secs_f64())
     });
-    let client = corners(&thinned(&in_progress(sent), end, PANEL * 2.0));
+    let client = averaged(&in_progress(sent), end, COLUMNS);
     [
         ("chart.in_flight", client),
         ("chart.running", server_curve(scene, |sample| sample.running)),
@@ -119,23 +130,25 @@ pub(super) fn panel_place(top: f64, height: f64) -> Place {
 /// A panel over the whole run, with its level bands.
 pub(super) fn panel(
     scene: &Scene<'_>,
-    sheet: &Sheet<'_>,
-    place: Place,
+    (sheet, place, ends): (&Sheet<'_>, Place, Ends),
     (y, head): (Axis, &str),
     end: f64,
     curves: &[Curve],
 ) -> Drawn {
-    bands(scene, sheet, place, end)?;
-    let below = scene.words.get("chart.elapsed_axis");
+    bands(scene, (sheet, place, ends), end)?;
+    let below = if ends.last {
+        scene.words.get("chart.elapsed_axis")
+    } else {
+        String::new()
+    };
     let frame = Frame::draw(sheet, place, (Axis::span(end, 10.0), y), head, &below)?;
     for (look, curve) in PALETTE.iter().zip(curves) {
-        let thin = Series { ..*look };
-        frame.line(thin, &curve.points)?;
+        frame.line(*look, &curve.points)?;
     }
     Ok(())
 }
 
-fn bands(scene: &Scene<'_>, sheet: &Sheet<'_>, place: Place, end: f64) -> Drawn {
+fn bands(scene: &Scene<'_>, (sheet, place, ends): (&Sheet<'_>, Place, Ends), end: f64) -> Drawn {
     let mut free_from = place.left;
     for (index, level) in scene.summary.levels.iter().enumerate() {
         let Some((from, to)) = span_of(scene, level) else {
@@ -146,6 +159,9 @@ fn bands(scene: &Scene<'_>, sheet: &Sheet<'_>, place: Place, end: f64) -> Drawn 
         if index % 2 == 0 {
             sheet.rect((left, place.top), (right, place.bottom()), SHADE.filled())?;
         }
+        if !ends.first {
+            continue;
+        }
         let text = scene.words.say("chart.level", &[("c", &count(level.concurrency))]);
         let short = count(level.concurrency);
         let room = right - left + 2.0;
@@ -153,7 +169,7 @@ fn bands(scene: &Scene<'_>, sheet: &Sheet<'_>, place: Place, end: f64) -> Drawn 
             let width = text_width(&text, TICK.size);
             let start = (left + right - width) / 2.0;
             if width <= room && start >= free_from {
-                sheet.text((start, place.top - 2.0), Anchor::Start, TICK, &text)?;
+                sheet.text((start, place.top - 5.0), Anchor::Start, TICK, &text)?;
                 free_from = start + width + 4.0;
                 break;
             }

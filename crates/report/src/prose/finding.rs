@@ -50,7 +50,7 @@ fn throughput(what: &FindingKind, summary: &Summary, words: &Words) -> Option<St
             }
             let rest = words.say(
                 "finding.valley",
-                &[("levels", &list(&valley)), ("from", &count(*from))],
+                &[("levels", &list(&valley, words)), ("from", &count(*from))],
             );
             format!("{fall} {rest}")
         }
@@ -125,7 +125,7 @@ fn requests(what: &FindingKind, words: &Words) -> Option<String> {
         }
         FindingKind::FewSamples { concurrencies, n } => words.say(
             "finding.few_samples",
-            &[("levels", &list(concurrencies)), ("n", &count(*n))],
+            &[("levels", &list(concurrencies, words)), ("n", &count(*n))],
         ),
         FindingKind::ClientLimited { concurrency } => {
             words.say("finding.client_limited", &[("c", &count(*concurrency))])

@@ -10,6 +10,8 @@ pub(crate) mod reading;
 
 use analysis::{Distribution, LevelSummary, SloStatistic, Summary};
 
+use crate::language::Words;
+
 /// The level that was run with this concurrency.
 pub(crate) fn level_at(summary: &Summary, concurrency: u32) -> Option<&LevelSummary> {
     summary
@@ -42,13 +44,14 @@ pub(crate) fn statistic_key(statistic: SloStatistic) -> &'static str {
     }
 }
 
-/// `2, 4 and 8` without the "and", which is not the same in every language.
-pub(crate) fn list(values: &[u32]) -> String {
-    values
-        .iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(", ")
+/// `2, 4 and 8`.
+pub(crate) fn list(values: &[u32], words: &Words) -> String {
+    let names: Vec<String> = values.iter().map(ToString::to_string).collect();
+    match names.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, others)) => format!("{}{}{last}", others.join(", "), words.get("word.and")),
+        None => String::new(),
+    }
 }
 
 /// Levels above a fall in aggregate throughput that still give no more than the level before the fall.

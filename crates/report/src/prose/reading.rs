@@ -71,7 +71,7 @@ pub(crate) fn frontier(dominated: &[u32], words: &Words) -> String {
     if dominated.is_empty() {
         words.get("reading.frontier_clean")
     } else {
-        words.say("reading.frontier", &[("levels", &list(dominated))])
+        words.say("reading.frontier", &[("levels", &list(dominated, words))])
     }
 }
 

@@ -95,7 +95,7 @@ fn setup(desk: &Desk<'_>) -> Table {
     let mut rows = vec![
         ("setup.url", run.url.clone()),
         ("setup.endpoint", plan.endpoint.clone()),
-        ("setup.levels", crate::prose::list(&plan.levels)),
+        ("setup.levels", counts(&plan.levels.iter().copied().map(u64::from).collect::<Vec<_>>())),
         ("setup.requests", counts(&plan.requests)),
         ("setup.warmup", counts(&plan.warmup_requests)),
         ("setup.loop", desk.get("setup.closed_loop")),

@@ -197,7 +197,7 @@ fn valleys(desk: &Desk<'_>) -> impl Iterator<Item = Item> {
         let text = desk.words.say(
             "scenario.avoid_text",
             &[
-                ("levels", &list(&levels)),
+                ("levels", &list(&levels, desk.words)),
                 ("from", &count(from)),
                 ("from_tok_s", &figure(from_tok_s)),
             ],
