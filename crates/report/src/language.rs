@@ -165,7 +165,10 @@ mod tests {
         );
         for (key, text) in &english {
             assert_eq!(places(text), places(&korean[key]), "places of {key}");
-            assert!(!text.trim().is_empty() && !korean[key].trim().is_empty(), "{key}");
+            assert!(
+                !text.trim().is_empty() && !korean[key].trim().is_empty(),
+                "{key}"
+            );
         }
     }
 
@@ -177,7 +180,9 @@ mod tests {
                 let is_key = piece.split_once('.').is_some_and(|(table, key)| {
                     [table, key].iter().all(|part| {
                         !part.is_empty()
-                            && part.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+                            && part
+                                .chars()
+                                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
                     })
                 });
                 if is_key {

@@ -55,7 +55,9 @@ const COLUMNS: [Column; 47] = [
     ("e2el_ms_p50", |l| value(l.e2el_ms?.p50)),
     ("e2el_ms_p95", |l| value(l.e2el_ms?.p95)),
     ("e2el_ms_p99", |l| value(l.e2el_ms?.p99)),
-    ("e2el_from_intended_ms_mean", |l| mean(l.e2el_from_intended_ms)),
+    ("e2el_from_intended_ms_mean", |l| {
+        mean(l.e2el_from_intended_ms)
+    }),
     ("tpot_ms_mean", |l| mean(l.tpot_ms)),
     ("icl_ms_mean", |l| mean(l.icl_ms)),
     ("prompt_tokens_mean", |l| mean(l.prompt_tokens)),
@@ -65,7 +67,9 @@ const COLUMNS: [Column; 47] = [
     ("server_waiting_mean", |l| l.server?.waiting_mean),
     ("kv_usage_max", |l| l.server?.kv_usage_max),
     ("preemptions", |l| l.server?.preemptions),
-    ("gpu_memory_used_bytes_max", |l| Some(l.gpu?.memory_used_bytes_max? as f64)),
+    ("gpu_memory_used_bytes_max", |l| {
+        Some(l.gpu?.memory_used_bytes_max? as f64)
+    }),
     ("gpu_util_percent_mean", |l| l.gpu?.gpu_util_percent_mean),
     ("gpu_power_w_mean", |l| l.gpu?.power_w_mean),
     ("gpu_energy_j", |l| l.gpu?.energy_j),

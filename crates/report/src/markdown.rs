@@ -60,7 +60,9 @@ fn md(text: &str) -> String {
                 escaped.push('\\');
                 escaped.push(c);
             }
-            '.' | ')' if at == numbered && at > 0 && !text[at + 1..].starts_with(|c: char| c != ' ') => {
+            '.' | ')'
+                if at == numbered && at > 0 && !text[at + 1..].starts_with(|c: char| c != ' ') =>
+            {
                 escaped.push('\\');
                 escaped.push(c);
             }
@@ -117,7 +119,9 @@ mod tests {
     ];
 
     fn events(markdown: &str) -> Vec<Event<'_>> {
-        Parser::new_ext(markdown, Options::all()).collect()
+        // Typographic quotes and dashes are a taste of the reader, not markup.
+        let options = Options::all().difference(Options::ENABLE_SMART_PUNCTUATION);
+        Parser::new_ext(markdown, options).collect()
     }
 
     #[test]

@@ -8,7 +8,10 @@ use super::{
     axis::Axis,
     named,
     series::{BLUE, SKY},
-    sheet::{AXIS, Anchor, BODY, GRID, INK, LABEL, PAPER, Sheet, TICK, Type, WIDTH, paper, shortened, text_width},
+    sheet::{
+        AXIS, Anchor, BODY, GRID, INK, LABEL, PAPER, Sheet, TICK, Type, WIDTH, paper, shortened,
+        text_width,
+    },
 };
 use crate::{
     ReportError,
@@ -36,7 +39,9 @@ pub(super) fn draw(scene: &Scene<'_>) -> Result<Option<Chart>, ReportError> {
     let height = BODY + 96.0 + ROW * sizing.options.len() as f64;
     let svg = named(
         NAME,
-        paper(height, &title, &subtitle(scene, sizing), |sheet| plot(scene, sheet, sizing)),
+        paper(height, &title, &subtitle(scene, sizing), |sheet| {
+            plot(scene, sheet, sizing)
+        }),
     )?;
     let rows = sizing
         .options
@@ -85,7 +90,12 @@ fn plot(scene: &Scene<'_>, sheet: &Sheet<'_>, sizing: &SizingSection) -> Drawn {
     let max = sizing
         .options
         .iter()
-        .map(|option| option.exact_max_requests.unwrap_or(0.0).max(f64::from(option.simple_max_requests)))
+        .map(|option| {
+            option
+                .exact_max_requests
+                .unwrap_or(0.0)
+                .max(f64::from(option.simple_max_requests))
+        })
         .fold(target, f64::max);
     let axis = Axis::from_zero(max, 6.0);
     let top = BODY + 40.0;
@@ -98,7 +108,12 @@ fn plot(scene: &Scene<'_>, sheet: &Sheet<'_>, sizing: &SizingSection) -> Drawn {
         sheet.text((x, bottom + 18.0), Anchor::Middle, TICK, &tick.label)?;
     }
     let below = scene.words.get("chart.fits_axis");
-    sheet.text(((LEFT + RIGHT) / 2.0, bottom + 38.0), Anchor::Middle, TICK, &below)?;
+    sheet.text(
+        ((LEFT + RIGHT) / 2.0, bottom + 38.0),
+        Anchor::Middle,
+        TICK,
+        &below,
+    )?;
     let row = |index: usize| top + ROW * index as f64;
     for (index, option) in sizing.options.iter().enumerate() {
         let y = row(index);
@@ -109,9 +124,19 @@ fn plot(scene: &Scene<'_>, sheet: &Sheet<'_>, sizing: &SizingSection) -> Drawn {
         }
     }
     sheet.line(&[(LEFT, top), (LEFT, bottom)], AXIS, 1.0)?;
-    sheet.dashed(&[(at(target), top - 6.0), (at(target), bottom)], INK, 1.5, (6, 4))?;
-    let text = scene.words.say("chart.target", &[("c", &count(sizing.target_concurrency))]);
-    let face = Type { bold: true, ..LABEL };
+    sheet.dashed(
+        &[(at(target), top - 6.0), (at(target), bottom)],
+        INK,
+        1.5,
+        (6, 4),
+    )?;
+    let text = scene
+        .words
+        .say("chart.target", &[("c", &count(sizing.target_concurrency))]);
+    let face = Type {
+        bold: true,
+        ..LABEL
+    };
     sheet.text((at(target), top - 11.0), Anchor::Middle, face, &text)?;
     for (index, option) in sizing.options.iter().enumerate() {
         let texts = [simple_text(scene, option), exact_text(scene, option)];
@@ -144,7 +169,11 @@ fn simple_text(scene: &Scene<'_>, option: &GpuOption) -> String {
 /// A figure at the end of its bar, on a patch of paper so that the target's line does not cross it.
 fn value(sheet: &Sheet<'_>, (x, y): (f64, f64), text: &str) -> Drawn {
     let width = text_width(text, LABEL.size);
-    sheet.rect((x - 2.0, y - 0.5), (x + width + 2.0, y + 13.5), PAPER.filled())?;
+    sheet.rect(
+        (x - 2.0, y - 0.5),
+        (x + width + 2.0, y + 13.5),
+        PAPER.filled(),
+    )?;
     sheet.text((x, y + 10.5), Anchor::Start, LABEL, text)
 }
 
@@ -169,5 +198,9 @@ fn bar(sheet: &Sheet<'_>, (from, to): (f64, f64), y: f64, exact: bool) -> Drawn 
         return sheet.rect((from, y), (to, y + 13.0), BLUE.filled());
     }
     sheet.rect((from, y), (to, y + 13.0), SKY.mix(0.25).filled())?;
-    sheet.rect((from + 0.5, y + 0.5), (to - 0.5, y + 12.5), BLUE.stroke_width(2))
+    sheet.rect(
+        (from + 0.5, y + 0.5),
+        (to - 0.5, y + 12.5),
+        BLUE.stroke_width(2),
+    )
 }

@@ -12,7 +12,7 @@ use super::{
     axis::Axis,
     frame::{Frame, Place, two_panels},
     named,
-    series::{PALETTE, Series, Sample, legend},
+    series::{PALETTE, Sample, Series, legend},
     sheet::{BODY, Sheet, paper},
 };
 use crate::{
@@ -49,7 +49,10 @@ pub(super) fn draw(scene: &Scene<'_>) -> Result<Option<Chart>, ReportError> {
     }
     let mut levels = Vec::new();
     let mut curves = Vec::new();
-    for (look, index) in PALETTE.into_iter().zip(evenly(candidates.len(), PALETTE.len())) {
+    for (look, index) in PALETTE
+        .into_iter()
+        .zip(evenly(candidates.len(), PALETTE.len()))
+    {
         let (level, ttft, e2el) = &candidates[index];
         levels.push(*level);
         curves.push(Curve {
@@ -74,8 +77,22 @@ pub(super) fn draw(scene: &Scene<'_>) -> Result<Option<Chart>, ReportError> {
         NAME,
         paper(BODY + 338.0, &title, &scene.subject(), |sheet| {
             legend(sheet, (16.0, BODY + 10.0), &names, Sample::Line)?;
-            panel(scene, sheet, left, &curves, |curve| &curve.ttft, "chart.ttft")?;
-            panel(scene, sheet, right, &curves, |curve| &curve.e2el, "chart.e2el")
+            panel(
+                scene,
+                sheet,
+                left,
+                &curves,
+                |curve| &curve.ttft,
+                "chart.ttft",
+            )?;
+            panel(
+                scene,
+                sheet,
+                right,
+                &curves,
+                |curve| &curve.e2el,
+                "chart.e2el",
+            )
         }),
     )?;
     Ok(Some(Chart {

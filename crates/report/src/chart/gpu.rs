@@ -6,7 +6,7 @@ use super::{
     Chart, Scene,
     axis::Axis,
     named,
-    series::{PALETTE, Series, Sample, legend},
+    series::{PALETTE, Sample, Series, legend},
     sheet::{BODY, paper},
     steps::thinned,
     timeline::{Curve, Ends, end_of, panel, panel_place},
@@ -24,7 +24,9 @@ const STEP: f64 = 132.0;
 type Panel = (&'static str, fn(&GpuSample) -> Option<f64>);
 
 const PANELS: [Panel; 3] = [
-    ("chart.gpu_util", |sample| sample.gpu_util_percent.map(f64::from)),
+    ("chart.gpu_util", |sample| {
+        sample.gpu_util_percent.map(f64::from)
+    }),
     ("chart.power", |sample| {
         Some(sample.power_average_mw.or(sample.power_instant_mw)? as f64 / 1000.0)
     }),
@@ -55,17 +57,29 @@ pub(super) fn draw(scene: &Scene<'_>) -> Result<Option<Chart>, ReportError> {
         NAME,
         paper(height, &title, &scene.subject(), |sheet| {
             legend(sheet, (16.0, BODY + 10.0), &names, Sample::Line)?;
-            panels.iter().enumerate().try_for_each(|(index, (head, curves))| {
-                let place = panel_place(BODY + 64.0 + STEP * index as f64, 76.0);
-                let y = if *head == "chart.gpu_util" {
-                    Axis::percent()
-                } else {
-                    let values = curves.iter().flat_map(|curve| &curve.points);
-                    Axis::from_zero(values.map(|&(_, v)| v).fold(0.0, f64::max), 3.0)
-                };
-                let ends = Ends { first: index == 0, last: index + 1 == panels.len() };
-                panel(scene, (sheet, place, ends), (y, &scene.words.get(head)), end, curves)
-            })
+            panels
+                .iter()
+                .enumerate()
+                .try_for_each(|(index, (head, curves))| {
+                    let place = panel_place(BODY + 64.0 + STEP * index as f64, 76.0);
+                    let y = if *head == "chart.gpu_util" {
+                        Axis::percent()
+                    } else {
+                        let values = curves.iter().flat_map(|curve| &curve.points);
+                        Axis::from_zero(values.map(|&(_, v)| v).fold(0.0, f64::max), 3.0)
+                    };
+                    let ends = Ends {
+                        first: index == 0,
+                        last: index + 1 == panels.len(),
+                    };
+                    panel(
+                        scene,
+                        (sheet, place, ends),
+                        (y, &scene.words.get(head)),
+                        end,
+                        curves,
+                    )
+                })
         }),
     )?;
     Ok(Some(Chart {
@@ -94,7 +108,8 @@ fn rows(scene: &Scene<'_>) -> Vec<Vec<String>> {
             let gpu = level.gpu.unwrap_or_default();
             vec![
                 count(level.concurrency),
-                gpu.gpu_util_percent_mean.map_or_else(|| maybe(None), figure),
+                gpu.gpu_util_percent_mean
+                    .map_or_else(|| maybe(None), figure),
                 maybe(gpu.power_w_mean),
                 gpu.memory_used_bytes_max.map_or_else(|| maybe(None), mib),
             ]

@@ -96,12 +96,22 @@ fn key(scene: &Scene<'_>, sheet: &Sheet<'_>, percentile: bool) -> Drawn {
     legend(sheet, (16.0, y), &entries, Sample::Both)?;
     let x = 34.0 + super::sheet::text_width(&entries[0].1, LABEL.size) + 36.0;
     sheet.polygon(
-        &[(x, y - 6.0), (x + 28.0, y - 6.0), (x + 28.0, y + 6.0), (x, y + 6.0)],
+        &[
+            (x, y - 6.0),
+            (x + 28.0, y - 6.0),
+            (x + 28.0, y + 6.0),
+            (x, y + 6.0),
+        ],
         PALETTE[0].colour,
         0.16,
     )?;
     let text = scene.words.get("chart.min_max");
-    sheet.text((x + 34.0, y + 4.0), super::sheet::Anchor::Start, LABEL, &text)
+    sheet.text(
+        (x + 34.0, y + 4.0),
+        super::sheet::Anchor::Start,
+        LABEL,
+        &text,
+    )
 }
 
 fn panel(
@@ -117,7 +127,10 @@ fn panel(
         tail.map_or(d.max, |p95| p95.value.max(d.mean.value))
     };
     let bottom = |d: &Distribution| if percentile { d.mean.value } else { d.min };
-    let low = values.iter().map(|(_, d)| bottom(d)).fold(f64::MAX, f64::min);
+    let low = values
+        .iter()
+        .map(|(_, d)| bottom(d))
+        .fold(f64::MAX, f64::min);
     let high = values.iter().map(|(_, d)| top(d)).fold(0.0, f64::max);
     let axes = (
         Axis::levels(&scene.levels()),
@@ -137,6 +150,7 @@ fn panel(
         frame.band(PALETTE[0], &range)?;
     }
     frame.line_with_marks(PALETTE[0], &means)?;
+    frame.marks(PALETTE[0].hollow(), &scene.doubtful(&means))?;
     let mut places = frame.places(&[&means, &tail]);
     for value in [means.first(), means.last()].into_iter().flatten() {
         frame.label(&mut places, *value, &scene.figures.time(value.1), LABEL)?;

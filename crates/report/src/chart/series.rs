@@ -40,11 +40,31 @@ pub(super) enum Mark {
 
 /// Looks in the order in which series take them.
 pub(super) const PALETTE: [Series; 5] = [
-    Series { colour: BLUE, mark: Mark::Disc, dash: None },
-    Series { colour: VERMILLION, mark: Mark::Triangle, dash: Some((7, 3)) },
-    Series { colour: GREEN, mark: Mark::Square, dash: Some((3, 2)) },
-    Series { colour: PURPLE, mark: Mark::Ring, dash: Some((10, 3)) },
-    Series { colour: ORANGE, mark: Mark::Cross, dash: Some((2, 3)) },
+    Series {
+        colour: BLUE,
+        mark: Mark::Disc,
+        dash: None,
+    },
+    Series {
+        colour: VERMILLION,
+        mark: Mark::Triangle,
+        dash: Some((7, 3)),
+    },
+    Series {
+        colour: GREEN,
+        mark: Mark::Square,
+        dash: Some((3, 2)),
+    },
+    Series {
+        colour: PURPLE,
+        mark: Mark::Ring,
+        dash: Some((10, 3)),
+    },
+    Series {
+        colour: ORANGE,
+        mark: Mark::Cross,
+        dash: Some((2, 3)),
+    },
 ];
 
 impl Mark {
@@ -59,7 +79,12 @@ impl Mark {
             Self::Triangle => root.draw(&TriangleMarker::new(at, 11, colour.filled())),
             Self::Square => {
                 let (x, y) = at;
-                let corners = vec![(x - 7, y - 7), (x + 7, y - 7), (x + 7, y + 7), (x - 7, y + 7)];
+                let corners = vec![
+                    (x - 7, y - 7),
+                    (x + 7, y - 7),
+                    (x + 7, y + 7),
+                    (x - 7, y + 7),
+                ];
                 root.draw(&Polygon::new(corners, colour.filled()))
             }
             Self::Ring => {
@@ -77,6 +102,14 @@ impl Series {
             _ if points.len() < 2 => Ok(()),
             None => sheet.line(points, self.colour, 2.0),
             Some(dash) => sheet.dashed(points, self.colour, 2.0, dash),
+        }
+    }
+
+    /// The same series for points that do not count: hollow.
+    pub(super) fn hollow(self) -> Self {
+        Self {
+            mark: Mark::Ring,
+            ..self
         }
     }
 
@@ -114,4 +147,3 @@ pub(super) fn legend(
     }
     Ok(())
 }
-

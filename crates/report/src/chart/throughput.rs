@@ -87,10 +87,14 @@ fn panel(
     head: &str,
 ) -> Drawn {
     let max = values.iter().map(|&(_, y)| y).fold(0.0, f64::max);
-    let axes = (Axis::levels(&scene.levels()), Axis::from_zero(max * 1.05, 5.0));
+    let axes = (
+        Axis::levels(&scene.levels()),
+        Axis::from_zero(max * 1.05, 5.0),
+    );
     let head = scene.words.get(head);
     let frame = Frame::draw(sheet, place, axes, &head, &scene.concurrency_title())?;
     frame.line_with_marks(PALETTE[look], values)?;
+    frame.marks(PALETTE[look].hollow(), &scene.doubtful(values))?;
     let mut places = frame.places(&[values]);
     // The largest value first: it is the one the reader looks for, so it gets its place for certain.
     let mut order: Vec<usize> = (0..values.len()).collect();

@@ -62,16 +62,37 @@ pub(super) fn draw(scene: &Scene<'_>) -> Result<Option<Chart>, ReportError> {
                 .fold(0.0, f64::max);
             let head = scene.words.get("chart.requests");
             let place = panel_place(BODY + 64.0, 180.0);
-            let ends = Ends { first: true, last: cache.is_empty() };
-            panel(scene, (sheet, place, ends), (Axis::from_zero(max, 4.0), &head), end, &requests)?;
+            let ends = Ends {
+                first: true,
+                last: cache.is_empty(),
+            };
+            panel(
+                scene,
+                (sheet, place, ends),
+                (Axis::from_zero(max, 4.0), &head),
+                end,
+                &requests,
+            )?;
             if cache.is_empty() {
                 return Ok(());
             }
             let head = scene.words.get("chart.kv_usage");
             let place = panel_place(BODY + 302.0, 74.0);
-            let curve = Curve { name: head.clone(), points: cache.clone() };
-            let ends = Ends { first: false, last: true };
-            panel(scene, (sheet, place, ends), (Axis::percent(), &head), end, &[curve])
+            let curve = Curve {
+                name: head.clone(),
+                points: cache.clone(),
+            };
+            let ends = Ends {
+                first: false,
+                last: true,
+            };
+            panel(
+                scene,
+                (sheet, place, ends),
+                (Axis::percent(), &head),
+                end,
+                &[curve],
+            )
         }),
     )?;
     Ok(Some(Chart {
@@ -88,7 +109,12 @@ pub(super) fn draw(scene: &Scene<'_>) -> Result<Option<Chart>, ReportError> {
                 "column.waiting",
                 "column.kv_max",
             ],
-            scene.summary.levels.iter().map(|level| row(scene, level)).collect(),
+            scene
+                .summary
+                .levels
+                .iter()
+                .map(|level| row(scene, level))
+                .collect(),
         ),
         svg,
     }))
@@ -96,17 +122,29 @@ pub(super) fn draw(scene: &Scene<'_>) -> Result<Option<Chart>, ReportError> {
 
 fn requests(scene: &Scene<'_>, end: f64) -> Vec<Curve> {
     let sent = scene.run.requests.iter().map(|request| {
-        (request.sent_ns.as_secs_f64(), request.finished_ns.as_secs_f64())
+        (
+            request.sent_ns.as_secs_f64(),
+            request.finished_ns.as_secs_f64(),
+        )
     });
     let client = averaged(&in_progress(sent), end, COLUMNS);
     [
         ("chart.in_flight", client),
-        ("chart.running", server_curve(scene, |sample| sample.running)),
-        ("chart.waiting", server_curve(scene, |sample| sample.waiting)),
+        (
+            "chart.running",
+            server_curve(scene, |sample| sample.running),
+        ),
+        (
+            "chart.waiting",
+            server_curve(scene, |sample| sample.waiting),
+        ),
     ]
     .into_iter()
     .filter(|(_, points)| !points.is_empty())
-    .map(|(name, points)| Curve { name: scene.words.get(name), points })
+    .map(|(name, points)| Curve {
+        name: scene.words.get(name),
+        points,
+    })
     .collect()
 }
 
@@ -124,7 +162,12 @@ fn server_curve(
 }
 
 pub(super) fn panel_place(top: f64, height: f64) -> Place {
-    Place { left: 68.0, top, width: PANEL, height }
+    Place {
+        left: 68.0,
+        top,
+        width: PANEL,
+        height,
+    }
 }
 
 /// A panel over the whole run, with its level bands.
@@ -162,7 +205,9 @@ fn bands(scene: &Scene<'_>, (sheet, place, ends): (&Sheet<'_>, Place, Ends), end
         if !ends.first {
             continue;
         }
-        let text = scene.words.say("chart.level", &[("c", &count(level.concurrency))]);
+        let text = scene
+            .words
+            .say("chart.level", &[("c", &count(level.concurrency))]);
         let short = count(level.concurrency);
         let room = right - left + 2.0;
         for text in [text, short] {
@@ -196,7 +241,10 @@ fn span_of(scene: &Scene<'_>, level: &LevelSummary) -> Option<(f64, f64)> {
 pub(super) fn end_of(scene: &Scene<'_>) -> f64 {
     let requests = scene.run.requests.iter().map(|request| request.finished_ns);
     let phases = scene.run.phases.iter().map(|phase| phase.end_ns);
-    requests.chain(phases).max().map_or(0.0, Offset::as_secs_f64)
+    requests
+        .chain(phases)
+        .max()
+        .map_or(0.0, Offset::as_secs_f64)
 }
 
 fn row(scene: &Scene<'_>, level: &LevelSummary) -> Vec<String> {

@@ -3,10 +3,10 @@
 //! Sentences come from the catalogue; figures come from the summary. Nothing here decides what is a finding (that is
 //! `analysis`) or how a sentence is set (that is a template).
 
-pub(crate) mod verdict;
-pub(crate) mod finding;
 pub(crate) mod deviation;
+pub(crate) mod finding;
 pub(crate) mod reading;
+pub(crate) mod verdict;
 
 use analysis::{Distribution, LevelSummary, SloStatistic, Summary};
 
@@ -59,7 +59,11 @@ pub(crate) fn in_the_valley(summary: &Summary, from: u32, from_tok_s: f64) -> Ve
     usable_levels(summary)
         .into_iter()
         .filter(|level| level.concurrency > from)
-        .take_while(|level| level.output_tok_s.is_some_and(|total| total <= from_tok_s * 1.02))
+        .take_while(|level| {
+            level
+                .output_tok_s
+                .is_some_and(|total| total <= from_tok_s * 1.02)
+        })
         .map(|level| level.concurrency)
         .collect()
 }

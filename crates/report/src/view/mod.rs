@@ -3,12 +3,12 @@
 //! Markdown and HTML are two settings of the same view, so they cannot say different things. Texts here are raw: model
 //! names, URLs and messages of servers stay as they came, and the templates escape everything.
 
-mod results;
-mod operation;
-mod sizing;
 mod conclusion;
 mod evidence;
 mod method;
+mod operation;
+mod results;
+mod sizing;
 
 use analysis::{GpuOption, Summary};
 use records::RunData;
@@ -74,15 +74,25 @@ pub(crate) struct Part {
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub(crate) enum Block {
     /// The sentence to take away.
-    Lead { text: String },
-    Paragraph { text: String },
+    Lead {
+        text: String,
+    },
+    Paragraph {
+        text: String,
+    },
     /// Headline figures.
-    Tiles { tiles: Vec<Tile> },
-    Bullets { items: Vec<Item> },
+    Tiles {
+        tiles: Vec<Tile>,
+    },
+    Bullets {
+        items: Vec<Item>,
+    },
     Table(Table),
     Chart(Figure),
     /// A command line, verbatim.
-    Code { text: String },
+    Code {
+        text: String,
+    },
 }
 
 /// A headline figure.
@@ -104,11 +114,19 @@ pub(crate) struct Item {
 
 impl Item {
     fn plain(text: String) -> Self {
-        Self { label: None, text, tone: "plain" }
+        Self {
+            label: None,
+            text,
+            tone: "plain",
+        }
     }
 
     fn labelled(label: String, text: String) -> Self {
-        Self { label: Some(label), text, tone: "plain" }
+        Self {
+            label: Some(label),
+            text,
+            tone: "plain",
+        }
     }
 }
 
@@ -132,15 +150,27 @@ pub(crate) struct Column {
 
 impl Column {
     pub(crate) fn number(head: String) -> Self {
-        Self { head, numeric: true, code: false }
+        Self {
+            head,
+            numeric: true,
+            code: false,
+        }
     }
 
     pub(crate) fn text(head: String) -> Self {
-        Self { head, numeric: false, code: false }
+        Self {
+            head,
+            numeric: false,
+            code: false,
+        }
     }
 
     fn code(head: String) -> Self {
-        Self { head, numeric: false, code: true }
+        Self {
+            head,
+            numeric: false,
+            code: true,
+        }
     }
 }
 
@@ -156,9 +186,16 @@ impl Table {
     pub(crate) fn plain(columns: Vec<Column>, rows: Vec<Vec<String>>) -> Self {
         let rows = rows
             .into_iter()
-            .map(|cells| Row { cells, strong: false })
+            .map(|cells| Row {
+                cells,
+                strong: false,
+            })
             .collect();
-        Self { columns, rows, notes: Vec::new() }
+        Self {
+            columns,
+            rows,
+            notes: Vec::new(),
+        }
     }
 
     fn with_notes(mut self, notes: Vec<String>) -> Self {
@@ -193,7 +230,10 @@ impl Desk<'_> {
     }
 
     fn part(&self, title: &str, blocks: Vec<Block>) -> Part {
-        Part { title: Some(self.get(title)), blocks }
+        Part {
+            title: Some(self.get(title)),
+            blocks,
+        }
     }
 
     fn chart(&self, name: &str) -> Option<Block> {
@@ -208,11 +248,17 @@ impl Desk<'_> {
     }
 
     fn numbers(&self, heads: &[&str]) -> Vec<Column> {
-        heads.iter().map(|head| Column::number(self.get(head))).collect()
+        heads
+            .iter()
+            .map(|head| Column::number(self.get(head)))
+            .collect()
     }
 
     fn texts(&self, heads: &[&str]) -> Vec<Column> {
-        heads.iter().map(|head| Column::text(self.get(head))).collect()
+        heads
+            .iter()
+            .map(|head| Column::text(self.get(head)))
+            .collect()
     }
 }
 
@@ -224,8 +270,18 @@ pub(crate) fn document(
     words: &Words,
     figures: Figures,
 ) -> Document {
-    let desk = Desk { run, summary, words, figures, charts };
-    let section = |id, title, parts| Section { id, title: desk.get(title), parts };
+    let desk = Desk {
+        run,
+        summary,
+        words,
+        figures,
+        charts,
+    };
+    let section = |id, title, parts| Section {
+        id,
+        title: desk.get(title),
+        parts,
+    };
     let engine = engine_name(summary);
     Document {
         language: words.language.tag(),
@@ -244,7 +300,10 @@ pub(crate) fn document(
             section("method", "section.method", method::parts(&desk)),
             section("files", "section.files", method::files(&desk)),
         ],
-        footer: words.say("title.footer", &[("tool", &summary.run.tool), ("run", &summary.run.run_id)]),
+        footer: words.say(
+            "title.footer",
+            &[("tool", &summary.run.tool), ("run", &summary.run.run_id)],
+        ),
         data_word: words.get("word.data"),
         contents_word: words.get("word.contents"),
     }
@@ -276,7 +335,10 @@ pub(crate) fn banners(summary: &Summary, words: &Words) -> Vec<Banner> {
         banners.push(Banner {
             kind: "incomplete",
             head: words.get("banner.incomplete_head"),
-            text: words.say("banner.incomplete", &[("reason", &reason), ("levels", &count(run))]),
+            text: words.say(
+                "banner.incomplete",
+                &[("reason", &reason), ("levels", &count(run))],
+            ),
         });
     }
     banners

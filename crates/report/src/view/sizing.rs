@@ -15,15 +15,23 @@ const HOURS_PER_MONTH: f64 = 730.0;
 pub(super) fn parts(desk: &Desk<'_>) -> Vec<Part> {
     let Some(sizing) = &desk.summary.sizing else {
         let text = desk.get("sizing.none");
-        return vec![Part { title: None, blocks: vec![Block::Paragraph { text }] }];
+        return vec![Part {
+            title: None,
+            blocks: vec![Block::Paragraph { text }],
+        }];
     };
     let mut comparison = vec![Block::Table(comparison(desk, sizing))];
     comparison.extend(desk.chart("capacity"));
     let mut parts = vec![
-        desk.part("part.memory", vec![
-            Block::Paragraph { text: assumptions(desk, sizing) },
-            Block::Table(memory(desk, sizing)),
-        ]),
+        desk.part(
+            "part.memory",
+            vec![
+                Block::Paragraph {
+                    text: assumptions(desk, sizing),
+                },
+                Block::Table(memory(desk, sizing)),
+            ],
+        ),
         desk.part("part.gpus", comparison),
     ];
     if !sizing.deviations.is_empty() {
@@ -33,12 +41,17 @@ pub(super) fn parts(desk: &Desk<'_>) -> Vec<Part> {
             .map(|deviation| Item::plain(prose::deviation::sentence(deviation, desk.words)))
             .collect();
         let text = desk.get("sizing.deviations");
-        parts.push(desk.part("part.deviations", vec![
-            Block::Paragraph { text },
-            Block::Bullets { items },
-        ]));
+        parts.push(desk.part(
+            "part.deviations",
+            vec![Block::Paragraph { text }, Block::Bullets { items }],
+        ));
     }
-    parts.push(desk.part("part.options", vec![Block::Bullets { items: options(desk, sizing) }]));
+    parts.push(desk.part(
+        "part.options",
+        vec![Block::Bullets {
+            items: options(desk, sizing),
+        }],
+    ));
     parts.push(desk.part("part.costs", costs(desk, sizing)));
     parts
 }
@@ -61,20 +74,37 @@ fn memory(desk: &Desk<'_>, sizing: &SizingSection) -> Table {
     let target = u64::from(sizing.target_concurrency);
     let kv = sizing.exact_kv_bytes_per_request;
     let rows = [
-        ("sizing.weights", gigabytes(simple.weights_gb), gib(sizing.weight_bytes)),
-        ("sizing.kv_per_request", gigabytes(simple.kv_per_request_gb), gib(kv)),
+        (
+            "sizing.weights",
+            gigabytes(simple.weights_gb),
+            gib(sizing.weight_bytes),
+        ),
+        (
+            "sizing.kv_per_request",
+            gigabytes(simple.kv_per_request_gb),
+            gib(kv),
+        ),
         (
             "sizing.kv_all",
             gigabytes(simple.kv_per_request_gb * target as f64),
             gib(kv.saturating_mul(target)),
         ),
-        ("sizing.overhead", gigabytes(simple.overhead_gb), desk.get("sizing.per_gpu")),
+        (
+            "sizing.overhead",
+            gigabytes(simple.overhead_gb),
+            desk.get("sizing.per_gpu"),
+        ),
         (
             "sizing.total",
             gigabytes(simple.total_gb),
             desk.words.say(
                 "sizing.plus_overhead",
-                &[("sum", &gib(kv.saturating_mul(target).saturating_add(sizing.weight_bytes)))],
+                &[(
+                    "sum",
+                    &gib(kv
+                        .saturating_mul(target)
+                        .saturating_add(sizing.weight_bytes)),
+                )],
             ),
         ),
     ];
@@ -90,7 +120,11 @@ fn memory(desk: &Desk<'_>, sizing: &SizingSection) -> Table {
         Column::number(desk.get("sizing.simple")),
         Column::number(desk.get("sizing.exact")),
     ];
-    Table { columns, rows, notes: vec![desk.get("sizing.memory_note")] }
+    Table {
+        columns,
+        rows,
+        notes: vec![desk.get("sizing.memory_note")],
+    }
 }
 
 fn holds(sizing: &SizingSection, option: &GpuOption) -> bool {
@@ -120,7 +154,8 @@ fn comparison(desk: &Desk<'_>, sizing: &SizingSection) -> Table {
         .iter()
         .map(|option| {
             let simple_holds = option.simple_max_requests >= sizing.target_concurrency;
-            let simple = (option.simple_max_requests > 0).then(|| count(option.simple_max_requests));
+            let simple =
+                (option.simple_max_requests > 0).then(|| count(option.simple_max_requests));
             let exact = option
                 .exact_max_requests
                 .map(|requests| number(requests, usize::from(requests < 10.0)));
@@ -145,7 +180,11 @@ fn comparison(desk: &Desk<'_>, sizing: &SizingSection) -> Table {
             }
         })
         .collect();
-    Table { columns, rows, notes: vec![desk.get("sizing.table_note")] }
+    Table {
+        columns,
+        rows,
+        notes: vec![desk.get("sizing.table_note")],
+    }
 }
 
 fn price(desk: &Desk<'_>, usd: Option<f64>) -> String {
@@ -158,7 +197,11 @@ fn cheapest(sizing: &SizingSection, price: fn(&GpuOption) -> Option<f64>) -> Opt
         .options
         .iter()
         .filter(|option| holds(sizing, option) && price(option).is_some())
-        .min_by(|a, b| price(a).unwrap_or(f64::MAX).total_cmp(&price(b).unwrap_or(f64::MAX)))
+        .min_by(|a, b| {
+            price(a)
+                .unwrap_or(f64::MAX)
+                .total_cmp(&price(b).unwrap_or(f64::MAX))
+        })
 }
 
 /// The least purchase price among options that hold the target.
@@ -188,7 +231,8 @@ fn options(desk: &Desk<'_>, sizing: &SizingSection) -> Vec<Item> {
         };
         let exact = option.exact_max_requests.unwrap_or(0.0);
         let flag = if option.count > 1 {
-            desk.words.say("option.tensor_parallel", &[("count", &count(option.count))])
+            desk.words
+                .say("option.tensor_parallel", &[("count", &count(option.count))])
         } else {
             desk.get("option.one_card")
         };
@@ -199,10 +243,16 @@ fn options(desk: &Desk<'_>, sizing: &SizingSection) -> Vec<Item> {
                 ("name", &*option_name(option)),
                 ("fit", &*number(exact, 0)),
                 ("target", &*count(sizing.target_concurrency)),
-                ("vram", &*gigabytes(option.vram_gb * f64::from(option.count))),
+                (
+                    "vram",
+                    &*gigabytes(option.vram_gb * f64::from(option.count)),
+                ),
                 ("purchase", &*price(desk, option.purchase_usd)),
                 ("hour", &*price(desk, hour)),
-                ("month", &*price(desk, hour.map(|usd| usd * HOURS_PER_MONTH))),
+                (
+                    "month",
+                    &*price(desk, hour.map(|usd| usd * HOURS_PER_MONTH)),
+                ),
                 ("flag", &*flag),
             ],
         )
@@ -239,7 +289,10 @@ fn keep(desk: &Desk<'_>, sizing: &SizingSection) -> String {
                 ("tokens", &count(sizing.context_tokens)),
                 ("replicas", &number(replicas, 0)),
                 ("target", &number(target, 0)),
-                ("purchase", &price(desk, unit.map(|usd| usd * cards * replicas))),
+                (
+                    "purchase",
+                    &price(desk, unit.map(|usd| usd * cards * replicas)),
+                ),
             ],
         ));
     } else {
@@ -250,7 +303,8 @@ fn keep(desk: &Desk<'_>, sizing: &SizingSection) -> String {
         .filter(|level| Some(level.concurrency) <= desk.summary.limits.largest_stable)
         .find(|level| level.concurrency >= sizing.target_concurrency);
     if let Some(level) = measured {
-        let tokens = mean_of(level.prompt_tokens).unwrap_or(0.0) + mean_of(level.output_tokens).unwrap_or(0.0);
+        let tokens = mean_of(level.prompt_tokens).unwrap_or(0.0)
+            + mean_of(level.output_tokens).unwrap_or(0.0);
         let e2el = mean_of(level.e2el_ms).map_or_else(|| ABSENT.into(), |ms| desk.figures.time(ms));
         sentences.push(desk.words.say(
             "option.keep_measured",
@@ -292,12 +346,16 @@ fn costs(desk: &Desk<'_>, sizing: &SizingSection) -> Vec<Block> {
         .filter(|option| holds(sizing, option))
         .collect();
     if holding.is_empty() {
-        return vec![Block::Paragraph { text: desk.get("option.none") }];
+        return vec![Block::Paragraph {
+            text: desk.get("option.none"),
+        }];
     }
     holding.sort_by(|a, b| {
         let key = |option: &GpuOption| option.purchase_usd.unwrap_or(f64::MAX);
         let cloud = |option: &GpuOption| option.cloud_usd_per_hour.unwrap_or(f64::MAX);
-        key(a).total_cmp(&key(b)).then(cloud(a).total_cmp(&cloud(b)))
+        key(a)
+            .total_cmp(&key(b))
+            .then(cloud(a).total_cmp(&cloud(b)))
     });
     let rows = holding
         .iter()
@@ -305,7 +363,9 @@ fn costs(desk: &Desk<'_>, sizing: &SizingSection) -> Vec<Block> {
         .map(|(index, option)| {
             let monthly = option.cloud_usd_per_hour.map(|usd| usd * HOURS_PER_MONTH);
             let fit = option.exact_max_requests.unwrap_or(0.0);
-            let rank = option.purchase_usd.map_or_else(|| ABSENT.into(), |_| count(index as u64 + 1));
+            let rank = option
+                .purchase_usd
+                .map_or_else(|| ABSENT.into(), |_| count(index as u64 + 1));
             vec![
                 rank,
                 option_name(option),
@@ -313,10 +373,10 @@ fn costs(desk: &Desk<'_>, sizing: &SizingSection) -> Vec<Block> {
                 price(desk, option.purchase_usd.map(|usd| usd / fit)),
                 price(desk, option.cloud_usd_per_hour),
                 price(desk, monthly),
-                option
-                    .purchase_usd
-                    .zip(monthly)
-                    .map_or_else(|| desk.get("word.unknown"), |(buy, rent)| number(buy / rent, 1)),
+                option.purchase_usd.zip(monthly).map_or_else(
+                    || desk.get("word.unknown"),
+                    |(buy, rent)| number(buy / rent, 1),
+                ),
             ]
         })
         .collect();

@@ -14,17 +14,23 @@ use records::{
 
 /// The reference report's run.
 pub(crate) fn rtx3090() -> (RunData, Summary) {
-    run(include_str!("../../../../fixtures/report/summary_rtx3090.json"))
+    run(include_str!(
+        "../../../../fixtures/report/summary_rtx3090.json"
+    ))
 }
 
 /// llama.cpp: no capacity, no sizing, no GPU, but percentiles.
 pub(crate) fn llama_cpp() -> (RunData, Summary) {
-    run(include_str!("../../../../fixtures/report/summary_llama_cpp.json"))
+    run(include_str!(
+        "../../../../fixtures/report/summary_llama_cpp.json"
+    ))
 }
 
 /// A simulated run that lost its server.
 pub(crate) fn partial() -> (RunData, Summary) {
-    run(include_str!("../../../../fixtures/report/summary_partial.json"))
+    run(include_str!(
+        "../../../../fixtures/report/summary_partial.json"
+    ))
 }
 
 fn run(json: &str) -> (RunData, Summary) {
@@ -79,7 +85,10 @@ fn requests_of(level: &LevelSummary, from: f64, requests: &mut Vec<RequestRecord
     let mut end = from + 1.0;
     let e2el = level.e2el_ms.map_or(500.0, |d| d.mean.value) / 1000.0;
     let ttft = level.ttft_ms.map_or(100.0, |d| d.mean.value) / 1000.0;
-    let each = level.requests.measured.div_ceil(u64::from(level.concurrency));
+    let each = level
+        .requests
+        .measured
+        .div_ceil(u64::from(level.concurrency));
     let first = requests.len() as u64;
     for slot in 0..level.concurrency {
         let mut sent = from + 0.1 + f64::from(slot) * 0.002;
@@ -127,7 +136,12 @@ fn requests_of(level: &LevelSummary, from: f64, requests: &mut Vec<RequestRecord
     end
 }
 
-fn telemetry_of(level: &LevelSummary, (from, to): (f64, f64), summary: &Summary, data: &mut RunData) {
+fn telemetry_of(
+    level: &LevelSummary,
+    (from, to): (f64, f64),
+    summary: &Summary,
+    data: &mut RunData,
+) {
     let mut t = from;
     while t < to {
         let part = (t - from) / (to - from);
@@ -139,7 +153,9 @@ fn telemetry_of(level: &LevelSummary, (from, to): (f64, f64), summary: &Summary,
                 engine: EngineKind::Vllm,
                 running: server.running_mean.map(|mean| (mean * steady).round()),
                 waiting: server.waiting_mean,
-                kv_usage: server.kv_usage_max.map(|max| max * steady * (0.85 + 0.15 * (t * 0.7).sin())),
+                kv_usage: server
+                    .kv_usage_max
+                    .map(|max| max * steady * (0.85 + 0.15 * (t * 0.7).sin())),
                 counters: ServerCounters::default(),
             });
         }
@@ -149,7 +165,9 @@ fn telemetry_of(level: &LevelSummary, (from, to): (f64, f64), summary: &Summary,
                 t_ns: at(t),
                 uuid: format!("GPU-{name}"),
                 gpu_util_percent: Some(if part < 0.02 { 12 } else { 97 }),
-                power_average_mw: gpu.power_w_mean.map(|w| (w * 1000.0 * (0.97 + 0.03 * (t * 1.3).sin())) as u64),
+                power_average_mw: gpu
+                    .power_w_mean
+                    .map(|w| (w * 1000.0 * (0.97 + 0.03 * (t * 1.3).sin())) as u64),
                 memory_used_bytes: gpu.memory_used_bytes_max,
                 ..GpuSample::default()
             }));
@@ -165,7 +183,9 @@ fn manifest(summary: &Summary) -> Manifest {
             url: run.url.clone(),
             profile: profile.clone(),
         },
-        None => Target::Server { url: run.url.clone() },
+        None => Target::Server {
+            url: run.url.clone(),
+        },
     };
     Manifest {
         schema_version: SCHEMA_VERSION,
@@ -179,9 +199,21 @@ fn manifest(summary: &Summary) -> Manifest {
         argv: run.argv.clone(),
         target,
         plan: Plan {
-            levels: summary.levels.iter().map(|level| level.concurrency).collect(),
-            requests: summary.levels.iter().map(|level| level.requests.measured).collect(),
-            warmup_requests: summary.levels.iter().map(|level| level.requests.warmup).collect(),
+            levels: summary
+                .levels
+                .iter()
+                .map(|level| level.concurrency)
+                .collect(),
+            requests: summary
+                .levels
+                .iter()
+                .map(|level| level.requests.measured)
+                .collect(),
+            warmup_requests: summary
+                .levels
+                .iter()
+                .map(|level| level.requests.warmup)
+                .collect(),
             endpoint: "/v1/chat/completions".into(),
             model: run.model.clone(),
             stream: true,

@@ -2,5 +2,5 @@
 
 mod fixture;
 mod golden;
-mod structure;
 mod hostile;
+mod structure;
