@@ -96,7 +96,7 @@ impl Words {
             };
             match values.iter().find(|(known, _)| *known == name) {
                 Some((_, value)) => filled.push_str(value),
-                None => filled.push_str(&format!("⟦{name}⟧")),
+                None => filled.extend(["⟦", name, "⟧"]),
             }
             rest = tail;
         }

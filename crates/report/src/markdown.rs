@@ -1,6 +1,6 @@
 //! The Markdown document, for reading in a terminal, a repository or a chat as well as rendered.
 //!
-//! Every value passes the `md` filter (CommonMark and GitHub's extensions) or, for commands and file names, `code` and
+//! Every value passes the `md` filter (`CommonMark` and GitHub's extensions) or, for commands and file names, `code` and
 //! `fence`: a model name can be neither markup nor a link nor the end of a table cell.
 
 use tera::{Context, Kwargs, State, Tera};

@@ -109,7 +109,7 @@ fn plot(scene: &Scene<'_>, sheet: &Sheet<'_>, sizing: &SizingSection) -> Drawn {
     }
     let below = scene.words.get("chart.fits_axis");
     sheet.text(
-        ((LEFT + RIGHT) / 2.0, bottom + 38.0),
+        (f64::midpoint(LEFT, RIGHT), bottom + 38.0),
         Anchor::Middle,
         TICK,
         &below,

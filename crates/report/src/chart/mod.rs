@@ -29,6 +29,7 @@ use crate::{
     language::Words,
     legible::one_line,
     number::Figures,
+    prose::usable_levels,
     view::{Column, Table, engine_name},
 };
 
@@ -103,17 +104,10 @@ struct Scene<'a> {
     figures: Figures,
 }
 
-impl Scene<'_> {
+impl<'a> Scene<'a> {
     /// Levels at which something completed, in order of concurrency.
-    fn levels(&self) -> Vec<&LevelSummary> {
-        let mut levels: Vec<_> = self
-            .summary
-            .levels
-            .iter()
-            .filter(|level| level.requests.completed > 0)
-            .collect();
-        levels.sort_by_key(|level| level.concurrency);
-        levels
+    fn levels(&self) -> Vec<&'a LevelSummary> {
+        usable_levels(self.summary)
     }
 
     /// Whose figures these are; a simulation is named first.

@@ -50,51 +50,14 @@ pub(super) fn draw(scene: &Scene<'_>) -> Result<Option<Chart>, ReportError> {
     let svg = named(
         NAME,
         paper(BODY + 288.0 + second, &title, &scene.subject(), |sheet| {
-            let names: Vec<_> = PALETTE
-                .into_iter()
-                .zip(requests.iter().map(|curve| curve.name.clone()))
-                .collect();
-            legend(sheet, (16.0, BODY + 10.0), &names, Sample::Line)?;
-            let max = requests
-                .iter()
-                .flat_map(|curve| &curve.points)
-                .map(|&(_, value)| value)
-                .fold(0.0, f64::max);
-            let head = scene.words.get("chart.requests");
-            let place = panel_place(BODY + 64.0, 180.0);
-            let ends = Ends {
-                first: true,
-                last: cache.is_empty(),
-            };
-            panel(
-                scene,
-                (sheet, place, ends),
-                (Axis::from_zero(max, 4.0), &head),
-                end,
-                &requests,
-            )?;
+            request_panel(scene, sheet, end, &requests, cache.is_empty())?;
             if cache.is_empty() {
                 return Ok(());
             }
-            let head = scene.words.get("chart.kv_usage");
-            let place = panel_place(BODY + 302.0, 74.0);
-            let curve = Curve {
-                name: head.clone(),
-                points: cache.clone(),
-            };
-            let ends = Ends {
-                first: false,
-                last: true,
-            };
-            panel(
-                scene,
-                (sheet, place, ends),
-                (Axis::percent(), &head),
-                end,
-                &[curve],
-            )
+            cache_panel(scene, sheet, end, cache)
         }),
     )?;
+    let levels = &scene.summary.levels;
     Ok(Some(Chart {
         name: NAME,
         title,
@@ -109,15 +72,44 @@ pub(super) fn draw(scene: &Scene<'_>) -> Result<Option<Chart>, ReportError> {
                 "column.waiting",
                 "column.kv_max",
             ],
-            scene
-                .summary
-                .levels
-                .iter()
-                .map(|level| row(scene, level))
-                .collect(),
+            levels.iter().map(|level| row(scene, level)).collect(),
         ),
         svg,
     }))
+}
+
+fn request_panel(
+    scene: &Scene<'_>,
+    sheet: &Sheet<'_>,
+    end: f64,
+    curves: &[Curve],
+    last: bool,
+) -> Drawn {
+    let names = curves.iter().map(|curve| curve.name.clone());
+    let names: Vec<_> = PALETTE.into_iter().zip(names).collect();
+    legend(sheet, (16.0, BODY + 10.0), &names, Sample::Line)?;
+    let points = curves.iter().flat_map(|curve| &curve.points);
+    let max = points.map(|&(_, value)| value).fold(0.0, f64::max);
+    let place = panel_place(BODY + 64.0, 180.0);
+    let head = scene.words.get("chart.requests");
+    let ends = Ends { first: true, last };
+    let y = (Axis::from_zero(max, 4.0), head.as_str());
+    panel(scene, (sheet, place, ends), y, end, curves)
+}
+
+fn cache_panel(scene: &Scene<'_>, sheet: &Sheet<'_>, end: f64, points: Vec<(f64, f64)>) -> Drawn {
+    let head = scene.words.get("chart.kv_usage");
+    let curve = Curve {
+        name: head.clone(),
+        points,
+    };
+    let place = panel_place(BODY + 302.0, 74.0);
+    let ends = Ends {
+        first: false,
+        last: true,
+    };
+    let y = (Axis::percent(), head.as_str());
+    panel(scene, (sheet, place, ends), y, end, &[curve])
 }
 
 fn requests(scene: &Scene<'_>, end: f64) -> Vec<Curve> {

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     number::{ABSENT, count, dollars, figure, gigabytes, percent},
-    prose::{self, level_at, mean_of, usable_levels},
+    prose::{self, level_at, mean_of, statistic_key, usable_levels},
 };
 
 pub(super) fn parts(desk: &Desk<'_>) -> Vec<Part> {
@@ -97,6 +97,7 @@ fn suited(desk: &Desk<'_>) -> Vec<Item> {
     if let Some((row, concurrency)) = tightest.and_then(|row| Some((row, row.concurrency?))) {
         let values = [
             ("limit", &*desk.figures.limit(row.e2el_below_ms)),
+            ("statistic", &*desk.get(statistic_key(row.statistic))),
             ("c", &*count(concurrency)),
         ];
         items.push(Item::labelled(

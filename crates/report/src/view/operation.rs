@@ -201,16 +201,18 @@ pub(super) fn held_objectives(desk: &Desk<'_>) -> (Option<SloRow>, Option<SloRow
 fn scenarios(desk: &Desk<'_>) -> Vec<Item> {
     let mut items = Vec::new();
     let limits = &desk.summary.limits;
-    let mut add = |name: &str, sentence: &str, concurrency: u32, limit: Option<f64>| {
+    let mut add = |name: &str, sentence: &str, concurrency: u32, row: Option<SloRow>| {
         let Some(level) = level_at(desk.summary, concurrency) else {
             return;
         };
-        let limit = limit.map_or_else(String::new, |ms| desk.figures.limit(ms));
+        let limit = row.map_or_else(String::new, |row| desk.figures.limit(row.e2el_below_ms));
+        let statistic = row.map_or_else(String::new, |row| desk.get(statistic_key(row.statistic)));
         let text = desk.words.say(
             sentence,
             &[
                 ("c", &*count(concurrency)),
                 ("limit", &*limit),
+                ("statistic", &*statistic),
                 ("e2el", &*time(desk, level.e2el_ms.map(|d| d.mean))),
                 ("ttft", &*time(desk, level.ttft_ms.map(|d| d.mean))),
                 ("single", &*mean_only(level.per_request_tok_s)),
@@ -234,12 +236,7 @@ fn scenarios(desk: &Desk<'_>) -> Vec<Item> {
         ("scenario.busy", widest),
     ] {
         if let Some((row, concurrency)) = row.and_then(|row| Some((row, row.concurrency?))) {
-            add(
-                name,
-                "scenario.objective_text",
-                concurrency,
-                Some(row.e2el_below_ms),
-            );
+            add(name, "scenario.objective_text", concurrency, Some(row));
         }
     }
     if let Some(peak) = limits.peak_output {

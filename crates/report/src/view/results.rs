@@ -1,6 +1,6 @@
 //! Section 1: verdict, findings, what the server says of itself, the table of levels, and where the limits lie.
 
-use analysis::{Distribution, Invalid, LevelSummary, Severity};
+use analysis::{Distribution, Invalid, LevelSummary, Peak, Severity};
 
 use super::{Block, Column, Desk, Item, Part, Row, Table, Tile};
 use crate::{
@@ -243,36 +243,43 @@ fn invalid(desk: &Desk<'_>, reason: &Invalid) -> String {
 }
 
 fn limits(desk: &Desk<'_>) -> Table {
+    let mut rows = levels_of_note(desk);
+    rows.extend(growths(desk));
+    let rows = rows
+        .into_iter()
+        .map(|(name, value, remark)| vec![desk.get(name), value, remark])
+        .collect();
+    let columns = vec![
+        Column::text(desk.get("column.item")),
+        Column::number(desk.get("column.value")),
+        Column::text(desk.get("column.remark")),
+    ];
+    Table::plain(columns, rows).with_notes(stable_note(desk).into_iter().collect())
+}
+
+/// Name's key, value, remark.
+type Limit = (&'static str, String, String);
+
+fn levels_of_note(desk: &Desk<'_>) -> Vec<Limit> {
     let limits = &desk.summary.limits;
-    let tested = limits.largest_tested;
-    let stable_remark = match (limits.largest_stable, tested) {
+    let stable_remark = match (limits.largest_stable, limits.largest_tested) {
         (Some(stable), Some(tested)) if stable == tested => "limit.stable_all",
         (Some(_), _) => "limit.stable_some",
         (None, _) => "limit.stable_none",
     };
-    let range = usable_levels(desk.summary)
-        .first()
-        .zip(usable_levels(desk.summary).last())
-        .map_or_else(
-            || ABSENT.into(),
-            |(first, last)| format!("{} → {}", count(first.concurrency), count(last.concurrency)),
-        );
+    let saturation_remark = match limits.saturation {
+        Some(_) => "limit.saturated",
+        None => "limit.not_saturated",
+    };
     let level = |c: Option<u32>| c.map_or_else(|| ABSENT.into(), count);
-    let growth = |g: Option<f64>| g.map_or_else(|| ABSENT.into(), |g| format!("{}×", number(g, 2)));
-    let peak = |p: Option<analysis::Peak>| {
-        p.map_or_else(
-            || (ABSENT.into(), ABSENT.into()),
-            |p| (count(p.concurrency), format!("{} tok/s", figure(p.tok_s))),
-        )
+    let peak = |name, peak: Option<Peak>| {
+        let tok_s = peak.map_or_else(
+            || ABSENT.into(),
+            |peak| format!("{} tok/s", figure(peak.tok_s)),
+        );
+        (name, level(peak.map(|peak| peak.concurrency)), tok_s)
     };
-    let (total_at, total) = peak(limits.peak_output);
-    let (single_at, single) = peak(limits.peak_per_request);
-    let saturation_remark = if limits.saturation.is_some() {
-        "limit.saturated"
-    } else {
-        "limit.not_saturated"
-    };
-    let rows = [
+    vec![
         (
             "limit.stable",
             level(limits.largest_stable),
@@ -280,50 +287,46 @@ fn limits(desk: &Desk<'_>) -> Table {
         ),
         (
             "limit.tested",
-            level(tested),
+            level(limits.largest_tested),
             desk.get("limit.tested_remark"),
         ),
-        ("limit.total_peak", total_at, total),
-        ("limit.single_peak", single_at, single),
+        peak("limit.total_peak", limits.peak_output),
+        peak("limit.single_peak", limits.peak_per_request),
         (
             "limit.saturation",
             level(limits.saturation),
             desk.get(saturation_remark),
         ),
-        (
-            "limit.total_growth",
-            growth(limits.output_growth),
-            range.clone(),
-        ),
-        (
-            "limit.ttft_growth",
-            growth(limits.ttft_growth),
-            range.clone(),
-        ),
-        ("limit.e2el_growth", growth(limits.e2el_growth), range),
+    ]
+}
+
+fn growths(desk: &Desk<'_>) -> impl Iterator<Item = Limit> {
+    let limits = &desk.summary.limits;
+    let levels = usable_levels(desk.summary);
+    let range = levels.first().zip(levels.last()).map_or_else(
+        || ABSENT.into(),
+        |(first, last)| format!("{} → {}", count(first.concurrency), count(last.concurrency)),
+    );
+    [
+        ("limit.total_growth", limits.output_growth),
+        ("limit.ttft_growth", limits.ttft_growth),
+        ("limit.e2el_growth", limits.e2el_growth),
     ]
     .into_iter()
-    .map(|(name, value, remark)| vec![desk.get(name), value, remark])
-    .collect();
-    let columns = vec![
-        Column::text(desk.get("column.item")),
-        Column::number(desk.get("column.value")),
-        Column::text(desk.get("column.remark")),
-    ];
-    let mut table = Table::plain(columns, rows);
-    if let Some(stable) = limits
-        .largest_stable
-        .and_then(|c| level_at(desk.summary, c))
-    {
-        if let Some(low) = stable.success_rate.and_then(|rate| rate.low) {
-            table.notes.push(desk.words.say(
-                "limit.stable_note",
-                &[
-                    ("n", &count(stable.requests.measured)),
-                    ("low", &number(low * 100.0, 1)),
-                ],
-            ));
-        }
-    }
-    table
+    .map(move |(name, growth)| {
+        let growth = growth.map_or_else(|| ABSENT.into(), |g| format!("{}×", number(g, 2)));
+        (name, growth, range.clone())
+    })
+}
+
+fn stable_note(desk: &Desk<'_>) -> Option<String> {
+    let level = level_at(desk.summary, desk.summary.limits.largest_stable?)?;
+    let low = level.success_rate?.low?;
+    Some(desk.words.say(
+        "limit.stable_note",
+        &[
+            ("n", &count(level.requests.completed)),
+            ("low", &number(low * 100.0, 1)),
+        ],
+    ))
 }

@@ -167,7 +167,7 @@ fn telemetry_of(
                 gpu_util_percent: Some(if part < 0.02 { 12 } else { 97 }),
                 power_average_mw: gpu
                     .power_w_mean
-                    .map(|w| (w * 1000.0 * (0.97 + 0.03 * (t * 1.3).sin())) as u64),
+                    .map(|w| at(w * (0.97 + 0.03 * (t * 1.3).sin())).0 / 1_000_000),
                 memory_used_bytes: gpu.memory_used_bytes_max,
                 ..GpuSample::default()
             }));
