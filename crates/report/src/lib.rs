@@ -4,8 +4,8 @@
 //! file and no network here. This crate computes no statistic that [`analysis`] could have computed: what it derives
 //! itself is layout (which label fits where) and the order statistics that a distribution chart *is*.
 //!
-//! The way of a figure: [`analysis::Summary`] → `view` (a [`view`](self) of blocks whose figures are already formatted
-//! strings, with sentences from `prose` and pictures from `chart`) → a template of `markdown` or `html`, which only places
+//! The way of a figure: [`analysis::Summary`] → `view` (blocks whose figures are already formatted strings, with
+//! sentences from `prose` and pictures from `chart`) → a template of `markdown` or `html`, which only places
 //! them. Everything that came from outside (model names, URLs, messages of servers) is escaped by the template's filter,
 //! never by the code that builds the view.
 #![warn(

@@ -32,7 +32,7 @@ pub(super) fn two_panels(top: f64, height: f64) -> [Place; 2] {
     [62.0, 444.0].map(|left| Place {
         left,
         top,
-        width: 282.0,
+        width: 272.0,
         height,
     })
 }
@@ -126,8 +126,8 @@ impl<'s, 'a> Frame<'s, 'a> {
     /// Places for labels, with the curve and its marks already taken.
     pub(super) fn places(&self, curves: &[&[(f64, f64)]]) -> Places {
         let mut places = Places::within(
-            (self.place.left + 2.0, self.place.top - 6.0),
-            (self.place.right() + 28.0, self.place.bottom()),
+            (self.place.left - 8.0, self.place.top - 6.0),
+            (self.place.right() + 42.0, self.place.bottom()),
         );
         for curve in curves {
             let points = self.all_at(curve);

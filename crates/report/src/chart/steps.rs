@@ -95,8 +95,8 @@ mod tests {
     #[test]
     fn thinning_keeps_the_extremes_and_the_ends_of_every_column() {
         let points: Vec<(f64, f64)> = (0..1000)
-            .map(f64::from)
-            .map(|i| (i / 100.0, if i == 555.0 { 99.0 } else { i % 7.0 }))
+            .map(|i| (i, if i == 555 { 99 } else { i % 7 }))
+            .map(|(i, value)| (f64::from(i) / 100.0, f64::from(value)))
             .collect();
         let thin = thinned(&points, 10.0, 10.0);
         assert!(thin.len() <= 44, "{}", thin.len());

@@ -3,8 +3,8 @@
 use super::{
     Block, Desk, Item, Part, Table,
     operation::held_objectives,
+    option::{cheapest_cloud, cheapest_purchase, roomiest},
     option_name,
-    sizing::{cheapest_cloud, cheapest_purchase, roomiest},
 };
 use crate::{
     number::{ABSENT, count, dollars, figure, gigabytes, percent},

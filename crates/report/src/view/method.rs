@@ -39,18 +39,21 @@ pub(super) fn subject(desk: &Desk<'_>) -> Vec<Fact> {
 
 fn workload(desk: &Desk<'_>) -> String {
     let run = &desk.summary.run;
-    desk.words.say(
-        "subject.workload_value",
-        &[
-            ("name", &run.workload),
-            (
-                "isl",
-                &run.isl_mean
-                    .map_or_else(|| ABSENT.into(), |isl| number(isl, 0)),
-            ),
-            ("osl", &count(run.osl)),
-        ],
-    )
+    let osl = count(run.osl);
+    match run.isl_mean {
+        Some(isl) => desk.words.say(
+            "subject.workload_value",
+            &[
+                ("name", &run.workload),
+                ("isl", &number(isl, 0)),
+                ("osl", &osl),
+            ],
+        ),
+        None => desk.words.say(
+            "subject.workload_output",
+            &[("name", &run.workload), ("osl", &osl)],
+        ),
+    }
 }
 
 /// `2025-11-26 16:54:50 UTC`.

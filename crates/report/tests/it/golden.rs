@@ -5,8 +5,8 @@ use report::{Language, console, render};
 use crate::fixture;
 
 fn markdown(fixture: &(records::RunData, analysis::Summary), language: Language) -> String {
-    let files = render(&fixture.0, &fixture.1, language).unwrap();
-    String::from_utf8(files[0].bytes.clone()).unwrap()
+    let files = render(&fixture.0, &fixture.1, language).expect("fixtures render");
+    String::from_utf8(files[0].bytes.clone()).expect("documents are UTF-8")
 }
 
 #[test]

@@ -13,13 +13,15 @@ pub(crate) fn text_of<'a>(files: &'a [OutFile], path: &str) -> &'a str {
         .iter()
         .find(|file| file.path == path)
         .unwrap_or_else(|| panic!("no {path}"));
-    std::str::from_utf8(&file.bytes).unwrap()
+    std::str::from_utf8(&file.bytes).expect("documents are UTF-8")
 }
 
 /// The page is written as well-formed XML, so an XML parser proves it balanced.
 pub(crate) fn parsed(html: &str) -> Document<'_> {
-    let body = html.strip_prefix("<!DOCTYPE html>").unwrap();
-    Document::parse(body).unwrap()
+    let body = html
+        .strip_prefix("<!DOCTYPE html>")
+        .expect("pages begin with their type");
+    Document::parse(body).expect("pages are well-formed")
 }
 
 fn all_runs() -> [(RunData, Summary); 3] {
