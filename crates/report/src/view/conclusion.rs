@@ -17,9 +17,10 @@ pub(super) fn parts(desk: &Desk<'_>) -> Vec<Part> {
     let levels = usable_levels(desk.summary);
     if !levels.is_empty() {
         blocks.push(Block::Table(present(desk)));
-        blocks.push(Block::Bullets {
-            items: suited(desk),
-        });
+        let items = suited(desk);
+        if !items.is_empty() {
+            blocks.push(Block::Bullets { items });
+        }
     }
     let mut parts = vec![desk.part("part.present", blocks)];
     if let Some(table) = target(desk) {
@@ -30,10 +31,10 @@ pub(super) fn parts(desk: &Desk<'_>) -> Vec<Part> {
 
 fn present(desk: &Desk<'_>) -> Table {
     let limits = &desk.summary.limits;
-    let levels = usable_levels(desk.summary);
-    let range = levels.first().zip(levels.last()).map_or_else(
+    let tested = || desk.summary.levels.iter().map(|level| level.concurrency);
+    let range = tested().min().zip(tested().max()).map_or_else(
         || ABSENT.into(),
-        |(first, last)| format!("{}–{}", count(first.concurrency), count(last.concurrency)),
+        |(least, most)| format!("{}–{}", count(least), count(most)),
     );
     let (completed, measured) = desk
         .summary
@@ -109,7 +110,8 @@ fn suited(desk: &Desk<'_>) -> Vec<Item> {
         .summary
         .limits
         .peak_output
-        .and_then(|peak| level_at(desk.summary, peak.concurrency));
+        .and_then(|peak| level_at(desk.summary, peak.concurrency))
+        .filter(|level| level.requests.failed == 0 && level.invalid.is_empty());
     if let Some(level) = peak {
         let e2el = mean_of(level.e2el_ms).map_or_else(|| ABSENT.into(), |ms| desk.figures.time(ms));
         let values = [

@@ -98,7 +98,11 @@ fn objectives(desk: &Desk<'_>) -> Table {
                 desk.words.say("slo.at", &[("c", &count(peak.concurrency))]),
                 time(desk, e2el),
                 maybe(level.output_tok_s),
-                desk.words.say(remark, &[("tok_s", &figure(peak.tok_s))]),
+                with_caution(
+                    desk,
+                    level,
+                    desk.words.say(remark, &[("tok_s", &figure(peak.tok_s))]),
+                ),
             ],
             strong: name == "slo.total",
         });
@@ -112,6 +116,26 @@ fn objectives(desk: &Desk<'_>) -> Table {
 
 fn time(desk: &Desk<'_>, value: Option<Estimate>) -> String {
     value.map_or_else(|| ABSENT.into(), |e2el| desk.figures.time_estimate(e2el))
+}
+
+/// The recommendation, and what speaks against its level: failures, or figures that are not valid.
+fn with_caution(desk: &Desk<'_>, level: &LevelSummary, mut text: String) -> String {
+    let requests = level.requests;
+    if requests.failed > 0 {
+        text.push(' ');
+        text.push_str(&desk.words.say(
+            "caution.failed",
+            &[
+                ("failed", &count(requests.failed)),
+                ("measured", &count(requests.measured)),
+            ],
+        ));
+    }
+    if !level.invalid.is_empty() {
+        text.push(' ');
+        text.push_str(&desk.get("caution.invalid"));
+    }
+    text
 }
 
 /// The figure an objective was held against, with its interval.
@@ -220,6 +244,7 @@ fn scenarios(desk: &Desk<'_>) -> Vec<Item> {
                 ("n", &*count(level.requests.completed)),
             ],
         );
+        let text = with_caution(desk, level, text);
         items.push(Item::labelled(desk.get(name), text));
     };
     let (tightest, widest) = held_objectives(desk);
