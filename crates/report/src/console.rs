@@ -9,7 +9,7 @@ use unicode_width::UnicodeWidthStr;
 use crate::{
     language::{Language, Words},
     legible::one_line,
-    number::{ABSENT, Figures, count, figure, maybe, mean_only, mib, number},
+    number::{ABSENT, Figures, count, maybe, mean_only, mib, number},
     prose,
     view::{banners, engine_name},
 };
@@ -19,11 +19,16 @@ type Column = (&'static str, u8, fn(&LevelSummary) -> String);
 
 const COLUMNS: [Column; 11] = [
     ("console.concurrency", 0, |l| {
-        format!("{}{}", count(l.concurrency), if l.invalid.is_empty() { "" } else { "!" })
+        format!(
+            "{}{}",
+            count(l.concurrency),
+            if l.invalid.is_empty() { "" } else { "!" }
+        )
     }),
     ("console.n", 2, |l| count(l.requests.measured)),
     ("console.success", 1, |l| {
-        l.success_rate.map_or_else(|| ABSENT.into(), |rate| number(rate.value * 100.0, 1))
+        l.success_rate
+            .map_or_else(|| ABSENT.into(), |rate| number(rate.value * 100.0, 1))
     }),
     ("console.ttft", 0, |l| mean_only(l.ttft_ms)),
     ("console.ttft_p95", 3, |l| p95(l.ttft_ms)),
@@ -33,7 +38,9 @@ const COLUMNS: [Column; 11] = [
     ("console.total", 0, |l| maybe(l.output_tok_s)),
     ("console.requests_per_s", 4, |l| number(l.requests_per_s, 2)),
     ("console.memory", 5, |l| {
-        l.gpu.and_then(|gpu| gpu.memory_used_bytes_max).map_or_else(|| ABSENT.into(), mib)
+        l.gpu
+            .and_then(|gpu| gpu.memory_used_bytes_max)
+            .map_or_else(|| ABSENT.into(), mib)
     }),
 ];
 const DEAREST: u8 = 5;
@@ -68,7 +75,12 @@ pub fn console(summary: &Summary, language: Language, width: usize) -> String {
     for finding in careful {
         let severity = prose::finding::severity(finding, &words);
         let sentence = prose::finding::sentence(finding, summary, &words, figures);
-        lines.extend(wrapped(&format!("{severity}: {sentence}"), "- ", language, width));
+        lines.extend(wrapped(
+            &format!("{severity}: {sentence}"),
+            "- ",
+            language,
+            width,
+        ));
     }
     let mut text = lines.join("\n");
     text.push('\n');
@@ -78,16 +90,25 @@ pub fn console(summary: &Summary, language: Language, width: usize) -> String {
 fn head(summary: &Summary, words: &Words, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
     for banner in banners(summary, words) {
-        lines.extend(wrapped(&format!("{} {}", banner.head, banner.text), "!! ", words.language, width));
+        lines.extend(wrapped(
+            &format!("{} {}", banner.head, banner.text),
+            "!! ",
+            words.language,
+            width,
+        ));
     }
     let engine = engine_name(summary).unwrap_or_default();
     let version = summary.run.engine_version.as_deref().unwrap_or_default();
-    let subject = [summary.run.model.clone(), format!("{engine} {version}"), summary.run.gpus.join(", ")]
-        .into_iter()
-        .map(|part| part.trim().to_owned())
-        .filter(|part| !part.is_empty())
-        .collect::<Vec<_>>()
-        .join(" | ");
+    let subject = [
+        summary.run.model.clone(),
+        format!("{engine} {version}"),
+        summary.run.gpus.join(", "),
+    ]
+    .into_iter()
+    .map(|part| part.trim().to_owned())
+    .filter(|part| !part.is_empty())
+    .collect::<Vec<_>>()
+    .join(" | ");
     lines.extend(wrapped(&subject, "", words.language, width));
     lines
 }
@@ -99,8 +120,13 @@ fn table(summary: &Summary, words: &Words, width: usize) -> Vec<String> {
             .iter()
             .filter(|(_, cost, _)| *cost <= dear)
             .map(|(head, _, cell)| {
-                let cells = summary.levels.iter().map(|level| plain(&cell(level), words.language));
-                std::iter::once(plain(&words.get(head), words.language)).chain(cells).collect()
+                let cells = summary
+                    .levels
+                    .iter()
+                    .map(|level| plain(&cell(level), words.language));
+                std::iter::once(plain(&words.get(head), words.language))
+                    .chain(cells)
+                    .collect()
             })
             .collect();
         let widths: Vec<usize> = columns

@@ -96,7 +96,7 @@ impl Words {
             };
             match values.iter().find(|(known, _)| *known == name) {
                 Some((_, value)) => filled.push_str(value),
-                None => filled.push_str(&format!("⟦{name}⟧")),
+                None => filled.extend(["⟦", name, "⟧"]),
             }
             rest = tail;
         }
@@ -112,11 +112,12 @@ mod tests {
     use super::*;
 
     /// Every source file that may ask for words.
-    const SOURCES: [&str; 21] = [
+    const SOURCES: [&str; 22] = [
         include_str!("view/mod.rs"),
         include_str!("view/results.rs"),
         include_str!("view/operation.rs"),
         include_str!("view/sizing.rs"),
+        include_str!("view/option.rs"),
         include_str!("view/conclusion.rs"),
         include_str!("view/evidence.rs"),
         include_str!("view/method.rs"),
@@ -165,7 +166,10 @@ mod tests {
         );
         for (key, text) in &english {
             assert_eq!(places(text), places(&korean[key]), "places of {key}");
-            assert!(!text.trim().is_empty() && !korean[key].trim().is_empty(), "{key}");
+            assert!(
+                !text.trim().is_empty() && !korean[key].trim().is_empty(),
+                "{key}"
+            );
         }
     }
 
@@ -177,7 +181,9 @@ mod tests {
                 let is_key = piece.split_once('.').is_some_and(|(table, key)| {
                     [table, key].iter().all(|part| {
                         !part.is_empty()
-                            && part.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+                            && part
+                                .chars()
+                                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
                     })
                 });
                 if is_key {

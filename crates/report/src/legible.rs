@@ -29,7 +29,10 @@ mod tests {
 
     #[test]
     fn terminal_escapes_and_bidirectional_overrides_do_not_survive() {
-        assert_eq!(legible("a\u{1b}[31mred\u{202e}b\nc"), "a\u{fffd}[31mred\u{fffd}b\nc");
+        assert_eq!(
+            legible("a\u{1b}[31mred\u{202e}b\nc"),
+            "a\u{fffd}[31mred\u{fffd}b\nc"
+        );
         assert_eq!(one_line("a\r\n b\u{7}"), "a b\u{fffd}");
     }
 }

@@ -55,7 +55,9 @@ const COLUMNS: [Column; 47] = [
     ("e2el_ms_p50", |l| value(l.e2el_ms?.p50)),
     ("e2el_ms_p95", |l| value(l.e2el_ms?.p95)),
     ("e2el_ms_p99", |l| value(l.e2el_ms?.p99)),
-    ("e2el_from_intended_ms_mean", |l| mean(l.e2el_from_intended_ms)),
+    ("e2el_from_intended_ms_mean", |l| {
+        mean(l.e2el_from_intended_ms)
+    }),
     ("tpot_ms_mean", |l| mean(l.tpot_ms)),
     ("icl_ms_mean", |l| mean(l.icl_ms)),
     ("prompt_tokens_mean", |l| mean(l.prompt_tokens)),
@@ -65,7 +67,9 @@ const COLUMNS: [Column; 47] = [
     ("server_waiting_mean", |l| l.server?.waiting_mean),
     ("kv_usage_max", |l| l.server?.kv_usage_max),
     ("preemptions", |l| l.server?.preemptions),
-    ("gpu_memory_used_bytes_max", |l| Some(l.gpu?.memory_used_bytes_max? as f64)),
+    ("gpu_memory_used_bytes_max", |l| {
+        Some(l.gpu?.memory_used_bytes_max? as f64)
+    }),
     ("gpu_util_percent_mean", |l| l.gpu?.gpu_util_percent_mean),
     ("gpu_power_w_mean", |l| l.gpu?.power_w_mean),
     ("gpu_energy_j", |l| l.gpu?.energy_j),
@@ -74,24 +78,23 @@ const COLUMNS: [Column; 47] = [
     ("client_lag_p99_ms", |l| Some(l.client?.lag_p99_ms)),
 ];
 
-/// The whole file. `simulated` and `complete` close the row, so that it says even alone what it is worth.
+/// The whole file. The first three columns say what a row is worth even when it is cut out and pasted elsewhere.
 pub(crate) fn render(summary: &Summary) -> String {
-    let mut text: String = COLUMNS.iter().map(|(name, _)| format!("{name},")).collect();
-    text.push_str("simulated,complete,invalid\n");
+    let names: Vec<&str> = COLUMNS.iter().map(|(name, _)| *name).collect();
+    let mut text = format!("simulated,complete,invalid,{}\n", names.join(","));
     for level in &summary.levels {
-        for (_, read) in COLUMNS {
-            if let Some(figure) = read(level).filter(|figure| figure.is_finite()) {
-                text.push_str(&figure.to_string());
-            }
-            text.push(',');
-        }
         let invalid: Vec<&str> = level.invalid.iter().map(word).collect();
-        text.push_str(&format!(
-            "{},{},{}\n",
-            summary.run.simulated_profile.is_some(),
-            level.complete,
-            invalid.join(";")
-        ));
+        let mut cells = vec![
+            summary.run.simulated_profile.is_some().to_string(),
+            level.complete.to_string(),
+            invalid.join(";"),
+        ];
+        cells.extend(COLUMNS.iter().map(|(_, read)| {
+            let figure = read(level).filter(|figure| figure.is_finite());
+            figure.map_or_else(String::new, |figure| figure.to_string())
+        }));
+        text.push_str(&cells.join(","));
+        text.push('\n');
     }
     text
 }

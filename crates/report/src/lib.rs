@@ -4,8 +4,8 @@
 //! file and no network here. This crate computes no statistic that [`analysis`] could have computed: what it derives
 //! itself is layout (which label fits where) and the order statistics that a distribution chart *is*.
 //!
-//! The way of a figure: [`analysis::Summary`] → `view` (a [`view`](self) of blocks whose figures are already formatted
-//! strings, with sentences from `prose` and pictures from `chart`) → a template of `markdown` or `html`, which only places
+//! The way of a figure: [`analysis::Summary`] → `view` (blocks whose figures are already formatted strings, with
+//! sentences from `prose` and pictures from `chart`) → a template of `markdown` or `html`, which only places
 //! them. Everything that came from outside (model names, URLs, messages of servers) is escaped by the template's filter,
 //! never by the code that builds the view.
 #![warn(
@@ -13,16 +13,16 @@
     reason = "pure crate: no files, clock, environment or network"
 )]
 
-mod language;
-mod number;
-mod view;
-mod prose;
 mod chart;
-mod markdown;
-mod html;
-mod levels_csv;
 mod console;
+mod html;
+mod language;
 mod legible;
+mod levels_csv;
+mod markdown;
+mod number;
+mod prose;
+mod view;
 
 pub use console::console;
 pub use language::Language;
@@ -46,7 +46,9 @@ pub struct OutFile {
 #[non_exhaustive]
 pub enum ReportError {
     /// The embedded catalogue of a language cannot be read.
-    #[error("read the catalogue of language `{language}`\nhint: this is a fault of plimsoll, not of the run; please report it")]
+    #[error(
+        "read the catalogue of language `{language}`\nhint: this is a fault of plimsoll, not of the run; please report it"
+    )]
     Catalogue {
         /// Which one.
         language: &'static str,
@@ -54,7 +56,9 @@ pub enum ReportError {
         source: toml::de::Error,
     },
     /// A template failed.
-    #[error("fill in the template `{template}`\nhint: this is a fault of plimsoll, not of the run; please report it")]
+    #[error(
+        "fill in the template `{template}`\nhint: this is a fault of plimsoll, not of the run; please report it"
+    )]
     Template {
         /// Which one.
         template: &'static str,
@@ -62,7 +66,9 @@ pub enum ReportError {
         source: tera::Error,
     },
     /// A chart could not be drawn.
-    #[error("draw the chart `{chart}`: {message}\nhint: this is a fault of plimsoll, not of the run; please report it")]
+    #[error(
+        "draw the chart `{chart}`: {message}\nhint: this is a fault of plimsoll, not of the run; please report it"
+    )]
     Chart {
         /// Which one.
         chart: &'static str,

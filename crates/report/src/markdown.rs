@@ -1,6 +1,6 @@
 //! The Markdown document, for reading in a terminal, a repository or a chat as well as rendered.
 //!
-//! Every value passes the `md` filter (CommonMark and GitHub's extensions) or, for commands and file names, `code` and
+//! Every value passes the `md` filter (`CommonMark` and GitHub's extensions) or, for commands and file names, `code` and
 //! `fence`: a model name can be neither markup nor a link nor the end of a table cell.
 
 use tera::{Context, Kwargs, State, Tera};
@@ -60,7 +60,9 @@ fn md(text: &str) -> String {
                 escaped.push('\\');
                 escaped.push(c);
             }
-            '.' | ')' if at == numbered && numbered > 0 => {
+            '.' | ')'
+                if at == numbered && at > 0 && !text[at + 1..].starts_with(|c: char| c != ' ') =>
+            {
                 escaped.push('\\');
                 escaped.push(c);
             }
@@ -117,7 +119,9 @@ mod tests {
     ];
 
     fn events(markdown: &str) -> Vec<Event<'_>> {
-        Parser::new_ext(markdown, Options::all()).collect()
+        // Typographic quotes and dashes are a taste of the reader, not markup.
+        let options = Options::all().difference(Options::ENABLE_SMART_PUNCTUATION);
+        Parser::new_ext(markdown, options).collect()
     }
 
     #[test]

@@ -140,7 +140,7 @@ impl Figures {
         }
     }
 
-    /// A time with its interval, the unit once per end: `7.1 s (7.0–7.2)`.
+    /// A time with its interval, the unit once: `7.09 s (6.95–7.23)`.
     pub(crate) fn time_estimate(self, ms: Estimate) -> String {
         let (Some(low), Some(high)) = (ms.low, ms.high) else {
             return self.time(ms.value);
@@ -149,10 +149,24 @@ impl Figures {
             if ms.value.abs() < 999.5 {
                 number(value, usize::from(ms.value.abs() < 99.95))
             } else {
-                number(value / 1000.0, 1)
+                number(value / 1000.0, 2)
             }
         };
-        format!("{} ({}–{})", self.time(ms.value), unit(low), unit(high))
+        let name = if ms.value.abs() < 999.5 {
+            " ms"
+        } else {
+            self.second
+        };
+        format!("{}{name} ({}–{})", unit(ms.value), unit(low), unit(high))
+    }
+
+    /// A limit that someone set: no decimals that nobody wrote.
+    pub(crate) fn limit(self, ms: f64) -> String {
+        if ms < 1000.0 {
+            format!("{} ms", number(ms, usize::from(ms.fract() > 0.0)))
+        } else {
+            self.whole_seconds(ms / 1000.0)
+        }
     }
 
     /// Seconds as an axis marks them.
@@ -203,7 +217,12 @@ mod tests {
             high: Some(7230.0),
         };
         assert_eq!(estimate(latency), "7,089 (6,950–7,230)");
-        assert_eq!(Figures::of(Language::En).time_estimate(latency), "7.1 s (7.0–7.2)");
+        assert_eq!(
+            Figures::of(Language::En).time_estimate(latency),
+            "7.09 s (6.95–7.23)"
+        );
+        assert_eq!(Figures::of(Language::En).limit(8000.0), "8 s");
+        assert_eq!(Figures::of(Language::En).limit(2500.0), "2.5 s");
         assert_eq!(Figures::of(Language::Ko).time(10_459.0), "10.5초");
         assert_eq!(Figures::of(Language::En).time(439.7), "440 ms");
         assert_eq!(Figures::of(Language::En).time(84.04), "84.0 ms");

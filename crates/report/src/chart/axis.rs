@@ -112,7 +112,8 @@ impl Axis {
     /// Where `value` lies, 0 to 1, clamped to the axis.
     pub(super) fn share(&self, value: f64) -> f64 {
         let position = |v: f64| if self.log { v.max(1e-9).ln() } else { v };
-        let share = (position(value) - position(self.low)) / (position(self.high) - position(self.low));
+        let share =
+            (position(value) - position(self.low)) / (position(self.high) - position(self.low));
         share.clamp(0.0, 1.0)
     }
 
@@ -127,7 +128,10 @@ impl Axis {
             let tick = &self.ticks[index];
             let half = text_width(&tick.label, size) / 2.0 + 3.0;
             let centre = self.share(tick.at) * length;
-            if taken.iter().all(|&(from, to)| centre + half <= from || centre - half >= to) {
+            if taken
+                .iter()
+                .all(|&(from, to)| centre + half <= from || centre - half >= to)
+            {
                 taken.push((centre - half, centre + half));
                 kept.push(tick);
             }
@@ -197,7 +201,10 @@ mod tests {
             labels(&Axis::from_zero(620.8, 5.0)),
             ["0", "200", "400", "600", "800"]
         );
-        assert_eq!(labels(&Axis::from_zero(0.9, 5.0)), ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]);
+        assert_eq!(
+            labels(&Axis::from_zero(0.9, 5.0)),
+            ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]
+        );
         assert_eq!(labels(&Axis::from_zero(0.0, 5.0)).len(), 6);
     }
 
@@ -212,7 +219,10 @@ mod tests {
             labels(&Axis::times(84.0, 439.7, figures)),
             ["50 ms", "100 ms", "200 ms", "500 ms"]
         );
-        assert_eq!(labels(&Axis::times(7000.0, 7100.0, figures)), ["5 s", "10 s"]);
+        assert_eq!(
+            labels(&Axis::times(7000.0, 7100.0, figures)),
+            ["5 s", "10 s"]
+        );
     }
 
     #[test]

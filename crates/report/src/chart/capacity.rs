@@ -8,7 +8,10 @@ use super::{
     axis::Axis,
     named,
     series::{BLUE, SKY},
-    sheet::{AXIS, Anchor, BODY, GRID, INK, LABEL, Sheet, TICK, Type, WIDTH, paper, shortened, text_width},
+    sheet::{
+        AXIS, Anchor, BODY, GRID, INK, LABEL, PAPER, Sheet, TICK, Type, WIDTH, paper, shortened,
+        text_width,
+    },
 };
 use crate::{
     ReportError,
@@ -36,7 +39,9 @@ pub(super) fn draw(scene: &Scene<'_>) -> Result<Option<Chart>, ReportError> {
     let height = BODY + 96.0 + ROW * sizing.options.len() as f64;
     let svg = named(
         NAME,
-        paper(height, &title, &subtitle(scene, sizing), |sheet| plot(scene, sheet, sizing)),
+        paper(height, &title, &subtitle(scene, sizing), |sheet| {
+            plot(scene, sheet, sizing)
+        }),
     )?;
     let rows = sizing
         .options
@@ -44,7 +49,7 @@ pub(super) fn draw(scene: &Scene<'_>) -> Result<Option<Chart>, ReportError> {
         .map(|option| {
             vec![
                 option_name(option),
-                count(option.simple_max_requests),
+                simple_text(scene, option),
                 exact_text(scene, option),
             ]
         })
@@ -85,7 +90,12 @@ fn plot(scene: &Scene<'_>, sheet: &Sheet<'_>, sizing: &SizingSection) -> Drawn {
     let max = sizing
         .options
         .iter()
-        .map(|option| option.exact_max_requests.unwrap_or(0.0).max(f64::from(option.simple_max_requests)))
+        .map(|option| {
+            option
+                .exact_max_requests
+                .unwrap_or(0.0)
+                .max(f64::from(option.simple_max_requests))
+        })
         .fold(target, f64::max);
     let axis = Axis::from_zero(max, 6.0);
     let top = BODY + 40.0;
@@ -98,26 +108,73 @@ fn plot(scene: &Scene<'_>, sheet: &Sheet<'_>, sizing: &SizingSection) -> Drawn {
         sheet.text((x, bottom + 18.0), Anchor::Middle, TICK, &tick.label)?;
     }
     let below = scene.words.get("chart.fits_axis");
-    sheet.text(((LEFT + RIGHT) / 2.0, bottom + 38.0), Anchor::Middle, TICK, &below)?;
+    sheet.text(
+        (f64::midpoint(LEFT, RIGHT), bottom + 38.0),
+        Anchor::Middle,
+        TICK,
+        &below,
+    )?;
+    let row = |index: usize| top + ROW * index as f64;
     for (index, option) in sizing.options.iter().enumerate() {
-        let y = top + ROW * index as f64;
+        let y = row(index);
         let name = shortened(&option_name(option), LABEL.size, LEFT - 26.0);
         sheet.text((LEFT - 8.0, y + ROW / 2.0 + 4.0), Anchor::End, LABEL, &name)?;
-        let simple = f64::from(option.simple_max_requests);
-        let simple_text = if option.simple_max_requests == 0 {
-            scene.words.get("sizing.does_not_fit")
-        } else {
-            count(option.simple_max_requests)
-        };
-        let exact = option.exact_max_requests.unwrap_or(0.0);
-        bar(sheet, (at(0.0), at(simple)), y + 6.0, false, &simple_text)?;
-        bar(sheet, (at(0.0), at(exact)), y + 22.0, true, &exact_text(scene, option))?;
+        for (exact, fit) in fits(option) {
+            bar(sheet, (at(0.0), at(fit)), bar_top(y, exact), exact)?;
+        }
     }
     sheet.line(&[(LEFT, top), (LEFT, bottom)], AXIS, 1.0)?;
-    sheet.dashed(&[(at(target), top - 6.0), (at(target), bottom)], INK, 1.5, (6, 4))?;
-    let text = scene.words.say("chart.target", &[("c", &count(sizing.target_concurrency))]);
-    let face = Type { bold: true, ..LABEL };
-    sheet.text((at(target), top - 11.0), Anchor::Middle, face, &text)
+    sheet.dashed(
+        &[(at(target), top - 6.0), (at(target), bottom)],
+        INK,
+        1.5,
+        (6, 4),
+    )?;
+    let text = scene
+        .words
+        .say("chart.target", &[("c", &count(sizing.target_concurrency))]);
+    let face = Type {
+        bold: true,
+        ..LABEL
+    };
+    sheet.text((at(target), top - 11.0), Anchor::Middle, face, &text)?;
+    for (index, option) in sizing.options.iter().enumerate() {
+        let texts = [simple_text(scene, option), exact_text(scene, option)];
+        for ((exact, fit), text) in fits(option).into_iter().zip(texts) {
+            value(sheet, (at(fit) + 5.0, bar_top(row(index), exact)), &text)?;
+        }
+    }
+    Ok(())
+}
+
+/// `(exact, requests)` of both methods.
+fn fits(option: &GpuOption) -> [(bool, f64); 2] {
+    [
+        (false, f64::from(option.simple_max_requests)),
+        (true, option.exact_max_requests.unwrap_or(0.0)),
+    ]
+}
+
+fn bar_top(row: f64, exact: bool) -> f64 {
+    row + if exact { 22.0 } else { 6.0 }
+}
+
+fn simple_text(scene: &Scene<'_>, option: &GpuOption) -> String {
+    match option.simple_max_requests {
+        0 => scene.words.get("sizing.does_not_fit"),
+        fit => count(fit),
+    }
+}
+
+/// A figure at the end of its bar, on a patch of paper so that the target's line does not cross it.
+fn value(sheet: &Sheet<'_>, (x, y): (f64, f64), text: &str) -> Drawn {
+    let width = text_width(text, LABEL.size);
+    sheet.rect(
+        (x - 2.0, y - 0.5),
+        (x + width + 2.0, y + 13.5),
+        PAPER.filled(),
+    )?;
+    sheet.text((x, y + 10.5), Anchor::Start, LABEL, text)
 }
 
 fn key(scene: &Scene<'_>, sheet: &Sheet<'_>) -> Drawn {
@@ -125,7 +182,7 @@ fn key(scene: &Scene<'_>, sheet: &Sheet<'_>) -> Drawn {
     let mut x = 16.0;
     for (exact, name) in [(false, "sizing.simple"), (true, "sizing.exact")] {
         let name = scene.words.get(name);
-        bar(sheet, (x, x + 24.0), y - 6.0, exact, "")?;
+        bar(sheet, (x, x + 24.0), y - 6.0, exact)?;
         sheet.text((x + 31.0, y + 4.0), Anchor::Start, LABEL, &name)?;
         x += 31.0 + text_width(&name, LABEL.size) + 24.0;
     }
@@ -133,14 +190,17 @@ fn key(scene: &Scene<'_>, sheet: &Sheet<'_>) -> Drawn {
 }
 
 /// The exact method is a filled bar, the simple one an outline: they stay apart in print without colour.
-fn bar(sheet: &Sheet<'_>, (from, to): (f64, f64), y: f64, exact: bool, text: &str) -> Drawn {
-    if to > from {
-        if exact {
-            sheet.rect((from, y), (to, y + 13.0), BLUE.filled())?;
-        } else {
-            sheet.rect((from, y), (to, y + 13.0), SKY.mix(0.25).filled())?;
-            sheet.rect((from + 0.5, y + 0.5), (to - 0.5, y + 12.5), BLUE.stroke_width(2))?;
-        }
+fn bar(sheet: &Sheet<'_>, (from, to): (f64, f64), y: f64, exact: bool) -> Drawn {
+    if to <= from {
+        return Ok(());
     }
-    sheet.text((to + 6.0, y + 10.5), Anchor::Start, LABEL, text)
+    if exact {
+        return sheet.rect((from, y), (to, y + 13.0), BLUE.filled());
+    }
+    sheet.rect((from, y), (to, y + 13.0), SKY.mix(0.25).filled())?;
+    sheet.rect(
+        (from + 0.5, y + 0.5),
+        (to - 0.5, y + 12.5),
+        BLUE.stroke_width(2),
+    )
 }

@@ -12,7 +12,7 @@ use super::{
     axis::Axis,
     frame::{Frame, Place, two_panels},
     named,
-    series::{PALETTE, Series, legend},
+    series::{PALETTE, Sample, Series, legend},
     sheet::{BODY, Sheet, paper},
 };
 use crate::{
@@ -27,57 +27,35 @@ const FEWEST: usize = 10;
 /// Points of one curve; more are not seen in 300 pixels.
 const MOST_POINTS: usize = 600;
 
-struct Curve {
-    look: Series,
+struct Curve<'a> {
+    level: &'a LevelSummary,
     ttft: Vec<f64>,
     e2el: Vec<f64>,
 }
 
 pub(super) fn draw(scene: &Scene<'_>) -> Result<Option<Chart>, ReportError> {
-    let candidates: Vec<(&LevelSummary, Vec<f64>, Vec<f64>)> = scene
-        .levels()
-        .into_iter()
-        .map(|level| {
-            let ttft = sorted(scene, level.level, RequestRecord::ttft);
-            let e2el = sorted(scene, level.level, RequestRecord::e2el);
-            (level, ttft, e2el)
-        })
-        .filter(|(_, ttft, e2el)| ttft.len() >= FEWEST && e2el.len() >= FEWEST)
-        .collect();
-    if candidates.is_empty() {
+    let curves = curves(scene);
+    if curves.is_empty() {
         return Ok(None);
     }
-    let mut levels = Vec::new();
-    let mut curves = Vec::new();
-    for (look, index) in PALETTE.into_iter().zip(evenly(candidates.len(), PALETTE.len())) {
-        let (level, ttft, e2el) = &candidates[index];
-        levels.push(*level);
-        curves.push(Curve {
-            look,
-            ttft: ttft.clone(),
-            e2el: e2el.clone(),
-        });
-    }
-    let names: Vec<(Series, String)> = curves
-        .iter()
-        .zip(&levels)
-        .map(|(curve, level)| {
-            let n = count(curve.e2el.len() as u64);
-            let values = [("c", count(level.concurrency)), ("n", n)];
-            let values = values.each_ref().map(|(key, value)| (*key, value.as_str()));
-            (curve.look, scene.words.say("chart.level_n", &values))
-        })
+    let names: Vec<(Series, String)> = PALETTE
+        .into_iter()
+        .zip(&curves)
+        .map(|(look, curve)| (look, name(scene, curve)))
         .collect();
     let title = scene.words.get("chart.distribution");
     let [left, right] = two_panels(BODY + 68.0, 220.0);
     let svg = named(
         NAME,
         paper(BODY + 338.0, &title, &scene.subject(), |sheet| {
-            legend(sheet, (16.0, BODY + 10.0), &names, false)?;
-            panel(scene, sheet, left, &curves, |curve| &curve.ttft, "chart.ttft")?;
-            panel(scene, sheet, right, &curves, |curve| &curve.e2el, "chart.e2el")
+            legend(sheet, (16.0, BODY + 10.0), &names, Sample::Line)?;
+            let ttft: Vec<_> = curves.iter().map(|curve| curve.ttft.as_slice()).collect();
+            panel(scene, sheet, left, &ttft, "chart.ttft")?;
+            let e2el: Vec<_> = curves.iter().map(|curve| curve.e2el.as_slice()).collect();
+            panel(scene, sheet, right, &e2el, "chart.e2el")
         }),
     )?;
+    let levels: Vec<&LevelSummary> = curves.iter().map(|curve| curve.level).collect();
     Ok(Some(Chart {
         name: NAME,
         title,
@@ -97,6 +75,35 @@ pub(super) fn draw(scene: &Scene<'_>) -> Result<Option<Chart>, ReportError> {
         ),
         svg,
     }))
+}
+
+/// The curves of at most as many levels as there are looks.
+fn curves<'a>(scene: &Scene<'a>) -> Vec<Curve<'a>> {
+    let mut curves: Vec<Option<Curve<'a>>> = scene
+        .levels()
+        .into_iter()
+        .map(|level| Curve {
+            level,
+            ttft: sorted(scene, level.level, RequestRecord::ttft),
+            e2el: sorted(scene, level.level, RequestRecord::e2el),
+        })
+        .filter(|curve| curve.ttft.len() >= FEWEST && curve.e2el.len() >= FEWEST)
+        .map(Some)
+        .collect();
+    evenly(curves.len(), PALETTE.len())
+        .into_iter()
+        .filter_map(|index| curves[index].take())
+        .collect()
+}
+
+fn name(scene: &Scene<'_>, curve: &Curve<'_>) -> String {
+    scene.words.say(
+        "chart.level_n",
+        &[
+            ("c", &count(curve.level.concurrency)),
+            ("n", &count(curve.e2el.len() as u64)),
+        ],
+    )
 }
 
 fn row(level: &LevelSummary) -> Vec<String> {
@@ -145,19 +152,25 @@ fn panel(
     scene: &Scene<'_>,
     sheet: &Sheet<'_>,
     place: Place,
-    curves: &[Curve],
-    times: fn(&Curve) -> &Vec<f64>,
+    curves: &[&[f64]],
     head: &str,
 ) -> Drawn {
-    let ends = |pick: fn(&[f64]) -> Option<&f64>| curves.iter().filter_map(move |c| pick(times(c)));
-    let low = ends(<[f64]>::first).copied().fold(f64::MAX, f64::min);
-    let high = ends(<[f64]>::last).copied().fold(0.0, f64::max);
-    let axes = (Axis::times(low, high, scene.figures), Axis::percent());
-    let below = scene.words.get("chart.time_axis");
-    let frame = Frame::draw(sheet, place, axes, &scene.words.get(head), &below)?;
-    curves
-        .iter()
-        .try_for_each(|curve| frame.line(curve.look, &steps(times(curve))))
+    let all = || curves.iter().copied().flatten().copied();
+    let axes = (
+        Axis::times(
+            all().fold(f64::MAX, f64::min),
+            all().fold(0.0, f64::max),
+            scene.figures,
+        ),
+        Axis::percent(),
+    );
+    let below = scene.words.get(head);
+    let head = scene.words.say("chart.share", &[("metric", &below)]);
+    let frame = Frame::draw(sheet, place, axes, &head, &below)?;
+    PALETTE
+        .into_iter()
+        .zip(curves)
+        .try_for_each(|(look, sorted)| frame.line(look, &steps(sorted)))
 }
 
 /// The corners of the empirical distribution function, in percent.

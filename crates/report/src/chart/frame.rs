@@ -29,10 +29,10 @@ impl Place {
 
 /// Two panels side by side, `height` inside.
 pub(super) fn two_panels(top: f64, height: f64) -> [Place; 2] {
-    [62.0, 450.0].map(|left| Place {
+    [62.0, 444.0].map(|left| Place {
         left,
         top,
-        width: 294.0,
+        width: 272.0,
         height,
     })
 }
@@ -55,7 +55,12 @@ impl<'s, 'a> Frame<'s, 'a> {
         below: &str,
     ) -> Result<Self, super::sheet::DrawError> {
         let frame = Self { sheet, place, x, y };
-        sheet.text((place.left - 46.0, place.top - 12.0), Anchor::Start, HEAD, head)?;
+        sheet.text(
+            (place.left - 46.0, place.top - 12.0),
+            Anchor::Start,
+            HEAD,
+            head,
+        )?;
         for tick in &frame.y.ticks {
             let y = frame.y_at(tick.at);
             sheet.line(&[(place.left, y), (place.right(), y)], GRID, 1.0)?;
@@ -98,9 +103,13 @@ impl<'s, 'a> Frame<'s, 'a> {
         series.line(self.sheet, &self.all_at(values))
     }
 
+    pub(super) fn marks(&self, series: Series, values: &[(f64, f64)]) -> Drawn {
+        series.marks(self.sheet, &self.all_at(values))
+    }
+
     pub(super) fn line_with_marks(&self, series: Series, values: &[(f64, f64)]) -> Drawn {
         self.line(series, values)?;
-        series.marks(self.sheet, &self.all_at(values))
+        self.marks(series, values)
     }
 
     /// The area between two curves over the same x values: `(x, low, high)`.
@@ -117,8 +126,8 @@ impl<'s, 'a> Frame<'s, 'a> {
     /// Places for labels, with the curve and its marks already taken.
     pub(super) fn places(&self, curves: &[&[(f64, f64)]]) -> Places {
         let mut places = Places::within(
-            (self.place.left + 2.0, self.place.top - 6.0),
-            (self.place.right() + 12.0, self.place.bottom()),
+            (self.place.left - 8.0, self.place.top - 6.0),
+            (self.place.right() + 42.0, self.place.bottom()),
         );
         for curve in curves {
             let points = self.all_at(curve);
@@ -133,7 +142,13 @@ impl<'s, 'a> Frame<'s, 'a> {
     }
 
     /// Writes `text` beside a value where there is room.
-    pub(super) fn label(&self, places: &mut Places, value: (f64, f64), text: &str, face: Type) -> Drawn {
+    pub(super) fn label(
+        &self,
+        places: &mut Places,
+        value: (f64, f64),
+        text: &str,
+        face: Type,
+    ) -> Drawn {
         match places.near(self.at(value), text, LABEL.size) {
             Some((at, anchor)) => self.sheet.text(at, anchor, face, text),
             None => Ok(()),

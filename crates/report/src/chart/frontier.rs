@@ -7,7 +7,7 @@ use super::{
     axis::Axis,
     frame::{Frame, Place},
     named,
-    series::{Mark, PALETTE, Series, legend},
+    series::{PALETTE, Sample, legend},
     sheet::{BODY, LABEL, MUTED, Sheet, Type, paper},
 };
 use crate::{
@@ -25,6 +25,7 @@ struct Point {
     single: f64,
     total: f64,
     dominated: bool,
+    valid: bool,
 }
 
 pub(super) fn draw(scene: &Scene<'_>) -> Result<Option<Chart>, ReportError> {
@@ -87,6 +88,7 @@ fn points(scene: &Scene<'_>) -> Vec<Point> {
                 single: level.per_request_tok_s?.mean.value,
                 total: level.output_tok_s?,
                 dominated: false,
+                valid: level.invalid.is_empty(),
             })
         })
         .collect();
@@ -108,10 +110,7 @@ fn plot(scene: &Scene<'_>, sheet: &Sheet<'_>, points: &[Point]) -> Drawn {
         width: 664.0,
         height: 284.0,
     };
-    let hollow = Series {
-        mark: Mark::Ring,
-        ..PALETTE[0]
-    };
+    let hollow = PALETTE[0].hollow();
     legend(
         sheet,
         (16.0, BODY + 10.0),
@@ -119,7 +118,7 @@ fn plot(scene: &Scene<'_>, sheet: &Sheet<'_>, points: &[Point]) -> Drawn {
             (PALETTE[0], scene.words.get("chart.worth")),
             (hollow, scene.words.get("chart.dominated")),
         ],
-        true,
+        Sample::Mark,
     )?;
     let max = |of: fn(&Point) -> f64| points.iter().map(of).fold(0.0, f64::max) * 1.06;
     let axes = (
@@ -139,9 +138,12 @@ fn plot(scene: &Scene<'_>, sheet: &Sheet<'_>, points: &[Point]) -> Drawn {
             bold: !point.dominated,
             ..LABEL
         };
-        let text = scene
+        let mut text = scene
             .words
             .say("chart.level", &[("c", &count(point.concurrency))]);
+        if !point.valid {
+            text.push_str(" †");
+        }
         frame.label(&mut places, value, &text, face)?;
     }
     Ok(())

@@ -6,10 +6,10 @@ use super::{
     Chart, Scene,
     axis::Axis,
     named,
-    series::{PALETTE, Series, legend},
+    series::{PALETTE, Sample, Series, legend},
     sheet::{BODY, paper},
     steps::thinned,
-    timeline::{Curve, end_of, panel, panel_place},
+    timeline::{Curve, Ends, end_of, panel, panel_place},
 };
 use crate::{
     ReportError,
@@ -18,13 +18,15 @@ use crate::{
 };
 
 const NAME: &str = "gpu";
-const STEP: f64 = 156.0;
+const STEP: f64 = 132.0;
 
 /// Head line's key and what to read from a sample.
 type Panel = (&'static str, fn(&GpuSample) -> Option<f64>);
 
 const PANELS: [Panel; 3] = [
-    ("chart.gpu_util", |sample| sample.gpu_util_percent.map(f64::from)),
+    ("chart.gpu_util", |sample| {
+        sample.gpu_util_percent.map(f64::from)
+    }),
     ("chart.power", |sample| {
         Some(sample.power_average_mw.or(sample.power_instant_mw)? as f64 / 1000.0)
     }),
@@ -50,21 +52,34 @@ pub(super) fn draw(scene: &Scene<'_>) -> Result<Option<Chart>, ReportError> {
         .map(|(look, (index, device))| (look, format!("{index}: {}", device.name)))
         .collect();
     let title = scene.words.get("chart.gpu");
-    let height = BODY + 34.0 + STEP * panels.len() as f64;
+    let height = BODY + 58.0 + STEP * panels.len() as f64;
     let svg = named(
         NAME,
         paper(height, &title, &scene.subject(), |sheet| {
-            legend(sheet, (16.0, BODY + 10.0), &names, false)?;
-            panels.iter().enumerate().try_for_each(|(index, (head, curves))| {
-                let place = panel_place(BODY + 64.0 + STEP * index as f64, 76.0);
-                let y = if *head == "chart.gpu_util" {
-                    Axis::percent()
-                } else {
-                    let values = curves.iter().flat_map(|curve| &curve.points);
-                    Axis::from_zero(values.map(|&(_, v)| v).fold(0.0, f64::max), 3.0)
-                };
-                panel(scene, sheet, place, (y, &scene.words.get(head)), end, curves)
-            })
+            legend(sheet, (16.0, BODY + 10.0), &names, Sample::Line)?;
+            panels
+                .iter()
+                .enumerate()
+                .try_for_each(|(index, (head, curves))| {
+                    let place = panel_place(BODY + 64.0 + STEP * index as f64, 76.0);
+                    let y = if *head == "chart.gpu_util" {
+                        Axis::percent()
+                    } else {
+                        let values = curves.iter().flat_map(|curve| &curve.points);
+                        Axis::from_zero(values.map(|&(_, v)| v).fold(0.0, f64::max), 3.0)
+                    };
+                    let ends = Ends {
+                        first: index == 0,
+                        last: index + 1 == panels.len(),
+                    };
+                    panel(
+                        scene,
+                        (sheet, place, ends),
+                        (y, &scene.words.get(head)),
+                        end,
+                        curves,
+                    )
+                })
         }),
     )?;
     Ok(Some(Chart {
@@ -93,7 +108,8 @@ fn rows(scene: &Scene<'_>) -> Vec<Vec<String>> {
             let gpu = level.gpu.unwrap_or_default();
             vec![
                 count(level.concurrency),
-                gpu.gpu_util_percent_mean.map_or_else(|| maybe(None), figure),
+                gpu.gpu_util_percent_mean
+                    .map_or_else(|| maybe(None), figure),
                 maybe(gpu.power_w_mean),
                 gpu.memory_used_bytes_max.map_or_else(|| maybe(None), mib),
             ]

@@ -10,7 +10,7 @@ use super::{
     axis::Axis,
     frame::{Frame, Place, two_panels},
     named,
-    series::{PALETTE, legend},
+    series::{PALETTE, Sample, legend},
     sheet::{BODY, LABEL, Sheet, paper},
 };
 use crate::{
@@ -91,17 +91,27 @@ fn key(scene: &Scene<'_>, sheet: &Sheet<'_>, percentile: bool) -> Drawn {
     let y = BODY + 10.0;
     if percentile {
         entries.push((PALETTE[1], scene.words.get("chart.p95")));
-        return legend(sheet, (16.0, y), &entries, true);
+        return legend(sheet, (16.0, y), &entries, Sample::Both);
     }
-    legend(sheet, (16.0, y), &entries, true)?;
+    legend(sheet, (16.0, y), &entries, Sample::Both)?;
     let x = 34.0 + super::sheet::text_width(&entries[0].1, LABEL.size) + 36.0;
     sheet.polygon(
-        &[(x, y - 6.0), (x + 28.0, y - 6.0), (x + 28.0, y + 6.0), (x, y + 6.0)],
+        &[
+            (x, y - 6.0),
+            (x + 28.0, y - 6.0),
+            (x + 28.0, y + 6.0),
+            (x, y + 6.0),
+        ],
         PALETTE[0].colour,
         0.16,
     )?;
     let text = scene.words.get("chart.min_max");
-    sheet.text((x + 34.0, y + 4.0), super::sheet::Anchor::Start, LABEL, &text)
+    sheet.text(
+        (x + 34.0, y + 4.0),
+        super::sheet::Anchor::Start,
+        LABEL,
+        &text,
+    )
 }
 
 fn panel(
@@ -117,7 +127,10 @@ fn panel(
         tail.map_or(d.max, |p95| p95.value.max(d.mean.value))
     };
     let bottom = |d: &Distribution| if percentile { d.mean.value } else { d.min };
-    let low = values.iter().map(|(_, d)| bottom(d)).fold(f64::MAX, f64::min);
+    let low = values
+        .iter()
+        .map(|(_, d)| bottom(d))
+        .fold(f64::MAX, f64::min);
     let high = values.iter().map(|(_, d)| top(d)).fold(0.0, f64::max);
     let axes = (
         Axis::levels(&scene.levels()),
@@ -126,18 +139,19 @@ fn panel(
     let head = scene.words.get(head);
     let frame = Frame::draw(sheet, place, axes, &head, &scene.concurrency_title())?;
     let means: Vec<_> = values.iter().map(|&(c, d)| (c, d.mean.value)).collect();
+    let tail: Vec<_> = values
+        .iter()
+        .filter_map(|&(c, d)| Some((c, d.p95.filter(|_| percentile)?.value)))
+        .collect();
     if percentile {
-        let tail: Vec<_> = values
-            .iter()
-            .filter_map(|&(c, d)| Some((c, d.p95?.value)))
-            .collect();
         frame.line_with_marks(PALETTE[1], &tail)?;
     } else {
         let range: Vec<_> = values.iter().map(|&(c, d)| (c, d.min, d.max)).collect();
         frame.band(PALETTE[0], &range)?;
     }
     frame.line_with_marks(PALETTE[0], &means)?;
-    let mut places = frame.places(&[&means]);
+    frame.marks(PALETTE[0].hollow(), &scene.doubtful(&means))?;
+    let mut places = frame.places(&[&means, &tail]);
     for value in [means.first(), means.last()].into_iter().flatten() {
         frame.label(&mut places, *value, &scene.figures.time(value.1), LABEL)?;
     }

@@ -6,19 +6,19 @@
 //!
 //! A chart that the data cannot fill is left out; no chart shows a figure that was not measured.
 
-pub(crate) mod sheet;
 mod axis;
+mod capacity;
+mod distribution;
 mod frame;
+mod frontier;
+mod gpu;
+mod latency;
 mod place;
 mod series;
-mod throughput;
-mod latency;
-mod frontier;
-mod timeline;
+pub(crate) mod sheet;
 mod steps;
-mod distribution;
-mod capacity;
-mod gpu;
+mod throughput;
+mod timeline;
 
 use analysis::{LevelSummary, Summary};
 use records::RunData;
@@ -29,7 +29,8 @@ use crate::{
     language::Words,
     legible::one_line,
     number::Figures,
-    view::{Column, Table},
+    prose::usable_levels,
+    view::{Column, Table, engine_name},
 };
 
 /// A finished chart.
@@ -64,10 +65,7 @@ impl Chart {
             html::escape(&one_line(&self.title)),
             html::escape(&one_line(&self.reading)),
         );
-        let (tag, body) = self
-            .svg
-            .split_once(">\n")
-            .unwrap_or((&self.svg, ""));
+        let (tag, body) = self.svg.split_once(">\n").unwrap_or((&self.svg, ""));
         let attributes = tag.trim_start_matches("<svg");
         head.replacen("{rest}", &format!("{attributes}>\n"), 1) + body
     }
@@ -106,17 +104,10 @@ struct Scene<'a> {
     figures: Figures,
 }
 
-impl Scene<'_> {
+impl<'a> Scene<'a> {
     /// Levels at which something completed, in order of concurrency.
-    fn levels(&self) -> Vec<&LevelSummary> {
-        let mut levels: Vec<_> = self
-            .summary
-            .levels
-            .iter()
-            .filter(|level| level.requests.completed > 0)
-            .collect();
-        levels.sort_by_key(|level| level.concurrency);
-        levels
+    fn levels(&self) -> Vec<&'a LevelSummary> {
+        usable_levels(self.summary)
     }
 
     /// Whose figures these are; a simulation is named first.
@@ -130,12 +121,27 @@ impl Scene<'_> {
             parts.push(self.words.get("chart.incomplete"));
         }
         parts.push(run.model.clone());
-        if let Some(engine) = &run.engine {
+        if let Some(engine) = engine_name(self.summary) {
             let version = run.engine_version.as_deref().unwrap_or_default();
             parts.push(format!("{engine} {version}").trim_end().to_owned());
         }
         parts.extend(run.gpus.iter().take(1).cloned());
         one_line(&parts.join(" · "))
+    }
+
+    /// Of these values over concurrency, those of levels whose figures are not valid; they are drawn hollow.
+    fn doubtful(&self, values: &[(f64, f64)]) -> Vec<(f64, f64)> {
+        let invalid = |concurrency: f64| {
+            self.summary.levels.iter().any(|level| {
+                !level.invalid.is_empty()
+                    && f64::from(level.concurrency).total_cmp(&concurrency).is_eq()
+            })
+        };
+        values
+            .iter()
+            .copied()
+            .filter(|value| invalid(value.0))
+            .collect()
     }
 
     fn table(&self, heads: &[&str], rows: Vec<Vec<String>>) -> Table {

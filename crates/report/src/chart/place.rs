@@ -41,7 +41,12 @@ impl Places {
     pub(super) fn within((left, top): (f64, f64), (right, bottom): (f64, f64)) -> Self {
         Self {
             taken: Vec::new(),
-            bounds: Some(Area { left, top, right, bottom }),
+            bounds: Some(Area {
+                left,
+                top,
+                right,
+                bottom,
+            }),
         }
     }
 
@@ -62,7 +67,10 @@ impl Places {
         while along <= length {
             let share = if length > 0.0 { along / length } else { 0.0 };
             self.block(
-                (from.0 + (to.0 - from.0) * share, from.1 + (to.1 - from.1) * share),
+                (
+                    from.0 + (to.0 - from.0) * share,
+                    from.1 + (to.1 - from.1) * share,
+                ),
                 1.5,
             );
             along += 4.0;
@@ -82,7 +90,9 @@ impl Places {
             ((x + 6.0, y + 9.0 + size * 0.7), Anchor::Start),
             ((x - 6.0, y + 9.0 + size * 0.7), Anchor::End),
         ];
-        candidates.into_iter().find(|&spot| self.take(spot, text, size))
+        candidates
+            .into_iter()
+            .find(|&spot| self.take(spot, text, size))
     }
 
     fn take(&mut self, ((x, y), anchor): Spot, text: &str, size: f64) -> bool {
@@ -121,6 +131,9 @@ mod tests {
             places.near((50.0, 50.0), "64", 12.0);
         }
         assert_eq!(places.near((50.0, 50.0), "64", 12.0), None);
-        assert_eq!(places.near((0.0, 0.0), "wide label at the corner", 12.0), None);
+        assert_eq!(
+            places.near((0.0, 0.0), "wide label at the corner", 12.0),
+            None
+        );
     }
 }

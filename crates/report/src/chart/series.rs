@@ -40,11 +40,31 @@ pub(super) enum Mark {
 
 /// Looks in the order in which series take them.
 pub(super) const PALETTE: [Series; 5] = [
-    Series { colour: BLUE, mark: Mark::Disc, dash: None },
-    Series { colour: VERMILLION, mark: Mark::Triangle, dash: Some((7, 3)) },
-    Series { colour: GREEN, mark: Mark::Square, dash: Some((3, 2)) },
-    Series { colour: PURPLE, mark: Mark::Ring, dash: Some((10, 3)) },
-    Series { colour: ORANGE, mark: Mark::Cross, dash: Some((2, 3)) },
+    Series {
+        colour: BLUE,
+        mark: Mark::Disc,
+        dash: None,
+    },
+    Series {
+        colour: VERMILLION,
+        mark: Mark::Triangle,
+        dash: Some((7, 3)),
+    },
+    Series {
+        colour: GREEN,
+        mark: Mark::Square,
+        dash: Some((3, 2)),
+    },
+    Series {
+        colour: PURPLE,
+        mark: Mark::Ring,
+        dash: Some((10, 3)),
+    },
+    Series {
+        colour: ORANGE,
+        mark: Mark::Cross,
+        dash: Some((2, 3)),
+    },
 ];
 
 impl Mark {
@@ -59,7 +79,12 @@ impl Mark {
             Self::Triangle => root.draw(&TriangleMarker::new(at, 11, colour.filled())),
             Self::Square => {
                 let (x, y) = at;
-                let corners = vec![(x - 7, y - 7), (x + 7, y - 7), (x + 7, y + 7), (x - 7, y + 7)];
+                let corners = vec![
+                    (x - 7, y - 7),
+                    (x + 7, y - 7),
+                    (x + 7, y + 7),
+                    (x - 7, y + 7),
+                ];
                 root.draw(&Polygon::new(corners, colour.filled()))
             }
             Self::Ring => {
@@ -80,6 +105,14 @@ impl Series {
         }
     }
 
+    /// The same series for points that do not count: hollow.
+    pub(super) fn hollow(self) -> Self {
+        Self {
+            mark: Mark::Ring,
+            ..self
+        }
+    }
+
     pub(super) fn marks(self, sheet: &Sheet<'_>, points: &[(f64, f64)]) -> Drawn {
         points
             .iter()
@@ -87,16 +120,26 @@ impl Series {
     }
 }
 
+/// What stands for a series in the legend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sample {
+    Line,
+    Mark,
+    Both,
+}
+
 /// One row of samples with their names, from `at` to the right.
 pub(super) fn legend(
     sheet: &Sheet<'_>,
     (mut x, y): (f64, f64),
     entries: &[(Series, String)],
-    marks: bool,
+    sample: Sample,
 ) -> Drawn {
     for (series, name) in entries {
-        series.line(sheet, &[(x, y), (x + 28.0, y)])?;
-        if marks {
+        if sample != Sample::Mark {
+            series.line(sheet, &[(x, y), (x + 28.0, y)])?;
+        }
+        if sample != Sample::Line {
             sheet.mark(series.mark, (x + 14.0, y), series.colour)?;
         }
         sheet.text((x + 34.0, y + 4.0), Anchor::Start, LABEL, name)?;
@@ -104,4 +147,3 @@ pub(super) fn legend(
     }
     Ok(())
 }
-

@@ -1,4 +1,5 @@
-//! Step functions over time, thinned without changing the picture.
+//! Values over time with more points than pixels: means for what goes up and down at every request, and thinning that
+//! does not change the picture for what was sampled.
 //!
 //! Thinning follows M4 (Jugel et al., "M4: a visualization-oriented time series data aggregation", VLDB 2014): of all
 //! points in one pixel column, first, smallest, largest and last are kept, which draws the same line.
@@ -20,17 +21,27 @@ pub(super) fn in_progress(spans: impl Iterator<Item = (f64, f64)>) -> Vec<(f64, 
         .collect()
 }
 
-/// The corners of a step function: each value holds until the next.
-pub(super) fn corners(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
-    let mut corners = Vec::with_capacity(points.len() * 2);
-    let mut held = None;
-    for &(at, value) in points {
-        if let Some(held) = held.replace(value) {
-            corners.push((at, held));
-        }
-        corners.push((at, value));
-    }
-    corners
+/// The mean of a step function in each of `columns` equal parts of the time from 0 to `end`. In a closed loop a slot is
+/// empty for some microseconds between two requests; drawn point by point, these gaps would fill the picture.
+pub(super) fn averaged(steps: &[(f64, f64)], end: f64, columns: u32) -> Vec<(f64, f64)> {
+    let width = end / f64::from(columns);
+    let mut index = 0;
+    let mut held = 0.0;
+    (0..columns)
+        .map(|column| {
+            let from = f64::from(column) * width;
+            let to = from + width;
+            let (mut at, mut area) = (from, 0.0);
+            while let Some(&(when, value)) = steps.get(index).filter(|step| step.0 < to) {
+                area += held * (when - at).max(0.0);
+                at = when.max(at);
+                held = value;
+                index += 1;
+            }
+            area += held * (to - at);
+            (from + width / 2.0, area / width)
+        })
+        .collect()
 }
 
 /// At most four points for each of `columns` equal parts of the time from 0 to `end`.
@@ -65,16 +76,27 @@ mod tests {
         let steps = in_progress(spans.into_iter());
         assert_eq!(
             steps,
-            [(0.0, 1.0), (0.5, 2.0), (1.0, 1.0), (1.0, 2.0), (1.5, 1.0), (2.0, 0.0)]
+            [
+                (0.0, 1.0),
+                (0.5, 2.0),
+                (1.0, 1.0),
+                (1.0, 2.0),
+                (1.5, 1.0),
+                (2.0, 0.0)
+            ]
         );
-        assert_eq!(corners(&steps[..2]), [(0.0, 1.0), (0.5, 1.0), (0.5, 2.0)]);
+        assert_eq!(
+            averaged(&steps, 2.0, 4),
+            [(0.25, 1.0), (0.75, 2.0), (1.25, 2.0), (1.75, 1.0)]
+        );
+        assert_eq!(averaged(&steps, 2.0, 1), [(1.0, 1.5)]);
     }
 
     #[test]
     fn thinning_keeps_the_extremes_and_the_ends_of_every_column() {
         let points: Vec<(f64, f64)> = (0..1000)
-            .map(f64::from)
-            .map(|i| (i / 100.0, if i == 555.0 { 99.0 } else { i % 7.0 }))
+            .map(|i| (i, if i == 555 { 99 } else { i % 7 }))
+            .map(|(i, value)| (f64::from(i) / 100.0, f64::from(value)))
             .collect();
         let thin = thinned(&points, 10.0, 10.0);
         assert!(thin.len() <= 44, "{}", thin.len());

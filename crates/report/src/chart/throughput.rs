@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     ReportError,
-    number::{count, figure, maybe, mean, mean_only},
+    number::{count, figure, maybe, mean, mean_only, number},
     prose,
 };
 
@@ -44,7 +44,7 @@ pub(super) fn draw(scene: &Scene<'_>) -> Result<Option<Chart>, ReportError> {
                 count(level.concurrency),
                 maybe(level.output_tok_s),
                 mean(level.per_request_tok_s),
-                figure(level.requests_per_s),
+                number(level.requests_per_s, 2),
                 mean_only(level.e2el_ms),
             ]
         })
@@ -87,14 +87,20 @@ fn panel(
     head: &str,
 ) -> Drawn {
     let max = values.iter().map(|&(_, y)| y).fold(0.0, f64::max);
-    let axes = (Axis::levels(&scene.levels()), Axis::from_zero(max * 1.05, 5.0));
+    let axes = (
+        Axis::levels(&scene.levels()),
+        Axis::from_zero(max * 1.05, 5.0),
+    );
     let head = scene.words.get(head);
     let frame = Frame::draw(sheet, place, axes, &head, &scene.concurrency_title())?;
     frame.line_with_marks(PALETTE[look], values)?;
+    frame.marks(PALETTE[look].hollow(), &scene.doubtful(values))?;
     let mut places = frame.places(&[values]);
-    // The largest value first: it is the one the reader looks for, so it gets its place for certain.
+    // The largest and the smallest value first: they are what the reader looks for, so they get their places for certain.
     let mut order: Vec<usize> = (0..values.len()).collect();
-    order.sort_by(|&a, &b| values[b].1.total_cmp(&values[a].1).then(a.cmp(&b)));
+    order.sort_by(|&a, &b| values[b].1.total_cmp(&values[a].1));
+    let smallest = order.pop();
+    order.splice(1.min(order.len())..1.min(order.len()), smallest);
     for (rank, index) in order.into_iter().enumerate() {
         let face = Type {
             bold: rank == 0,

@@ -10,9 +10,9 @@ use super::{
     axis::Axis,
     frame::{Frame, Place},
     named,
-    series::{PALETTE, Series, legend},
+    series::{PALETTE, Sample, legend},
     sheet::{Anchor, BODY, SHADE, Sheet, TICK, paper, text_width},
-    steps::{corners, in_progress, thinned},
+    steps::{averaged, in_progress, thinned},
 };
 use crate::{
     ReportError,
@@ -22,11 +22,20 @@ use crate::{
 
 const NAME: &str = "timeline";
 const PANEL: f64 = 664.0;
+/// One mean for each CSS pixel.
+const COLUMNS: u32 = 664;
 
 /// One curve: its name's key, and its points `(seconds, value)`.
 pub(super) struct Curve {
     pub(super) name: String,
     pub(super) points: Vec<(f64, f64)>,
+}
+
+/// Which of several panels over one axis it is: the first names the levels, the last the axis.
+#[derive(Clone, Copy)]
+pub(super) struct Ends {
+    pub(super) first: bool,
+    pub(super) last: bool,
 }
 
 pub(super) fn draw(scene: &Scene<'_>) -> Result<Option<Chart>, ReportError> {
@@ -37,32 +46,18 @@ pub(super) fn draw(scene: &Scene<'_>) -> Result<Option<Chart>, ReportError> {
     let requests = requests(scene, end);
     let cache = server_curve(scene, |sample| Some(sample.kv_usage? * 100.0));
     let title = scene.words.get("chart.timeline");
-    let second = if cache.is_empty() { 0.0 } else { 150.0 };
+    let second = if cache.is_empty() { 0.0 } else { 130.0 };
     let svg = named(
         NAME,
-        paper(BODY + 298.0 + second, &title, &scene.subject(), |sheet| {
-            let names: Vec<_> = PALETTE
-                .into_iter()
-                .zip(requests.iter().map(|curve| curve.name.clone()))
-                .collect();
-            legend(sheet, (16.0, BODY + 10.0), &names, false)?;
-            let max = requests
-                .iter()
-                .flat_map(|curve| &curve.points)
-                .map(|&(_, value)| value)
-                .fold(0.0, f64::max);
-            let head = scene.words.get("chart.requests");
-            let place = panel_place(BODY + 68.0, 180.0);
-            panel(scene, sheet, place, (Axis::from_zero(max, 4.0), &head), end, &requests)?;
+        paper(BODY + 288.0 + second, &title, &scene.subject(), |sheet| {
+            request_panel(scene, sheet, end, &requests, cache.is_empty())?;
             if cache.is_empty() {
                 return Ok(());
             }
-            let head = scene.words.get("chart.kv_usage");
-            let place = panel_place(BODY + 324.0, 74.0);
-            let curve = Curve { name: head.clone(), points: cache.clone() };
-            panel(scene, sheet, place, (Axis::percent(), &head), end, &[curve])
+            cache_panel(scene, sheet, end, cache)
         }),
     )?;
+    let levels = &scene.summary.levels;
     Ok(Some(Chart {
         name: NAME,
         title,
@@ -77,25 +72,71 @@ pub(super) fn draw(scene: &Scene<'_>) -> Result<Option<Chart>, ReportError> {
                 "column.waiting",
                 "column.kv_max",
             ],
-            scene.summary.levels.iter().map(|level| row(scene, level)).collect(),
+            levels.iter().map(|level| row(scene, level)).collect(),
         ),
         svg,
     }))
 }
 
+fn request_panel(
+    scene: &Scene<'_>,
+    sheet: &Sheet<'_>,
+    end: f64,
+    curves: &[Curve],
+    last: bool,
+) -> Drawn {
+    let names = curves.iter().map(|curve| curve.name.clone());
+    let names: Vec<_> = PALETTE.into_iter().zip(names).collect();
+    legend(sheet, (16.0, BODY + 10.0), &names, Sample::Line)?;
+    let points = curves.iter().flat_map(|curve| &curve.points);
+    let max = points.map(|&(_, value)| value).fold(0.0, f64::max);
+    let place = panel_place(BODY + 64.0, 180.0);
+    let head = scene.words.get("chart.requests");
+    let ends = Ends { first: true, last };
+    let y = (Axis::from_zero(max, 4.0), head.as_str());
+    panel(scene, (sheet, place, ends), y, end, curves)
+}
+
+fn cache_panel(scene: &Scene<'_>, sheet: &Sheet<'_>, end: f64, points: Vec<(f64, f64)>) -> Drawn {
+    let head = scene.words.get("chart.kv_usage");
+    let curve = Curve {
+        name: head.clone(),
+        points,
+    };
+    let place = panel_place(BODY + 302.0, 74.0);
+    let ends = Ends {
+        first: false,
+        last: true,
+    };
+    let y = (Axis::percent(), head.as_str());
+    panel(scene, (sheet, place, ends), y, end, &[curve])
+}
+
 fn requests(scene: &Scene<'_>, end: f64) -> Vec<Curve> {
     let sent = scene.run.requests.iter().map(|request| {
-        (request.sent_ns.as_secs_f64(), request.finished_ns.as_secs_f64())
+        (
+            request.sent_ns.as_secs_f64(),
+            request.finished_ns.as_secs_f64(),
+        )
     });
-    let client = corners(&thinned(&in_progress(sent), end, PANEL * 2.0));
+    let client = averaged(&in_progress(sent), end, COLUMNS);
     [
         ("chart.in_flight", client),
-        ("chart.running", server_curve(scene, |sample| sample.running)),
-        ("chart.waiting", server_curve(scene, |sample| sample.waiting)),
+        (
+            "chart.running",
+            server_curve(scene, |sample| sample.running),
+        ),
+        (
+            "chart.waiting",
+            server_curve(scene, |sample| sample.waiting),
+        ),
     ]
     .into_iter()
     .filter(|(_, points)| !points.is_empty())
-    .map(|(name, points)| Curve { name: scene.words.get(name), points })
+    .map(|(name, points)| Curve {
+        name: scene.words.get(name),
+        points,
+    })
     .collect()
 }
 
@@ -113,29 +154,36 @@ fn server_curve(
 }
 
 pub(super) fn panel_place(top: f64, height: f64) -> Place {
-    Place { left: 68.0, top, width: PANEL, height }
+    Place {
+        left: 68.0,
+        top,
+        width: PANEL,
+        height,
+    }
 }
 
 /// A panel over the whole run, with its level bands.
 pub(super) fn panel(
     scene: &Scene<'_>,
-    sheet: &Sheet<'_>,
-    place: Place,
+    (sheet, place, ends): (&Sheet<'_>, Place, Ends),
     (y, head): (Axis, &str),
     end: f64,
     curves: &[Curve],
 ) -> Drawn {
-    bands(scene, sheet, place, end)?;
-    let below = scene.words.get("chart.elapsed_axis");
+    bands(scene, (sheet, place, ends), end)?;
+    let below = if ends.last {
+        scene.words.get("chart.elapsed_axis")
+    } else {
+        String::new()
+    };
     let frame = Frame::draw(sheet, place, (Axis::span(end, 10.0), y), head, &below)?;
     for (look, curve) in PALETTE.iter().zip(curves) {
-        let thin = Series { ..*look };
-        frame.line(thin, &curve.points)?;
+        frame.line(*look, &curve.points)?;
     }
     Ok(())
 }
 
-fn bands(scene: &Scene<'_>, sheet: &Sheet<'_>, place: Place, end: f64) -> Drawn {
+fn bands(scene: &Scene<'_>, (sheet, place, ends): (&Sheet<'_>, Place, Ends), end: f64) -> Drawn {
     let mut free_from = place.left;
     for (index, level) in scene.summary.levels.iter().enumerate() {
         let Some((from, to)) = span_of(scene, level) else {
@@ -146,14 +194,19 @@ fn bands(scene: &Scene<'_>, sheet: &Sheet<'_>, place: Place, end: f64) -> Drawn 
         if index % 2 == 0 {
             sheet.rect((left, place.top), (right, place.bottom()), SHADE.filled())?;
         }
-        let text = scene.words.say("chart.level", &[("c", &count(level.concurrency))]);
+        if !ends.first {
+            continue;
+        }
+        let text = scene
+            .words
+            .say("chart.level", &[("c", &count(level.concurrency))]);
         let short = count(level.concurrency);
         let room = right - left + 2.0;
         for text in [text, short] {
             let width = text_width(&text, TICK.size);
             let start = (left + right - width) / 2.0;
             if width <= room && start >= free_from {
-                sheet.text((start, place.top - 2.0), Anchor::Start, TICK, &text)?;
+                sheet.text((start, place.top - 5.0), Anchor::Start, TICK, &text)?;
                 free_from = start + width + 4.0;
                 break;
             }
@@ -180,7 +233,10 @@ fn span_of(scene: &Scene<'_>, level: &LevelSummary) -> Option<(f64, f64)> {
 pub(super) fn end_of(scene: &Scene<'_>) -> f64 {
     let requests = scene.run.requests.iter().map(|request| request.finished_ns);
     let phases = scene.run.phases.iter().map(|phase| phase.end_ns);
-    requests.chain(phases).max().map_or(0.0, Offset::as_secs_f64)
+    requests
+        .chain(phases)
+        .max()
+        .map_or(0.0, Offset::as_secs_f64)
 }
 
 fn row(scene: &Scene<'_>, level: &LevelSummary) -> Vec<String> {

@@ -10,7 +10,10 @@ use crate::{
 /// The deviation as a sentence.
 pub(crate) fn sentence(deviation: &Deviation, words: &Words) -> String {
     match deviation {
-        Deviation::FormulaProduct { stated_gb, product_gib } => words.say(
+        Deviation::FormulaProduct {
+            stated_gb,
+            product_gib,
+        } => words.say(
             "deviation.product",
             &[
                 ("stated", &gigabytes(*stated_gb)),
@@ -25,7 +28,11 @@ pub(crate) fn sentence(deviation: &Deviation, words: &Words) -> String {
                 ("ratio", &number(*used as f64 / *actual as f64, 1)),
             ],
         ),
-        Deviation::SlidingWindow { windowed_layers, layers, window } => words.say(
+        Deviation::SlidingWindow {
+            windowed_layers,
+            layers,
+            window,
+        } => words.say(
             "deviation.window",
             &[
                 ("windowed", &count(*windowed_layers)),
@@ -33,7 +40,11 @@ pub(crate) fn sentence(deviation: &Deviation, words: &Words) -> String {
                 ("window", &count(*window)),
             ],
         ),
-        Deviation::TableRow { gpu, stated, method } => words.say(
+        Deviation::TableRow {
+            gpu,
+            stated,
+            method,
+        } => words.say(
             "deviation.row",
             &[
                 ("gpu", gpu),

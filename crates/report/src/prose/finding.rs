@@ -33,7 +33,12 @@ pub(crate) fn sentence(
 
 fn throughput(what: &FindingKind, summary: &Summary, words: &Words) -> Option<String> {
     Some(match what {
-        FindingKind::ThroughputCliff { from, to, from_tok_s, to_tok_s } => {
+        FindingKind::ThroughputCliff {
+            from,
+            to,
+            from_tok_s,
+            to_tok_s,
+        } => {
             let fall = words.say(
                 "finding.cliff",
                 &[
@@ -50,7 +55,7 @@ fn throughput(what: &FindingKind, summary: &Summary, words: &Words) -> Option<St
             }
             let rest = words.say(
                 "finding.valley",
-                &[("levels", &list(&valley)), ("from", &count(*from))],
+                &[("levels", &list(&valley, words)), ("from", &count(*from))],
             );
             format!("{fall} {rest}")
         }
@@ -69,7 +74,10 @@ fn throughput(what: &FindingKind, summary: &Summary, words: &Words) -> Option<St
                 ("ratio", &number(aggregate_tok_s / aggregate_there_tok_s, 1)),
             ],
         ),
-        FindingKind::StillGrowing { concurrency, growth_percent } => words.say(
+        FindingKind::StillGrowing {
+            concurrency,
+            growth_percent,
+        } => words.say(
             "finding.still_growing",
             &[
                 ("c", &count(*concurrency)),
@@ -96,7 +104,13 @@ fn throughput(what: &FindingKind, summary: &Summary, words: &Words) -> Option<St
 
 fn requests(what: &FindingKind, words: &Words) -> Option<String> {
     Some(match what {
-        FindingKind::OutputLength { concurrency, asked, mean, short, completed } => words.say(
+        FindingKind::OutputLength {
+            concurrency,
+            asked,
+            mean,
+            short,
+            completed,
+        } => words.say(
             "finding.output_length",
             &[
                 ("c", &count(*concurrency)),
@@ -106,7 +120,13 @@ fn requests(what: &FindingKind, words: &Words) -> Option<String> {
                 ("completed", &count(*completed)),
             ],
         ),
-        FindingKind::Failures { concurrency, failed, measured, failure, example } => {
+        FindingKind::Failures {
+            concurrency,
+            failed,
+            measured,
+            failure,
+            example,
+        } => {
             let values = [
                 ("c", &*count(*concurrency)),
                 ("failed", &*count(*failed)),
@@ -125,7 +145,7 @@ fn requests(what: &FindingKind, words: &Words) -> Option<String> {
         }
         FindingKind::FewSamples { concurrencies, n } => words.say(
             "finding.few_samples",
-            &[("levels", &list(concurrencies)), ("n", &count(*n))],
+            &[("levels", &list(concurrencies, words)), ("n", &count(*n))],
         ),
         FindingKind::ClientLimited { concurrency } => {
             words.say("finding.client_limited", &[("c", &count(*concurrency))])
@@ -136,21 +156,47 @@ fn requests(what: &FindingKind, words: &Words) -> Option<String> {
 
 fn server(what: &FindingKind, words: &Words, figures: Figures) -> Option<String> {
     Some(match what {
-        FindingKind::PrefixCacheHits { concurrency, hit_rate } => words.say(
+        FindingKind::PrefixCacheHits {
+            concurrency,
+            hit_rate,
+        } => words.say(
             "finding.prefix_hits",
             &[("c", &count(*concurrency)), ("rate", &percent(*hit_rate))],
         ),
-        FindingKind::Queueing { concurrency, waiting_mean } => words.say(
+        FindingKind::Queueing {
+            concurrency,
+            waiting_mean,
+        } => words.say(
             "finding.queueing",
-            &[("c", &count(*concurrency)), ("waiting", &figure(*waiting_mean))],
+            &[
+                ("c", &count(*concurrency)),
+                ("waiting", &figure(*waiting_mean)),
+            ],
         ),
-        FindingKind::Preemptions { concurrency, count: preemptions } => words.say(
+        FindingKind::Preemptions {
+            concurrency,
+            count: preemptions,
+        } => words.say(
             "finding.preemptions",
-            &[("c", &count(*concurrency)), ("count", &number(*preemptions, 0))],
+            &[
+                ("c", &count(*concurrency)),
+                ("count", &number(*preemptions, 0)),
+            ],
         ),
-        FindingKind::Disagreement { concurrency, metric, client, server } => {
+        FindingKind::Disagreement {
+            concurrency,
+            metric,
+            client,
+            server,
+        } => {
             let is_time = matches!(metric.as_str(), "ttft" | "e2el");
-            let text = |value: f64| if is_time { figures.time(value) } else { figure(value) };
+            let text = |value: f64| {
+                if is_time {
+                    figures.time(value)
+                } else {
+                    figure(value)
+                }
+            };
             words.say(
                 "finding.disagreement",
                 &[
@@ -179,9 +225,10 @@ pub(crate) fn metric_name(metric: &str, words: &Words) -> String {
 
 fn conditions(what: &FindingKind, words: &Words) -> String {
     match what {
-        FindingKind::Incomplete { reason } => {
-            words.say("finding.incomplete", &[("reason", &end_reason(reason, words))])
-        }
+        FindingKind::Incomplete { reason } => words.say(
+            "finding.incomplete",
+            &[("reason", &end_reason(reason, words))],
+        ),
         FindingKind::DebugBuild => words.get("finding.debug_build"),
         FindingKind::NoGpuTelemetry => words.get("finding.no_gpu"),
         FindingKind::NoServerMetrics => words.get("finding.no_server_metrics"),

@@ -3,12 +3,14 @@
 //! Sentences come from the catalogue; figures come from the summary. Nothing here decides what is a finding (that is
 //! `analysis`) or how a sentence is set (that is a template).
 
-pub(crate) mod verdict;
-pub(crate) mod finding;
 pub(crate) mod deviation;
+pub(crate) mod finding;
 pub(crate) mod reading;
+pub(crate) mod verdict;
 
 use analysis::{Distribution, LevelSummary, SloStatistic, Summary};
+
+use crate::language::Words;
 
 /// The level that was run with this concurrency.
 pub(crate) fn level_at(summary: &Summary, concurrency: u32) -> Option<&LevelSummary> {
@@ -42,13 +44,14 @@ pub(crate) fn statistic_key(statistic: SloStatistic) -> &'static str {
     }
 }
 
-/// `2, 4 and 8` without the "and", which is not the same in every language.
-pub(crate) fn list(values: &[u32]) -> String {
-    values
-        .iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(", ")
+/// `2, 4 and 8`.
+pub(crate) fn list(values: &[u32], words: &Words) -> String {
+    let names: Vec<String> = values.iter().map(ToString::to_string).collect();
+    match names.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, others)) => format!("{}{}{last}", others.join(", "), words.get("word.and")),
+        None => String::new(),
+    }
 }
 
 /// Levels above a fall in aggregate throughput that still give no more than the level before the fall.
@@ -56,7 +59,11 @@ pub(crate) fn in_the_valley(summary: &Summary, from: u32, from_tok_s: f64) -> Ve
     usable_levels(summary)
         .into_iter()
         .filter(|level| level.concurrency > from)
-        .take_while(|level| level.output_tok_s.is_some_and(|total| total <= from_tok_s * 1.02))
+        .take_while(|level| {
+            level
+                .output_tok_s
+                .is_some_and(|total| total <= from_tok_s * 1.02)
+        })
         .map(|level| level.concurrency)
         .collect()
 }

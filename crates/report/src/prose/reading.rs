@@ -9,6 +9,15 @@ use crate::{
     view::option_name,
 };
 
+/// What hollow points and daggers stand for, where there are any.
+fn doubtful(summary: &Summary, words: &Words) -> String {
+    if summary.levels.iter().any(|level| !level.invalid.is_empty()) {
+        format!(" {}", words.get("reading.doubtful"))
+    } else {
+        String::new()
+    }
+}
+
 /// Throughput of the server and of one request.
 pub(crate) fn throughput(summary: &Summary, words: &Words) -> String {
     let (Some(total), Some(single)) = (summary.limits.peak_output, summary.limits.peak_per_request)
@@ -24,23 +33,31 @@ pub(crate) fn throughput(summary: &Summary, words: &Words) -> String {
             ("single", &figure(single.tok_s)),
         ],
     );
-    let falls = summary.findings.iter().filter_map(|finding| match &finding.what {
-        FindingKind::ThroughputCliff { from, to, from_tok_s, to_tok_s } => Some(words.say(
-            "reading.fall",
-            &[
-                ("from", &count(*from)),
-                ("to", &count(*to)),
-                ("from_tok_s", &figure(*from_tok_s)),
-                ("to_tok_s", &figure(*to_tok_s)),
-            ],
-        )),
-        _ => None,
-    });
+    let falls = summary
+        .findings
+        .iter()
+        .filter_map(|finding| match &finding.what {
+            FindingKind::ThroughputCliff {
+                from,
+                to,
+                from_tok_s,
+                to_tok_s,
+            } => Some(words.say(
+                "reading.fall",
+                &[
+                    ("from", &count(*from)),
+                    ("to", &count(*to)),
+                    ("from_tok_s", &figure(*from_tok_s)),
+                    ("to_tok_s", &figure(*to_tok_s)),
+                ],
+            )),
+            _ => None,
+        });
     for fall in falls {
         text.push(' ');
         text.push_str(&fall);
     }
-    text
+    text + &doubtful(summary, words)
 }
 
 /// Growth of latency from the smallest to the largest level.
@@ -63,7 +80,7 @@ pub(crate) fn latency(summary: &Summary, words: &Words, figures: Figures) -> Str
             ("e2el_last", &time(mean_of(last.e2el_ms))),
             ("e2el_growth", &ratio(summary.limits.e2el_growth)),
         ],
-    )
+    ) + &doubtful(summary, words)
 }
 
 /// Which levels are beaten in both respects.
@@ -71,7 +88,7 @@ pub(crate) fn frontier(dominated: &[u32], words: &Words) -> String {
     if dominated.is_empty() {
         words.get("reading.frontier_clean")
     } else {
-        words.say("reading.frontier", &[("levels", &list(dominated))])
+        words.say("reading.frontier", &[("levels", &list(dominated, words))])
     }
 }
 
@@ -155,8 +172,16 @@ pub(crate) fn gpu(summary: &Summary, words: &Words) -> String {
         "reading.gpu",
         &[
             ("c", &count(concurrency)),
-            ("util", &gpu.gpu_util_percent_mean.map_or_else(|| ABSENT.into(), |u| percent(u / 100.0))),
-            ("power", &gpu.power_w_mean.map_or_else(|| ABSENT.into(), |w| format!("{} W", figure(w)))),
+            (
+                "util",
+                &gpu.gpu_util_percent_mean
+                    .map_or_else(|| ABSENT.into(), |u| percent(u / 100.0)),
+            ),
+            (
+                "power",
+                &gpu.power_w_mean
+                    .map_or_else(|| ABSENT.into(), |w| format!("{} W", figure(w))),
+            ),
         ],
     )
 }

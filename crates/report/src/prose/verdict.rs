@@ -70,7 +70,10 @@ fn peak(summary: &Summary, words: &Words, figures: Figures) -> Option<String> {
 }
 
 fn growth(summary: &Summary, words: &Words) -> Option<String> {
-    let still = summary.findings.iter().any(|finding| matches!(finding.what, FindingKind::StillGrowing { .. }));
+    let still = summary
+        .findings
+        .iter()
+        .any(|finding| matches!(finding.what, FindingKind::StillGrowing { .. }));
     if still {
         return Some(words.get("verdict.still_growing"));
     }

@@ -3,12 +3,12 @@
 use super::{
     Block, Desk, Item, Part, Table,
     operation::held_objectives,
+    option::{cheapest_cloud, cheapest_purchase, roomiest},
     option_name,
-    sizing::{cheapest_cloud, cheapest_purchase, roomiest},
 };
 use crate::{
     number::{ABSENT, count, dollars, figure, gigabytes, percent},
-    prose::{self, level_at, mean_of, usable_levels},
+    prose::{self, level_at, mean_of, statistic_key, usable_levels},
 };
 
 pub(super) fn parts(desk: &Desk<'_>) -> Vec<Part> {
@@ -17,7 +17,10 @@ pub(super) fn parts(desk: &Desk<'_>) -> Vec<Part> {
     let levels = usable_levels(desk.summary);
     if !levels.is_empty() {
         blocks.push(Block::Table(present(desk)));
-        blocks.push(Block::Bullets { items: suited(desk) });
+        let items = suited(desk);
+        if !items.is_empty() {
+            blocks.push(Block::Bullets { items });
+        }
     }
     let mut parts = vec![desk.part("part.present", blocks)];
     if let Some(table) = target(desk) {
@@ -28,17 +31,22 @@ pub(super) fn parts(desk: &Desk<'_>) -> Vec<Part> {
 
 fn present(desk: &Desk<'_>) -> Table {
     let limits = &desk.summary.limits;
-    let levels = usable_levels(desk.summary);
-    let range = levels.first().zip(levels.last()).map_or_else(
+    let tested = || desk.summary.levels.iter().map(|level| level.concurrency);
+    let range = tested().min().zip(tested().max()).map_or_else(
         || ABSENT.into(),
-        |(first, last)| format!("{}–{}", count(first.concurrency), count(last.concurrency)),
+        |(least, most)| format!("{}–{}", count(least), count(most)),
     );
-    let (completed, measured) = desk.summary.levels.iter().fold((0, 0), |(done, all), level| {
-        (
-            done + level.requests.completed,
-            all + level.requests.measured - level.requests.cancelled.min(level.requests.measured),
-        )
-    });
+    let (completed, measured) = desk
+        .summary
+        .levels
+        .iter()
+        .fold((0, 0), |(done, all), level| {
+            (
+                done + level.requests.completed,
+                all + level.requests.measured
+                    - level.requests.cancelled.min(level.requests.measured),
+            )
+        });
     let success = if measured == 0 {
         ABSENT.into()
     } else {
@@ -50,21 +58,31 @@ fn present(desk: &Desk<'_>) -> Table {
             let up_to = widest.and_then(|row| row.concurrency).or(tight.concurrency);
             let low = count(tight.concurrency.unwrap_or_default());
             let high = count(up_to.unwrap_or_default());
-            if low == high { low } else { format!("{low}–{high}") }
+            if low == high {
+                low
+            } else {
+                format!("{low}–{high}")
+            }
         }
         _ => ABSENT.into(),
     };
     let peak = limits.peak_output.map_or_else(
         || ABSENT.into(),
         |peak| {
-            let values = [("tok_s", &*figure(peak.tok_s)), ("c", &*count(peak.concurrency))];
+            let values = [
+                ("tok_s", &*figure(peak.tok_s)),
+                ("c", &*count(peak.concurrency)),
+            ];
             desk.words.say("conclusion.peak_value", &values)
         },
     );
     let rows = [
         ("conclusion.range", range),
         ("conclusion.success", success),
-        ("conclusion.stable", limits.largest_stable.map_or_else(|| ABSENT.into(), count)),
+        (
+            "conclusion.stable",
+            limits.largest_stable.map_or_else(|| ABSENT.into(), count),
+        ),
         ("conclusion.recommended", recommended),
         ("conclusion.peak", peak),
     ]
@@ -79,7 +97,8 @@ fn suited(desk: &Desk<'_>) -> Vec<Item> {
     let (tightest, _) = held_objectives(desk);
     if let Some((row, concurrency)) = tightest.and_then(|row| Some((row, row.concurrency?))) {
         let values = [
-            ("limit", &*desk.figures.time(row.e2el_below_ms)),
+            ("limit", &*desk.figures.limit(row.e2el_below_ms)),
+            ("statistic", &*desk.get(statistic_key(row.statistic))),
             ("c", &*count(concurrency)),
         ];
         items.push(Item::labelled(
@@ -87,7 +106,12 @@ fn suited(desk: &Desk<'_>) -> Vec<Item> {
             desk.words.say("conclusion.suited_text", &values),
         ));
     }
-    let peak = desk.summary.limits.peak_output.and_then(|peak| level_at(desk.summary, peak.concurrency));
+    let peak = desk
+        .summary
+        .limits
+        .peak_output
+        .and_then(|peak| level_at(desk.summary, peak.concurrency))
+        .filter(|level| level.requests.failed == 0 && level.invalid.is_empty());
     if let Some(level) = peak {
         let e2el = mean_of(level.e2el_ms).map_or_else(|| ABSENT.into(), |ms| desk.figures.time(ms));
         let values = [
@@ -106,14 +130,17 @@ fn suited(desk: &Desk<'_>) -> Vec<Item> {
 fn target(desk: &Desk<'_>) -> Option<Table> {
     let sizing = desk.summary.sizing.as_ref()?;
     let none = || desk.get("option.none");
-    let with_price = |option: Option<&analysis::GpuOption>, price: fn(&analysis::GpuOption) -> Option<f64>| {
+    let with_price = |option: Option<&analysis::GpuOption>,
+                      price: fn(&analysis::GpuOption) -> Option<f64>| {
         option.map_or_else(none, |option| {
             let price = price(option).map_or_else(|| desk.get("word.unknown"), dollars);
             format!("{} ({price})", option_name(option))
         })
     };
     let per_hour = cheapest_cloud(sizing).map_or_else(none, |option| {
-        let hour = option.cloud_usd_per_hour.map_or_else(|| desk.get("word.unknown"), dollars);
+        let hour = option
+            .cloud_usd_per_hour
+            .map_or_else(|| desk.get("word.unknown"), dollars);
         desk.words.say(
             "conclusion.per_hour",
             &[("name", &option_name(option)), ("hour", &hour)],
@@ -121,17 +148,32 @@ fn target(desk: &Desk<'_>) -> Option<Table> {
     });
     let total = gigabytes(sizing.simple.total_gb);
     let rows = [
-        ("conclusion.load", desk.words.say(
-            "conclusion.load_value",
-            &[("target", &count(sizing.target_concurrency)), ("tokens", &count(sizing.context_tokens))],
-        )),
+        (
+            "conclusion.load",
+            desk.words.say(
+                "conclusion.load_value",
+                &[
+                    ("target", &count(sizing.target_concurrency)),
+                    ("tokens", &count(sizing.context_tokens)),
+                ],
+            ),
+        ),
         ("conclusion.memory", total),
-        ("conclusion.least_cost", with_price(cheapest_purchase(sizing), |option| option.purchase_usd)),
-        ("conclusion.most_room", with_price(roomiest(sizing), |option| option.purchase_usd)),
+        (
+            "conclusion.least_cost",
+            with_price(cheapest_purchase(sizing), |option| option.purchase_usd),
+        ),
+        (
+            "conclusion.most_room",
+            with_price(roomiest(sizing), |option| option.purchase_usd),
+        ),
         ("conclusion.cloud", per_hour),
     ]
     .into_iter()
     .map(|(name, value)| vec![desk.get(name), value])
     .collect();
-    Some(Table::plain(desk.texts(&["column.requirement", "column.result"]), rows))
+    Some(Table::plain(
+        desk.texts(&["column.requirement", "column.result"]),
+        rows,
+    ))
 }

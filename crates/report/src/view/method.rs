@@ -30,20 +30,30 @@ pub(super) fn subject(desk: &Desk<'_>) -> Vec<Fact> {
         ("subject.run", run.run_id.clone()),
     ]
     .into_iter()
-    .map(|(name, value)| Fact { name: desk.get(name), value })
+    .map(|(name, value)| Fact {
+        name: desk.get(name),
+        value,
+    })
     .collect()
 }
 
 fn workload(desk: &Desk<'_>) -> String {
     let run = &desk.summary.run;
-    desk.words.say(
-        "subject.workload_value",
-        &[
-            ("name", &run.workload),
-            ("isl", &run.isl_mean.map_or_else(|| ABSENT.into(), |isl| number(isl, 0))),
-            ("osl", &count(run.osl)),
-        ],
-    )
+    let osl = count(run.osl);
+    match run.isl_mean {
+        Some(isl) => desk.words.say(
+            "subject.workload_value",
+            &[
+                ("name", &run.workload),
+                ("isl", &number(isl, 0)),
+                ("osl", &osl),
+            ],
+        ),
+        None => desk.words.say(
+            "subject.workload_output",
+            &[("name", &run.workload), ("osl", &osl)],
+        ),
+    }
 }
 
 /// `2025-11-26 16:54:50 UTC`.
@@ -51,7 +61,10 @@ fn date(unix_s: u64) -> String {
     i64::try_from(unix_s)
         .ok()
         .and_then(|s| Timestamp::from_second(s).ok())
-        .map_or_else(|| ABSENT.into(), |at| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())
+        .map_or_else(
+            || ABSENT.into(),
+            |at| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
+        )
 }
 
 pub(super) fn parts(desk: &Desk<'_>) -> Vec<Part> {
@@ -70,12 +83,22 @@ pub(super) fn parts(desk: &Desk<'_>) -> Vec<Part> {
     .map(|key| Item::plain(desk.get(key)))
     .collect();
     let mut parts = vec![
-        desk.part("part.definitions", vec![Block::Bullets { items: definitions }]),
-        desk.part("part.setup", vec![
-            Block::Table(setup(desk)),
-            Block::Paragraph { text: desk.get("method.command") },
-            Block::Code { text: run.argv.join(" ") },
-        ]),
+        desk.part(
+            "part.definitions",
+            vec![Block::Bullets { items: definitions }],
+        ),
+        desk.part(
+            "part.setup",
+            vec![
+                Block::Table(setup(desk)),
+                Block::Paragraph {
+                    text: desk.get("method.command"),
+                },
+                Block::Code {
+                    text: run.argv.join(" "),
+                },
+            ],
+        ),
     ];
     if let Some(table) = client(desk) {
         parts.push(desk.part("part.client", vec![Block::Table(table)]));
@@ -91,18 +114,38 @@ fn setup(desk: &Desk<'_>) -> Table {
     let run = &desk.summary.run;
     let plan = &desk.run.manifest.plan;
     let yes_no = |yes: bool| desk.get(if yes { "word.yes" } else { "word.no" });
-    let counts = |values: &[u64]| values.iter().copied().map(count).collect::<Vec<_>>().join(", ");
+    let counts = |values: &[u64]| {
+        values
+            .iter()
+            .copied()
+            .map(count)
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
     let mut rows = vec![
         ("setup.url", run.url.clone()),
         ("setup.endpoint", plan.endpoint.clone()),
-        ("setup.levels", crate::prose::list(&plan.levels)),
+        (
+            "setup.levels",
+            counts(
+                &plan
+                    .levels
+                    .iter()
+                    .copied()
+                    .map(u64::from)
+                    .collect::<Vec<_>>(),
+            ),
+        ),
         ("setup.requests", counts(&plan.requests)),
         ("setup.warmup", counts(&plan.warmup_requests)),
         ("setup.loop", desk.get("setup.closed_loop")),
         ("setup.stream", yes_no(plan.stream)),
         ("setup.ignore_eos", yes_no(plan.ignore_eos)),
         ("setup.osl", count(run.osl)),
-        ("setup.timeout", desk.figures.seconds(plan.request_timeout_ns as f64 / 1e9)),
+        (
+            "setup.timeout",
+            desk.figures.seconds(plan.request_timeout_ns as f64 / 1e9),
+        ),
         ("setup.seed", run.seed.to_string()),
         ("setup.duration", desk.figures.seconds(run.duration_s)),
         ("setup.client", run.client.clone()),
@@ -111,7 +154,10 @@ fn setup(desk: &Desk<'_>) -> Table {
     if run.skipped_lines > 0 {
         rows.push(("setup.skipped", count(run.skipped_lines)));
     }
-    let rows = rows.into_iter().map(|(name, value)| vec![desk.get(name), value]).collect();
+    let rows = rows
+        .into_iter()
+        .map(|(name, value)| vec![desk.get(name), value])
+        .collect();
     Table::plain(desk.texts(&["column.item", "column.value"]), rows)
 }
 
@@ -144,17 +190,26 @@ fn client(desk: &Desk<'_>) -> Option<Table> {
         "column.lag_p99",
         "column.lag_max",
     ]);
-    (!rows.is_empty()).then(|| Table::plain(columns, rows).with_notes(vec![desk.get("note.client")]))
+    (!rows.is_empty())
+        .then(|| Table::plain(columns, rows).with_notes(vec![desk.get("note.client")]))
 }
 
 /// What lies in the run folder.
 pub(super) fn files(desk: &Desk<'_>) -> Vec<Part> {
     let own = |stem: &str, extension: &str| {
-        Language::ALL.map(|language| language.file(stem, extension)).join(", ")
+        Language::ALL
+            .map(|language| language.file(stem, extension))
+            .join(", ")
     };
     let mut rows = vec![
-        (records::run_dir::MANIFEST.to_owned(), desk.get("file.manifest")),
-        (records::run_dir::REQUESTS.to_owned(), desk.get("file.requests")),
+        (
+            records::run_dir::MANIFEST.to_owned(),
+            desk.get("file.manifest"),
+        ),
+        (
+            records::run_dir::REQUESTS.to_owned(),
+            desk.get("file.requests"),
+        ),
         (records::run_dir::PHASES.to_owned(), desk.get("file.phases")),
     ];
     if !desk.run.gpu.is_empty() {
@@ -164,21 +219,31 @@ pub(super) fn files(desk: &Desk<'_>) -> Vec<Part> {
         rows.push((records::run_dir::SERVER.to_owned(), desk.get("file.server")));
     }
     rows.extend([
-        (records::run_dir::SUMMARY.to_owned(), desk.get("file.summary")),
+        (
+            records::run_dir::SUMMARY.to_owned(),
+            desk.get("file.summary"),
+        ),
         ("levels.csv".to_owned(), desk.get("file.levels")),
         (own("report", "md"), desk.get("file.markdown")),
         (own("report", "html"), desk.get("file.html")),
     ]);
-    rows.extend(
-        desk.charts
-            .iter()
-            .map(|chart| (desk.words.language.chart_file(chart.name), chart.title.clone())),
-    );
-    let rows = rows.into_iter().map(|(file, what)| vec![file, what]).collect();
+    rows.extend(desk.charts.iter().map(|chart| {
+        (
+            desk.words.language.chart_file(chart.name),
+            chart.title.clone(),
+        )
+    }));
+    let rows = rows
+        .into_iter()
+        .map(|(file, what)| vec![file, what])
+        .collect();
     let columns = vec![
         Column::code(desk.get("column.file")),
         Column::text(desk.get("column.content")),
     ];
     let table = Table::plain(columns, rows).with_notes(vec![desk.get("file.note")]);
-    vec![Part { title: None, blocks: vec![Block::Table(table)] }]
+    vec![Part {
+        title: None,
+        blocks: vec![Block::Table(table)],
+    }]
 }

@@ -11,11 +11,24 @@ use crate::{
 pub(super) fn parts(desk: &Desk<'_>) -> Vec<Part> {
     if usable_levels(desk.summary).is_empty() {
         let text = desk.get("operation.nothing");
-        return vec![Part { title: None, blocks: vec![Block::Paragraph { text }] }];
+        return vec![Part {
+            title: None,
+            blocks: vec![Block::Paragraph { text }],
+        }];
     }
     let mut parts = Vec::new();
-    if let Some(level) = desk.summary.limits.largest_stable.and_then(|c| level_at(desk.summary, c)) {
-        parts.push(desk.part("part.maximum", vec![Block::Bullets { items: maximum(desk, level) }]));
+    if let Some(level) = desk
+        .summary
+        .limits
+        .largest_stable
+        .and_then(|c| level_at(desk.summary, c))
+    {
+        parts.push(desk.part(
+            "part.maximum",
+            vec![Block::Bullets {
+                items: maximum(desk, level),
+            }],
+        ));
     }
     parts.push(desk.part("part.slo", vec![Block::Table(objectives(desk))]));
     let items = scenarios(desk);
@@ -28,17 +41,22 @@ fn maximum(desk: &Desk<'_>, level: &LevelSummary) -> Vec<Item> {
         .e2el_ms
         .map_or_else(|| ABSENT.into(), |d| desk.figures.time_estimate(d.mean));
     [
+        ("operation.max_level", count(level.concurrency)),
         (
-            "operation.max_level",
-            format!(
-                "{} ({})",
-                count(level.concurrency),
-                level.success_rate.map_or_else(|| ABSENT.into(), percent_estimate)
-            ),
+            "operation.max_success",
+            level
+                .success_rate
+                .map_or_else(|| ABSENT.into(), percent_estimate),
         ),
         ("operation.max_e2el", e2el),
-        ("operation.max_total", format!("{} tok/s", maybe(level.output_tok_s))),
-        ("operation.max_single", format!("{} tok/s", mean_only(level.per_request_tok_s))),
+        (
+            "operation.max_total",
+            format!("{} tok/s", maybe(level.output_tok_s)),
+        ),
+        (
+            "operation.max_single",
+            format!("{} tok/s", mean_only(level.per_request_tok_s)),
+        ),
     ]
     .into_iter()
     .map(|(name, value)| Item::labelled(desk.get(name), value))
@@ -57,7 +75,10 @@ fn objectives(desk: &Desk<'_>) -> Table {
         .summary
         .slo
         .iter()
-        .map(|row| Row { cells: objective(desk, row), strong: false })
+        .map(|row| Row {
+            cells: objective(desk, row),
+            strong: false,
+        })
         .collect();
     let limits = &desk.summary.limits;
     let peaks = [
@@ -65,7 +86,9 @@ fn objectives(desk: &Desk<'_>) -> Table {
         ("slo.single", limits.peak_per_request, "slo.single_remark"),
     ];
     for (name, peak, remark) in peaks {
-        let Some((peak, level)) = peak.and_then(|p| Some((p, level_at(desk.summary, p.concurrency)?))) else {
+        let Some((peak, level)) =
+            peak.and_then(|p| Some((p, level_at(desk.summary, p.concurrency)?)))
+        else {
             continue;
         };
         let e2el = level.e2el_ms.map(|d| d.mean);
@@ -75,16 +98,44 @@ fn objectives(desk: &Desk<'_>) -> Table {
                 desk.words.say("slo.at", &[("c", &count(peak.concurrency))]),
                 time(desk, e2el),
                 maybe(level.output_tok_s),
-                desk.words.say(remark, &[("tok_s", &figure(peak.tok_s))]),
+                with_caution(
+                    desk,
+                    level,
+                    desk.words.say(remark, &[("tok_s", &figure(peak.tok_s))]),
+                ),
             ],
             strong: name == "slo.total",
         });
     }
-    Table { columns, rows, notes: vec![desk.get("slo.note")] }
+    Table {
+        columns,
+        rows,
+        notes: vec![desk.get("slo.note")],
+    }
 }
 
 fn time(desk: &Desk<'_>, value: Option<Estimate>) -> String {
     value.map_or_else(|| ABSENT.into(), |e2el| desk.figures.time_estimate(e2el))
+}
+
+/// The recommendation, and what speaks against its level: failures, or figures that are not valid.
+fn with_caution(desk: &Desk<'_>, level: &LevelSummary, mut text: String) -> String {
+    let requests = level.requests;
+    if requests.failed > 0 {
+        text.push(' ');
+        text.push_str(&desk.words.say(
+            "caution.failed",
+            &[
+                ("failed", &count(requests.failed)),
+                ("measured", &count(requests.measured)),
+            ],
+        ));
+    }
+    if !level.invalid.is_empty() {
+        text.push(' ');
+        text.push_str(&desk.get("caution.invalid"));
+    }
+    text
 }
 
 /// The figure an objective was held against, with its interval.
@@ -98,15 +149,25 @@ fn held(level: &LevelSummary, statistic: SloStatistic) -> Option<Estimate> {
 
 fn objective(desk: &Desk<'_>, row: &SloRow) -> Vec<String> {
     let words = desk.words;
-    let limit = desk.figures.time(row.e2el_below_ms);
+    let limit = desk.figures.limit(row.e2el_below_ms);
     let statistic = words.get(statistic_key(row.statistic));
     let name = words.say("slo.below", &[("limit", &limit), ("statistic", &statistic)]);
     let Some(concurrency) = row.concurrency else {
-        return vec![name, ABSENT.into(), ABSENT.into(), ABSENT.into(), words.get("slo.none")];
+        return vec![
+            name,
+            ABSENT.into(),
+            ABSENT.into(),
+            ABSENT.into(),
+            words.get("slo.none"),
+        ];
     };
     let estimate = level_at(desk.summary, concurrency)
         .and_then(|level| held(level, row.statistic))
-        .or(row.e2el_ms.map(|value| Estimate { value, low: None, high: None }));
+        .or(row.e2el_ms.map(|value| Estimate {
+            value,
+            low: None,
+            high: None,
+        }));
     let next = usable_levels(desk.summary)
         .into_iter()
         .find(|level| level.concurrency > concurrency);
@@ -115,12 +176,19 @@ fn objective(desk: &Desk<'_>, row: &SloRow) -> Vec<String> {
             "slo.bounded",
             &[
                 ("next", &count(next.concurrency)),
-                ("e2el", &held(next, row.statistic).map_or_else(|| ABSENT.into(), |e| desk.figures.time(e.value))),
+                (
+                    "e2el",
+                    &held(next, row.statistic)
+                        .map_or_else(|| ABSENT.into(), |e| desk.figures.time(e.value)),
+                ),
             ],
         ),
         _ => words.get("slo.unbounded"),
     };
-    if estimate.and_then(|e| e.high).is_some_and(|high| high > row.e2el_below_ms) {
+    if estimate
+        .and_then(|e| e.high)
+        .is_some_and(|high| high > row.e2el_below_ms)
+    {
         remark.push(' ');
         remark.push_str(&words.get("slo.tight"));
     }
@@ -135,7 +203,9 @@ fn objective(desk: &Desk<'_>, row: &SloRow) -> Vec<String> {
 
 /// The tightest and the widest objective that more than the smallest level held.
 pub(super) fn held_objectives(desk: &Desk<'_>) -> (Option<SloRow>, Option<SloRow>) {
-    let smallest = usable_levels(desk.summary).first().map_or(0, |level| level.concurrency);
+    let smallest = usable_levels(desk.summary)
+        .first()
+        .map_or(0, |level| level.concurrency);
     let mut rows: Vec<SloRow> = desk
         .summary
         .slo
@@ -145,23 +215,28 @@ pub(super) fn held_objectives(desk: &Desk<'_>) -> (Option<SloRow>, Option<SloRow
         .collect();
     rows.sort_by(|a, b| a.e2el_below_ms.total_cmp(&b.e2el_below_ms));
     let tightest = rows.first().copied();
-    let widest = rows.last().copied().filter(|row| Some(row.concurrency) != tightest.map(|t| t.concurrency));
+    let widest = rows
+        .last()
+        .copied()
+        .filter(|row| Some(row.concurrency) != tightest.map(|t| t.concurrency));
     (tightest, widest)
 }
 
 fn scenarios(desk: &Desk<'_>) -> Vec<Item> {
     let mut items = Vec::new();
     let limits = &desk.summary.limits;
-    let mut add = |name: &str, sentence: &str, concurrency: u32, limit: Option<f64>| {
+    let mut add = |name: &str, sentence: &str, concurrency: u32, row: Option<SloRow>| {
         let Some(level) = level_at(desk.summary, concurrency) else {
             return;
         };
-        let limit = limit.map_or_else(String::new, |ms| desk.figures.time(ms));
+        let limit = row.map_or_else(String::new, |row| desk.figures.limit(row.e2el_below_ms));
+        let statistic = row.map_or_else(String::new, |row| desk.get(statistic_key(row.statistic)));
         let text = desk.words.say(
             sentence,
             &[
                 ("c", &*count(concurrency)),
                 ("limit", &*limit),
+                ("statistic", &*statistic),
                 ("e2el", &*time(desk, level.e2el_ms.map(|d| d.mean))),
                 ("ttft", &*time(desk, level.ttft_ms.map(|d| d.mean))),
                 ("single", &*mean_only(level.per_request_tok_s)),
@@ -169,19 +244,33 @@ fn scenarios(desk: &Desk<'_>) -> Vec<Item> {
                 ("n", &*count(level.requests.completed)),
             ],
         );
+        let text = with_caution(desk, level, text);
         items.push(Item::labelled(desk.get(name), text));
     };
     let (tightest, widest) = held_objectives(desk);
     if let Some(peak) = limits.peak_per_request {
-        add("scenario.single", "scenario.single_text", peak.concurrency, None);
+        add(
+            "scenario.single",
+            "scenario.single_text",
+            peak.concurrency,
+            None,
+        );
     }
-    for (name, row) in [("scenario.interactive", tightest), ("scenario.busy", widest)] {
+    for (name, row) in [
+        ("scenario.interactive", tightest),
+        ("scenario.busy", widest),
+    ] {
         if let Some((row, concurrency)) = row.and_then(|row| Some((row, row.concurrency?))) {
-            add(name, "scenario.objective_text", concurrency, Some(row.e2el_below_ms));
+            add(name, "scenario.objective_text", concurrency, Some(row));
         }
     }
     if let Some(peak) = limits.peak_output {
-        add("scenario.batch", "scenario.batch_text", peak.concurrency, None);
+        add(
+            "scenario.batch",
+            "scenario.batch_text",
+            peak.concurrency,
+            None,
+        );
     }
     items.extend(valleys(desk));
     items
@@ -190,14 +279,17 @@ fn scenarios(desk: &Desk<'_>) -> Vec<Item> {
 /// Levels to stay away from: slower for everyone, and no more in all.
 fn valleys(desk: &Desk<'_>) -> impl Iterator<Item = Item> {
     desk.summary.findings.iter().filter_map(|finding| {
-        let FindingKind::ThroughputCliff { from, from_tok_s, .. } = finding.what else {
+        let FindingKind::ThroughputCliff {
+            from, from_tok_s, ..
+        } = finding.what
+        else {
             return None;
         };
         let levels = in_the_valley(desk.summary, from, from_tok_s);
         let text = desk.words.say(
             "scenario.avoid_text",
             &[
-                ("levels", &list(&levels)),
+                ("levels", &list(&levels, desk.words)),
                 ("from", &count(from)),
                 ("from_tok_s", &figure(from_tok_s)),
             ],

@@ -1,6 +1,6 @@
 //! Section 1: verdict, findings, what the server says of itself, the table of levels, and where the limits lie.
 
-use analysis::{Distribution, Invalid, LevelSummary, Severity};
+use analysis::{Distribution, Invalid, LevelSummary, Peak, Severity};
 
 use super::{Block, Column, Desk, Item, Part, Row, Table, Tile};
 use crate::{
@@ -56,18 +56,32 @@ fn tiles(desk: &Desk<'_>) -> Vec<Tile> {
     let limits = &desk.summary.limits;
     let mut tiles = Vec::new();
     let mut tile = |name: &str, value: String, note: String| {
-        tiles.push(Tile { name: desk.get(name), value, note });
+        tiles.push(Tile {
+            name: desk.get(name),
+            value,
+            note,
+        });
     };
     if let (Some(stable), Some(tested)) = (limits.largest_stable, limits.largest_tested) {
-        let note = desk.words.say("tile.stable_note", &[("tested", &count(tested))]);
+        let note = desk
+            .words
+            .say("tile.stable_note", &[("tested", &count(tested))]);
         tile("tile.stable", count(stable), note);
     }
     let at = |c: u32| desk.words.say("tile.at", &[("c", &count(c))]);
     if let Some(peak) = limits.peak_output {
-        tile("tile.total", format!("{} tok/s", figure(peak.tok_s)), at(peak.concurrency));
+        tile(
+            "tile.total",
+            format!("{} tok/s", figure(peak.tok_s)),
+            at(peak.concurrency),
+        );
     }
     if let Some(peak) = limits.peak_per_request {
-        tile("tile.single", format!("{} tok/s", figure(peak.tok_s)), at(peak.concurrency));
+        tile(
+            "tile.single",
+            format!("{} tok/s", figure(peak.tok_s)),
+            at(peak.concurrency),
+        );
     }
     let levels = usable_levels(desk.summary);
     if let (Some(first), Some(last)) = (levels.first(), levels.last()) {
@@ -75,7 +89,11 @@ fn tiles(desk: &Desk<'_>) -> Vec<Tile> {
         let mut grown = |name: &str, pick: fn(&LevelSummary) -> Option<Distribution>| {
             if let (Some(from), Some(to)) = (mean_of(pick(first)), mean_of(pick(last))) {
                 let value = format!("{} → {}", desk.figures.time(from), desk.figures.time(to));
-                tile(name, value, desk.words.say("tile.growth", &[("levels", &note)]));
+                tile(
+                    name,
+                    value,
+                    desk.words.say("tile.growth", &[("levels", &note)]),
+                );
             }
         };
         grown("tile.ttft", |level| level.ttft_ms);
@@ -93,7 +111,12 @@ fn capacity(desk: &Desk<'_>) -> Option<Table> {
         ("capacity.blocks", capacity.gpu_blocks.map(count)),
         ("capacity.block_size", tokens(capacity.block_size)),
         ("capacity.max_model_len", tokens(capacity.max_model_len)),
-        ("capacity.max_concurrency", capacity.max_concurrency.map(|x| format!("{}x", number(x, 2)))),
+        (
+            "capacity.max_concurrency",
+            capacity
+                .max_concurrency
+                .map(|x| format!("{}x", number(x, 2))),
+        ),
         ("capacity.slots", capacity.slots.map(count)),
     ]
     .into_iter()
@@ -103,7 +126,10 @@ fn capacity(desk: &Desk<'_>) -> Option<Table> {
         Column::text(desk.get("column.item")),
         Column::number(desk.get("column.value")),
     ];
-    let mut notes = vec![desk.words.say("capacity.source", &[("source", &capacity.source)])];
+    let mut notes = vec![
+        desk.words
+            .say("capacity.source", &[("source", &capacity.source)]),
+    ];
     if capacity.max_concurrency.is_some() {
         notes.push(desk.get("capacity.meaning"));
     }
@@ -134,24 +160,36 @@ fn levels(desk: &Desk<'_>) -> Table {
             strong: peak == Some(level.concurrency),
         })
         .collect();
-    Table { columns, rows, notes: level_notes(desk) }
+    Table {
+        columns,
+        rows,
+        notes: level_notes(desk),
+    }
 }
 
 fn level_row(level: &LevelSummary) -> Vec<String> {
-    let p95 = |d: Option<Distribution>| d.and_then(|d| d.p95).map_or_else(|| ABSENT.into(), estimate);
+    let p95 = |d: Option<Distribution>| {
+        d.and_then(|d| d.p95)
+            .map_or_else(|| ABSENT.into(), estimate)
+    };
     let mark = if level.invalid.is_empty() { "" } else { " †" };
     let memory = level.gpu.and_then(|gpu| gpu.memory_used_bytes_max);
     vec![
         format!("{}{mark}", count(level.concurrency)),
         count(level.requests.measured),
-        level.success_rate.map_or_else(|| ABSENT.into(), percent_estimate),
+        level
+            .success_rate
+            .map_or_else(|| ABSENT.into(), percent_estimate),
         mean(level.ttft_ms),
         p95(level.ttft_ms),
         mean(level.e2el_ms),
         p95(level.e2el_ms),
         mean_only(level.per_request_tok_s),
         maybe(level.output_tok_s),
-        number(level.requests_per_s, if level.requests_per_s < 10.0 { 2 } else { 1 }),
+        number(
+            level.requests_per_s,
+            if level.requests_per_s < 10.0 { 2 } else { 1 },
+        ),
         memory.map_or_else(|| ABSENT.into(), mib),
     ]
 }
@@ -163,15 +201,26 @@ fn level_notes(desk: &Desk<'_>) -> Vec<String> {
     if levels.iter().any(without_p95) {
         notes.push(desk.get("note.no_percentile"));
     }
-    if levels.iter().all(|level| level.gpu.is_none_or(|gpu| gpu.memory_used_bytes_max.is_none())) {
+    if levels.iter().all(|level| {
+        level
+            .gpu
+            .is_none_or(|gpu| gpu.memory_used_bytes_max.is_none())
+    }) {
         notes.push(desk.get("note.no_memory"));
     }
     for level in levels {
-        let reasons: Vec<String> = level.invalid.iter().map(|reason| invalid(desk, reason)).collect();
+        let reasons: Vec<String> = level
+            .invalid
+            .iter()
+            .map(|reason| invalid(desk, reason))
+            .collect();
         if !reasons.is_empty() {
             notes.push(desk.words.say(
                 "note.invalid",
-                &[("c", &count(level.concurrency)), ("reasons", &reasons.join("; "))],
+                &[
+                    ("c", &count(level.concurrency)),
+                    ("reasons", &reasons.join("; ")),
+                ],
             ));
         }
     }
@@ -181,12 +230,12 @@ fn level_notes(desk: &Desk<'_>) -> Vec<String> {
 fn invalid(desk: &Desk<'_>, reason: &Invalid) -> String {
     match reason {
         Invalid::NothingCompleted => desk.get("invalid.nothing_completed"),
-        Invalid::ClientBusy { cpu_percent } => {
-            desk.words.say("invalid.client_busy", &[("cpu", &figure(*cpu_percent))])
-        }
-        Invalid::ClientLate { lag_p99_ms } => {
-            desk.words.say("invalid.client_late", &[("lag", &number(*lag_p99_ms, 2))])
-        }
+        Invalid::ClientBusy { cpu_percent } => desk
+            .words
+            .say("invalid.client_busy", &[("cpu", &figure(*cpu_percent))]),
+        Invalid::ClientLate { lag_p99_ms } => desk
+            .words
+            .say("invalid.client_late", &[("lag", &number(*lag_p99_ms, 2))]),
         Invalid::Stopped => desk.get("invalid.stopped"),
         // A kind newer than this crate: better named by its own field names than left out.
         other => format!("{other:?}"),
@@ -194,61 +243,90 @@ fn invalid(desk: &Desk<'_>, reason: &Invalid) -> String {
 }
 
 fn limits(desk: &Desk<'_>) -> Table {
-    let limits = &desk.summary.limits;
-    let tested = limits.largest_tested;
-    let stable_remark = match (limits.largest_stable, tested) {
-        (Some(stable), Some(tested)) if stable == tested => "limit.stable_all",
-        (Some(_), _) => "limit.stable_some",
-        (None, _) => "limit.stable_none",
-    };
-    let range = usable_levels(desk.summary)
-        .first()
-        .zip(usable_levels(desk.summary).last())
-        .map_or_else(
-            || ABSENT.into(),
-            |(first, last)| format!("{} → {}", count(first.concurrency), count(last.concurrency)),
-        );
-    let level = |c: Option<u32>| c.map_or_else(|| ABSENT.into(), count);
-    let growth = |g: Option<f64>| g.map_or_else(|| ABSENT.into(), |g| format!("{}×", number(g, 2)));
-    let peak = |p: Option<analysis::Peak>| {
-        p.map_or_else(
-            || (ABSENT.into(), ABSENT.into()),
-            |p| (count(p.concurrency), format!("{} tok/s", figure(p.tok_s))),
-        )
-    };
-    let (total_at, total) = peak(limits.peak_output);
-    let (single_at, single) = peak(limits.peak_per_request);
-    let saturation_remark = if limits.saturation.is_some() {
-        "limit.saturated"
-    } else {
-        "limit.not_saturated"
-    };
-    let rows = [
-        ("limit.stable", level(limits.largest_stable), desk.get(stable_remark)),
-        ("limit.tested", level(tested), desk.get("limit.tested_remark")),
-        ("limit.total_peak", total_at, total),
-        ("limit.single_peak", single_at, single),
-        ("limit.saturation", level(limits.saturation), desk.get(saturation_remark)),
-        ("limit.total_growth", growth(limits.output_growth), range.clone()),
-        ("limit.ttft_growth", growth(limits.ttft_growth), range.clone()),
-        ("limit.e2el_growth", growth(limits.e2el_growth), range),
-    ]
-    .into_iter()
-    .map(|(name, value, remark)| vec![desk.get(name), value, remark])
-    .collect();
+    let mut rows = levels_of_note(desk);
+    rows.extend(growths(desk));
+    let rows = rows
+        .into_iter()
+        .map(|(name, value, remark)| vec![desk.get(name), value, remark])
+        .collect();
     let columns = vec![
         Column::text(desk.get("column.item")),
         Column::number(desk.get("column.value")),
         Column::text(desk.get("column.remark")),
     ];
-    let mut table = Table::plain(columns, rows);
-    if let Some(stable) = limits.largest_stable.and_then(|c| level_at(desk.summary, c)) {
-        if let Some(low) = stable.success_rate.and_then(|rate| rate.low) {
-            table.notes.push(desk.words.say(
-                "limit.stable_note",
-                &[("n", &count(stable.requests.measured)), ("low", &number(low * 100.0, 1))],
-            ));
-        }
-    }
-    table
+    Table::plain(columns, rows).with_notes(stable_note(desk).into_iter().collect())
+}
+
+/// Name's key, value, remark.
+type Limit = (&'static str, String, String);
+
+fn levels_of_note(desk: &Desk<'_>) -> Vec<Limit> {
+    let limits = &desk.summary.limits;
+    let stable_remark = match (limits.largest_stable, limits.largest_tested) {
+        (Some(stable), Some(tested)) if stable == tested => "limit.stable_all",
+        (Some(_), _) => "limit.stable_some",
+        (None, _) => "limit.stable_none",
+    };
+    let saturation_remark = match limits.saturation {
+        Some(_) => "limit.saturated",
+        None => "limit.not_saturated",
+    };
+    let level = |c: Option<u32>| c.map_or_else(|| ABSENT.into(), count);
+    let peak = |name, peak: Option<Peak>| {
+        let tok_s = peak.map_or_else(
+            || ABSENT.into(),
+            |peak| format!("{} tok/s", figure(peak.tok_s)),
+        );
+        (name, level(peak.map(|peak| peak.concurrency)), tok_s)
+    };
+    vec![
+        (
+            "limit.stable",
+            level(limits.largest_stable),
+            desk.get(stable_remark),
+        ),
+        (
+            "limit.tested",
+            level(limits.largest_tested),
+            desk.get("limit.tested_remark"),
+        ),
+        peak("limit.total_peak", limits.peak_output),
+        peak("limit.single_peak", limits.peak_per_request),
+        (
+            "limit.saturation",
+            level(limits.saturation),
+            desk.get(saturation_remark),
+        ),
+    ]
+}
+
+fn growths(desk: &Desk<'_>) -> impl Iterator<Item = Limit> {
+    let limits = &desk.summary.limits;
+    let levels = usable_levels(desk.summary);
+    let range = levels.first().zip(levels.last()).map_or_else(
+        || ABSENT.into(),
+        |(first, last)| format!("{} → {}", count(first.concurrency), count(last.concurrency)),
+    );
+    [
+        ("limit.total_growth", limits.output_growth),
+        ("limit.ttft_growth", limits.ttft_growth),
+        ("limit.e2el_growth", limits.e2el_growth),
+    ]
+    .into_iter()
+    .map(move |(name, growth)| {
+        let growth = growth.map_or_else(|| ABSENT.into(), |g| format!("{}×", number(g, 2)));
+        (name, growth, range.clone())
+    })
+}
+
+fn stable_note(desk: &Desk<'_>) -> Option<String> {
+    let level = level_at(desk.summary, desk.summary.limits.largest_stable?)?;
+    let low = level.success_rate?.low?;
+    Some(desk.words.say(
+        "limit.stable_note",
+        &[
+            ("n", &count(level.requests.completed)),
+            ("low", &number(low * 100.0, 1)),
+        ],
+    ))
 }
