@@ -1,3 +1,5 @@
+//! The parser against real scrapes, hand-written cases, and whatever proptest thinks of.
+
 use proptest::prelude::*;
 
 use super::*;
