@@ -200,8 +200,8 @@ impl<'a> Exchange<'a> {
         if !head.status.is_success() {
             return self.refusal(head.status, body, guard).await;
         }
-        let content_type = head.headers.get(CONTENT_TYPE).map(|v| v.as_bytes());
-        if content_type.is_some_and(|v| !v.starts_with(b"text/event-stream")) {
+        let content_type = head.headers.get(CONTENT_TYPE);
+        if content_type.is_some_and(|v| !v.as_bytes().starts_with(b"text/event-stream")) {
             return self.not_a_stream(body, guard).await;
         }
         self.stream(body, guard).await
@@ -218,6 +218,11 @@ impl<'a> Exchange<'a> {
                     let Some(bytes) = frame.data_ref() else {
                         continue;
                     };
+                    // A server that never pauses never lets the guard wait, so it is asked here.
+                    if let Some(interruption) = guard.passed(at) {
+                        let outcome = self.interrupted(interruption);
+                        break (Ending::Broken(outcome), false);
+                    }
                     let before = timeline.last_token();
                     timeline.read(clock.at(at), bytes);
                     if timeline.last_token() != before {
@@ -341,6 +346,7 @@ enum Interruption {
 
 /// One cancellation and one timer for all waits of a request: moving the deadline costs nothing until it is reached.
 struct Guard<'a> {
+    halt: &'a CancellationToken,
     cancelled: Pin<Box<WaitForCancellationFuture<'a>>>,
     alarm: Pin<Box<Sleep>>,
     deadline: Instant,
@@ -349,6 +355,7 @@ struct Guard<'a> {
 impl<'a> Guard<'a> {
     fn new(halt: &'a CancellationToken, deadline: Instant) -> Self {
         Self {
+            halt,
             cancelled: Box::pin(halt.cancelled()),
             alarm: Box::pin(tokio::time::sleep_until(deadline.into())),
             deadline,
@@ -360,6 +367,14 @@ impl<'a> Guard<'a> {
         if deadline < self.alarm.deadline().into_std() {
             self.alarm.as_mut().reset(deadline.into());
         }
+    }
+
+    /// What should have ended the wait that ended at `at`.
+    fn passed(&self, at: Instant) -> Option<Interruption> {
+        if self.halt.is_cancelled() {
+            return Some(Interruption::Cancelled);
+        }
+        (at >= self.deadline).then_some(Interruption::Elapsed)
     }
 
     async fn within<T>(&mut self, wait: impl Future<Output = T>) -> Result<T, Interruption> {

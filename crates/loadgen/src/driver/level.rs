@@ -221,6 +221,9 @@ pub(super) struct Place {
     pub(super) body: Bytes,
 }
 
+/// Bodies made before a level starts, some 400 bytes each.
+const MAX_PREPARED: u64 = 65_536;
+
 const WARMUP: u8 = 0;
 const MEASURE: u8 = 1;
 const DRAIN: u8 = 2;
@@ -248,9 +251,10 @@ impl Schedule {
             bodies: Vec::new(),
             over,
         };
-        // One cool-down request a slot; more are rare and made when needed.
+        // One cool-down request a slot; what comes after these, or after too many, is made when it is taken.
         let prepared =
             level.warmup_requests + level.requests.get() + u64::from(level.concurrency.get());
+        let prepared = prepared.min(MAX_PREPARED);
         schedule.bodies = (0..prepared).map(|k| schedule.body(k)).collect();
         schedule
     }

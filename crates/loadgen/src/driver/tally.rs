@@ -131,7 +131,9 @@ mod tests {
             warmup_requests: 2,
         };
         let mut tally = Tally::new(2, level);
-        records.iter().for_each(|r| tally.add(r));
+        for record in records {
+            tally.add(record);
+        }
         tally
     }
 
