@@ -21,6 +21,7 @@ use crate::{
     Target,
     clock::Clock,
     connection::{Connection, describe},
+    keep_alive::Keeper,
     openai::error_message,
     plan::Timeouts,
     timeline::{Ending, Reading, Timeline},
@@ -54,8 +55,8 @@ pub(crate) struct Job {
 }
 
 impl Client<'_> {
-    /// Sends the request over `kept`, or a new connection that is left there if it may be used again.
-    pub(crate) async fn attempt(&self, kept: &mut Option<Connection>, job: Job) -> RequestRecord {
+    /// Sends the request over a connection of `keeper` or a new one, which is given to it if it may be used again.
+    pub(crate) async fn attempt(&self, keeper: &mut Keeper, job: Job) -> RequestRecord {
         let mut record = RequestRecord {
             request: job.request,
             level: job.level,
@@ -77,12 +78,12 @@ impl Client<'_> {
         };
         let connect_deadline = Instant::now() + self.timeouts.connect;
         let mut guard = Guard::new(&self.halt, connect_deadline);
-        match self.connection(kept.take(), &mut record, &mut guard).await {
+        match self.connection(keeper, &mut record, &mut guard).await {
             Ok(mut connection) => {
                 let request = self.http_request(job.body);
                 let mut exchange = Exchange::new(self, &mut connection, &mut record);
                 if exchange.run(request, &mut guard).await {
-                    *kept = Some(connection);
+                    keeper.put(connection).await;
                 }
             }
             Err(outcome) => {
@@ -96,13 +97,11 @@ impl Client<'_> {
 
     async fn connection(
         &self,
-        kept: Option<Connection>,
+        keeper: &mut Keeper,
         record: &mut RequestRecord,
         guard: &mut Guard<'_>,
     ) -> Result<Connection, Outcome> {
-        if let Some(mut connection) = kept
-            && connection.is_reusable().await
-        {
+        if let Some(connection) = keeper.take().await {
             record.connection = records::Connection::Reused;
             return Ok(connection);
         }

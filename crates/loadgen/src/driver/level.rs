@@ -25,6 +25,7 @@ use super::{
 use crate::{
     LoadError, LoadPlan, SinkError,
     clock::Clock,
+    keep_alive::Habit,
     overhead::ThreadLoad,
     plan::Level,
     workload::{PromptId, prompt},
@@ -38,6 +39,8 @@ pub(super) struct Context {
     pub(super) plan: Arc<LoadPlan>,
     pub(super) addresses: Arc<[SocketAddr]>,
     pub(super) clock: Clock,
+    /// What the run has learned about the server's connections.
+    pub(super) habit: Arc<Habit>,
     pub(super) stop: CancellationToken,
     pub(super) processors: NonZeroUsize,
 }
@@ -172,6 +175,7 @@ fn start(
             plan: Arc::clone(&context.plan),
             addresses: Arc::clone(&context.addresses),
             clock: context.clock,
+            habit: Arc::clone(&context.habit),
             schedule: Arc::clone(schedule),
             halt: schedule.over.child_token(),
             slots: (0..slots.get()).skip(number).step_by(count).collect(),

@@ -2,15 +2,14 @@
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
-    sync::mpsc,
     time::{Duration, Instant},
 };
 
-use loadgen::{LoadError, LoadPlan, LoadSpec, RunEnd, Secret, StopHandle, Target};
+use loadgen::{Event, LoadError, LoadPlan, LoadSpec, RunEnd, Secret, StopHandle, Target};
 use records::{Connection, Outcome, RequestRecord, TimeoutPhase};
 
 use crate::server::{
-    STREAM_HEAD, event, good_response, level, nowhere, requests, run, serve, spec, token,
+    Request, STREAM_HEAD, event, good_response, level, nowhere, requests, run, serve, spec, token,
 };
 
 /// The one measured record of a run with one request.
@@ -98,7 +97,7 @@ fn a_server_that_goes_away_ends_the_run_with_everything_recorded() {
     assert!(records.iter().all(|r| r.level == 0));
     let phases = events
         .iter()
-        .filter(|e| matches!(e, loadgen::Event::Phase(_)))
+        .filter(|e| matches!(e, Event::Phase(_)))
         .count();
     assert_eq!(phases, 3, "warm-up, measure, drain are closed");
 }
@@ -223,30 +222,72 @@ fn an_endless_answer_meets_the_total_deadline() {
     assert!(record.chunks.count > 0);
 }
 
-#[test]
-fn connections_are_kept_and_replaced_when_the_server_says_so() {
-    let staying = good_response();
-    let closing = staying.replacen("\r\n", "\r\nconnection: close\r\n", 1);
-    let (sender, seen) = mpsc::channel();
-    let url = serve(move |mut request| {
-        sender.send(request.connection).unwrap();
-        let response = if request.connection == 0 {
-            &closing
-        } else {
-            &staying
-        };
-        request.send(response);
+/// Runs one slot until its connection has been reused `times` times, or for many requests.
+fn until_reused(
+    times: usize,
+    answer: impl Fn(Request<'_>) + Send + Sync + 'static,
+) -> Vec<RequestRecord> {
+    let plan = LoadPlan::new(spec(&serve(answer), &[level(1, 0, 5_000)])).unwrap();
+    let stop = StopHandle::new();
+    let mut records = Vec::new();
+    let end = loadgen::run(&plan, Instant::now(), &stop, &mut |event| {
+        if let Event::Request(record) = event {
+            records.push(record);
+        }
+        let reused = records
+            .iter()
+            .filter(|r| r.connection == Connection::Reused);
+        if reused.count() == times {
+            stop.stop();
+        }
+        Ok(())
     });
-    let (events, end) = run(spec(&url, &[level(1, 0, 6)]));
-    assert_eq!(end.unwrap(), RunEnd::Completed);
-    let records = requests(&events);
+    assert!(end.is_ok(), "{end:?}");
+    assert!(!records.iter().any(cut), "no request was lost");
+    records
+}
+
+#[test]
+fn connections_are_reused_once_the_server_has_shown_that_it_keeps_them() {
+    let records = until_reused(10, |mut request| request.send(good_response()));
     let kinds: Vec<bool> = records
         .iter()
-        .take(6)
         .map(|r| r.connection == Connection::Reused)
         .collect();
-    assert_eq!(kinds, [false, false, true, true, true, true]);
-    assert_eq!(seen.iter().take(6).collect::<Vec<_>>(), [0, 1, 1, 1, 1, 1]);
+    let first = kinds.iter().position(|reused| *reused).unwrap();
+    assert!(
+        !kinds[0] && kinds[first..].iter().all(|reused| *reused),
+        "{kinds:?}"
+    );
+}
+
+#[test]
+fn a_server_that_says_close_is_never_asked_twice_on_one_connection() {
+    let closing = good_response().replacen("\r\n", "\r\nconnection: close\r\n", 1);
+    let url = serve(move |mut request| request.send(&closing));
+    let (events, end) = run(spec(&url, &[level(2, 2, 40)]));
+    assert_eq!(end.unwrap(), RunEnd::Completed);
+    let mut records = requests(&events);
+    records.retain(|r| r.outcome != Outcome::Cancelled);
+    assert!(records.len() >= 42);
+    for record in records {
+        assert!(matches!(record.connection, Connection::New { .. }));
+        assert!(matches!(record.outcome, Outcome::Completed { .. }));
+    }
+}
+
+#[test]
+fn a_server_that_closes_without_a_word_loses_no_request() {
+    // As llama.cpp b10434 does after every stream.
+    let url = serve(|mut request| {
+        request.send(good_response());
+        request.hang_up();
+    });
+    let (events, end) = run(spec(&url, &[level(4, 4, 400)]));
+    assert_eq!(end.unwrap(), RunEnd::Completed);
+    let records = requests(&events);
+    assert!(!records.iter().any(cut));
+    assert!(!records.iter().any(|r| r.connection == Connection::Reused));
 }
 
 #[test]

@@ -4,10 +4,7 @@ use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{Shutdown, TcpListener, TcpStream},
     num::{NonZeroU32, NonZeroU64},
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
@@ -23,8 +20,6 @@ pub(crate) struct Request<'a> {
     /// Head, lines ending in CRLF.
     pub(crate) head: String,
     pub(crate) body: serde_json::Value,
-    /// Number of the connection, from 0.
-    pub(crate) connection: usize,
     pub(crate) out: &'a mut TcpStream,
 }
 
@@ -59,18 +54,16 @@ pub(crate) fn serve(answer: impl Fn(Request<'_>) + Send + Sync + 'static) -> Str
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let answer = Arc::new(answer);
-    let connections = AtomicUsize::new(0);
     thread::spawn(move || {
         for stream in listener.incoming() {
             let answer = Arc::clone(&answer);
-            let connection = connections.fetch_add(1, Ordering::Relaxed);
-            thread::spawn(move || serve_one(connection, stream.unwrap(), &*answer));
+            thread::spawn(move || serve_one(stream.unwrap(), &*answer));
         }
     });
     url
 }
 
-fn serve_one(connection: usize, mut out: TcpStream, answer: &dyn Fn(Request<'_>)) {
+fn serve_one(mut out: TcpStream, answer: &dyn Fn(Request<'_>)) {
     let mut reader = BufReader::new(out.try_clone().unwrap());
     loop {
         let mut head = String::new();
@@ -91,7 +84,6 @@ fn serve_one(connection: usize, mut out: TcpStream, answer: &dyn Fn(Request<'_>)
         answer(Request {
             head,
             body,
-            connection,
             out: &mut out,
         });
     }
