@@ -22,7 +22,7 @@ use std::{
     time::Instant,
 };
 
-use records::{Offset, Outcome, Phase, RequestRecord, Stage};
+use records::{Outcome, Phase, RequestRecord, Stage};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -251,11 +251,6 @@ fn resolve(target: &Target) -> Result<Vec<SocketAddr>, LoadError> {
         return Err(failed(std::io::ErrorKind::NotFound.into()));
     }
     Ok(addresses)
-}
-
-/// The later of two moments, of which the first may not have come yet.
-fn later(so_far: Option<Offset>, at: Offset) -> Offset {
-    so_far.map_or(at, |so_far| so_far.max(at))
 }
 
 #[cfg(test)]

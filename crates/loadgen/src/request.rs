@@ -1,26 +1,19 @@
 //! One request attempt, from a free slot to a finished record. Whatever happens becomes the record's outcome; nothing is
 //! repeated and no time starts over.
 
-use std::{
-    future::poll_fn,
-    io,
-    net::SocketAddr,
-    pin::{Pin, pin},
-    task::{Context, Poll},
-    time::Instant,
-};
+use std::{io, net::SocketAddr, time::Instant};
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::Full;
 use hyper::{Request, Response, StatusCode, body::Incoming, header::CONTENT_TYPE};
 use records::{Chunks, ConnectPhase, Offset, Outcome, RequestRecord, Stage, TimeoutPhase};
-use tokio::time::Sleep;
-use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     Target,
     clock::Clock,
     connection::{Connection, describe},
+    guard::{Guard, Interruption},
     keep_alive::Keeper,
     openai::error_message,
     plan::Timeouts,
@@ -333,70 +326,5 @@ impl<'a> Exchange<'a> {
             Some(at) => at + timeouts.between_tokens,
         };
         guard.until(next.min(self.begin + timeouts.total));
-    }
-}
-
-/// What ended a wait early.
-#[derive(Clone, Copy, Debug)]
-enum Interruption {
-    Cancelled,
-    Elapsed,
-}
-
-/// One cancellation and one timer for all waits of a request: moving the deadline costs nothing until it is reached.
-struct Guard<'a> {
-    halt: &'a CancellationToken,
-    cancelled: Pin<Box<WaitForCancellationFuture<'a>>>,
-    alarm: Pin<Box<Sleep>>,
-    deadline: Instant,
-}
-
-impl<'a> Guard<'a> {
-    fn new(halt: &'a CancellationToken, deadline: Instant) -> Self {
-        Self {
-            halt,
-            cancelled: Box::pin(halt.cancelled()),
-            alarm: Box::pin(tokio::time::sleep_until(deadline.into())),
-            deadline,
-        }
-    }
-
-    fn until(&mut self, deadline: Instant) {
-        self.deadline = deadline;
-        if deadline < self.alarm.deadline().into_std() {
-            self.alarm.as_mut().reset(deadline.into());
-        }
-    }
-
-    /// What should have ended the wait that ended at `at`.
-    fn passed(&self, at: Instant) -> Option<Interruption> {
-        if self.halt.is_cancelled() {
-            return Some(Interruption::Cancelled);
-        }
-        (at >= self.deadline).then_some(Interruption::Elapsed)
-    }
-
-    async fn within<T>(&mut self, wait: impl Future<Output = T>) -> Result<T, Interruption> {
-        let mut wait = pin!(wait);
-        poll_fn(|cx| {
-            if let Poll::Ready(value) = wait.as_mut().poll(cx) {
-                return Poll::Ready(Ok(value));
-            }
-            self.poll_interruption(cx).map(Err)
-        })
-        .await
-    }
-
-    fn poll_interruption(&mut self, cx: &mut Context<'_>) -> Poll<Interruption> {
-        if self.cancelled.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(Interruption::Cancelled);
-        }
-        while self.alarm.as_mut().poll(cx).is_ready() {
-            if Instant::now() >= self.deadline {
-                return Poll::Ready(Interruption::Elapsed);
-            }
-            self.alarm.as_mut().reset(self.deadline.into());
-        }
-        Poll::Pending
     }
 }

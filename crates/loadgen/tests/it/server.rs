@@ -2,7 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
-    net::{Shutdown, TcpListener, TcpStream},
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     num::{NonZeroU32, NonZeroU64},
     sync::Arc,
     thread,
@@ -14,6 +14,7 @@ use loadgen::{
     Threads, Timeouts,
 };
 use records::RequestRecord;
+use socket2::{Domain, Socket, Type};
 
 /// A request as the server read it, and the way back.
 pub(crate) struct Request<'a> {
@@ -89,10 +90,13 @@ fn serve_one(mut out: TcpStream, answer: &dyn Fn(Request<'_>)) {
     }
 }
 
-/// An address that nobody listens at.
-pub(crate) fn nowhere() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    format!("http://{}", listener.local_addr().unwrap())
+/// An address that nobody listens at, and what keeps others from it meanwhile.
+pub(crate) fn nowhere() -> (String, Socket) {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    socket.bind(&any.into()).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    (format!("http://{address}"), socket)
 }
 
 pub(crate) const STREAM_HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\ntransfer-encoding: chunked\r\n\r\n";
