@@ -4,8 +4,8 @@
 //! connection is driven by the very task that waits for the response, so no queue and no other task lies between a read
 //! and its stamp, and every frame that hyper hands over comes from the last read.
 //!
-//! A server may close a connection that lies idle (llama.cpp does, after 5 s or 100 requests). That is looked for before
-//! a request is sent, with a peek at the socket; after sending, nothing is ever repeated.
+//! A server may close a connection that lies idle. That is looked for before a request is sent, with a peek at the
+//! socket; after sending, nothing is ever repeated.
 
 use std::{
     cell::Cell,

@@ -22,12 +22,13 @@ use std::{
     time::Instant,
 };
 
-use records::{Offset, Outcome, Phase, RequestRecord, Stage};
+use records::{Outcome, Phase, RequestRecord, Stage};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     LoadError, LoadPlan, SinkError, Target,
     clock::Clock,
+    keep_alive::{Habit, Keeper},
     request::{Client, Job},
     workload::{PromptId, prompt},
 };
@@ -120,6 +121,7 @@ pub fn run(
         plan: Arc::new(plan.clone()),
         addresses: resolve(&plan.spec().target)?.into(),
         clock: Clock::new(epoch),
+        habit: Arc::default(),
         stop: stop.0.clone(),
         processors: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
     };
@@ -174,7 +176,7 @@ pub fn probe(
         body: plan.template().body(&prompt, spec.warmup_osl.get()),
     };
     let runtime = worker::event_loop().map_err(|source| LoadError::Thread { source })?;
-    let record = runtime.block_on(client.attempt(&mut None, job));
+    let record = runtime.block_on(client.attempt(&mut Keeper::new(&Habit::irrelevant()), job));
     match probe_fault(&record.outcome, &spec.target) {
         None => Ok(record),
         Some((message, hint)) => Err(LoadError::Probe { message, hint }),
@@ -249,11 +251,6 @@ fn resolve(target: &Target) -> Result<Vec<SocketAddr>, LoadError> {
         return Err(failed(std::io::ErrorKind::NotFound.into()));
     }
     Ok(addresses)
-}
-
-/// The later of two moments, of which the first may not have come yet.
-fn later(so_far: Option<Offset>, at: Offset) -> Offset {
-    so_far.map_or(at, |so_far| so_far.max(at))
 }
 
 #[cfg(test)]

@@ -20,6 +20,8 @@ pub mod workload;
 mod clock;
 mod connection;
 mod driver;
+mod guard;
+mod keep_alive;
 mod overhead;
 mod request;
 

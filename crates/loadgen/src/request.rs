@@ -1,26 +1,20 @@
 //! One request attempt, from a free slot to a finished record. Whatever happens becomes the record's outcome; nothing is
 //! repeated and no time starts over.
 
-use std::{
-    future::poll_fn,
-    io,
-    net::SocketAddr,
-    pin::{Pin, pin},
-    task::{Context, Poll},
-    time::Instant,
-};
+use std::{io, net::SocketAddr, time::Instant};
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::Full;
 use hyper::{Request, Response, StatusCode, body::Incoming, header::CONTENT_TYPE};
 use records::{Chunks, ConnectPhase, Offset, Outcome, RequestRecord, Stage, TimeoutPhase};
-use tokio::time::Sleep;
-use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     Target,
     clock::Clock,
     connection::{Connection, describe},
+    guard::{Guard, Interruption},
+    keep_alive::Keeper,
     openai::error_message,
     plan::Timeouts,
     timeline::{Ending, Reading, Timeline},
@@ -54,8 +48,8 @@ pub(crate) struct Job {
 }
 
 impl Client<'_> {
-    /// Sends the request over `kept`, or a new connection that is left there if it may be used again.
-    pub(crate) async fn attempt(&self, kept: &mut Option<Connection>, job: Job) -> RequestRecord {
+    /// Sends the request over a connection of `keeper` or a new one, which is given to it if it may be used again.
+    pub(crate) async fn attempt(&self, keeper: &mut Keeper, job: Job) -> RequestRecord {
         let mut record = RequestRecord {
             request: job.request,
             level: job.level,
@@ -77,12 +71,12 @@ impl Client<'_> {
         };
         let connect_deadline = Instant::now() + self.timeouts.connect;
         let mut guard = Guard::new(&self.halt, connect_deadline);
-        match self.connection(kept.take(), &mut record, &mut guard).await {
+        match self.connection(keeper, &mut record, &mut guard).await {
             Ok(mut connection) => {
                 let request = self.http_request(job.body);
                 let mut exchange = Exchange::new(self, &mut connection, &mut record);
                 if exchange.run(request, &mut guard).await {
-                    *kept = Some(connection);
+                    keeper.put(connection).await;
                 }
             }
             Err(outcome) => {
@@ -96,13 +90,11 @@ impl Client<'_> {
 
     async fn connection(
         &self,
-        kept: Option<Connection>,
+        keeper: &mut Keeper,
         record: &mut RequestRecord,
         guard: &mut Guard<'_>,
     ) -> Result<Connection, Outcome> {
-        if let Some(mut connection) = kept
-            && connection.is_reusable().await
-        {
+        if let Some(connection) = keeper.take().await {
             record.connection = records::Connection::Reused;
             return Ok(connection);
         }
@@ -200,8 +192,8 @@ impl<'a> Exchange<'a> {
         if !head.status.is_success() {
             return self.refusal(head.status, body, guard).await;
         }
-        let content_type = head.headers.get(CONTENT_TYPE).map(|v| v.as_bytes());
-        if content_type.is_some_and(|v| !v.starts_with(b"text/event-stream")) {
+        let content_type = head.headers.get(CONTENT_TYPE);
+        if content_type.is_some_and(|v| !v.as_bytes().starts_with(b"text/event-stream")) {
             return self.not_a_stream(body, guard).await;
         }
         self.stream(body, guard).await
@@ -218,6 +210,11 @@ impl<'a> Exchange<'a> {
                     let Some(bytes) = frame.data_ref() else {
                         continue;
                     };
+                    // A server that never pauses never lets the guard wait, so it is asked here.
+                    if let Some(interruption) = guard.passed(at) {
+                        let outcome = self.interrupted(interruption);
+                        break (Ending::Broken(outcome), false);
+                    }
                     let before = timeline.last_token();
                     timeline.read(clock.at(at), bytes);
                     if timeline.last_token() != before {
@@ -329,60 +326,5 @@ impl<'a> Exchange<'a> {
             Some(at) => at + timeouts.between_tokens,
         };
         guard.until(next.min(self.begin + timeouts.total));
-    }
-}
-
-/// What ended a wait early.
-#[derive(Clone, Copy, Debug)]
-enum Interruption {
-    Cancelled,
-    Elapsed,
-}
-
-/// One cancellation and one timer for all waits of a request: moving the deadline costs nothing until it is reached.
-struct Guard<'a> {
-    cancelled: Pin<Box<WaitForCancellationFuture<'a>>>,
-    alarm: Pin<Box<Sleep>>,
-    deadline: Instant,
-}
-
-impl<'a> Guard<'a> {
-    fn new(halt: &'a CancellationToken, deadline: Instant) -> Self {
-        Self {
-            cancelled: Box::pin(halt.cancelled()),
-            alarm: Box::pin(tokio::time::sleep_until(deadline.into())),
-            deadline,
-        }
-    }
-
-    fn until(&mut self, deadline: Instant) {
-        self.deadline = deadline;
-        if deadline < self.alarm.deadline().into_std() {
-            self.alarm.as_mut().reset(deadline.into());
-        }
-    }
-
-    async fn within<T>(&mut self, wait: impl Future<Output = T>) -> Result<T, Interruption> {
-        let mut wait = pin!(wait);
-        poll_fn(|cx| {
-            if let Poll::Ready(value) = wait.as_mut().poll(cx) {
-                return Poll::Ready(Ok(value));
-            }
-            self.poll_interruption(cx).map(Err)
-        })
-        .await
-    }
-
-    fn poll_interruption(&mut self, cx: &mut Context<'_>) -> Poll<Interruption> {
-        if self.cancelled.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(Interruption::Cancelled);
-        }
-        while self.alarm.as_mut().poll(cx).is_ready() {
-            if Instant::now() >= self.deadline {
-                return Poll::Ready(Interruption::Elapsed);
-            }
-            self.alarm.as_mut().reset(self.deadline.into());
-        }
-        Poll::Pending
     }
 }

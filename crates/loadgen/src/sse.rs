@@ -156,9 +156,11 @@ fn data_of(line: &[u8]) -> Option<&[u8]> {
 mod tests {
     use super::*;
 
-    /// A stream and the data of its events as the WHATWG standard (9.2.6) gives them. The last event of each case but
-    /// the named ones is closed by a blank line.
-    fn corpus() -> Vec<(&'static str, Vec<u8>, Vec<Vec<u8>>)> {
+    /// Name, stream, and the data of its events.
+    type Case = (&'static str, Vec<u8>, Vec<Vec<u8>>);
+
+    /// Streams and their events by the WHATWG standard (9.2.6).
+    fn corpus() -> Vec<Case> {
         let long = vec![b'x'; 1 << 20];
         let case = |name, stream: &[u8], events: &[&[u8]]| {
             let events = events.iter().map(|e| e.to_vec()).collect();

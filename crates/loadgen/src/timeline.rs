@@ -221,10 +221,10 @@ impl Folded {
 }
 
 /// Appends, or replaces the last entry of a full list.
-fn keep<T>(list: &mut Vec<T>, full: bool, value: T) {
-    match list.last_mut() {
-        Some(last) if full => *last = value,
-        _ => list.push(value),
+fn keep<T>(kept: &mut Vec<T>, full: bool, value: T) {
+    match kept.last_mut() {
+        Some(newest) if full => *newest = value,
+        _ => kept.push(value),
     }
 }
 

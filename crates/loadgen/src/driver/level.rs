@@ -25,6 +25,7 @@ use super::{
 use crate::{
     LoadError, LoadPlan, SinkError,
     clock::Clock,
+    keep_alive::Habit,
     overhead::ThreadLoad,
     plan::Level,
     workload::{PromptId, prompt},
@@ -38,6 +39,8 @@ pub(super) struct Context {
     pub(super) plan: Arc<LoadPlan>,
     pub(super) addresses: Arc<[SocketAddr]>,
     pub(super) clock: Clock,
+    /// What the run has learned about the server's connections.
+    pub(super) habit: Arc<Habit>,
     pub(super) stop: CancellationToken,
     pub(super) processors: NonZeroUsize,
 }
@@ -172,6 +175,7 @@ fn start(
             plan: Arc::clone(&context.plan),
             addresses: Arc::clone(&context.addresses),
             clock: context.clock,
+            habit: Arc::clone(&context.habit),
             schedule: Arc::clone(schedule),
             halt: schedule.over.child_token(),
             slots: (0..slots.get()).skip(number).step_by(count).collect(),
@@ -221,6 +225,9 @@ pub(super) struct Place {
     pub(super) body: Bytes,
 }
 
+/// Bodies made before a level starts, some 400 bytes each.
+const MAX_PREPARED: u64 = 65_536;
+
 const WARMUP: u8 = 0;
 const MEASURE: u8 = 1;
 const DRAIN: u8 = 2;
@@ -248,9 +255,10 @@ impl Schedule {
             bodies: Vec::new(),
             over,
         };
-        // One cool-down request a slot; more are rare and made when needed.
+        // One cool-down request a slot; what comes after these, or after too many, is made when it is taken.
         let prepared =
             level.warmup_requests + level.requests.get() + u64::from(level.concurrency.get());
+        let prepared = prepared.min(MAX_PREPARED);
         schedule.bodies = (0..prepared).map(|k| schedule.body(k)).collect();
         schedule
     }

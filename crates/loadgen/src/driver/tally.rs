@@ -2,7 +2,7 @@
 
 use records::{Offset, Phase, PhaseKind, RequestRecord, Stage};
 
-use super::{Progress, later};
+use super::Progress;
 use crate::{
     overhead::{ThreadLoad, client_load},
     plan::Level,
@@ -39,14 +39,14 @@ impl Tally {
 
     pub(super) fn add(&mut self, record: &RequestRecord) {
         let earlier = |so_far: Option<Offset>, at: Offset| Some(so_far.map_or(at, |s| s.min(at)));
+        let later = |so_far: Option<Offset>, at: Offset| Some(so_far.map_or(at, |s| s.max(at)));
         self.ended += 1;
         self.output_tokens += record.output_tokens.map_or(0, |t| t.count);
         self.first_sent = earlier(self.first_sent, record.sent_ns);
         if record.stage == Stage::Measured {
             self.measured += 1;
             self.first_measured_sent = earlier(self.first_measured_sent, record.sent_ns);
-            self.last_measured_finished =
-                Some(later(self.last_measured_finished, record.finished_ns));
+            self.last_measured_finished = later(self.last_measured_finished, record.finished_ns);
         }
         if record.stage != Stage::Cooldown {
             self.finished += 1;
@@ -131,7 +131,9 @@ mod tests {
             warmup_requests: 2,
         };
         let mut tally = Tally::new(2, level);
-        records.iter().for_each(|r| tally.add(r));
+        for record in records {
+            tally.add(record);
+        }
         tally
     }
 

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use records::{Offset, Outcome, RequestRecord, TimeoutPhase};
+use records::{Connection, Offset, Outcome, RequestRecord, TimeoutPhase};
 use tokio::{
     runtime::{Builder, Runtime},
     task::{LocalSet, spawn_local},
@@ -19,6 +19,7 @@ use super::level::Schedule;
 use crate::{
     LoadPlan,
     clock::Clock,
+    keep_alive::{Habit, Keeper},
     overhead::{ThreadLoad, Ticker},
     request::{Client, Job},
 };
@@ -31,6 +32,7 @@ pub(super) struct Worker {
     pub(super) plan: Arc<LoadPlan>,
     pub(super) addresses: Arc<[SocketAddr]>,
     pub(super) clock: Clock,
+    pub(super) habit: Arc<Habit>,
     pub(super) schedule: Arc<Schedule>,
     /// Ends this thread's slots; a child of the level's.
     pub(super) halt: CancellationToken,
@@ -82,7 +84,7 @@ impl Worker {
             clock: self.clock,
             halt: self.halt.clone(),
         };
-        let mut connection = None;
+        let mut keeper = Keeper::new(&self.habit);
         let mut free = self.level_start;
         while !self.halt.is_cancelled() {
             let place = self.schedule.take();
@@ -95,8 +97,11 @@ impl Worker {
                 asked_output_tokens: place.output_tokens,
                 body: place.body,
             };
-            let record = client.attempt(&mut connection, job).await;
+            let record = client.attempt(&mut keeper, job).await;
             let no_server = found_no_server(&record);
+            if no_server && record.connection == Connection::Reused {
+                self.habit.closes();
+            }
             free = record.finished_ns;
             self.schedule.ended(place.stage);
             if self.records.send(record).is_err() {

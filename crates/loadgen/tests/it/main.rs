@@ -1,0 +1,10 @@
+//! The client against captured streams and against small servers on the loopback interface.
+
+#[cfg(test)]
+mod captures;
+#[cfg(test)]
+mod levels;
+#[cfg(test)]
+mod outcomes;
+#[cfg(test)]
+mod server;
