@@ -4,8 +4,9 @@
 //! A level with `c` slots, `W` warm-up and `M` measured requests: requests are numbered in the order in which slots take
 //! them; the first `W` are warm-up, the next `M` are measured, what follows is cool-down. Slots never wait for each
 //! other, so warm-up is handed over to measurement under full load, and the load stays full until the last measured
-//! request has ended. Then what is in flight is cancelled, the slots stop, phases are told, and [`Event::LevelDone`]
-//! reaches the caller while the server is idle.
+//! request has ended. Then nothing more is sent, the cool-down requests in flight (short, as warm-up is) end by
+//! themselves, phases are told, and [`Event::LevelDone`] reaches the caller while the server is idle: what client and
+//! server counted until then is the same work.
 //!
 //! Slots live on threads of their own; records reach the calling thread through a channel, and it alone calls the sink.
 //! The server's name is resolved once per run, so no resolver's time is in any record.

@@ -68,9 +68,9 @@ pub struct LoadSpec {
     pub target: Target,
     /// The sweep, in the order in which it runs.
     pub levels: Vec<Level>,
-    /// Output tokens asked of measured and cool-down requests.
+    /// Output tokens asked of measured requests.
     pub osl: NonZeroU32,
-    /// Output tokens asked of warm-up requests.
+    /// Output tokens asked of warm-up and cool-down requests.
     pub warmup_osl: NonZeroU32,
     /// How the server is told to generate exactly that many.
     pub length_control: LengthControl,
@@ -80,7 +80,8 @@ pub struct LoadSpec {
     pub seed: u64,
     /// Deadlines of one request.
     pub timeouts: Timeouts,
-    /// How long the slots may take to stop after a level before the run is given up.
+    /// How long cool-down requests may take to end after the last measured one; then they are cancelled. As long again
+    /// until the slots have stopped, then the run is given up.
     pub drain: Duration,
     /// Threads that drive the load.
     pub threads: Threads,

@@ -109,6 +109,7 @@ fn collect(
     let mut detector = LossDetector::new(schedule.level.concurrency.get());
     let mut lost = None;
     let mut failure = None;
+    let mut measured_since = None;
     let mut over_since = None;
     let mut told = Instant::now();
     loop {
@@ -126,6 +127,11 @@ fn collect(
             if waited > context.plan.spec().drain {
                 let level = schedule.index;
                 return Err(failure.unwrap_or(LoadError::DrainDeadline { level, waited }));
+            }
+        } else if event.is_none() && schedule.is_measured() {
+            let waited = measured_since.get_or_insert_with(Instant::now).elapsed();
+            if waited > context.plan.spec().drain {
+                schedule.over.cancel();
             }
         }
         let progress = (told.elapsed() >= PROGRESS).then(|| {
@@ -213,7 +219,7 @@ pub(super) struct Schedule {
     measured_left: AtomicU64,
     phase: AtomicU8,
     bodies: Vec<Bytes>,
-    /// Set when the last measured request has ended, or the level is broken off.
+    /// Set when the level is broken off, or cool-down takes too long: what is in flight is then cancelled.
     pub(super) over: CancellationToken,
 }
 
@@ -263,8 +269,11 @@ impl Schedule {
         schedule
     }
 
-    /// Takes the next request.
-    pub(super) fn take(&self) -> Place {
+    /// Takes the next request; none when the last measured one has ended.
+    pub(super) fn take(&self) -> Option<Place> {
+        if self.is_measured() {
+            return None;
+        }
         let number = self.issued.fetch_add(1, Ordering::Relaxed);
         let stage = self.stage(number);
         if stage == Stage::Measured {
@@ -273,20 +282,24 @@ impl Schedule {
         let prepared = usize::try_from(number)
             .ok()
             .and_then(|n| self.bodies.get(n));
-        Place {
+        Some(Place {
             request: self.first_request + number,
             stage,
             output_tokens: self.output_tokens(number),
             body: prepared.cloned().unwrap_or_else(|| self.body(number)),
-        }
+        })
     }
 
     /// A request that was taken has ended.
     pub(super) fn ended(&self, stage: Stage) {
         if stage == Stage::Measured && self.measured_left.fetch_sub(1, Ordering::Relaxed) == 1 {
             self.phase.fetch_max(DRAIN, Ordering::Relaxed);
-            self.over.cancel();
         }
+    }
+
+    /// Whether the last measured request has ended.
+    fn is_measured(&self) -> bool {
+        self.measured_left.load(Ordering::Relaxed) == 0
     }
 
     /// Index into the plan's levels.
@@ -326,8 +339,8 @@ impl Schedule {
     fn output_tokens(&self, number: u64) -> u32 {
         let spec = self.plan.spec();
         match self.stage(number) {
-            Stage::Warmup => spec.warmup_osl.get(),
-            _ => spec.osl.get(),
+            Stage::Measured => spec.osl.get(),
+            _ => spec.warmup_osl.get(),
         }
     }
 

@@ -73,9 +73,9 @@ impl Worker {
     }
 
     async fn slot(self: Rc<Self>, slot: u32) {
-        // A slot ends when the level is over. Should it end otherwise, by a fault of ours, the level must not go on
+        // A slot ends when there is nothing left to take. Should it end otherwise, by a fault of ours, the level must not go on
         // with one slot less.
-        let _level_ends_with_slot = self.schedule.over.clone().drop_guard();
+        let level_ends_with_slot = self.schedule.over.clone().drop_guard();
         let spec = self.plan.spec();
         let client = Client {
             target: &spec.target,
@@ -87,7 +87,10 @@ impl Worker {
         let mut keeper = Keeper::new(&self.habit);
         let mut free = self.level_start;
         while !self.halt.is_cancelled() {
-            let place = self.schedule.take();
+            let Some(place) = self.schedule.take() else {
+                level_ends_with_slot.disarm();
+                return;
+            };
             let job = Job {
                 request: place.request,
                 level: self.schedule.index(),

@@ -4,13 +4,13 @@ use std::{
     collections::HashSet,
     num::NonZeroUsize,
     sync::{Arc, Condvar, Mutex},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use loadgen::{Event, LoadError, LoadPlan, RunEnd, StopHandle, Threads, workload};
-use records::{Outcome, PhaseKind, Stage};
+use records::{Outcome, PhaseKind, RequestRecord, Stage};
 
-use crate::server::{good_response, level, requests, run, serve, spec};
+use crate::server::{Request, good_response, level, requests, run, serve, spec};
 
 /// What a server counts.
 #[derive(Default)]
@@ -125,33 +125,62 @@ fn warm_up_is_handed_over_without_draining() {
     );
 }
 
-#[test]
-fn cool_down_keeps_the_load_until_the_last_measured_request_and_is_then_cancelled() {
+/// How the cool-down requests end that come while the only measured request is in flight.
+fn cool_down(drain: Duration, serve_cool_down: fn(Request<'_>)) -> Vec<Outcome> {
     let board = Board::default();
     let server = board.clone();
     let url = serve(move |mut request| {
         server.arrive(request.prompt());
         if request.prompt() == prompt(0, 0) {
-            server.wait(|seen| seen.in_flight == 2);
+            // A client without cool-down never sends the second.
+            server.wait(|seen| seen.in_flight >= 2);
             request.send(good_response());
         } else {
-            request.wait_for_hang_up();
+            serve_cool_down(request);
         }
     });
-    let (events, end) = run(spec(&url, &[level(2, 0, 1)]));
+    let mut spec = spec(&url, &[level(2, 0, 1)]);
+    spec.drain = drain;
+    let (events, end) = run(spec);
     assert_eq!(end.unwrap(), RunEnd::Completed);
-    let ends: Vec<_> = requests(&events)
+    let (measured, cool_down): (Vec<_>, Vec<_>) = requests(&events)
         .into_iter()
-        .map(|r| (r.stage, r.outcome))
-        .collect();
-    let finish_reason = Some("length".to_owned());
-    assert_eq!(
-        ends,
-        [
-            (Stage::Measured, Outcome::Completed { finish_reason }),
-            (Stage::Cooldown, Outcome::Cancelled)
-        ]
+        .partition(|r| r.stage == Stage::Measured);
+    assert!(matches!(
+        measured[..],
+        [RequestRecord {
+            outcome: Outcome::Completed { .. },
+            asked_output_tokens: 2,
+            ..
+        }]
+    ));
+    assert!(
+        cool_down
+            .iter()
+            .all(|r| (r.stage, r.asked_output_tokens) == (Stage::Cooldown, 1))
     );
+    cool_down.into_iter().map(|r| r.outcome).collect()
+}
+
+#[test]
+fn cool_down_keeps_the_load_until_the_last_measured_request_and_then_ends_by_itself() {
+    let ends = cool_down(Duration::from_mins(1), |mut request| {
+        request.send(good_response())
+    });
+    assert!(!ends.is_empty());
+    assert!(
+        ends.iter()
+            .all(|end| matches!(end, Outcome::Completed { .. })),
+        "{ends:?}"
+    );
+}
+
+#[test]
+fn cool_down_that_does_not_end_is_cancelled() {
+    let ends = cool_down(Duration::from_millis(1), |mut request| {
+        request.wait_for_hang_up();
+    });
+    assert_eq!(ends, [Outcome::Cancelled]);
 }
 
 /// An event in a word.
