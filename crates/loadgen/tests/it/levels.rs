@@ -165,7 +165,7 @@ fn cool_down(drain: Duration, serve_cool_down: fn(Request<'_>)) -> Vec<Outcome> 
 #[test]
 fn cool_down_keeps_the_load_until_the_last_measured_request_and_then_ends_by_itself() {
     let ends = cool_down(Duration::from_mins(1), |mut request| {
-        request.send(good_response())
+        request.send(good_response());
     });
     assert!(!ends.is_empty());
     assert!(
