@@ -62,7 +62,13 @@ pub(crate) struct AllArgs {
 #[derive(Debug, Args)]
 pub(crate) struct BenchArgs {
     /// Server to measure, such as http://127.0.0.1:8000
-    #[arg(long, visible_alias = "base-url")]
+    #[arg(
+        long,
+        visible_alias = "base-url",
+        required_unless_present = "resume",
+        default_value = "",
+        hide_default_value = true
+    )]
     pub(crate) url: String,
     #[command(flatten)]
     pub(crate) load: LoadArgs,
@@ -76,14 +82,36 @@ pub(crate) struct LoadArgs {
     /// Model to ask for; without it, the first that /v1/models lists
     #[arg(long, short)]
     pub(crate) model: Option<String>,
-    /// Requests kept in flight at each level
+    /// Requests kept in flight at each level [default: 1,2,4,8,16,32,48,64]; with --request-rate, one number: the most
+    /// in flight, beyond which requests are sent late [default: 10000]
     #[arg(long, visible_alias = "max-concurrency", value_delimiter = ',', value_name = "N,…",
-        default_values_t = [1, 2, 4, 8, 16, 32, 48, 64], value_parser = clap::value_parser!(u32).range(1..=100_000))]
+        value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) concurrency: Vec<u32>,
-    /// Requests measured at each level [default: 4 per slot and at least 10; simulated: 2 per slot and at least 4]
+    /// Open loop instead: requests per second at each level, sent whatever the server does; inf sends all at once
+    #[arg(long, value_delimiter = ',', value_name = "R,…")]
+    pub(crate) request_rate: Vec<f64>,
+    /// Spread of the gaps between arrivals: 1 is Poisson, less clusters, more evens out, inf is a constant gap
+    #[arg(long, value_name = "B", default_value_t = 1.0)]
+    pub(crate) burstiness: f64,
+    /// One open-loop level whose rate moves from --ramp-up-start-rps to --ramp-up-end-rps within --benchmark-duration
+    #[arg(long, value_enum, conflicts_with = "request_rate",
+        requires_all = ["ramp_up_start_rps", "ramp_up_end_rps", "benchmark_duration"])]
+    pub(crate) ramp_up_strategy: Option<RampUp>,
+    /// Requests per second at the beginning of the ramp
+    #[arg(long, value_name = "R", requires = "ramp_up_strategy")]
+    pub(crate) ramp_up_start_rps: Option<f64>,
+    /// Requests per second at the end of the ramp
+    #[arg(long, value_name = "R", requires = "ramp_up_strategy")]
+    pub(crate) ramp_up_end_rps: Option<f64>,
+    /// Requests measured at each level [default: 4 per slot and at least 10; simulated: 2 per slot and at least 4; with
+    /// --request-rate: those of 60 seconds]
     #[arg(long, visible_alias = "num-prompts", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) request_count: Option<u64>,
-    /// Warm-up requests at each level, with a tenth of the output length [default: one per slot]
+    /// Measure at each level for this long; with --request-count, whichever is first
+    #[arg(long, value_name = "S")]
+    pub(crate) benchmark_duration: Option<f64>,
+    /// Warm-up requests at each level, with a tenth of the output length [default: one per slot; with --request-rate:
+    /// those of 10 seconds but at most a quarter of the measured ones, with the whole output length]
     #[arg(long, visible_alias = "num-warmups")]
     pub(crate) warmup_request_count: Option<u64>,
     /// Output tokens asked of every request
@@ -104,6 +132,24 @@ pub(crate) struct LoadArgs {
     /// Seed of prompts; the same seed sends the same prompts, which a server may have cached [default: from the clock]
     #[arg(long)]
     pub(crate) seed: Option<u64>,
+    /// Print what would be sent and when, and send nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Finish a run that was cut off: run the levels that are missing, with the run's own settings. Headers have to be
+    /// given again; nothing else can be
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["model", "concurrency", "request_rate", "burstiness",
+        "ramp_up_strategy", "request_count", "benchmark_duration", "warmup_request_count", "osl", "ignore_eos", "extra_body",
+        "request_timeout_seconds", "seed", "dry_run", "result_dir", "run_id"])]
+    pub(crate) resume: Option<PathBuf>,
+}
+
+/// How a rate moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RampUp {
+    /// By equal differences
+    Linear,
+    /// By equal ratios
+    Exponential,
 }
 
 /// What to leave behind.

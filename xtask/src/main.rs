@@ -3,10 +3,12 @@
 //! The only crate that knows flags, the terminal, signals, exit codes and where files lie.
 
 mod cli;
+mod dry_run;
 mod engine;
 mod exit;
 mod host;
 mod interrupt;
+mod levels;
 mod measure;
 mod output;
 mod plan;
@@ -14,6 +16,7 @@ mod progress;
 mod recorder;
 mod redact;
 mod report;
+mod resume;
 mod run;
 mod sim;
 mod size;

@@ -1,5 +1,5 @@
-//! Runs a plan: level after level, each with a fixed number of slots that send their next request when the last one
-//! ended (closed loop).
+//! Runs a plan: level after level, each either a fixed number of slots that send their next request when the last one
+//! ended (closed loop), or a schedule that does not wait for the server (open loop).
 //!
 //! A level with `c` slots, `W` warm-up and `M` measured requests: requests are numbered in the order in which slots take
 //! them; the first `W` are warm-up, the next `M` are measured, what follows is cool-down. Slots never wait for each
@@ -8,15 +8,20 @@
 //! themselves, phases are told, and [`Event::LevelDone`] reaches the caller while the server is idle: what client and
 //! server counted until then is the same work.
 //!
+//! An open loop goes the same way: its schedule goes on at the same rate until the last measured request has ended.
+//! A request that finds no free slot is sent late and says so: `intended_ns` is the schedule's.
+//!
 //! Slots live on threads of their own; records reach the calling thread through a channel, and it alone calls the sink.
 //! The server's name is resolved once per run, so no resolver's time is in any record.
 
 mod level;
 mod loss;
+mod schedule;
 mod tally;
 mod worker;
 
 use std::{
+    collections::BTreeSet,
     net::{SocketAddr, ToSocketAddrs},
     num::NonZeroUsize,
     sync::Arc,
@@ -42,7 +47,7 @@ pub enum Event {
     LevelStarted {
         /// Index into the plan's levels.
         level: u32,
-        /// Slots.
+        /// Slots; in an open loop, requests in flight at most.
         concurrency: u32,
     },
     /// A request attempt has ended.
@@ -65,7 +70,7 @@ pub struct Progress {
     pub level: u32,
     /// Warm-up and measured requests that have ended.
     pub finished: u64,
-    /// Warm-up and measured requests planned.
+    /// Warm-up and measured requests planned; 0 where time decides.
     pub planned: u64,
     /// Requests in flight, whatever their kind.
     pub in_flight: u64,
@@ -108,12 +113,37 @@ impl StopHandle {
     }
 }
 
+/// What of a plan has been done before, by a run that was cut off.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Done {
+    /// Levels that need not be run, as indices into the plan's.
+    pub levels: BTreeSet<u32>,
+    /// Number of the next request.
+    pub next_request: u64,
+    /// How often the run went on before, this time included: 0 for a run that was never cut off.
+    pub attempt: u32,
+}
+
 /// Runs the plan on the calling thread and threads of its own, until its end. `epoch` is the zero of all stamps.
 ///
 /// # Errors
 /// [`LoadError`]; a request that fails is no error but a record. What the sink was given until then stands.
 pub fn run(
     plan: &LoadPlan,
+    epoch: Instant,
+    stop: &StopHandle,
+    sink: &mut dyn FnMut(Event) -> Result<(), SinkError>,
+) -> Result<RunEnd, LoadError> {
+    resume(plan, &Done::default(), epoch, stop, sink)
+}
+
+/// Runs what of the plan has not been done. Prompts of levels that were begun before are new ones.
+///
+/// # Errors
+/// As [`run`].
+pub fn resume(
+    plan: &LoadPlan,
+    done: &Done,
     epoch: Instant,
     stop: &StopHandle,
     sink: &mut dyn FnMut(Event) -> Result<(), SinkError>,
@@ -126,12 +156,20 @@ pub fn run(
         stop: stop.0.clone(),
         processors: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
     };
-    let mut first_request = 0;
+    let mut first_request = done.next_request;
     for (index, level) in (0..).zip(&plan.spec().levels) {
+        if done.levels.contains(&index) {
+            continue;
+        }
         if stop.is_stopped() {
             return Ok(RunEnd::Interrupted);
         }
-        let end = level::run(&context, index, *level, first_request, sink)?;
+        let position = schedule::Position {
+            index,
+            first_request,
+            attempt: done.attempt,
+        };
+        let end = level::run(&context, *level, position, sink)?;
         first_request += end.issued;
         match end.kind {
             level::EndKind::Done => {}

@@ -9,19 +9,126 @@ use serde_json::{Map, Value};
 
 use crate::{
     PlanError, Target,
+    arrival::{Arrivals, Shape, Spacing},
     openai::{BodyTemplate, LengthControl},
     workload,
 };
 
-/// One step of a sweep: a fixed number of slots, each with one request in flight.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// One step of a run.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Level {
-    /// Slots.
-    pub concurrency: NonZeroU32,
-    /// Requests measured.
-    pub requests: NonZeroU64,
-    /// Requests sent before them. Fewer than `concurrency` leave connections to be made while measuring.
+    /// What decides when requests are sent.
+    pub load: Load,
+    /// What is measured.
+    pub volume: Volume,
+    /// Requests sent before that. In a closed loop, fewer than there are slots leave connections to be made while
+    /// measuring.
     pub warmup_requests: u64,
+}
+
+/// What decides when requests are sent.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Load {
+    /// Slots that send their next request when the last one has ended.
+    Closed {
+        /// Slots.
+        concurrency: NonZeroU32,
+    },
+    /// A schedule that does not wait for the server.
+    Open {
+        /// The schedule.
+        arrivals: Arrivals,
+        /// Requests in flight at most: beyond it they are sent late, and their records say so.
+        most_in_flight: NonZeroU32,
+    },
+}
+
+/// When a level has been measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Volume {
+    /// After this many requests.
+    Requests(NonZeroU64),
+    /// With the requests sent within this time after the first measured one.
+    Time(Duration),
+    /// Whichever is first.
+    Either(NonZeroU64, Duration),
+}
+
+impl Volume {
+    pub(crate) fn requests(self) -> Option<u64> {
+        match self {
+            Self::Requests(n) | Self::Either(n, _) => Some(n.get()),
+            Self::Time(_) => None,
+        }
+    }
+
+    pub(crate) fn time(self) -> Option<Duration> {
+        match self {
+            Self::Time(d) | Self::Either(_, d) => Some(d),
+            Self::Requests(_) => None,
+        }
+    }
+}
+
+/// Arrivals planned at most: a schedule longer than this is a slip of the keyboard.
+const MOST_ARRIVALS: u64 = 50_000_000;
+
+impl Level {
+    /// A level of the closed loop.
+    pub fn closed(concurrency: NonZeroU32, requests: NonZeroU64, warmup_requests: u64) -> Self {
+        Self {
+            load: Load::Closed { concurrency },
+            volume: Volume::Requests(requests),
+            warmup_requests,
+        }
+    }
+
+    /// Most requests that it may have in flight.
+    pub fn most_in_flight(&self) -> NonZeroU32 {
+        match self.load {
+            Load::Closed { concurrency } => concurrency,
+            Load::Open { most_in_flight, .. } => most_in_flight,
+        }
+    }
+
+    /// Measured requests, where they are known beforehand: always but for a closed loop that stops on time.
+    pub fn planned_requests(&self, seed: u64) -> Option<u64> {
+        let Load::Open { arrivals, .. } = self.load else {
+            return match self.volume {
+                Volume::Requests(n) => Some(n.get()),
+                Volume::Time(_) | Volume::Either(..) => None,
+            };
+        };
+        let Some(time) = self.volume.time() else {
+            return self.volume.requests();
+        };
+        let at_most = self.volume.requests().unwrap_or(MOST_ARRIVALS);
+        let from = usize::try_from(self.warmup_requests).unwrap_or(usize::MAX);
+        let mut measured = arrivals
+            .times(seed, self.warmup_requests)
+            .skip(from)
+            .peekable();
+        let end = measured.peek().copied().unwrap_or_default() + time;
+        let within = measured
+            .take_while(|at| *at < end)
+            .take(usize::try_from(at_most).unwrap_or(usize::MAX));
+        Some(within.count() as u64)
+    }
+
+    fn check(&self) -> Result<(), PlanError> {
+        if let Load::Open { arrivals, .. } = self.load {
+            arrivals.check()?;
+            if arrivals == Arrivals::AtOnce && self.volume.requests().is_none() {
+                return Err(PlanError::EndlessBurst);
+            }
+        }
+        if self.volume.time().is_some_and(|time| time.is_zero()) {
+            return Err(PlanError::ZeroDeadline {
+                which: "benchmark duration",
+            });
+        }
+        Ok(())
+    }
 }
 
 /// Deadlines of one request, by what is being waited for.
@@ -103,6 +210,7 @@ impl LoadPlan {
         if spec.levels.is_empty() {
             return Err(PlanError::NoLevels);
         }
+        spec.levels.iter().try_for_each(Level::check)?;
         let Timeouts {
             connect,
             first_byte,
@@ -137,8 +245,13 @@ impl LoadPlan {
     pub fn to_record(&self) -> records::Plan {
         let spec = &self.spec;
         records::Plan {
-            levels: spec.levels.iter().map(|l| l.concurrency.get()).collect(),
-            requests: spec.levels.iter().map(|l| l.requests.get()).collect(),
+            levels: spec.levels.iter().map(closed_slots).collect(),
+            requests: (0..)
+                .zip(&spec.levels)
+                .map(|(index, level)| level.planned_requests(self.level_seed(index)).unwrap_or(0))
+                .collect(),
+            arrivals: self.arrivals_record(),
+            durations_ns: self.durations_record(),
             warmup_requests: spec.levels.iter().map(|l| l.warmup_requests).collect(),
             endpoint: spec.target.endpoint().to_owned(),
             model: spec.target.model().to_owned(),
@@ -148,13 +261,92 @@ impl LoadPlan {
             ignore_eos: self.template.ignores_eos(),
             extra_body: spec.extra_body.clone(),
             seed: spec.seed,
-            request_timeout_ns: u64::try_from(spec.timeouts.total.as_nanos()).unwrap_or(u64::MAX),
+            request_timeout_ns: duration_ns(spec.timeouts.total),
+        }
+    }
+
+    /// Seed of a level's arrivals.
+    pub fn level_seed(&self, index: u32) -> u64 {
+        workload::mix(self.spec.seed ^ workload::mix(u64::from(index) ^ 0x6172_7269_7661_6c73))
+    }
+
+    fn arrivals_record(&self) -> Vec<Option<records::Arrivals>> {
+        let all: Vec<_> = self.spec.levels.iter().map(arrivals_record).collect();
+        if all.iter().all(Option::is_none) {
+            Vec::new()
+        } else {
+            all
+        }
+    }
+
+    fn durations_record(&self) -> Vec<u64> {
+        let ns = |level: &Level| level.volume.time().map_or(0, duration_ns);
+        let all: Vec<_> = self.spec.levels.iter().map(ns).collect();
+        if all.iter().all(|ns| *ns == 0) {
+            Vec::new()
+        } else {
+            all
         }
     }
 
     pub(crate) fn template(&self) -> &BodyTemplate {
         &self.template
     }
+}
+
+fn duration_ns(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn closed_slots(level: &Level) -> u32 {
+    match level.load {
+        Load::Closed { concurrency } => concurrency.get(),
+        Load::Open { .. } => 0,
+    }
+}
+
+fn arrivals_record(level: &Level) -> Option<records::Arrivals> {
+    let Load::Open {
+        arrivals,
+        most_in_flight,
+    } = level.load
+    else {
+        return None;
+    };
+    let (spacing, ramp) = match arrivals {
+        Arrivals::AtOnce => (None, None),
+        Arrivals::Steady { spacing, .. } => (Some(spacing), None),
+        Arrivals::Ramp {
+            shape,
+            to,
+            over,
+            spacing,
+            ..
+        } => {
+            let shape = match shape {
+                Shape::Linear => records::RampShape::Linear,
+                Shape::Exponential => records::RampShape::Exponential,
+            };
+            let over_ns = duration_ns(over);
+            (
+                Some(spacing),
+                Some(records::Ramp {
+                    shape,
+                    to_per_second: to,
+                    over_ns,
+                }),
+            )
+        }
+    };
+    Some(records::Arrivals {
+        per_second: arrivals.first_rate(),
+        burstiness: match spacing {
+            Some(Spacing::Gamma { burstiness }) => Some(burstiness),
+            _ => None,
+        },
+        ramp,
+        most_in_flight: most_in_flight.get(),
+    })
 }
 
 #[cfg(test)]
@@ -165,11 +357,7 @@ mod tests {
         let second = Duration::from_secs(1);
         LoadSpec {
             target: Target::new("http://h:1", "m", None, &[]).unwrap(),
-            levels: vec![Level {
-                concurrency: NonZeroU32::MIN,
-                requests: NonZeroU64::MIN,
-                warmup_requests: 3,
-            }],
+            levels: vec![Level::closed(NonZeroU32::MIN, NonZeroU64::MIN, 3)],
             osl: NonZeroU32::new(200).unwrap(),
             warmup_osl: NonZeroU32::new(16).unwrap(),
             length_control: LengthControl::IgnoreEosAndMinTokens,

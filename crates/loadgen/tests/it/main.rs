@@ -4,6 +4,7 @@
 mod captures;
 #[cfg(test)]
 mod levels;
+mod open_loop;
 #[cfg(test)]
 mod outcomes;
 #[cfg(test)]

@@ -129,11 +129,11 @@ pub(crate) fn good_response() -> String {
 }
 
 pub(crate) fn level(concurrency: u32, warmup_requests: u64, requests: u64) -> Level {
-    Level {
-        concurrency: NonZeroU32::new(concurrency).unwrap(),
-        requests: NonZeroU64::new(requests).unwrap(),
+    Level::closed(
+        NonZeroU32::new(concurrency).unwrap(),
+        NonZeroU64::new(requests).unwrap(),
         warmup_requests,
-    }
+    )
 }
 
 /// A plan with deadlines so long that they only end a test that has failed.

@@ -27,6 +27,8 @@ fn manifest() -> Manifest {
         plan: Plan {
             levels: vec![1, 2],
             requests: vec![4, 4],
+            arrivals: Vec::new(),
+            durations_ns: Vec::new(),
             warmup_requests: vec![1, 2],
             endpoint: "/v1/chat/completions".into(),
             model: "m".into(),
@@ -46,6 +48,7 @@ fn manifest() -> Manifest {
         },
         ended: None,
         end: None,
+        resumed: Vec::new(),
         notes: vec![],
     }
 }

@@ -209,6 +209,8 @@ fn manifest(summary: &Summary) -> Manifest {
                 .iter()
                 .map(|level| level.requests.measured)
                 .collect(),
+            arrivals: Vec::new(),
+            durations_ns: Vec::new(),
             warmup_requests: summary
                 .levels
                 .iter()
@@ -232,6 +234,7 @@ fn manifest(summary: &Summary) -> Manifest {
         },
         ended: None,
         end: None,
+        resumed: Vec::new(),
         notes: run.notes.clone(),
     }
 }
