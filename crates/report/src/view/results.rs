@@ -1,13 +1,14 @@
 //! Section 1: verdict, findings, what the server says of itself, the table of levels, and where the limits lie.
 
-use analysis::{Distribution, Invalid, LevelSummary, Peak, Severity};
+use analysis::{Distribution, Estimate, Invalid, LevelSummary, Peak, Severity};
 
-use super::{Block, Column, Desk, Item, Part, Row, Table, Tile};
+use super::{Block, Cell, Column, Desk, Item, Part, Row, Table, Tile};
 use crate::{
     number::{
-        ABSENT, count, estimate, figure, gib, maybe, mean, mean_only, mib, number, percent_estimate,
+        ABSENT, count, figure, gib, interval, maybe, mean_only, mib, number, percent,
+        percent_interval,
     },
-    prose::{self, level_at, mean_of, usable_levels},
+    prose::{self, Completion, level_at, mean_of, usable_levels},
 };
 
 pub(super) fn parts(desk: &Desk<'_>) -> Vec<Part> {
@@ -32,18 +33,18 @@ fn verdict(desk: &Desk<'_>) -> Vec<Block> {
     if !tiles.is_empty() {
         blocks.push(Block::Tiles { tiles });
     }
-    let items: Vec<Item> = desk
-        .summary
-        .findings
-        .iter()
-        .map(|finding| Item {
-            label: Some(prose::finding::severity(finding, desk.words)),
-            text: prose::finding::sentence(finding, desk.summary, desk.words, desk.figures),
-            tone: match finding.severity {
+    let items: Vec<Item> = prose::finding::all(desk.summary, desk.words, desk.figures)
+        .into_iter()
+        .map(|told| Item {
+            label: Some(told.label),
+            text: told.text,
+            tone: match told.severity {
                 Severity::Problem => "problem",
                 Severity::Warning => "warning",
                 Severity::Insight => "insight",
+                Severity::Note => "note",
             },
+            code: None,
         })
         .collect();
     if !items.is_empty() {
@@ -67,6 +68,14 @@ fn tiles(desk: &Desk<'_>) -> Vec<Tile> {
             .words
             .say("tile.stable_note", &[("tested", &count(tested))]);
         tile("tile.stable", count(stable), note);
+    }
+    if let (None, Some(completion)) = (limits.largest_stable, Completion::of(desk.summary)) {
+        let values = [
+            ("completed", &*count(completion.completed)),
+            ("measured", &*count(completion.measured)),
+        ];
+        let note = desk.words.say("tile.success_note", &values);
+        tile("tile.success", percent(completion.share()), note);
     }
     let at = |c: u32| desk.words.say("tile.at", &[("c", &count(c))]);
     if let Some(peak) = limits.peak_output {
@@ -142,12 +151,12 @@ fn levels(desk: &Desk<'_>) -> Table {
         "column.n",
         "column.success",
         "column.ttft_mean",
-        "column.ttft_p95",
         "column.e2el_mean",
-        "column.e2el_p95",
         "column.single_tok_s",
         "column.total_tok_s",
         "column.requests_per_s",
+        "column.ttft_p95",
+        "column.e2el_p95",
         "column.memory",
     ]);
     let peak = desk.summary.limits.peak_output.map(|peak| peak.concurrency);
@@ -165,48 +174,55 @@ fn levels(desk: &Desk<'_>) -> Table {
         rows,
         notes: level_notes(desk),
     }
+    .without_empty_columns()
 }
 
-fn level_row(level: &LevelSummary) -> Vec<String> {
-    let p95 = |d: Option<Distribution>| {
-        d.and_then(|d| d.p95)
-            .map_or_else(|| ABSENT.into(), estimate)
+fn level_row(level: &LevelSummary) -> Vec<Cell> {
+    let with_interval = |estimate: Option<Estimate>| Cell {
+        text: maybe(estimate.map(|estimate| estimate.value)),
+        small: estimate.and_then(interval),
     };
+    let mean = |d: Option<Distribution>| with_interval(d.map(|d| d.mean));
+    let p95 = |d: Option<Distribution>| with_interval(d.and_then(|d| d.p95));
     let mark = if level.invalid.is_empty() { "" } else { " †" };
     let memory = level.gpu.and_then(|gpu| gpu.memory_used_bytes_max);
+    let decimals = if level.requests_per_s < 10.0 { 2 } else { 1 };
     vec![
-        format!("{}{mark}", count(level.concurrency)),
-        count(level.requests.measured),
-        level
-            .success_rate
-            .map_or_else(|| ABSENT.into(), percent_estimate),
+        format!("{}{mark}", count(level.concurrency)).into(),
+        count(level.requests.measured).into(),
+        Cell {
+            text: level
+                .success_rate
+                .map_or_else(|| ABSENT.into(), |rate| percent(rate.value)),
+            small: level.success_rate.and_then(percent_interval),
+        },
         mean(level.ttft_ms),
-        p95(level.ttft_ms),
         mean(level.e2el_ms),
+        mean_only(level.per_request_tok_s).into(),
+        maybe(level.output_tok_s).into(),
+        number(level.requests_per_s, decimals).into(),
+        p95(level.ttft_ms),
         p95(level.e2el_ms),
-        mean_only(level.per_request_tok_s),
-        maybe(level.output_tok_s),
-        number(
-            level.requests_per_s,
-            if level.requests_per_s < 10.0 { 2 } else { 1 },
-        ),
-        memory.map_or_else(|| ABSENT.into(), mib),
+        memory.map_or_else(|| ABSENT.into(), mib).into(),
     ]
 }
 
 fn level_notes(desk: &Desk<'_>) -> Vec<String> {
     let levels = &desk.summary.levels;
     let mut notes = vec![desk.get("note.two_throughputs"), desk.get("note.intervals")];
-    let without_p95 = |level: &LevelSummary| level.e2el_ms.is_some_and(|d| d.p95.is_none());
-    if levels.iter().any(without_p95) {
+    let lacks_p95 = |d: Option<Distribution>| d.is_none_or(|d| d.p95.is_none());
+    let without_p95 = |level: &LevelSummary| lacks_p95(level.ttft_ms) && lacks_p95(level.e2el_ms);
+    let without_memory = |level: &LevelSummary| {
+        let memory = level.gpu.and_then(|gpu| gpu.memory_used_bytes_max);
+        memory.is_none()
+    };
+    if levels.iter().all(without_p95) {
+        notes.push(desk.get("note.p95_left_out"));
+    } else if levels.iter().any(without_p95) {
         notes.push(desk.get("note.no_percentile"));
     }
-    if levels.iter().all(|level| {
-        level
-            .gpu
-            .is_none_or(|gpu| gpu.memory_used_bytes_max.is_none())
-    }) {
-        notes.push(desk.get("note.no_memory"));
+    if levels.iter().all(without_memory) {
+        notes.push(desk.get("note.memory_left_out"));
     }
     for level in levels {
         let reasons: Vec<String> = level
