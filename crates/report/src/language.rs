@@ -112,12 +112,14 @@ mod tests {
     use super::*;
 
     /// Every source file that may ask for words.
-    const SOURCES: [&str; 26] = [
+    const SOURCES: [&str; 28] = [
         include_str!("view/mod.rs"),
         include_str!("view/results.rs"),
         include_str!("view/operation.rs"),
         include_str!("view/sizing.rs"),
         include_str!("view/option.rs"),
+        include_str!("view/cost.rs"),
+        include_str!("view/level_table.rs"),
         include_str!("view/conclusion.rs"),
         include_str!("view/evidence.rs"),
         include_str!("view/method.rs"),

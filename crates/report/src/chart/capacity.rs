@@ -18,7 +18,7 @@ use crate::{
     number::{count, held},
     prose::{
         self,
-        sizing::{holds, option_name},
+        sizing::{SMALL_LIMITS, holds, option_name},
     },
     view::sizing::{exact_whole, simple_text},
 };
@@ -122,7 +122,11 @@ fn plot(
     let top = BODY + 40.0;
     let bottom = top + ROW * shown.len() as f64;
     let at = |value: f64| LEFT + axis.share(value) * (RIGHT - LEFT);
-    key(scene, sheet)?;
+    key(
+        scene,
+        sheet,
+        shown.iter().any(|option| gained(option) > 0.0),
+    )?;
     for tick in &axis.ticks {
         let x = at(tick.at);
         sheet.line(&[(x, top), (x, bottom)], GRID, 1.0)?;
@@ -202,7 +206,7 @@ fn value(sheet: &Sheet<'_>, (x, y): (f64, f64), text: &str) -> Drawn {
     sheet.text((x, y + 10.5), Anchor::Start, LABEL, text)
 }
 
-fn key(scene: &Scene<'_>, sheet: &Sheet<'_>) -> Drawn {
+fn key(scene: &Scene<'_>, sheet: &Sheet<'_>, with_gain: bool) -> Drawn {
     let y = BODY + 6.0;
     let mut x = 16.0;
     for (exact, name) in [(false, "sizing.simple"), (true, "sizing.exact")] {
@@ -210,6 +214,11 @@ fn key(scene: &Scene<'_>, sheet: &Sheet<'_>) -> Drawn {
         bar(sheet, (x, x + 24.0), y - 6.0, exact)?;
         sheet.text((x + 31.0, y + 4.0), Anchor::Start, LABEL, &name)?;
         x += 31.0 + text_width(&name, LABEL.size) + 24.0;
+    }
+    if with_gain {
+        gain(sheet, (x, x + 24.0), y - 6.0)?;
+        let name = format!("‡ {SMALL_LIMITS}");
+        sheet.text((x + 31.0, y + 4.0), Anchor::Start, LABEL, &name)?;
     }
     Ok(())
 }

@@ -5,7 +5,9 @@
 
 mod block;
 mod conclusion;
+mod cost;
 mod evidence;
+mod level_table;
 mod method;
 mod operation;
 mod option;

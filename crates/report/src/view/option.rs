@@ -1,9 +1,8 @@
-//! Section 3, second half: what to buy or rent. Options that hold the target, what the present server would need, and
-//! the options by cost.
+//! Section 3, second half: what to buy or rent: the options that hold the target, and what the present server would need.
 
 use analysis::{GpuOption, SizingSection};
 
-use super::{Block, Column, Desk, Item, Table, sizing::price};
+use super::{Desk, Item, sizing::price};
 use crate::{
     number::{ABSENT, count, gigabytes, held, number},
     prose::{
@@ -17,7 +16,7 @@ use crate::{
 const YARDSTICK: &str = "A100 80GB";
 
 /// Hours of a month, 365 × 24 / 12.
-const HOURS_PER_MONTH: f64 = 730.0;
+pub(super) const HOURS_PER_MONTH: f64 = 730.0;
 
 /// Options that hold the target by the exact method, cheapest by `price` first.
 fn cheapest(sizing: &SizingSection, price: fn(&GpuOption) -> Option<f64>) -> Option<&GpuOption> {
@@ -283,60 +282,4 @@ fn present_gpu<'a>(desk: &Desk<'_>, sizing: &'a SizingSection) -> Option<&'a Gpu
         .options
         .iter()
         .find(|option| option.count == 1 && name.contains(&option.gpu))
-}
-
-/// Options that hold the target, by cost.
-pub(super) fn costs(desk: &Desk<'_>, sizing: &SizingSection) -> Vec<Block> {
-    let mut holding: Vec<&GpuOption> = sizing
-        .options
-        .iter()
-        .filter(|option| holds(sizing, option))
-        .collect();
-    if holding.is_empty() {
-        return vec![Block::Paragraph {
-            text: desk.get("option.none"),
-        }];
-    }
-    holding.sort_by(|a, b| {
-        let key = |option: &GpuOption| option.purchase_usd.unwrap_or(f64::MAX);
-        let cloud = |option: &GpuOption| option.cloud_usd_per_hour.unwrap_or(f64::MAX);
-        key(a)
-            .total_cmp(&key(b))
-            .then(cloud(a).total_cmp(&cloud(b)))
-    });
-    let rows = holding
-        .iter()
-        .enumerate()
-        .map(|(index, option)| {
-            let monthly = option.cloud_usd_per_hour.map(|usd| usd * HOURS_PER_MONTH);
-            let fit = option.exact_max_requests.unwrap_or(0.0);
-            let rank = option
-                .purchase_usd
-                .map_or_else(|| ABSENT.into(), |_| count(index as u64 + 1));
-            vec![
-                option_name(option),
-                rank,
-                price(desk.words, option.purchase_usd),
-                price(desk.words, option.purchase_usd.map(|usd| usd / fit)),
-                price(desk.words, option.cloud_usd_per_hour),
-                price(desk.words, monthly),
-                option.purchase_usd.zip(monthly).map_or_else(
-                    || desk.get("word.unknown"),
-                    |(buy, rent)| number(buy / rent, 1),
-                ),
-            ]
-        })
-        .collect();
-    let mut columns = vec![Column::text(desk.get("column.gpu"))];
-    columns.extend(desk.numbers(&[
-        "column.rank",
-        "column.purchase",
-        "column.purchase_per_request",
-        "column.cloud_hour",
-        "column.cloud_month",
-        "column.break_even",
-    ]));
-    vec![Block::Table(
-        Table::plain(columns, rows).with_notes(vec![desk.get("sizing.cost_note")]),
-    )]
 }

@@ -1,13 +1,10 @@
-//! Section 1: verdict, findings, what the server says of itself, the table of levels, and where the limits lie.
+//! Section 1: verdict, findings, what the server says of itself, the levels, and where the limits lie.
 
-use analysis::{Distribution, Estimate, Invalid, LevelSummary, Peak, Severity};
+use analysis::{Distribution, LevelSummary, Peak, Severity};
 
-use super::{Block, Cell, Column, Desk, Item, Part, Row, Table, Tile};
+use super::{Block, Column, Desk, Item, Part, Table, Tile, level_table};
 use crate::{
-    number::{
-        ABSENT, count, figure, gib, interval, maybe, mean_only, mib, number, percent,
-        percent_interval,
-    },
+    number::{ABSENT, count, figure, gib, number, percent},
     prose::{self, Completion, level_at, mean_of, usable_levels},
 };
 
@@ -17,7 +14,7 @@ pub(super) fn parts(desk: &Desk<'_>) -> Vec<Part> {
         let blocks = vec![Block::Table(table)];
         parts.push(desk.part("part.capacity", blocks));
     }
-    let mut blocks = vec![Block::Table(levels(desk))];
+    let mut blocks = vec![Block::Table(level_table::levels(desk))];
     blocks.extend(desk.chart("throughput"));
     blocks.extend(desk.chart("latency"));
     blocks.extend(desk.chart("frontier"));
@@ -143,119 +140,6 @@ fn capacity(desk: &Desk<'_>) -> Option<Table> {
         notes.push(desk.get("capacity.meaning"));
     }
     (!rows.is_empty()).then(|| Table::plain(columns, rows).with_notes(notes))
-}
-
-fn levels(desk: &Desk<'_>) -> Table {
-    let columns = desk.numbers(&[
-        "column.concurrency",
-        "column.n",
-        "column.success",
-        "column.ttft_mean",
-        "column.e2el_mean",
-        "column.single_tok_s",
-        "column.total_tok_s",
-        "column.requests_per_s",
-        "column.ttft_p95",
-        "column.e2el_p95",
-        "column.memory",
-    ]);
-    let peak = desk.summary.limits.peak_output.map(|peak| peak.concurrency);
-    let rows = desk
-        .summary
-        .levels
-        .iter()
-        .map(|level| Row {
-            cells: level_row(level),
-            strong: peak == Some(level.concurrency),
-        })
-        .collect();
-    Table {
-        columns,
-        rows,
-        notes: level_notes(desk),
-    }
-    .without_empty_columns()
-}
-
-fn level_row(level: &LevelSummary) -> Vec<Cell> {
-    let with_interval = |estimate: Option<Estimate>| Cell {
-        text: maybe(estimate.map(|estimate| estimate.value)),
-        small: estimate.and_then(interval),
-    };
-    let mean = |d: Option<Distribution>| with_interval(d.map(|d| d.mean));
-    let p95 = |d: Option<Distribution>| with_interval(d.and_then(|d| d.p95));
-    let mark = if level.invalid.is_empty() { "" } else { " †" };
-    let memory = level.gpu.and_then(|gpu| gpu.memory_used_bytes_max);
-    let decimals = if level.requests_per_s < 10.0 { 2 } else { 1 };
-    vec![
-        format!("{}{mark}", count(level.concurrency)).into(),
-        count(level.requests.measured).into(),
-        Cell {
-            text: level
-                .success_rate
-                .map_or_else(|| ABSENT.into(), |rate| percent(rate.value)),
-            small: level.success_rate.and_then(percent_interval),
-        },
-        mean(level.ttft_ms),
-        mean(level.e2el_ms),
-        mean_only(level.per_request_tok_s).into(),
-        maybe(level.output_tok_s).into(),
-        number(level.requests_per_s, decimals).into(),
-        p95(level.ttft_ms),
-        p95(level.e2el_ms),
-        memory.map_or_else(|| ABSENT.into(), mib).into(),
-    ]
-}
-
-fn level_notes(desk: &Desk<'_>) -> Vec<String> {
-    let levels = &desk.summary.levels;
-    let mut notes = vec![desk.get("note.two_throughputs"), desk.get("note.intervals")];
-    let lacks_p95 = |d: Option<Distribution>| d.is_none_or(|d| d.p95.is_none());
-    let without_p95 = |level: &LevelSummary| lacks_p95(level.ttft_ms) && lacks_p95(level.e2el_ms);
-    let without_memory = |level: &LevelSummary| {
-        let memory = level.gpu.and_then(|gpu| gpu.memory_used_bytes_max);
-        memory.is_none()
-    };
-    if levels.iter().all(without_p95) {
-        notes.push(desk.get("note.p95_left_out"));
-    } else if levels.iter().any(without_p95) {
-        notes.push(desk.get("note.no_percentile"));
-    }
-    if levels.iter().all(without_memory) {
-        notes.push(desk.get("note.memory_left_out"));
-    }
-    for level in levels {
-        let reasons: Vec<String> = level
-            .invalid
-            .iter()
-            .map(|reason| invalid(desk, reason))
-            .collect();
-        if !reasons.is_empty() {
-            notes.push(desk.words.say(
-                "note.invalid",
-                &[
-                    ("c", &count(level.concurrency)),
-                    ("reasons", &reasons.join("; ")),
-                ],
-            ));
-        }
-    }
-    notes
-}
-
-fn invalid(desk: &Desk<'_>, reason: &Invalid) -> String {
-    match reason {
-        Invalid::NothingCompleted => desk.get("invalid.nothing_completed"),
-        Invalid::ClientBusy { cpu_percent } => desk
-            .words
-            .say("invalid.client_busy", &[("cpu", &figure(*cpu_percent))]),
-        Invalid::ClientLate { lag_p99_ms } => desk
-            .words
-            .say("invalid.client_late", &[("lag", &number(*lag_p99_ms, 2))]),
-        Invalid::Stopped => desk.get("invalid.stopped"),
-        // A kind newer than this crate: better named by its own field names than left out.
-        other => format!("{other:?}"),
-    }
 }
 
 fn limits(desk: &Desk<'_>) -> Table {

@@ -3,7 +3,7 @@
 
 use analysis::{GpuOption, SizingSection};
 
-use super::{Block, Cell, Column, Desk, Item, Part, Row, Table, option};
+use super::{Block, Cell, Column, Desk, Item, Part, Row, Table, cost, option};
 use crate::{
     language::Words,
     number::{ABSENT, count, dollars, gib, gigabytes, held, held_tenths},
@@ -60,7 +60,7 @@ pub(super) fn parts(desk: &Desk<'_>) -> Vec<Part> {
             items: option::options(desk, sizing),
         }],
     ));
-    parts.push(desk.part("part.costs", option::costs(desk, sizing)));
+    parts.push(desk.part("part.costs", cost::costs(desk, sizing)));
     parts
 }
 
