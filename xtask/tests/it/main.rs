@@ -8,3 +8,5 @@ mod sources;
 mod bad_days;
 mod command;
 mod pipeline;
+#[cfg(test)]
+mod resume;
