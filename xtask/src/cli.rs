@@ -44,6 +44,10 @@ pub(crate) enum Command {
     Size(SizeArgs),
     /// Run the simulated server on its own until Ctrl-C
     Sim(SimArgs),
+    /// Measure this client's own error against a server of known times, and keep it beside the results
+    ///
+    /// The reports of later runs in the same folder quote it.
+    Overhead(OverheadArgs),
     /// Install and run a real engine that needs no GPU, until Ctrl-C
     #[command(subcommand)]
     Engine(EngineCommand),
@@ -210,6 +214,20 @@ pub(crate) struct SimArgs {
     /// Die after this many responses have begun: to rehearse a server that is lost
     #[arg(long, value_name = "N")]
     pub(crate) die_after: Option<u64>,
+    /// Print one JSON document on stdout and nothing else there
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OverheadArgs {
+    /// Streams at once, level by level
+    #[arg(long, visible_alias = "concurrency", value_delimiter = ',', value_name = "N,…",
+        default_values_t = [1, 16, 64, 256, 1000, 4000], value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) streams: Vec<u32>,
+    /// Folder in which overhead-HOST.json is written
+    #[arg(long, default_value = "results", value_name = "DIR")]
+    pub(crate) result_dir: PathBuf,
     /// Print one JSON document on stdout and nothing else there
     #[arg(long)]
     pub(crate) json: bool,

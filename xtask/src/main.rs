@@ -11,6 +11,7 @@ mod interrupt;
 mod levels;
 mod measure;
 mod output;
+mod overhead;
 mod plan;
 mod progress;
 mod recorder;
@@ -28,12 +29,15 @@ use clap::Parser as _;
 use crate::cli::{Cli, Command};
 
 fn main() -> ExitCode {
+    // Every stream is an open file, and the usual limit is 1,024. Where it cannot be raised, connecting says so.
+    drop(rlimit::increase_nofile_limit(u64::MAX));
     let result = match Cli::parse().command {
         Command::All(args) => run::all(&args),
         Command::Bench(args) => run::bench(&args),
         Command::Report(args) => report::run(&args),
         Command::Size(args) => size::run(&args),
         Command::Sim(args) => sim::run(&args),
+        Command::Overhead(args) => overhead::run(&args),
         Command::Engine(command) => engine::run(&command),
     };
     match result {

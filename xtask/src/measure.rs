@@ -18,6 +18,7 @@ use crate::{
     host,
     interrupt::Interrupt,
     levels::Defaults,
+    overhead,
     plan::{self, Secrets},
     recorder::{Recorder, Telemetry},
     redact,
@@ -80,6 +81,7 @@ pub(crate) fn measure(
     idle_baseline(&mut recorder, epoch, &interrupt)?;
     let end = load_and_record(&plan, &done, &mut recorder, epoch, &stop);
     notes.extend(open_loops(&plan));
+    notes.extend(overhead::note(&output.result_dir));
     let end = match recorder.finish() {
         Ok(more) => {
             notes.extend(more);

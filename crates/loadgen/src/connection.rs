@@ -34,6 +34,10 @@ use tokio::{
     net::TcpStream,
 };
 
+/// Bytes of one read. Hyper's own buffers double while reads fill them, which is what they do when the client is late:
+/// thousands of streams would then take more memory the less there is to spare.
+const READ_BUFFER: usize = 4096;
+
 /// An open connection.
 pub(crate) struct Connection {
     sender: SendRequest<Full<Bytes>>,
@@ -54,7 +58,11 @@ impl Connection {
             last_read: Cell::new(None),
         });
         let io = TokioIo::new(StampedSocket(Rc::clone(&socket)));
-        let (sender, driver) = http1::handshake(io).await.map_err(io::Error::other)?;
+        let (sender, driver) = http1::Builder::new()
+            .read_buf_exact_size(Some(READ_BUFFER))
+            .handshake(io)
+            .await
+            .map_err(io::Error::other)?;
         Ok(Self {
             sender,
             driver,

@@ -7,6 +7,8 @@ mod sources;
 
 mod bad_days;
 mod command;
+mod overhead;
+#[cfg(test)]
 mod pipeline;
 #[cfg(test)]
 mod resume;
