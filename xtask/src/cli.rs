@@ -122,9 +122,39 @@ pub(crate) struct LoadArgs {
     /// those of 10 seconds but at most a quarter of the measured ones, with the whole output length]
     #[arg(long, visible_alias = "num-warmups")]
     pub(crate) warmup_request_count: Option<u64>,
-    /// Output tokens asked of every request
-    #[arg(long, visible_alias = "output-len", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) osl: u32,
+    /// API that is called
+    #[arg(long, value_enum, default_value_t = EndpointType::Chat)]
+    pub(crate) endpoint_type: EndpointType,
+    /// Whether tokens are sent as they are made; without, there is no TTFT and no TPOT
+    #[arg(long, num_args = 0..=1, default_value_t = true, default_missing_value = "true", value_name = "BOOL", action = clap::ArgAction::Set)]
+    pub(crate) streaming: bool,
+    /// What is sent
+    #[arg(long, value_enum, default_value_t = WorkloadKind::Translation)]
+    pub(crate) workload: WorkloadKind,
+    /// Tokens of every prompt, chat template included: prompts are made of words, as many as the server's own count asks
+    /// for [default: those of the workload]
+    #[arg(long, visible_alias = "input-len", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) isl: Option<u32>,
+    /// Standard deviation of --isl
+    #[arg(long, value_name = "N")]
+    pub(crate) isl_stddev: Option<f64>,
+    /// Tokens that all prompts of the run begin with: a system prompt, which the server may cache
+    #[arg(
+        long,
+        visible_alias = "random-prefix-len",
+        value_name = "N",
+        default_value_t = 0
+    )]
+    pub(crate) shared_prefix_tokens: u32,
+    /// Prompts of your own: JSON Lines with "prompt" or "messages", ShareGPT JSON, or CSV with a column "prompt"
+    #[arg(long, visible_alias = "dataset-path", value_name = "FILE", conflicts_with_all = ["workload", "isl", "isl_stddev", "shared_prefix_tokens"])]
+    pub(crate) dataset: Option<PathBuf>,
+    /// Output tokens asked of every request [default: 100, or those of the workload]
+    #[arg(long, visible_alias = "output-len", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) osl: Option<u32>,
+    /// Standard deviation of --osl
+    #[arg(long, value_name = "N")]
+    pub(crate) osl_stddev: Option<f64>,
     /// Whether to make the server generate exactly --osl tokens [default: as far as the recognised engine can]
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     pub(crate) ignore_eos: Option<bool>,
@@ -146,9 +176,32 @@ pub(crate) struct LoadArgs {
     /// Finish a run that was cut off: run the levels that are missing, with the run's own settings. Headers have to be
     /// given again; nothing else can be
     #[arg(long, value_name = "RUN", conflicts_with_all = ["model", "concurrency", "request_rate", "burstiness",
-        "ramp_up_strategy", "request_count", "benchmark_duration", "warmup_request_count", "osl", "ignore_eos", "extra_body",
+        "ramp_up_strategy", "request_count", "benchmark_duration", "warmup_request_count", "endpoint_type", "streaming",
+        "workload", "isl", "isl_stddev", "shared_prefix_tokens", "dataset", "osl", "osl_stddev", "ignore_eos", "extra_body",
         "request_timeout_seconds", "seed", "dry_run", "result_dir", "run_id"])]
     pub(crate) resume: Option<PathBuf>,
+}
+
+/// Which API is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum EndpointType {
+    /// /v1/chat/completions
+    Chat,
+    /// /v1/completions
+    Completions,
+}
+
+/// What is sent. Lengths are mean ± standard deviation in tokens, and planning figures of ours: measure your own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum WorkloadKind {
+    /// Sentences to translate, about 40 tokens in; 100 out
+    Translation,
+    /// Dialogue: 512 ± 256 in, 256 ± 128 out
+    Chat,
+    /// Questions about retrieved text: 4096 ± 1024 in, 256 ± 128 out
+    Rag,
+    /// Completing source code: 2048 ± 1024 in, 512 ± 256 out
+    Code,
 }
 
 /// How a rate moves.

@@ -21,6 +21,7 @@ mod resume;
 mod run;
 mod sim;
 mod size;
+mod workload;
 
 use std::{path::PathBuf, process::ExitCode};
 

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use loadgen::{Done, LoadPlan, RunEnd, StopHandle};
+use loadgen::{Done, LoadPlan, RunEnd, StopHandle, workload::Workload};
 use records::{
     ClockAnchor, EndReason, EngineFacts, Manifest, Offset, Phase, PhaseKind, RunDir,
     SCHEMA_VERSION, Target,
@@ -50,9 +50,6 @@ pub(crate) fn measure(
     let base = plan::base_url(target.url())?;
     let engine = gpumon::describe::engine_facts(&base, &access).exit(Exit::Server)?;
     let (plan, mut notes) = plan::build(target.url(), load, &secrets, defaults, &engine)?;
-    if let Some(begun) = &begun {
-        begun.check(&plan)?;
-    }
     let stop = StopHandle::default();
     let on_interrupt = stop.clone();
     let interrupt = Interrupt::install_with(move || on_interrupt.stop())?;
@@ -60,6 +57,10 @@ pub(crate) fn measure(
         .as_ref()
         .map_or_else(Instant::now, |begun| begun.epoch);
     loadgen::probe(&plan, epoch, &stop).exit(Exit::Server)?;
+    let plan = match &begun {
+        Some(begun) => begun.check(plan)?,
+        None => calibrated(plan, epoch, &stop, &mut notes)?,
+    };
 
     let Begun {
         dir,
@@ -102,6 +103,23 @@ pub(crate) fn measure(
         Err(error) => failed(end, &error.into()),
     };
     Ok(Measured { dir, end })
+}
+
+/// The plan with prompts made to the server's own count of tokens.
+fn calibrated(
+    plan: LoadPlan,
+    epoch: Instant,
+    stop: &StopHandle,
+    notes: &mut Vec<String>,
+) -> anyhow::Result<LoadPlan> {
+    if !matches!(plan.spec().work.workload, Workload::Synthetic(_)) {
+        return Ok(plan);
+    }
+    if let Some(calibration) = loadgen::calibrate(&plan, epoch, stop).exit(Exit::Server)? {
+        return Ok(plan.calibrated(calibration));
+    }
+    notes.push("the server does not count prompt tokens, so a prompt has as many words as tokens were asked for".to_owned());
+    Ok(plan)
 }
 
 /// What the first failure says counts: a full disk makes everything after it fail too.

@@ -19,6 +19,7 @@ use std::{
 use anyhow::Context as _;
 use loadgen::{
     Event, LengthControl, Level, LoadPlan, LoadSpec, RunEnd, StopHandle, Target, Threads, Timeouts,
+    Work,
 };
 use records::{Host, JsonlWriter, Outcome, PhaseKind, RequestRecord, Stage, Tool};
 use serde::{Deserialize, Serialize};
@@ -256,6 +257,7 @@ fn plan(server: &Server, streams: u32) -> anyhow::Result<LoadPlan> {
     LoadPlan::new(LoadSpec {
         target: Target::new(&server.url, &server.model, None, &[]).exit(Exit::Usage)?,
         levels: vec![Level::closed(slots, measured, u64::from(streams))],
+        work: Work::default(),
         osl: NonZeroU32::new(OSL).unwrap_or(NonZeroU32::MIN),
         warmup_osl: NonZeroU32::new(OSL / 10).unwrap_or(NonZeroU32::MIN),
         length_control: LengthControl::IgnoreEosAndMinTokens,

@@ -2,7 +2,6 @@
 
 use std::{num::NonZeroU32, time::Duration};
 
-use anyhow::Context as _;
 use gpumon::{Access, BaseUrl};
 use loadgen::{LengthControl, LoadPlan, LoadSpec, Secret, Target, Threads, Timeouts};
 use records::EngineFacts;
@@ -12,6 +11,7 @@ use crate::{
     exit::{self, Exit, WithExit as _},
     host,
     levels::{Defaults, levels},
+    workload,
 };
 
 /// A connection on a healthy network takes far less; a full accept queue takes longer than a second (one SYN again).
@@ -82,12 +82,14 @@ pub(crate) fn build(
     )
     .exit(Exit::Usage)?;
     let levels = levels(load, defaults)?;
+    let (work, osl) = workload::work(load)?;
     let total = Duration::from_secs(load.request_timeout_seconds);
     let spec = LoadSpec {
         target,
         levels,
-        osl: NonZeroU32::new(load.osl).context("--osl is at least 1")?,
-        warmup_osl: NonZeroU32::new(load.osl / WARMUP_SHARE).unwrap_or(NonZeroU32::MIN),
+        work,
+        osl,
+        warmup_osl: NonZeroU32::new(osl.get() / WARMUP_SHARE).unwrap_or(NonZeroU32::MIN),
         length_control,
         extra_body: extra_body(load)?,
         seed: load.seed.unwrap_or_else(host::unix_ns),

@@ -23,7 +23,7 @@ use serde::Deserialize;
 use crate::{
     cli::{Cli, Command, LoadArgs, OutputArgs},
     exit::{self, Exit, WithExit as _},
-    host, report,
+    host, report, workload,
 };
 
 /// Between the last record and the first one of the resumption, where the clocks give no better figure.
@@ -118,9 +118,13 @@ impl Begun {
     }
 
     /// Whether what would be sent now is what was to be sent then.
-    pub(crate) fn check(&self, plan: &LoadPlan) -> anyhow::Result<()> {
+    pub(crate) fn check(&self, plan: LoadPlan) -> anyhow::Result<LoadPlan> {
+        let plan = match workload::calibration(&self.manifest.plan) {
+            Some(calibration) => plan.calibrated(calibration),
+            None => plan,
+        };
         if plan.to_record() == self.manifest.plan {
-            return Ok(());
+            return Ok(plan);
         }
         Err(exit::error(
             Exit::Usage,

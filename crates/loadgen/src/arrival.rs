@@ -297,7 +297,7 @@ mod tests {
     }
 
     fn ramp(shape: Shape, to: f64) -> Arrivals {
-        let over = Duration::from_secs(60);
+        let over = Duration::from_mins(1);
         Arrivals::Ramp {
             shape,
             from: 2.0,
@@ -317,7 +317,7 @@ mod tests {
             (ramp(Shape::Linear, 2.0), 120),
             (ramp(Shape::Exponential, 2.0), 120),
         ] {
-            let minute = Duration::from_secs(60) - Duration::from_nanos(10);
+            let minute = Duration::from_mins(1) - Duration::from_nanos(10);
             let within = arrivals.times(1, 0).take_while(|t| *t < minute).count();
             assert_eq!(within, expected, "{arrivals:?}");
             // Half way a linear ramp has brought the mean of its first half.

@@ -36,7 +36,7 @@ use crate::{
     clock::Clock,
     keep_alive::{Habit, Keeper},
     request::{Client, Job},
-    workload::{PromptId, prompt},
+    workload::{Calibration, Prompt, PromptId, Synthetic, Workload},
 };
 
 /// What happens during a run, in order.
@@ -190,21 +190,64 @@ pub fn probe(
     epoch: Instant,
     stop: &StopHandle,
 ) -> Result<RequestRecord, LoadError> {
+    let id = PromptId {
+        seed: plan.spec().seed,
+        level: BEYOND,
+        request: 0,
+    };
+    let prompt = plan.spec().work.workload.entry(id, 0).prompt;
+    trial(plan, &prompt, epoch, stop)
+}
+
+/// A level that no plan reaches: prompts of trial requests are their own.
+const BEYOND: u32 = u32::MAX >> 12;
+
+/// Words of the two prompts that tell how words become tokens.
+const FEW: u32 = 32;
+const MANY: u32 = 288;
+
+/// Finds out how words become tokens, with two short requests. `None` when the plan's prompts are not made of words, or
+/// the server does not count.
+///
+/// # Errors
+/// As [`probe`].
+pub fn calibrate(
+    plan: &LoadPlan,
+    epoch: Instant,
+    stop: &StopHandle,
+) -> Result<Option<Calibration>, LoadError> {
+    if !matches!(plan.spec().work.workload, Workload::Synthetic(_)) {
+        return Ok(None);
+    }
+    let tokens = |words: u32| -> Result<Option<u64>, LoadError> {
+        let id = PromptId {
+            seed: plan.spec().seed,
+            level: BEYOND,
+            request: u64::from(words),
+        };
+        let prompt = Prompt::Text(Synthetic::probe(id, words));
+        Ok(trial(plan, &prompt, epoch, stop)?.prompt_tokens)
+    };
+    let counted = tokens(FEW)?.zip(tokens(MANY)?);
+    Ok(counted.and_then(|(few, many)| Calibration::between((FEW, few), (MANY, many))))
+}
+
+fn trial(
+    plan: &LoadPlan,
+    prompt: &Prompt,
+    epoch: Instant,
+    stop: &StopHandle,
+) -> Result<RequestRecord, LoadError> {
     let spec = plan.spec();
     let clock = Clock::new(epoch);
     let client = Client {
         target: &spec.target,
         addresses: &resolve(&spec.target)?,
         timeouts: spec.timeouts,
+        stream: spec.work.stream,
         clock,
         halt: stop.0.clone(),
     };
-    // A level that no plan reaches: the prompt is one of its own.
-    let prompt = prompt(PromptId {
-        seed: spec.seed,
-        level: u32::MAX >> 12,
-        request: 0,
-    });
     let job = Job {
         request: u64::MAX,
         level: u32::MAX,
@@ -212,7 +255,7 @@ pub fn probe(
         slot: 0,
         intended: clock.now(),
         asked_output_tokens: spec.warmup_osl.get(),
-        body: plan.template().body(&prompt, spec.warmup_osl.get()),
+        body: plan.template().body(prompt, spec.warmup_osl.get()),
     };
     let runtime = worker::event_loop().map_err(|source| LoadError::Thread { source })?;
     let record = runtime.block_on(client.attempt(&mut Keeper::new(&Habit::irrelevant()), job));

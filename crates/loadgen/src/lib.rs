@@ -1,7 +1,7 @@
 //! Sends the planned requests, stamps every token as it arrives, and yields one record per request.
 //!
-//! The client of a load test, closed or open loop, against an OpenAI-compatible server: chat completions, streamed, over
-//! HTTP/1.1.
+//! The client of a load test, closed or open loop, against an OpenAI-compatible server: chat and text completions,
+//! streamed or not, over HTTP/1.1.
 //! [`run`] blocks its caller, who gets every event through a sink and keeps the records; this crate writes no file,
 //! prints nothing and computes no metric.
 //!
@@ -27,8 +27,8 @@ mod keep_alive;
 mod overhead;
 mod request;
 
-pub use driver::{Done, Event, Progress, RunEnd, StopHandle, probe, resume, run};
+pub use driver::{Done, Event, Progress, RunEnd, StopHandle, calibrate, probe, resume, run};
 pub use error::{LoadError, PlanError, SinkError};
-pub use openai::LengthControl;
-pub use plan::{Level, Load, LoadPlan, LoadSpec, Threads, Timeouts, Volume};
+pub use openai::{Endpoint, LengthControl};
+pub use plan::{Level, Load, LoadPlan, LoadSpec, Threads, Timeouts, Volume, Work};
 pub use target::{Secret, Target};

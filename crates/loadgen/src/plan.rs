@@ -10,8 +10,8 @@ use serde_json::{Map, Value};
 use crate::{
     PlanError, Target,
     arrival::{Arrivals, Shape, Spacing},
-    openai::{BodyTemplate, LengthControl},
-    workload,
+    openai::{BodyTemplate, Endpoint, LengthControl},
+    workload::{self, Calibration, Workload},
 };
 
 /// One step of a run.
@@ -168,6 +168,31 @@ impl Threads {
     }
 }
 
+/// What is asked of the server.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Work {
+    /// Through which API.
+    pub endpoint: Endpoint,
+    /// Whether tokens are sent as they are made. Without, there is no TTFT and no TPOT.
+    pub stream: bool,
+    /// Where prompts come from.
+    pub workload: Workload,
+    /// Standard deviation of the output length around [`LoadSpec::osl`], in tokens.
+    pub osl_stddev: f64,
+}
+
+impl Default for Work {
+    /// Translations through the chat API, streamed, all of one length.
+    fn default() -> Self {
+        Self {
+            endpoint: Endpoint::Chat,
+            stream: true,
+            workload: Workload::Translation,
+            osl_stddev: 0.0,
+        }
+    }
+}
+
 /// A plan as it is asked for; [`LoadPlan::new`] checks it.
 #[derive(Clone, Debug)]
 pub struct LoadSpec {
@@ -175,7 +200,9 @@ pub struct LoadSpec {
     pub target: Target,
     /// The sweep, in the order in which it runs.
     pub levels: Vec<Level>,
-    /// Output tokens asked of measured requests.
+    /// What is asked of the server.
+    pub work: Work,
+    /// Output tokens asked of measured requests, on average.
     pub osl: NonZeroU32,
     /// Output tokens asked of warm-up and cool-down requests.
     pub warmup_osl: NonZeroU32,
@@ -206,7 +233,7 @@ impl LoadPlan {
     ///
     /// # Errors
     /// [`PlanError`] says what to change.
-    pub fn new(spec: LoadSpec) -> Result<Self, PlanError> {
+    pub fn new(mut spec: LoadSpec) -> Result<Self, PlanError> {
         if spec.levels.is_empty() {
             return Err(PlanError::NoLevels);
         }
@@ -228,8 +255,17 @@ impl LoadPlan {
                 return Err(PlanError::ZeroDeadline { which });
             }
         }
+        if let (Workload::Dataset(own), Endpoint::Completions) =
+            (&spec.work.workload, spec.work.endpoint)
+            && own.has_messages()
+        {
+            return Err(PlanError::MessagesForCompletions);
+        }
+        spec.target = spec.target.with_endpoint(spec.work.endpoint)?;
         let template = BodyTemplate::new(
             spec.target.model(),
+            spec.work.endpoint,
+            spec.work.stream,
             spec.length_control,
             spec.extra_body.clone(),
         )?;
@@ -255,8 +291,9 @@ impl LoadPlan {
             warmup_requests: spec.levels.iter().map(|l| l.warmup_requests).collect(),
             endpoint: spec.target.endpoint().to_owned(),
             model: spec.target.model().to_owned(),
-            stream: true,
-            workload: workload::NAME.to_owned(),
+            stream: spec.work.stream,
+            workload: spec.work.workload.name().to_owned(),
+            workload_options: self.workload_options(),
             osl: spec.osl.get(),
             ignore_eos: self.template.ignores_eos(),
             extra_body: spec.extra_body.clone(),
@@ -268,6 +305,55 @@ impl LoadPlan {
     /// Seed of a level's arrivals.
     pub fn level_seed(&self, index: u32) -> u64 {
         workload::mix(self.spec.seed ^ workload::mix(u64::from(index) ^ 0x6172_7269_7661_6c73))
+    }
+
+    /// The same plan with synthetic prompts made to measure.
+    #[must_use]
+    pub fn calibrated(mut self, calibration: Calibration) -> Self {
+        if let Workload::Synthetic(synthetic) = &mut self.spec.work.workload {
+            synthetic.calibration = calibration;
+        }
+        self
+    }
+
+    /// Requests that the run plans before this level, so that own prompts repeat as late as they can.
+    pub(crate) fn planned_before(&self, index: u32) -> u64 {
+        let planned = |(index, level): (u32, &Level)| {
+            let measured = level.planned_requests(self.level_seed(index)).unwrap_or(0);
+            level.warmup_requests + measured + u64::from(level.most_in_flight().get())
+        };
+        (0..index).zip(&self.spec.levels).map(planned).sum()
+    }
+
+    fn workload_options(&self) -> Map<String, Value> {
+        let mut options = Map::new();
+        let work = &self.spec.work;
+        match &work.workload {
+            Workload::Translation => {}
+            Workload::Synthetic(synthetic) => {
+                options.insert("isl".to_owned(), synthetic.isl.mean.into());
+                options.insert("isl_stddev".to_owned(), synthetic.isl.stddev.into());
+                options.insert(
+                    "shared_prefix_tokens".to_owned(),
+                    synthetic.shared_prefix.into(),
+                );
+                options.insert(
+                    "tokens_per_word".to_owned(),
+                    synthetic.calibration.per_word.into(),
+                );
+                options.insert(
+                    "overhead_tokens".to_owned(),
+                    synthetic.calibration.overhead.into(),
+                );
+            }
+            Workload::Dataset(own) => {
+                options.insert("prompts".to_owned(), own.entries.len().into());
+            }
+        }
+        if work.osl_stddev > 0.0 {
+            options.insert("osl_stddev".to_owned(), work.osl_stddev.into());
+        }
+        options
     }
 
     fn arrivals_record(&self) -> Vec<Option<records::Arrivals>> {
@@ -358,6 +444,7 @@ mod tests {
         LoadSpec {
             target: Target::new("http://h:1", "m", None, &[]).unwrap(),
             levels: vec![Level::closed(NonZeroU32::MIN, NonZeroU64::MIN, 3)],
+            work: Work::default(),
             osl: NonZeroU32::new(200).unwrap(),
             warmup_osl: NonZeroU32::new(16).unwrap(),
             length_control: LengthControl::IgnoreEosAndMinTokens,

@@ -118,7 +118,10 @@ pub struct Plan {
     pub stream: bool,
     /// Name of the prompt source, such as `translation`.
     pub workload: String,
-    /// Output tokens asked of every measured request.
+    /// What the prompt source was told: lengths, spread, shared prefix. Free of form, since every source has its own.
+    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
+    pub workload_options: serde_json::Map<String, serde_json::Value>,
+    /// Output tokens asked of every measured request; on average where `workload_options` spreads them.
     pub osl: u32,
     /// Whether the server was told to generate exactly `osl` tokens (`ignore_eos`, `min_tokens`).
     pub ignore_eos: bool,

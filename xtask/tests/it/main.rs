@@ -12,3 +12,5 @@ mod overhead;
 mod pipeline;
 #[cfg(test)]
 mod resume;
+#[cfg(test)]
+mod workloads;

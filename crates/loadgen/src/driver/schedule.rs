@@ -19,7 +19,7 @@ use crate::{
     LoadPlan,
     arrival::{Arrivals, Times},
     plan::{Level, Load},
-    workload::{PromptId, prompt},
+    workload::{Lengths, PromptId, mix},
 };
 
 /// A request that was taken.
@@ -52,7 +52,9 @@ pub(super) struct Schedule {
     measured: Option<u64>,
     counts: Mutex<Counts>,
     phase: AtomicU8,
-    bodies: Vec<Bytes>,
+    /// Requests of the run planned before this level.
+    before: u64,
+    bodies: Vec<(Bytes, u32)>,
     /// Set when the last measured request has ended.
     pub(super) measured_ended: CancellationToken,
     /// Set when the level is broken off, or cool-down takes too long: what is in flight is then cancelled.
@@ -88,6 +90,7 @@ impl Schedule {
         over: CancellationToken,
     ) -> Self {
         let seed = plan.level_seed(position.index);
+        let before = plan.planned_before(position.index);
         let measured = level.planned_requests(seed).or(level.volume.requests());
         let arrivals = match level.load {
             Load::Open { arrivals, .. } => Some(arrivals.times(seed, level.warmup_requests)),
@@ -113,6 +116,7 @@ impl Schedule {
             } else {
                 WARMUP
             }),
+            before,
             bodies: Vec::new(),
             measured_ended: CancellationToken::new(),
             over,
@@ -162,13 +166,14 @@ impl Schedule {
             .and_then(|n| self.bodies.get(n));
         // What was prepared for another stage asks for another length.
         let prepared = prepared.filter(|_| self.prepared_stage(number) == stage);
+        let (body, output_tokens) = prepared
+            .cloned()
+            .unwrap_or_else(|| self.body(number, stage));
         Some(Place {
             request: self.position.first_request + number,
             stage,
-            output_tokens: self.output_tokens(stage),
-            body: prepared
-                .cloned()
-                .unwrap_or_else(|| self.body(number, stage)),
+            output_tokens,
+            body,
             due,
         })
     }
@@ -270,23 +275,31 @@ impl Schedule {
         }
     }
 
-    /// Short warm-up and cool-down keep a closed loop full at little cost. In an open loop the load is rate times
-    /// length, so there they are as long as the others.
-    fn output_tokens(&self, stage: Stage) -> u32 {
+    /// The request's body and the output tokens that it asks for. Short warm-up and cool-down keep a closed loop full at
+    /// little cost. In an open loop the load is rate times length, so there they are as long as the others.
+    fn body(&self, number: u64, stage: Stage) -> (Bytes, u32) {
         let spec = self.plan.spec();
-        match (stage, self.level.load) {
-            (Stage::Measured, _) | (_, Load::Open { .. }) => spec.osl.get(),
-            _ => spec.warmup_osl.get(),
-        }
-    }
-
-    fn body(&self, number: u64, stage: Stage) -> Bytes {
-        let text = prompt(PromptId {
-            seed: self.plan.spec().seed,
+        let id = PromptId {
+            seed: spec.seed,
             level: self.position.index + self.position.attempt * LEVELS,
             request: number,
-        });
-        self.plan.template().body(&text, self.output_tokens(stage))
+        };
+        let entry = spec.work.workload.entry(id, self.before + number);
+        let output_tokens = match (stage, self.level.load) {
+            (Stage::Measured, _) | (_, Load::Open { .. }) => {
+                let osl = Lengths {
+                    mean: spec.osl.get(),
+                    stddev: spec.work.osl_stddev,
+                };
+                let key = mix(mix(id.seed) ^ (u64::from(id.level) << 44) ^ number);
+                entry.output_tokens.unwrap_or_else(|| osl.of(key, 1))
+            }
+            _ => spec.warmup_osl.get(),
+        };
+        (
+            self.plan.template().body(&entry.prompt, output_tokens),
+            output_tokens,
+        )
     }
 }
 

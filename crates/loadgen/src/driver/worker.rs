@@ -167,6 +167,7 @@ impl Worker {
             target: &spec.target,
             addresses: &self.addresses,
             timeouts: spec.timeouts,
+            stream: spec.work.stream,
             clock: self.clock,
             halt: self.halt.clone(),
         };

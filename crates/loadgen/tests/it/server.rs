@@ -11,7 +11,7 @@ use std::{
 
 use loadgen::{
     Event, LengthControl, Level, LoadError, LoadPlan, LoadSpec, RunEnd, StopHandle, Target,
-    Threads, Timeouts,
+    Threads, Timeouts, Work,
 };
 use records::RequestRecord;
 use socket2::{Domain, Socket, Type};
@@ -142,6 +142,7 @@ pub(crate) fn spec(url: &str, levels: &[Level]) -> LoadSpec {
     LoadSpec {
         target: Target::new(url, "tiny", None, &[]).unwrap(),
         levels: levels.to_vec(),
+        work: Work::default(),
         osl: NonZeroU32::new(2).unwrap(),
         warmup_osl: NonZeroU32::MIN,
         length_control: LengthControl::MaxTokensOnly,

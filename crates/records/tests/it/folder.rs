@@ -34,6 +34,7 @@ fn manifest() -> Manifest {
             model: "m".into(),
             stream: true,
             workload: "translation".into(),
+            workload_options: serde_json::Map::new(),
             osl: 100,
             ignore_eos: true,
             extra_body: serde_json::Map::new(),

@@ -220,6 +220,7 @@ fn manifest(summary: &Summary) -> Manifest {
             model: run.model.clone(),
             stream: true,
             workload: run.workload.clone(),
+            workload_options: serde_json::Map::new(),
             osl: run.osl,
             ignore_eos: true,
             extra_body: serde_json::Map::new(),
