@@ -21,7 +21,7 @@ use loadgen::{
     Event, LengthControl, Level, LoadPlan, LoadSpec, RunEnd, StopHandle, Target, Threads, Timeouts,
     Work,
 };
-use records::{Host, JsonlWriter, Outcome, PhaseKind, RequestRecord, Stage, Tool};
+use records::{Host, JsonlWriter, Outcome, PhaseKind, RequestRecord, Stage, Tool, read_lines};
 use serde::{Deserialize, Serialize};
 use stats::{Quantile, Sample, quantile};
 
@@ -324,7 +324,6 @@ fn measure(server: &Server, streams: u32, stop: &StopHandle) -> anyhow::Result<R
         match event {
             Event::Request(record) => {
                 written.append(&record)?;
-                seen.request(&record);
             }
             Event::Progress(progress) => {
                 seen.in_flight_max = seen.in_flight_max.max(progress.in_flight);
@@ -336,6 +335,15 @@ fn measure(server: &Server, streams: u32, stop: &StopHandle) -> anyhow::Result<R
         Ok(())
     });
     let cpu = cpu_seconds().unwrap_or(0.0) - cpu;
+    // Read back only now: figures kept meanwhile would count as the client's memory.
+    written
+        .flush()
+        .with_context(|| format!("write {}", path.display()))?;
+    let file = fs::File::open(&path).with_context(|| format!("read {}", path.display()))?;
+    let records: Vec<RequestRecord> = read_lines(BufReader::new(file))?.records;
+    for record in &records {
+        seen.request(record);
+    }
     fs::remove_file(&path).with_context(|| format!("remove {}", path.display()))?;
     match end? {
         RunEnd::Completed => row(streams, &mut seen, cpu, memory, server.lateness_p99_ms()),

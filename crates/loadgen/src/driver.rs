@@ -23,7 +23,7 @@ mod worker;
 use std::{
     collections::BTreeSet,
     net::{SocketAddr, ToSocketAddrs},
-    num::NonZeroUsize,
+    num::{NonZeroU32, NonZeroUsize},
     sync::Arc,
     time::Instant,
 };
@@ -34,7 +34,9 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     LoadError, LoadPlan, SinkError, Target,
     clock::Clock,
+    connection::read_buffer,
     keep_alive::{Habit, Keeper},
+    plan::Load,
     request::{Client, Job},
     workload::{Calibration, Prompt, PromptId, Synthetic, Workload},
 };
@@ -246,6 +248,9 @@ fn trial(
         timeouts: spec.timeouts,
         stream: spec.work.stream,
         clock,
+        read_buffer: read_buffer(Load::Closed {
+            concurrency: NonZeroU32::MIN,
+        }),
         halt: stop.0.clone(),
     };
     let job = Job {

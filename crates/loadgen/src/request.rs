@@ -39,6 +39,8 @@ pub(crate) struct Client<'a> {
     /// Whether answers are streamed.
     pub(crate) stream: bool,
     pub(crate) clock: Clock,
+    /// Bytes of one read.
+    pub(crate) read_buffer: usize,
     /// Ends every request in flight.
     pub(crate) halt: CancellationToken,
 }
@@ -106,7 +108,10 @@ impl Client<'_> {
             return Ok(connection);
         }
         let begin = Instant::now();
-        match guard.within(Connection::open(self.addresses)).await {
+        match guard
+            .within(Connection::open(self.addresses, self.read_buffer))
+            .await
+        {
             Ok(Ok(connection)) => {
                 let connect_ns = u64::try_from(begin.elapsed().as_nanos()).unwrap_or(u64::MAX);
                 record.connection = records::Connection::New { connect_ns };

@@ -19,6 +19,7 @@ use super::schedule::{Place, Schedule};
 use crate::{
     LoadPlan,
     clock::Clock,
+    connection::read_buffer,
     keep_alive::{Habit, Keeper},
     overhead::{ThreadLoad, Ticker},
     plan::Load,
@@ -169,6 +170,7 @@ impl Worker {
             timeouts: spec.timeouts,
             stream: spec.work.stream,
             clock: self.clock,
+            read_buffer: read_buffer(self.schedule.level.load),
             halt: self.halt.clone(),
         };
         let job = Job {
