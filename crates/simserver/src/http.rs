@@ -205,11 +205,7 @@ fn submit(app: &App, generation: &openai::Generation) -> Ticket {
     let id = RequestId(app.requests.fetch_add(1, Ordering::Relaxed));
     let feed = Arc::new(Feed::default());
     let command = Command::Submit {
-        request: engine::Request {
-            id,
-            budget: generation.budget,
-            eos: generation.eos,
-        },
+        request: engine::Request::new(id, generation.budget, generation.eos),
         arrived: app.epoch.elapsed(),
         feed: Arc::clone(&feed),
     };

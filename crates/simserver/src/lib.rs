@@ -17,6 +17,7 @@ pub mod simulate;
 mod scheduler;
 mod sequence;
 
+mod block_table;
 mod blocks;
 mod pacer;
 mod timing;

@@ -7,7 +7,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use crate::engine::{EngineStats, FinishReason, StepResult, Token};
+use crate::engine::{EngineStats, FinishReason, PrefixCounts, StepResult, Token};
 use crate::profile::{KvCache, Profile};
 
 const REQUEST_SECONDS: [f64; 21] = [
@@ -30,6 +30,7 @@ pub(crate) struct Telemetry {
     prompt_tokens: u64,
     generation_tokens: u64,
     preemptions: u64,
+    prefix: PrefixCounts,
     stopped: u64,
     cut: u64,
     ttft: Histogram,
@@ -45,6 +46,7 @@ impl Telemetry {
             prompt_tokens: 0,
             generation_tokens: 0,
             preemptions: 0,
+            prefix: PrefixCounts::default(),
             stopped: 0,
             cut: 0,
             ttft: Histogram::new(&TTFT_SECONDS),
@@ -58,6 +60,8 @@ impl Telemetry {
     pub(crate) fn observe_step(&mut self, step: &StepResult) {
         self.stats = step.stats;
         self.preemptions += u64::from(step.preempted);
+        self.prefix.queries += step.prefix.queries;
+        self.prefix.hits += step.prefix.hits;
         for token in &step.tokens {
             self.observe_token(token);
         }
@@ -78,7 +82,7 @@ impl Telemetry {
         }
         if let Some(end) = token.end {
             match end.reason {
-                FinishReason::Stop => self.stopped += 1,
+                FinishReason::Stop | FinishReason::StopString => self.stopped += 1,
                 FinishReason::Length => self.cut += 1,
             }
             self.e2e.observe(end.e2e);
@@ -175,16 +179,15 @@ pub(crate) fn render(
 }
 
 fn counters(page: &mut Page, telemetry: &Telemetry) {
-    // The prefix cache is not simulated: nothing is looked up in it.
     page.counter(
         "prefix_cache_queries",
         "Prefix cache queries, in terms of number of queried tokens.",
-        &[("", 0)],
+        &[("", telemetry.prefix.queries)],
     );
     page.counter(
         "prefix_cache_hits",
         "Prefix cache hits, in terms of number of cached tokens.",
-        &[("", 0)],
+        &[("", telemetry.prefix.hits)],
     );
     page.counter(
         "num_preemptions",
@@ -312,8 +315,13 @@ impl Page {
             num_gpu_blocks,
             ..
         } = kv;
+        let caching = if kv.enable_prefix_caching {
+            "True"
+        } else {
+            "False"
+        };
         self.line(format_args!(
-            "vllm:cache_config_info{{block_size=\"{block_size}\",cache_dtype=\"auto\",enable_prefix_caching=\"False\",engine=\"0\",gpu_memory_utilization=\"0.9\",num_gpu_blocks=\"{num_gpu_blocks}\"}} 1.0"
+            "vllm:cache_config_info{{block_size=\"{block_size}\",cache_dtype=\"auto\",enable_prefix_caching=\"{caching}\",engine=\"0\",gpu_memory_utilization=\"0.9\",num_gpu_blocks=\"{num_gpu_blocks}\"}} 1.0"
         ));
     }
 

@@ -3,6 +3,7 @@
 mod client;
 
 mod batching;
+mod queueing;
 mod reference;
 
 mod faults;
