@@ -67,7 +67,7 @@ impl PromptBlocks {
 }
 
 /// Steele, Lea and Flood's `SplitMix64` finaliser over both.
-fn mix(hash: u64, value: u64) -> u64 {
+pub(crate) fn mix(hash: u64, value: u64) -> u64 {
     let mut z = hash
         .rotate_left(23)
         .wrapping_add(value)
@@ -132,8 +132,12 @@ pub struct Completion {
     pub reason: FinishReason,
     /// From the arrival to the first step that held it.
     pub queued: Duration,
+    /// From the arrival to the first token.
+    pub ttft: Duration,
     /// From the arrival to the last token.
     pub e2e: Duration,
+    /// Tokens that it could have had.
+    pub max_tokens: u32,
 }
 
 /// A request under way.
@@ -149,7 +153,9 @@ pub(crate) struct Sequence {
     pub(crate) preempted: bool,
     arrived: Duration,
     first_scheduled: Option<Duration>,
+    first_token: Option<Duration>,
     last_token: Option<Duration>,
+    max_tokens: u32,
 }
 
 impl Sequence {
@@ -163,7 +169,9 @@ impl Sequence {
             preempted: false,
             arrived,
             first_scheduled: None,
+            first_token: None,
             last_token: None,
+            max_tokens: request.budget.max_tokens,
         }
     }
 
@@ -192,6 +200,7 @@ impl Sequence {
         self.generated += 1;
         let elapsed = at.saturating_sub(self.last_token.unwrap_or(self.arrived));
         self.last_token = Some(at);
+        let first_token = *self.first_token.get_or_insert(at);
         let (tokens, reason) = self.output;
         let end = (self.generated >= tokens).then(|| Completion {
             reason,
@@ -199,7 +208,9 @@ impl Sequence {
                 .first_scheduled
                 .unwrap_or(at)
                 .saturating_sub(self.arrived),
+            ttft: first_token.saturating_sub(self.arrived),
             e2e: at.saturating_sub(self.arrived),
+            max_tokens: self.max_tokens,
         });
         Token {
             request: self.id,

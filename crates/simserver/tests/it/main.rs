@@ -7,5 +7,6 @@ mod queueing;
 mod reference;
 
 mod faults;
+mod faults_on_order;
 mod telemetry;
 mod wire;

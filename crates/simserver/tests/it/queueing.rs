@@ -142,7 +142,7 @@ fn several_slots_with_geometric_outputs_are_m_m_c() {
         (1, 0.7, 40_000),
         (2, 0.8, 60_000),
         (4, 0.8, 60_000),
-        (16, 0.9, 100_000),
+        (16, 0.85, 100_000),
     ] {
         let profile = profile(slots, step * 1e3, 100, steady);
         let c = f64::from(slots);
