@@ -1,11 +1,12 @@
 //! The paged KV cache: blocks with identity, who refers to them, and in which order free ones are used again.
 //!
 //! After `PagedAttention` (Kwon et al., SOSP 2023) and vLLM 0.11.2's `block_pool.py`: free blocks stand in a queue, the least recently
-//! freed first; a block that was full keeps its hash while it waits there, and whoever looks for that hash gets it back; block 0 is never
-//! handed out and stands for "not needed any more". Unlike vLLM, of several blocks with one hash only the first is ever found.
+//! freed first; a block that was full keeps its hash while it waits there, and whoever looks for that hash gets it back; of several blocks
+//! with one hash, the one that got it first. Block 0 is never handed out and stands for "not needed any more".
 //! Which blocks a request needs is said in `block_table`.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 /// Names a block; [`NULL`] is none.
 pub(crate) type BlockId = u32;
@@ -22,7 +23,8 @@ pub(crate) struct BlockPool {
     /// Block 0 is the null block, and here also the place where the ring of free blocks begins and ends.
     blocks: Vec<Block>,
     free: u32,
-    cached: HashMap<BlockKey, BlockId>,
+    /// The first and the last of the blocks that hold a key; in between they hang together by `earlier` and `later`.
+    cached: HashMap<BlockKey, (BlockId, BlockId)>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +33,8 @@ struct Block {
     key: Option<BlockKey>,
     previous: BlockId,
     next: BlockId,
+    earlier: BlockId,
+    later: BlockId,
 }
 
 impl BlockPool {
@@ -43,6 +47,8 @@ impl BlockPool {
                 key: None,
                 previous: id.checked_sub(1).unwrap_or(count - 1),
                 next: (id + 1) % count,
+                earlier: NULL,
+                later: NULL,
             })
             .collect();
         Self {
@@ -68,7 +74,7 @@ impl BlockPool {
 
     /// The block that holds `key`, in use or waiting to be used again.
     pub(crate) fn find(&self, key: BlockKey) -> Option<BlockId> {
-        self.cached.get(&key).copied()
+        self.cached.get(&key).map(|(first, _)| *first)
     }
 
     /// Whether `block` stands in the queue of free blocks.
@@ -94,11 +100,7 @@ impl BlockPool {
             return None;
         }
         self.unlink(block);
-        if let Some(key) = self.blocks[block as usize].key.take()
-            && self.cached.get(&key) == Some(&block)
-        {
-            self.cached.remove(&key);
-        }
+        self.forget(block);
         self.blocks[block as usize].references = 1;
         Some(block)
     }
@@ -108,8 +110,19 @@ impl BlockPool {
         if block == NULL {
             return;
         }
-        self.blocks[block as usize].key = Some(key);
-        self.cached.entry(key).or_insert(block);
+        let slot = &mut self.blocks[block as usize];
+        (slot.key, slot.later) = (Some(key), NULL);
+        match self.cached.entry(key) {
+            Entry::Vacant(entry) => {
+                slot.earlier = NULL;
+                entry.insert((block, block));
+            }
+            Entry::Occupied(mut entry) => {
+                let last = std::mem::replace(&mut entry.get_mut().1, block);
+                slot.earlier = last;
+                self.blocks[last as usize].later = block;
+            }
+        }
     }
 
     /// Gives a block back; the last to do so puts it at the end of the queue.
@@ -126,6 +139,30 @@ impl BlockPool {
             self.blocks[last as usize].next = block;
             self.blocks[NULL as usize].previous = block;
             self.free += 1;
+        }
+    }
+
+    /// Nobody will find it by what it held.
+    fn forget(&mut self, block: BlockId) {
+        let Block { earlier, later, .. } = self.blocks[block as usize];
+        let Some(key) = self.blocks[block as usize].key.take() else {
+            return;
+        };
+        if earlier != NULL {
+            self.blocks[earlier as usize].later = later;
+        }
+        if later != NULL {
+            self.blocks[later as usize].earlier = earlier;
+        }
+        if (earlier, later) == (NULL, NULL) {
+            self.cached.remove(&key);
+        } else if let Some((first, last)) = self.cached.get_mut(&key) {
+            if earlier == NULL {
+                *first = later;
+            }
+            if later == NULL {
+                *last = earlier;
+            }
         }
     }
 
@@ -171,6 +208,21 @@ mod tests {
         assert_eq!(pool.find((0, 8)), None);
         assert_eq!(pool.find((0, 7)), Some(a));
         assert_eq!(pool.take(), None);
+    }
+
+    #[test]
+    fn of_blocks_that_hold_the_same_the_first_is_found() {
+        let mut pool = BlockPool::new(4);
+        let blocks: Vec<_> = std::iter::from_fn(|| pool.take()).collect();
+        for &block in &blocks {
+            pool.label(block, (0, 7));
+        }
+        for (used_again, found) in [(2, Some(1)), (1, Some(3)), (3, None)] {
+            assert!(pool.find((0, 7)).is_some());
+            pool.release(used_again);
+            assert_eq!(pool.take(), Some(used_again));
+            assert_eq!(pool.find((0, 7)), found);
+        }
     }
 
     #[test]

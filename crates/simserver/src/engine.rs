@@ -16,7 +16,7 @@ use rand_pcg::rand_core::{Rng, SeedableRng};
 use crate::pacer::Pacer;
 use crate::profile::Profile;
 pub use crate::scheduler::PrefixCounts;
-use crate::scheduler::Scheduler;
+use crate::scheduler::{Batch, Scheduler};
 use crate::sequence::Sequence;
 pub use crate::sequence::{Completion, Eos, FinishReason, PromptBlocks, Request, RequestId, Token};
 use crate::timing::{Batched, NoiseShape, Timing, milliseconds};
@@ -49,6 +49,10 @@ pub struct StepResult {
     pub duration: Duration,
     /// Tokens that exist when it ends, in the order of admission.
     pub tokens: Vec<Token>,
+    /// Sequences that generate their next token.
+    pub decodes: u32,
+    /// Prompt tokens that it computes, recomputed ones included.
+    pub prefill_tokens: u32,
     /// Sequences preempted when it began.
     pub preempted: u32,
     /// What was looked for in the prefix cache.
@@ -143,7 +147,7 @@ impl Engine {
     /// Runs the step that begins at `now`, which should be [`Engine::next_start`]. Its tokens exist at `now + duration`.
     pub fn step(&mut self, now: Duration) -> StepResult {
         let mut tokens = Vec::new();
-        let (duration, preempted, prefix) = match &mut self.core {
+        let (duration, batch) = match &mut self.core {
             Core::Batched {
                 scheduler,
                 timing,
@@ -160,12 +164,12 @@ impl Engine {
                 };
                 let duration = milliseconds(timing.step_ms(batch.load) * factor);
                 scheduler.finish(now + duration, &mut tokens);
-                (duration, batch.preempted, batch.prefix)
+                (duration, batch)
             }
             Core::Paced(pacer) => {
                 let due = pacer.next_due().unwrap_or(now);
                 pacer.finish(due, &mut tokens);
-                (due.saturating_sub(now), 0, PrefixCounts::default())
+                (due.saturating_sub(now), Batch::default())
             }
         };
         self.busy_until = now + duration;
@@ -173,8 +177,10 @@ impl Engine {
         StepResult {
             duration,
             tokens,
-            preempted,
-            prefix,
+            decodes: batch.load.decodes,
+            prefill_tokens: batch.load.prefill_tokens,
+            preempted: batch.preempted,
+            prefix: batch.prefix,
             stats: self.stats(),
         }
     }

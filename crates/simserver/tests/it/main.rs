@@ -5,6 +5,7 @@ mod client;
 mod batching;
 mod queueing;
 mod reference;
+mod schedule;
 
 mod faults;
 mod faults_on_order;
