@@ -11,15 +11,23 @@
 mod clock;
 pub mod describe;
 pub mod engine;
+mod exporter;
 mod http;
 pub mod nvml;
 mod outage;
+mod plausible;
 pub mod prometheus;
+mod replay;
 mod sampler;
+mod selection;
 pub mod server;
+pub mod smi_log;
 mod source;
 
 pub use clock::Clock;
+pub use exporter::{ExporterSource, exporter_url};
 pub use http::{Access, AccessError, BaseUrl, UrlError};
+pub use replay::{ReplaySource, ScriptedSource};
 pub use sampler::{Period, PeriodOutOfRange, Sampler, SamplerReport};
+pub use selection::Selection;
 pub use source::{Line, Occasion, Source};

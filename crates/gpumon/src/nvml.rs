@@ -4,7 +4,6 @@
 //! loaded when a source is opened, so nothing of it is needed to build or to run without GPUs. A GPU that is lost leaves
 //! one gap; when all are lost (as after a reload of the container's configuration) the library is opened anew.
 
-mod plausible;
 mod reading;
 
 use std::{
@@ -17,11 +16,12 @@ use nvml_wrapper::{Device, Nvml, error::NvmlError};
 use records::{GpuDevice, GpuLine, GpuSample, Offset};
 use thiserror::Error;
 
-use self::{
-    plausible::Bounds,
-    reading::{PlainPower, Reading, Refusal},
+use self::reading::{PlainPower, Reading, Refusal};
+use crate::{
+    Clock, Line, Occasion, Source,
+    outage::Outage,
+    plausible::{self, Bounds},
 };
-use crate::{Clock, Line, Occasion, Source, outage::Outage};
 
 /// Opens the driver's own library.
 pub fn open() -> Result<NvmlSource, NvmlAbsent> {
@@ -210,6 +210,8 @@ impl Gpu {
                 memory_total_bytes,
                 power_limit_mw,
                 unsupported: probed.refused_for_good(),
+                memory_api: memory_total_bytes.map(|_| "nvml_v2".to_owned()),
+                ..GpuDevice::default()
             },
             bounds: Bounds {
                 power_limit_mw,
@@ -248,10 +250,7 @@ impl Gpu {
     fn keep_plausible(&mut self, mut sample: GpuSample, out: &mut Vec<Line>) {
         for dropped in plausible::strip(&mut sample, self.bounds) {
             if self.noted.insert(dropped.metric) {
-                out.push(Line::Note(format!(
-                    "{} reports {} = {}, which cannot be; such values are left out",
-                    self.device.uuid, dropped.metric, dropped.value
-                )));
+                out.push(Line::Note(dropped.note(&self.device.uuid)));
             }
         }
         out.push(Line::Gpu(GpuLine::Sample(sample)));

@@ -7,6 +7,7 @@
 )]
 
 mod describe;
+mod exporter;
 mod gpu_library;
 mod loopback;
 mod nvml;

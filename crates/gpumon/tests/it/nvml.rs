@@ -87,6 +87,8 @@ fn every_metric_arrives_under_its_name() {
         memory_total_bytes: Some(85_520_809_984),
         power_limit_mw: Some(700_000),
         unsupported: vec![],
+        memory_api: Some("nvml_v2".to_owned()),
+        ..GpuDevice::default()
     };
     assert_eq!(only_device(&mut source), device);
 
