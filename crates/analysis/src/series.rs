@@ -238,15 +238,19 @@ mod tests {
 
     #[test]
     fn readings_that_crowd_together_weigh_no_more_than_their_time() {
-        let mut readings = vec![(0, 100.0), (S, 100.0), (2 * S, 300.0), (3 * S, 300.0)];
-        readings.extend((0..50).map(|i| (2 * S + i * 1_000, 300.0)));
-        let mean = Gauge::new(readings).mean(window(0, 3 * S));
-        // 1 s of 100 W, 1 s of 200 W, 1 s of 300 W, though 53 of 55 readings say 300 W. (Crowded readings make the usual
-        // distance tiny, so this window is one with gaps and falls back: the integral is what is tested.)
-        let integral = Gauge::new([(0, 100.0), (S, 100.0), (2 * S, 300.0), (3 * S, 300.0)])
-            .integral(window(0, 3 * S));
-        assert_eq!(integral, Some(600.0));
-        assert!(mean.is_some());
+        // Three readings a second, and the last second read thirty times: 1 s of 100 W, 1 s of 100 → 300 W, 1 s of 300 W.
+        let mut readings = Vec::new();
+        for i in 0..=30 {
+            let third = S / 3;
+            let watts = if i < 10 { 100.0 } else { 300.0 };
+            readings.push((i * third, watts));
+        }
+        let sparse = Gauge::new(readings.clone())
+            .mean(window(0, 10 * S - 10))
+            .unwrap();
+        readings.extend((0..10).map(|i| (9 * S + i * 1_000, 300.0)));
+        let crowded = Gauge::new(readings).mean(window(0, 10 * S - 10)).unwrap();
+        assert!((sparse - crowded).abs() < 1e-6, "{sparse} {crowded}");
     }
 
     #[test]
@@ -270,6 +274,37 @@ mod tests {
             Err(vec![WindowIssue::CounterReset]),
             "it is wider than 32 bits"
         );
+    }
+
+    /// Twelve series with uneven distances, half of them with a counter that wraps at 32 bits, computed by numpy
+    /// (`fixtures/telemetry/windows.py`).
+    #[test]
+    fn windows_are_as_numpy_computes_them() {
+        let text = include_str!("../../../fixtures/telemetry/windows.json");
+        let cases: Vec<serde_json::Value> = serde_json::from_str(text).unwrap();
+        assert_eq!(cases.len(), 12);
+        for case in &cases {
+            let list = |name: &str| case[name].as_array().unwrap().clone();
+            let times = || {
+                list("t_ns")
+                    .into_iter()
+                    .map(|t| t.as_u64().unwrap())
+                    .collect::<Vec<_>>()
+            };
+            let number = |name: &str| case[name].as_f64().unwrap();
+            let watts = list("watts").into_iter().map(|w| w.as_f64().unwrap());
+            let counter = list("counter_mj").into_iter().map(|c| c.as_u64().unwrap());
+            let w = window(
+                case["start_ns"].as_u64().unwrap(),
+                case["end_ns"].as_u64().unwrap(),
+            );
+            let gauge = Gauge::new(times().into_iter().zip(watts));
+            let close = |ours: f64, numpys: f64| (ours - numpys).abs() <= 1e-9 * numpys.abs();
+            assert!(close(gauge.integral(w).unwrap(), number("integral_j")));
+            assert!(close(gauge.mean(w).unwrap(), number("mean_w")));
+            let growth = Counter::new(times().into_iter().zip(counter)).growth(w);
+            assert!(close(growth.unwrap(), number("growth_mj")), "{case}");
+        }
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub fn recognise(scrape: &Scrape<'_>) -> Option<EngineKind> {
 /// `rtt_ns` its length.
 pub fn sample(scrape: &Scrape<'_>, t_ns: Offset, rtt_ns: u64) -> Option<ServerSample> {
     let engine = recognise(scrape)?;
-    let empty = ServerSample {
+    let mut sample = ServerSample {
         t_ns,
         rtt_ns,
         engine,
@@ -40,10 +40,11 @@ pub fn sample(scrape: &Scrape<'_>, t_ns: Offset, rtt_ns: u64) -> Option<ServerSa
         detail: ServerDetail::default(),
     };
     match engine {
-        EngineKind::Vllm => Some(vllm(scrape, empty)),
-        EngineKind::LlamaCpp => Some(llamacpp(scrape, empty)),
-        _ => None,
+        EngineKind::Vllm => vllm(scrape, &mut sample),
+        EngineKind::LlamaCpp => llamacpp(scrape, &mut sample),
+        _ => return None,
     }
+    Some(sample)
 }
 
 /// Labels of `vllm:cache_config_info`, verbatim; of the first engine if there are several. Empty where there is none.
@@ -56,37 +57,34 @@ pub fn cache_config(scrape: &Scrape<'_>) -> BTreeMap<String, String> {
         .collect()
 }
 
-fn vllm(scrape: &Scrape<'_>, empty: ServerSample) -> ServerSample {
+fn vllm(scrape: &Scrape<'_>, sample: &mut ServerSample) {
     let good_ends = scrape
         .named("vllm:request_success_total")
         .filter(|series| ended_well(series));
-    ServerSample {
-        running: sum(scrape, "vllm:num_requests_running"),
-        waiting: sum(scrape, "vllm:num_requests_waiting"),
-        kv_usage: mean(scrape, "vllm:kv_cache_usage_perc")
-            .or_else(|| mean(scrape, "vllm:gpu_cache_usage_perc")),
-        counters: ServerCounters {
-            prompt_tokens: sum(scrape, "vllm:prompt_tokens_total"),
-            output_tokens: sum(scrape, "vllm:generation_tokens_total"),
-            requests_succeeded: total(good_ends),
-            preemptions: sum(scrape, "vllm:num_preemptions_total"),
-            prefix_queries: sum(scrape, "vllm:prefix_cache_queries_total")
-                .or_else(|| sum(scrape, "vllm:gpu_prefix_cache_queries_total")),
-            prefix_hits: sum(scrape, "vllm:prefix_cache_hits_total")
-                .or_else(|| sum(scrape, "vllm:gpu_prefix_cache_hits_total")),
-            ttft: histogram(scrape, "vllm:time_to_first_token_seconds"),
-            e2el: histogram(scrape, "vllm:e2e_request_latency_seconds"),
-            queue_time: histogram(scrape, "vllm:request_queue_time_seconds"),
-            prompt_seconds: None,
-            output_seconds: None,
-        },
-        detail: ServerDetail {
-            waiting_by_reason: by_label(scrape, "vllm:num_requests_waiting_by_reason", "reason"),
-            kv_cache_size_tokens: kv_cache_size_tokens(scrape),
-            engines: engines(scrape),
-        },
-        ..empty
-    }
+    sample.running = sum(scrape, "vllm:num_requests_running");
+    sample.waiting = sum(scrape, "vllm:num_requests_waiting");
+    sample.kv_usage = mean(scrape, "vllm:kv_cache_usage_perc")
+        .or_else(|| mean(scrape, "vllm:gpu_cache_usage_perc"));
+    sample.counters = ServerCounters {
+        prompt_tokens: sum(scrape, "vllm:prompt_tokens_total"),
+        output_tokens: sum(scrape, "vllm:generation_tokens_total"),
+        requests_succeeded: total(good_ends),
+        preemptions: sum(scrape, "vllm:num_preemptions_total"),
+        prefix_queries: sum(scrape, "vllm:prefix_cache_queries_total")
+            .or_else(|| sum(scrape, "vllm:gpu_prefix_cache_queries_total")),
+        prefix_hits: sum(scrape, "vllm:prefix_cache_hits_total")
+            .or_else(|| sum(scrape, "vllm:gpu_prefix_cache_hits_total")),
+        ttft: histogram(scrape, "vllm:time_to_first_token_seconds"),
+        e2el: histogram(scrape, "vllm:e2e_request_latency_seconds"),
+        queue_time: histogram(scrape, "vllm:request_queue_time_seconds"),
+        prompt_seconds: None,
+        output_seconds: None,
+    };
+    sample.detail = ServerDetail {
+        waiting_by_reason: by_label(scrape, "vllm:num_requests_waiting_by_reason", "reason"),
+        kv_cache_size_tokens: kv_cache_size_tokens(scrape),
+        engines: engines(scrape),
+    };
 }
 
 /// Newer versions give the cache's size in tokens (pull request 42206); it is the pool of each engine, all of one size.
@@ -139,26 +137,23 @@ fn ended_well(series: &Sample<'_>) -> bool {
 
 /// llama.cpp counts prompt tokens without those found in its cache; what was looked up is both together. It counts no
 /// ended requests and keeps no histograms. Its builds since 2025 no longer tell the cache's usage.
-fn llamacpp(scrape: &Scrape<'_>, empty: ServerSample) -> ServerSample {
+fn llamacpp(scrape: &Scrape<'_>, sample: &mut ServerSample) {
     let prompt_tokens = sum(scrape, "llamacpp:prompt_tokens_total");
     let prefix_hits = sum(scrape, "llamacpp:prompt_tokens_cached_total");
-    ServerSample {
-        running: sum(scrape, "llamacpp:requests_processing"),
-        waiting: sum(scrape, "llamacpp:requests_deferred"),
-        kv_usage: mean(scrape, "llamacpp:kv_cache_usage_ratio"),
-        counters: ServerCounters {
-            prompt_tokens,
-            output_tokens: sum(scrape, "llamacpp:tokens_predicted_total"),
-            prefix_queries: prompt_tokens
-                .zip(prefix_hits)
-                .map(|(computed, cached)| computed + cached),
-            prefix_hits,
-            prompt_seconds: sum(scrape, "llamacpp:prompt_seconds_total"),
-            output_seconds: sum(scrape, "llamacpp:tokens_predicted_seconds_total"),
-            ..ServerCounters::default()
-        },
-        ..empty
-    }
+    sample.running = sum(scrape, "llamacpp:requests_processing");
+    sample.waiting = sum(scrape, "llamacpp:requests_deferred");
+    sample.kv_usage = mean(scrape, "llamacpp:kv_cache_usage_ratio");
+    sample.counters = ServerCounters {
+        prompt_tokens,
+        output_tokens: sum(scrape, "llamacpp:tokens_predicted_total"),
+        prefix_queries: prompt_tokens
+            .zip(prefix_hits)
+            .map(|(computed, cached)| computed + cached),
+        prefix_hits,
+        prompt_seconds: sum(scrape, "llamacpp:prompt_seconds_total"),
+        output_seconds: sum(scrape, "llamacpp:tokens_predicted_seconds_total"),
+        ..ServerCounters::default()
+    };
 }
 
 fn sum(scrape: &Scrape<'_>, name: &str) -> Option<f64> {

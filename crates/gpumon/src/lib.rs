@@ -8,7 +8,9 @@
 //! Telemetry never fails a run: a source that goes silent leaves one line that says so, and is tried again. A metric
 //! that cannot be had is absent, never 0. This crate draws no conclusion from what it reads, and writes no file.
 
+mod agent;
 mod clock;
+mod clock_offset;
 pub mod describe;
 pub mod engine;
 mod exporter;
@@ -24,6 +26,7 @@ pub mod server;
 pub mod smi_log;
 mod source;
 
+pub use agent::{Agent, AgentSource, is_agent};
 pub use clock::Clock;
 pub use exporter::{ExporterSource, exporter_url};
 pub use http::{Access, AccessError, BaseUrl, UrlError};

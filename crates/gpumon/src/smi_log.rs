@@ -188,9 +188,9 @@ fn complete(device: &mut GpuDevice, index: Option<&str>) {
         device.uuid = format!("index {}", index.unwrap_or("0"));
     }
     if device.name.is_empty() {
-        device.name = "GPU".to_owned();
+        "GPU".clone_into(&mut device.name);
     }
-    device.source = "smi log".to_owned();
+    "smi log".clone_into(&mut device.source);
     device.memory_api = Some("nvidia_smi".to_owned());
 }
 
@@ -217,11 +217,15 @@ mod tests {
     use super::*;
 
     fn samples(log: &SmiLog) -> Vec<&GpuSample> {
-        let sample = |line| match line {
-            &GpuLine::Sample(ref sample) => Some(sample),
+        let lines = log.lines.iter();
+        lines.filter_map(sample).collect()
+    }
+
+    fn sample(line: &GpuLine) -> Option<&GpuSample> {
+        match line {
+            GpuLine::Sample(sample) => Some(sample),
             _ => None,
-        };
-        log.lines.iter().filter_map(sample).collect()
+        }
     }
 
     /// 2026-06-30 19:00:00 in Korea (`date -d '2026-06-30 19:00:00 +0900' +%s`).

@@ -12,9 +12,12 @@ use crate::prometheus::{Sample, Scrape};
 
 const MIB: f64 = 1_048_576.0;
 
+/// Puts a value into a row.
+type Set = fn(&mut Row, f64);
+
 /// Metrics of the whole GPU.
 #[rustfmt::skip]
-const SENSORS: &[(&str, fn(&mut Row, f64))] = &[
+const SENSORS: &[(&str, Set)] = &[
     ("gpu_package_power", |r, v| r.sample.power_instant_mw = whole(v * 1e3)),
     ("gpu_power_usage", |r, v| r.sample.power_instant_mw = r.sample.power_instant_mw.or(whole(v * 1e3))),
     ("gpu_average_package_power", |r, v| r.sample.power_average_mw = whole(v * 1e3)),
@@ -27,7 +30,7 @@ const SENSORS: &[(&str, fn(&mut Row, f64))] = &[
 
 /// Metrics of a partition.
 #[rustfmt::skip]
-const OWN: &[(&str, fn(&mut Row, f64))] = &[
+const OWN: &[(&str, Set)] = &[
     ("gpu_gfx_activity", |r, v| r.sample.gpu_util_percent = whole_u32(v)),
     ("gpu_umc_activity", |r, v| r.sample.memory_util_percent = whole_u32(v)),
     ("gpu_used_vram", |r, v| r.sample.memory_used_bytes = whole(v * MIB)),
@@ -65,7 +68,7 @@ pub(crate) fn rows(scrape: &Scrape<'_>) -> Rows {
             .or(sample.label("partition_id"))
             .unwrap_or("0");
         let name = plain_name(sample);
-        let by_name = |table: &'static [(&str, fn(&mut Row, f64))]| {
+        let by_name = |table: &'static [(&str, Set)]| {
             table
                 .iter()
                 .find(|(known, _)| *known == name)
@@ -86,7 +89,7 @@ pub(crate) fn rows(scrape: &Scrape<'_>) -> Rows {
 }
 
 /// The system clock is given once for each compute die, the memory clock once; the first of either is taken.
-fn clock(sample: &Sample<'_>) -> Option<fn(&mut Row, f64)> {
+fn clock(sample: &Sample<'_>) -> Option<Set> {
     match sample.label("clock_type")? {
         "GPU_CLOCK_TYPE_SYSTEM" | "system" => Some(|row, value| {
             row.sample.sm_clock_mhz = row.sample.sm_clock_mhz.or(whole_u32(value));
@@ -107,10 +110,10 @@ fn row<'r>(rows: &'r mut Rows, sample: &Sample<'_>, gpu: &str, partition: &str) 
     let whole_gpu = format!("AMD-{}-{gpu}", serial.or(host).unwrap_or("host"));
     let describe = |device: &mut GpuDevice| {
         let model = sample.label("card_model").or(sample.label("card_series"));
-        device.name = model
+        model
             .filter(|model| !model.is_empty())
             .unwrap_or("AMD GPU")
-            .to_owned();
+            .clone_into(&mut device.name);
         device.host = host.map(str::to_owned);
         device.memory_api = Some("amd_vram".to_owned());
     };
@@ -172,10 +175,7 @@ mod tests {
 
     #[test]
     fn the_prefix_of_newer_versions_and_their_clock_names() {
-        let newer: String = MI300X
-            .lines()
-            .map(|line| format!("amd_{line}\n"))
-            .collect::<String>()
+        let newer = format!("amd_{}", MI300X.trim_end().replace('\n', "\namd_"))
             .replace("GPU_CLOCK_TYPE_SYSTEM", "system")
             .replace("GPU_CLOCK_TYPE_MEMORY", "memory");
         assert_eq!(

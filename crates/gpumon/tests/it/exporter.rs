@@ -9,7 +9,7 @@ use crate::loopback::{Loopback, Pages, nobody};
 
 /// Two GPUs in the form of dcgm-exporter 3.
 fn page(energy: u64, xid: u32, odd: &str) -> String {
-    let mut text = String::from("# HELP DCGM_FI_DEV_SM_CLOCK SM clock frequency (in MHz).\n");
+    let mut text = vec!["# HELP DCGM_FI_DEV_SM_CLOCK SM clock frequency (in MHz).\n".to_owned()];
     for gpu in 0..2 {
         let labels = format!(
             "{{gpu=\"{gpu}\",UUID=\"GPU-{gpu}\",modelName=\"NVIDIA H100 80GB HBM3\",Hostname=\"node-1\"}}"
@@ -21,10 +21,10 @@ fn page(energy: u64, xid: u32, odd: &str) -> String {
             ("DEV_MEMORY_TEMP", "9223372036854775794".to_owned()),
             ("DEV_XID_ERRORS", xid.to_string()),
         ] {
-            text += &format!("DCGM_FI_{name}{labels} {value}\n");
+            text.push(format!("DCGM_FI_{name}{labels} {value}\n"));
         }
     }
-    text
+    text.concat()
 }
 
 fn source(server: &Loopback, selection: Selection) -> ExporterSource {
@@ -38,11 +38,14 @@ fn sample(source: &mut ExporterSource) -> Vec<Line> {
 }
 
 fn samples(lines: &[Line]) -> Vec<&GpuSample> {
-    let sample = |line| match line {
-        &Line::Gpu(GpuLine::Sample(ref sample)) => Some(sample),
+    lines.iter().filter_map(gpu_sample).collect()
+}
+
+fn gpu_sample(line: &Line) -> Option<&GpuSample> {
+    match line {
+        Line::Gpu(GpuLine::Sample(sample)) => Some(sample),
         _ => None,
-    };
-    lines.iter().filter_map(sample).collect()
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@
     reason = "the lint spares test functions, not the functions that they share"
 )]
 
+mod agent;
 mod describe;
 mod exporter;
 mod gpu_library;
