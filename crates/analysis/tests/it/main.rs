@@ -7,6 +7,7 @@ mod energy;
 
 mod gpu_level;
 mod level;
+mod limits;
 mod partial_runs;
 mod reference_report;
 mod server_level;
