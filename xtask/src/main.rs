@@ -5,6 +5,7 @@
 mod cli;
 mod engine;
 mod exit;
+mod gpumon;
 mod host;
 mod interrupt;
 mod measure;
@@ -17,6 +18,7 @@ mod report;
 mod run;
 mod sim;
 mod size;
+mod telemetry;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -31,6 +33,7 @@ fn main() -> ExitCode {
         Command::Report(args) => report::run(&args),
         Command::Size(args) => size::run(&args),
         Command::Sim(args) => sim::run(&args),
+        Command::Gpumon(args) => gpumon::run(&args),
         Command::Engine(command) => engine::run(&command),
     };
     match result {

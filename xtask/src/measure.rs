@@ -17,8 +17,9 @@ use crate::{
     host,
     interrupt::Interrupt,
     plan::{self, Defaults, Secrets},
-    recorder::{Recorder, Telemetry},
+    recorder::Recorder,
     redact,
+    telemetry::Telemetry,
 };
 
 /// Length of the baseline before the load, where there is a GPU whose idle power matters.
@@ -54,7 +55,7 @@ pub(crate) fn measure(
     let mut manifest = manifest(target, &plan, engine, output);
     let dir = RunDir::create(&output.result_dir, &manifest.run_id).exit(Exit::Usage)?;
     dir.write_manifest(&manifest)?;
-    let telemetry = Telemetry::start(&base, &access, epoch)?;
+    let telemetry = Telemetry::start(&load.telemetry, &base, &access, epoch)?;
     let mut recorder = Recorder::new(&dir, &manifest, telemetry)?;
     idle_baseline(&mut recorder, epoch, &interrupt)?;
     let end = load_and_record(&plan, &mut recorder, epoch, &stop);

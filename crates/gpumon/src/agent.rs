@@ -24,10 +24,10 @@ use std::{
 use records::{GpuDevice, GpuLine, GpuSample, GpuState};
 
 pub use self::client::{AgentSource, is_agent};
-use self::wire::{AGENT, Lines, Time};
+use self::wire::{AGENT, Batch, Time};
 use crate::{Clock, Line};
 
-/// Lines that are kept for askers: a minute of eight GPUs at ten readings a second, and their slow state.
+/// Batch that are kept for askers: a minute of eight GPUs at ten readings a second, and their slow state.
 const KEPT: usize = 6_000;
 /// Connections that are answered at once; more are turned away.
 const MOST_CONNECTIONS: usize = 16;
@@ -258,7 +258,7 @@ fn answer(request: &str, shared: &Shared) -> (&'static str, &'static str, String
                 .and_then(|number| number.parse().ok());
             let board = shared.board();
             let (lines, lost) = board.since(after);
-            serde_json::to_string(&Lines {
+            serde_json::to_string(&Batch {
                 time: shared.time(),
                 next: board.next,
                 lost,

@@ -47,6 +47,12 @@ impl BaseUrl {
         Ok(Self(trimmed.to_owned()))
     }
 
+    /// Name or address of the host, without the port.
+    pub fn host(&self) -> Option<String> {
+        let uri: Uri = self.0.parse().ok()?;
+        uri.host().map(str::to_ascii_lowercase)
+    }
+
     /// The URL of an endpoint; `path` begins with a slash.
     pub(crate) fn endpoint(&self, path: &str) -> String {
         format!("{}{path}", self.0)

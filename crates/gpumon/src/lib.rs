@@ -9,6 +9,7 @@
 //! that cannot be had is absent, never 0. This crate draws no conclusion from what it reads, and writes no file.
 
 mod agent;
+mod capability;
 mod clock;
 mod clock_offset;
 pub mod describe;
@@ -27,6 +28,7 @@ pub mod smi_log;
 mod source;
 
 pub use agent::{Agent, AgentSource, is_agent};
+pub use capability::capabilities;
 pub use clock::Clock;
 pub use exporter::{ExporterSource, exporter_url};
 pub use http::{Access, AccessError, BaseUrl, UrlError};

@@ -18,7 +18,7 @@ use thiserror::Error;
 
 use self::reading::{PlainPower, Reading, Refusal};
 use crate::{
-    Clock, Line, Occasion, Source,
+    Clock, Line, Occasion, Selection, Source,
     outage::Outage,
     plausible::{self, Bounds},
 };
@@ -53,6 +53,11 @@ pub enum NvmlAbsent {
     /// The driver shows no GPU.
     #[error("the NVIDIA driver shows no GPU; GPU telemetry is off")]
     NoGpu,
+    /// None of its GPUs is among those asked for.
+    #[error(
+        "none of this machine's GPUs is among those asked for; GPU telemetry is off\nhint: nvidia-smi -L lists their ids"
+    )]
+    NotChosen,
     /// Anything else.
     #[error("NVIDIA's management library does not start ({0}); GPU telemetry is off")]
     Other(String),
@@ -110,6 +115,18 @@ impl NvmlSource {
             nvml: Some(nvml),
             gpus,
         })
+    }
+
+    /// The same, with only the GPUs of `selection`.
+    ///
+    /// # Errors
+    /// [`NvmlAbsent::NotChosen`] if none is left.
+    pub fn choosing(mut self, selection: &Selection) -> Result<Self, NvmlAbsent> {
+        self.gpus.retain(|gpu| selection.includes(&gpu.device));
+        if self.gpus.is_empty() {
+            return Err(NvmlAbsent::NotChosen);
+        }
+        Ok(self)
     }
 
     /// Opens the library anew if no GPU answers any more and the next attempt is due. Indices may have changed since.

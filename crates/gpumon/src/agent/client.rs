@@ -3,7 +3,7 @@
 use records::{GpuLine, SourceClock};
 use serde::de::DeserializeOwned;
 
-use super::wire::{AGENT, Lines, Time};
+use super::wire::{AGENT, Batch, Time};
 use crate::{
     Access, BaseUrl, Clock, Line, Occasion, Selection, Source,
     clock_offset::{ClockOffset, Estimate},
@@ -69,7 +69,7 @@ impl AgentSource {
         let url = self
             .base
             .endpoint(&format!("/v1/lines?after={}", link.next));
-        let (answer, exchange) = fetch::<Lines>(&self.client, &url)?;
+        let (answer, exchange) = fetch::<Batch>(&self.client, &url)?;
         if answer.time.instance != link.instance {
             // Started anew since: its clock and its numbers are others. The next reading connects again.
             return Ok(());
@@ -103,7 +103,7 @@ impl AgentSource {
                 time.t_ns.0,
             );
         }
-        let (first, _) = fetch::<Lines>(&self.client, &self.base.endpoint("/v1/lines"))?;
+        let (first, _) = fetch::<Batch>(&self.client, &self.base.endpoint("/v1/lines"))?;
         let said = offset.estimate().ok_or("no time")?;
         let mut link = Link {
             instance: first.time.instance,

@@ -20,11 +20,11 @@ pub(super) struct Time {
 
 /// `GET /v1/lines?after=N`.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Lines {
+pub(super) struct Batch {
     pub(super) time: Time,
     /// What to ask for next.
     pub(super) next: u64,
-    /// Lines that were asked for and are not kept any more.
+    /// Batch that were asked for and are not kept any more.
     pub(super) lost: u64,
     pub(super) lines: Vec<GpuLine>,
 }

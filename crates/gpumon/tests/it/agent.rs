@@ -15,7 +15,7 @@ use records::{GpuDevice, GpuLine, GpuSample, GpuState, Offset};
 /// An agent whose clock began an hour before ours.
 fn agent() -> (Agent, BaseUrl, Clock) {
     let ours = Instant::now();
-    let theirs = ours.checked_sub(Duration::from_secs(3_600)).unwrap();
+    let theirs = ours.checked_sub(Duration::from_hours(1)).unwrap();
     let local: SocketAddr = "127.0.0.1:0".parse().unwrap();
     let agent = Agent::start(local, Clock::new(theirs)).unwrap();
     let base = BaseUrl::parse(&format!("http://{}", agent.address())).unwrap();
