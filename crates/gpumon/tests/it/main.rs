@@ -12,5 +12,6 @@ mod exporter;
 mod gpu_library;
 mod loopback;
 mod nvml;
+mod nvml_rare;
 mod sampler;
 mod server;
