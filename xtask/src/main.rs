@@ -6,6 +6,7 @@ mod cli;
 mod dry_run;
 mod engine;
 mod exit;
+mod gpumon;
 mod host;
 mod interrupt;
 mod levels;
@@ -21,6 +22,7 @@ mod resume;
 mod run;
 mod sim;
 mod size;
+mod telemetry;
 mod workload;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
         Command::Size(args) => size::run(&args),
         Command::Sim(args) => sim::run(&args),
         Command::Overhead(args) => overhead::run(&args),
+        Command::Gpumon(args) => gpumon::run(&args),
         Command::Engine(command) => engine::run(&command),
     };
     match result {

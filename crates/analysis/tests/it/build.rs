@@ -19,8 +19,11 @@ pub(crate) struct Level {
     pub(crate) tokens: u64,
 }
 
-pub(crate) fn manifest(levels: &[(u32, u64)], workload_options: serde_json::Map::new(),
- osl: u32) -> Manifest {
+pub(crate) fn manifest(
+    levels: &[(u32, u64)],
+    workload_options: serde_json::Map::new(),
+    osl: u32,
+) -> Manifest {
     let anchor = ClockAnchor {
         offset_ns: Offset::ZERO,
         unix_ns: 1_764_143_690_000_000_000,
