@@ -31,6 +31,7 @@
 
 pub mod units;
 
+pub mod config;
 pub mod gpu;
 pub mod model;
 pub mod prices;
@@ -42,9 +43,10 @@ pub mod engine;
 pub mod reference;
 pub mod simple;
 
+pub use config::Checkpoint;
 pub use engine::{Engine, EngineFlags, KvCachePlan, KvDtype, KvMemory};
 pub use gpu::GpuSpec;
-pub use model::ModelSpec;
+pub use model::{ModelSpec, Shape};
 pub use prices::Prices;
 pub use simple::SimpleMethod;
 pub use source::Sourced;

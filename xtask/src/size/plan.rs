@@ -4,8 +4,8 @@ use analysis::{SizingSection, SizingTarget};
 use serde::Serialize;
 use sizing::{Engine, EngineFlags, KvCachePlan, KvMemory, PrintedGib, catalogue, engine::KvGroup};
 
+use super::PlanArgs;
 use crate::{
-    cli::SizeArgs,
     exit::{self, Exit, WithExit as _},
     output,
 };
@@ -28,13 +28,13 @@ struct Sized {
     sizing: SizingSection,
 }
 
-pub(crate) fn run(args: &SizeArgs) -> anyhow::Result<Exit> {
+pub(crate) fn run(args: &PlanArgs) -> anyhow::Result<Exit> {
     let sized = size(args)?;
     output::emit(args.json, &sized, |sized| text(sized, args))?;
     Ok(Exit::Ok)
 }
 
-fn size(args: &SizeArgs) -> anyhow::Result<Sized> {
+fn size(args: &PlanArgs) -> anyhow::Result<Sized> {
     if !args.available_kv_gib.is_finite() || args.available_kv_gib <= 0.0 {
         return Err(exit::error(
             Exit::Usage,
@@ -87,6 +87,6 @@ fn size(args: &SizeArgs) -> anyhow::Result<Sized> {
     })
 }
 
-fn text(sized: &Sized, _args: &SizeArgs) -> String {
+fn text(sized: &Sized, _args: &PlanArgs) -> String {
     format!("{} on {}", sized.model, sized.engine)
 }
