@@ -80,6 +80,10 @@ pub(crate) struct MemoryArgs {
 }
 
 /// vLLM's own flags.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch that vLLM has"
+)]
 #[derive(Clone, Debug, Args)]
 pub(crate) struct EngineArgs {
     /// Longest sequence [default: the config's]
@@ -106,7 +110,7 @@ pub(crate) struct EngineArgs {
     /// Experts are spread over the GPUs: without effect on the KV cache
     #[arg(long)]
     pub(crate) enable_expert_parallel: bool,
-    /// Element of the KV cache, such as auto, fp8, int8_per_token_head
+    /// Element of the KV cache, such as `auto`, `fp8`, `int8_per_token_head`
     #[arg(long, value_name = "TYPE", default_value = "auto")]
     pub(crate) kv_cache_dtype: String,
     /// Tokens a block [default: vLLM's for model and platform]
@@ -136,7 +140,7 @@ pub(crate) struct EngineArgs {
     /// Window layers keep everything, as with most KV connectors
     #[arg(long)]
     pub(crate) disable_hybrid_kv_cache_manager: bool,
-    /// As VLLM_ALLOW_CHUNKED_LOCAL_ATTN_WITH_HYBRID_KV_CACHE=1: chunked layers free what they passed
+    /// As `VLLM_ALLOW_CHUNKED_LOCAL_ATTN_WITH_HYBRID_KV_CACHE=1`: chunked layers free what they passed
     #[arg(long)]
     pub(crate) allow_chunked_local_hybrid: bool,
     /// One step at a time

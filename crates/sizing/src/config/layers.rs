@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::ConfigError;
+use super::exceptions::{by_index, by_window};
 use super::fields::Fields;
 use super::states::{Cache, convolution, delta, linear, mamba};
 use crate::Tokens;
@@ -62,7 +63,7 @@ pub(super) fn per_layer(fields: &Fields<'_>) -> Result<Vec<Caches>, ConfigError>
 }
 
 /// Number of layers.
-fn count(fields: &Fields<'_>) -> Result<usize, ConfigError> {
+pub(super) fn count(fields: &Fields<'_>) -> Result<usize, ConfigError> {
     let names = [
         "num_hidden_layers",
         "n_layer",
@@ -142,7 +143,7 @@ fn heads(fields: &Fields<'_>) -> Result<Heads, ConfigError> {
 }
 
 /// A full-attention layer, whose heads may differ from those of window layers (Gemma 4).
-fn full(fields: &Fields<'_>) -> Result<Cache, ConfigError> {
+pub(super) fn full(fields: &Fields<'_>) -> Result<Cache, ConfigError> {
     let mut own = heads(fields)?;
     if fields.model_type().starts_with("gemma4") {
         own.head_dim = fields.number(&["global_head_dim"])?.unwrap_or(512);
@@ -156,7 +157,7 @@ fn full(fields: &Fields<'_>) -> Result<Cache, ConfigError> {
 }
 
 /// A window layer, whose heads may differ from those of full layers (MiMo-V2).
-fn sliding(fields: &Fields<'_>) -> Result<Cache, ConfigError> {
+pub(super) fn sliding(fields: &Fields<'_>) -> Result<Cache, ConfigError> {
     let window = fields.needed(&["sliding_window", "sliding_window_size"])?;
     let mut own = heads(fields)?;
     if let Some(kv_heads) = fields.number(&["swa_num_key_value_heads"])? {
@@ -169,7 +170,7 @@ fn sliding(fields: &Fields<'_>) -> Result<Cache, ConfigError> {
     Ok((LayerKind::Sliding { window }, Holds::Heads(own)))
 }
 
-fn chunked(fields: &Fields<'_>) -> Result<Cache, ConfigError> {
+pub(super) fn chunked(fields: &Fields<'_>) -> Result<Cache, ConfigError> {
     let chunk = Tokens::new(fields.needed(&["attention_chunk_size"])?);
     Ok((LayerKind::Chunked { chunk }, Holds::Heads(heads(fields)?)))
 }
@@ -216,14 +217,14 @@ fn latent(fields: &Fields<'_>) -> Result<Option<Vec<Caches>>, ConfigError> {
             bytes_per_token: dim + dim / 128 * 4,
         },
     );
-    let shares = fields.names("indexer_types")?;
+    let index_types = fields.names("indexer_types")?;
     let of_layer = |layer: usize| {
-        let shared = shares.as_ref().and_then(|types| types.get(layer)) == Some(&"shared");
+        let borrows = index_types.as_ref().and_then(|types| types.get(layer)) == Some(&"shared");
         let mut caches = vec![attention];
         if fields.model_type().starts_with("longcat") {
             caches.push(attention);
         }
-        if sparse && !shared {
+        if sparse && !borrows {
             caches.push(indexer);
         }
         caches
@@ -352,146 +353,6 @@ fn by_name(fields: &Fields<'_>, name: &str) -> Result<Caches, ConfigError> {
     })
 }
 
-/// Models that say which layers are the exceptions.
-fn by_index(fields: &Fields<'_>) -> Result<Option<Vec<Caches>>, ConfigError> {
-    if let Some(blocks) = fields.value("block_configs").and_then(Value::as_array) {
-        let query = query_heads(fields)?;
-        let dim = fields.number(&["head_dim"])?;
-        let width = hidden_size(fields)?.unwrap_or(0);
-        let of_block = |block: &Value| {
-            let attention = block.get("attention").unwrap_or(&Value::Null);
-            let on = |name: &str| attention.get(name).and_then(Value::as_bool) == Some(true);
-            if on("no_op") || on("replace_with_linear") {
-                return Ok(Vec::new());
-            }
-            let in_group = attention.get("n_heads_in_group").and_then(Value::as_u64);
-            let in_group =
-                in_group
-                    .filter(|heads| *heads > 0)
-                    .ok_or_else(|| ConfigError::Missing {
-                        field: "n_heads_in_group",
-                        model_type: fields.model_type().to_owned(),
-                    })?;
-            let own = Heads::new(query / in_group, dim.unwrap_or(width / query.max(1)));
-            Ok(vec![(LayerKind::Full, Holds::Heads(own))])
-        };
-        return blocks
-            .iter()
-            .map(of_block)
-            .collect::<Result<_, _>>()
-            .map(Some);
-    }
-    let layers = count(fields)?;
-    match fields.model_type() {
-        "mamba" | "falcon_mamba" | "mamba2" => return Ok(Some(vec![vec![mamba(fields)?]; layers])),
-        "falcon_h1" => return Ok(Some(vec![vec![full(fields)?, mamba(fields)?]; layers])),
-        _ => {}
-    }
-    let (is_full, other): (Box<dyn Fn(usize) -> bool>, Cache) = if let Some(every) = fields
-        .number(&["full_attention_interval"])?
-        .filter(|n| *n > 0)
-    {
-        (
-            Box::new(move |layer| (layer as u64 + 1).is_multiple_of(every)),
-            linear(fields)?,
-        )
-    } else if let Some(every) = fields.number(&["attn_layer_period"])?.filter(|n| *n > 0) {
-        let offset = fields.number(&["attn_layer_offset"])?.unwrap_or(0);
-        (
-            Box::new(move |layer| layer as u64 % every == offset),
-            mamba(fields)?,
-        )
-    } else if let Some(list) = fields.numbers("attn_layer_indices")? {
-        (
-            Box::new(move |layer| list.contains(&(layer as u64))),
-            mamba(fields)?,
-        )
-    } else if let Some(list) = fields.numbers("full_attn_idxs")? {
-        (
-            Box::new(move |layer| list.contains(&(layer as u64))),
-            convolution(fields)?,
-        )
-    } else if matches!(
-        fields.model_type(),
-        "qwen3_next" | "qwen3_5_text" | "qwen3_5_moe_text"
-    ) {
-        fields.assume("every 4th layer keeps all tokens, the default of its model type");
-        (
-            Box::new(|layer| (layer + 1).is_multiple_of(4)),
-            linear(fields)?,
-        )
-    } else {
-        return Ok(None);
-    };
-    let whole = full(fields)?;
-    Ok(Some(
-        (0..layers)
-            .map(|layer| vec![if is_full(layer) { whole } else { other }])
-            .collect(),
-    ))
-}
-
-/// Attention with a window or chunk in all, some or none of the layers.
-fn by_window(fields: &Fields<'_>) -> Result<Vec<Caches>, ConfigError> {
-    let layers = count(fields)?;
-    let whole = full(fields)?;
-    let some = |other: Cache, is_full: &dyn Fn(u64) -> bool| {
-        let of_layer = |layer: u64| vec![if is_full(layer) { whole } else { other }];
-        (0..layers as u64).map(of_layer).collect()
-    };
-    let model_type = fields.model_type();
-    if model_type.starts_with("llama4") {
-        if fields.number(&["attention_chunk_size"])?.is_none() {
-            return Ok(vec![vec![whole]; layers]);
-        }
-        let written = fields
-            .numbers("no_rope_layers")?
-            .filter(|list| !list.is_empty());
-        return Ok(match written {
-            Some(rope) => some(chunked(fields)?, &|layer| {
-                rope.get(layer as usize) == Some(&0)
-            }),
-            None => some(chunked(fields)?, &|layer| (layer + 1).is_multiple_of(4)),
-        });
-    }
-    let off = fields.flag("use_sliding_window") == Some(false);
-    if off || fields.number(&["sliding_window"])?.is_none() {
-        return Ok(vec![vec![whole]; layers]);
-    }
-    if let Some(every) = window_pattern(fields)? {
-        return Ok(some(sliding(fields)?, &|layer| {
-            (layer + 1).is_multiple_of(every)
-        }));
-    }
-    if fields.flag("use_sliding_window") == Some(true) {
-        let full_until = fields.number(&["max_window_layers"])?.unwrap_or(0);
-        return Ok(some(sliding(fields)?, &|layer| layer < full_until));
-    }
-    Ok(vec![vec![sliding(fields)?]; layers])
-}
-
-/// Every how many layers one keeps all tokens; `None` where all have the window.
-fn window_pattern(fields: &Fields<'_>) -> Result<Option<u64>, ConfigError> {
-    if let Some(letters) = fields.text("sliding_window_pattern") {
-        return Ok(Some(letters.len() as u64).filter(|every| *every > 0));
-    }
-    let names = ["sliding_window_pattern", "global_attn_every_n_layers"];
-    if let Some(every) = fields.number(&names)?.filter(|every| *every > 0) {
-        return Ok(Some(every));
-    }
-    let every = match fields.model_type() {
-        "gemma2" | "gpt_oss" => 2,
-        "cohere2" | "exaone4" | "olmo3" | "afmoe" => 4,
-        "gemma3n_text" => 5,
-        "gemma3_text" | "gemma4_text" => 6,
-        _ => return Ok(None),
-    };
-    fields.assume(format!(
-        "every {every}th layer keeps all tokens, the default of its model type"
-    ));
-    Ok(Some(every))
-}
-
 /// Like layers together, and their order.
 pub(super) fn shape(layers: &[Caches], fields: &Fields<'_>) -> Result<Shape, ConfigError> {
     let mut groups: Vec<LayerGroup> = Vec::new();
@@ -516,9 +377,10 @@ pub(super) fn shape(layers: &[Caches], fields: &Fields<'_>) -> Result<Shape, Con
         order.push(mask);
     }
     let attends = |group: &LayerGroup| !matches!(group.holds, Holds::State { .. });
-    let attention_heads = match groups.iter().any(attends) {
-        true => query_heads(fields)?,
-        false => 0,
+    let attention_heads = if groups.iter().any(attends) {
+        query_heads(fields)?
+    } else {
+        0
     };
     Ok(Shape {
         attention_heads,

@@ -15,6 +15,7 @@
 //! # Ok::<(), sizing::config::ConfigError>(())
 //! ```
 
+mod exceptions;
 mod fields;
 mod known;
 mod layers;
@@ -197,7 +198,7 @@ fn quantisation_name(config: &Map<String, Value>) -> String {
     }
 }
 
-/// The KV cache that NVIDIA's ModelOpt and compressed-tensors checkpoints declare.
+/// The KV cache that NVIDIA's `ModelOpt` and compressed-tensors checkpoints declare.
 fn declared_kv_dtype(config: &Map<String, Value>) -> Option<KvDtype> {
     let inner = config.get("quantization").and_then(Value::as_object);
     let find = |name: &str| {

@@ -67,16 +67,15 @@ pub(super) fn mamba(fields: &Fields<'_>) -> Result<Cache, ConfigError> {
         };
         return Ok(state(shape, dtype(fields)?));
     };
-    let written = match fields.text("mamba_d_head") {
-        Some("auto") => None,
-        _ => {
-            let names: &[&'static str] = if pure {
-                &["head_dim"]
-            } else {
-                &["mamba_d_head", "mamba_head_dim", "mamba_headdim"]
-            };
-            fields.number(names)?
-        }
+    let names: &[&'static str] = if pure {
+        &["head_dim"]
+    } else {
+        &["mamba_d_head", "mamba_head_dim", "mamba_headdim"]
+    };
+    let written = if fields.text("mamba_d_head") == Some("auto") {
+        None
+    } else {
+        fields.number(names)?
     };
     let shape = StateShape::Mamba2 {
         heads,

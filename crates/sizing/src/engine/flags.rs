@@ -112,7 +112,7 @@ impl Platform {
         }
     }
 
-    /// Tokens a block of latent attention: FlashMLA 64, CUTLASS MLA 128, Triton 16.
+    /// Tokens a block of latent attention: `FlashMLA` 64, CUTLASS MLA 128, Triton 16.
     const fn latent_block(self) -> u64 {
         match self {
             Self::Hopper => 64,

@@ -1,7 +1,7 @@
 //! The engine's own arithmetic: what a version of vLLM makes of a model, its flags and the memory that is left.
 //!
 //! Follows the Python sources of vLLM 0.8.5 to 0.32.0, and logs for 0.6 and 0.7. What holds in which version is one table
-//! (`rules`). Not reproduced: DeepSeek-V4's packed pages, drafters with layers of their own shape (EAGLE-3, DFlash), and
+//! (`rules`). Not reproduced: DeepSeek-V4's packed pages, drafters with layers of their own shape (EAGLE-3, `DFlash`), and
 //! patched builds. Versions outside the table are refused, not guessed: the printed figures changed their meaning more
 //! than once.
 
@@ -52,8 +52,7 @@ impl Engine {
 
     /// The newest version whose arithmetic is known.
     pub fn newest() -> Self {
-        let version = rules::newest();
-        let rules = rules::of(version).expect("the newest version is in the table");
+        let (version, rules) = rules::newest();
         Self { version, rules }
     }
 

@@ -8,6 +8,10 @@
 use super::version::{EngineError, Version};
 
 /// What differs between versions.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a rule of its own that a version has or has not"
+)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Rules {
     pub(super) pool: Pool,
@@ -133,7 +137,7 @@ pub(super) enum Sampler {
     Sorting,
     /// Top-k in Triton: 14.9 to 15.9 B in logs of 0.19.
     Triton,
-    /// FlashInfer: few logs; the prior spans both.
+    /// `FlashInfer`: few logs; the prior spans both.
     FlashInfer,
 }
 
@@ -255,7 +259,7 @@ pub(super) static CHANGES: [Change; 26] = [
         |r| r.sampler = Sampler::Triton,
     ),
     change((20, 0), "92 % of the memory is used instead of 90 %", |r| {
-        r.utilization_percent = 92
+        r.utilization_percent = 92;
     }),
     change(
         (20, 0),
@@ -268,7 +272,7 @@ pub(super) static CHANGES: [Change; 26] = [
         |r| r.tokens_line = TokensLine::Concurrency,
     ),
     change((21, 0), "FlashInfer samples", |r| {
-        r.sampler = Sampler::FlashInfer
+        r.sampler = Sampler::FlashInfer;
     }),
     change(
         (22, 0),
@@ -336,11 +340,15 @@ pub(super) fn of(version: Version) -> Result<Rules, EngineError> {
             last: NEWEST,
         });
     }
+    Ok(up_to(version))
+}
+
+fn up_to(version: Version) -> Rules {
     let mut rules = FIRST;
     for change in CHANGES.iter().filter(|change| change.since <= version) {
         (change.apply)(&mut rules);
     }
-    Ok(rules)
+    rules
 }
 
 impl Change {
@@ -351,9 +359,9 @@ impl Change {
     }
 }
 
-/// The newest version.
-pub(super) const fn newest() -> Version {
-    NEWEST
+/// The newest version and its rules.
+pub(super) fn newest() -> (Version, Rules) {
+    (NEWEST, up_to(NEWEST))
 }
 
 #[cfg(test)]

@@ -57,7 +57,7 @@ pub enum StateShape {
         /// Width of the convolutions of queries, keys and values.
         kernel: u64,
     },
-    /// Lightning attention (MiniMax).
+    /// Lightning attention (`MiniMax`).
     Linear {
         /// Heads.
         heads: u64,

@@ -137,9 +137,9 @@ impl Row {
             while low < high {
                 let middle = low.midpoint(high);
                 if tokens(middle) >= least {
-                    high = middle
+                    high = middle;
                 } else {
-                    low = middle + 1
+                    low = middle + 1;
                 }
             }
             low
