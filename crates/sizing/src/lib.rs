@@ -42,6 +42,7 @@ pub mod engine;
 
 pub mod reference;
 pub mod simple;
+pub mod start_log;
 
 pub use config::Checkpoint;
 pub use engine::{Engine, EngineFlags, KvCachePlan, KvDtype, KvMemory};
@@ -50,6 +51,7 @@ pub use model::{ModelSpec, Shape};
 pub use prices::Prices;
 pub use simple::SimpleMethod;
 pub use source::Sourced;
+pub use start_log::StartLog;
 pub use units::{Blocks, Bytes, BytesPerSecond, PrintedGib, Tokens, Usd, UsdPerHour};
 
 /// The README's examples, so that they run.

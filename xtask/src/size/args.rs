@@ -11,6 +11,8 @@ use crate::cli::Lang;
 pub(crate) enum SizeCommand {
     /// What vLLM will print at start-up: blocks, tokens, maximum concurrency
     Predict(Box<PredictArgs>),
+    /// Every figure of a start-up log beside what was to be expected, with the reason for a gap
+    Explain(ExplainArgs),
 }
 
 /// The plan for a load.
@@ -165,6 +167,28 @@ pub(crate) struct PredictArgs {
     pub(crate) memory: MemoryArgs,
     #[command(flatten)]
     pub(crate) engine: EngineArgs,
+    /// Print one JSON document on stdout and nothing else there
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArgs {
+    /// vLLM's log, whole or in part; - reads stdin
+    #[arg(value_name = "LOG")]
+    pub(crate) log: PathBuf,
+    /// The checkpoint's config.json [default: the log's model, from the catalogue]
+    #[arg(long, value_name = "PATH", conflicts_with = "model")]
+    pub(crate) config: Option<PathBuf>,
+    /// A model of the catalogue
+    #[arg(long, short)]
+    pub(crate) model: Option<String>,
+    /// vLLM version [default: the log's, or that of its line numbers]
+    #[arg(long)]
+    pub(crate) vllm: Option<String>,
+    /// GPU, to hold the memory's parts against the priors
+    #[arg(long)]
+    pub(crate) gpu: Option<String>,
     /// Print one JSON document on stdout and nothing else there
     #[arg(long)]
     pub(crate) json: bool,

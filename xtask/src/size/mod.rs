@@ -1,6 +1,7 @@
 //! `cargo xtask size`: the engine's own arithmetic, forwards (`predict`), on a log (`explain`), and as a plan for a load.
 
 mod args;
+mod explain;
 mod plan;
 mod predict;
 mod setup;
@@ -13,5 +14,6 @@ pub(crate) fn run(args: &SizeArgs) -> anyhow::Result<Exit> {
     match &args.command {
         None => plan::run(&args.plan),
         Some(SizeCommand::Predict(args)) => predict::run(args),
+        Some(SizeCommand::Explain(args)) => explain::run(args),
     }
 }
