@@ -48,6 +48,12 @@ pub(crate) enum Command {
     ///
     /// The reports of later runs in the same folder quote it.
     Overhead(OverheadArgs),
+    /// Watch GPUs and an engine live, serve the readings to a client elsewhere, record them
+    ///
+    /// On the GPU host, `--serve 0.0.0.0:9400` makes it an agent: it answers Prometheus text in DCGM's names under /metrics,
+    /// and all its readings to `--gpu-telemetry http://GPU-HOST:9400` of a client on another machine. It has no
+    /// authentication: listen where only the client can reach it.
+    Gpumon(GpumonArgs),
     /// Install and run a real engine that needs no GPU, until Ctrl-C
     #[command(subcommand)]
     Engine(EngineCommand),
@@ -196,6 +202,8 @@ pub(crate) struct LoadArgs {
         "workload", "isl", "isl_stddev", "shared_prefix_tokens", "dataset", "osl", "osl_stddev", "ignore_eos", "extra_body",
         "request_timeout_seconds", "seed", "dry_run", "result_dir", "run_id"])]
     pub(crate) resume: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) telemetry: TelemetryArgs,
 }
 
 /// Which API is called.
@@ -227,6 +235,61 @@ pub(crate) enum RampUp {
     Linear,
     /// By equal ratios
     Exponential,
+}
+
+/// What to watch meanwhile.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct TelemetryArgs {
+    /// Where GPUs are read: "local", "none", or addresses of dcgm-exporter, AMD's device-metrics-exporter or
+    /// `gpumon --serve`, such as gpu-host:9400 [default: local]
+    #[arg(long, value_name = "URL", num_args = 1.., value_delimiter = ',')]
+    pub(crate) gpu_telemetry: Vec<String>,
+    /// Only GPUs whose id begins so, such as GPU-604ac76c; repeatable
+    #[arg(long, value_name = "UUID", value_delimiter = ',')]
+    pub(crate) gpu_uuid: Vec<String>,
+    /// Where the engine's /metrics are, if not at the server itself
+    #[arg(long, value_name = "URL")]
+    pub(crate) server_metrics: Option<String>,
+}
+
+/// What to do with the readings.
+#[derive(Debug, Args)]
+pub(crate) struct GpumonArgs {
+    #[command(flatten)]
+    pub(crate) telemetry: TelemetryArgs,
+    /// Time between readings
+    #[arg(long, value_name = "MS", default_value_t = 500, value_parser = clap::value_parser!(u64).range(100..=3_600_000))]
+    pub(crate) interval_ms: u64,
+    /// End after this long [default: at Ctrl-C]
+    #[arg(long, value_name = "S")]
+    pub(crate) duration_seconds: Option<u64>,
+    /// Answer on this address, such as 0.0.0.0:9400; port 0 takes a free one
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) serve: Option<std::net::SocketAddr>,
+    /// Append every reading to this file, as JSON Lines
+    #[arg(long, value_name = "FILE")]
+    pub(crate) record: Option<PathBuf>,
+    /// Play a file that was recorded, or the gpu.jsonl of a run, instead of reading GPUs
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["gpu_telemetry", "gpu_uuid"])]
+    pub(crate) replay: Option<PathBuf>,
+    /// Add a log that nvidia-smi or amd-smi wrote as CSV during the run to that run's GPU readings, and end
+    #[arg(long, value_name = "CSV", requires = "into")]
+    pub(crate) import: Option<PathBuf>,
+    /// The run folder for --import
+    #[arg(long, value_name = "RUN", requires = "import")]
+    pub(crate) into: Option<PathBuf>,
+    /// How far the clock in the log is ahead of UTC, such as 9 for Korea
+    #[arg(
+        long,
+        value_name = "HOURS",
+        default_value_t = 0.0,
+        requires = "import",
+        allow_negative_numbers = true
+    )]
+    pub(crate) utc_offset_hours: f64,
+    /// Print one JSON document on stdout, as soon as it runs, and nothing else there
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// What to leave behind.
@@ -322,32 +385,10 @@ pub(crate) struct EngineArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct SizeArgs {
-    /// Model by its Hugging Face name
-    #[arg(long, short, default_value = "google/gemma-3-12b-it")]
-    pub(crate) model: String,
-    /// vLLM version whose arithmetic to follow
-    #[arg(long, default_value = "0.11.2")]
-    pub(crate) vllm: String,
-    /// Longest sequence, as vLLM's --max-model-len
-    #[arg(long, default_value_t = 4096, value_parser = clap::value_parser!(u64).range(1..))]
-    pub(crate) max_model_len: u64,
-    /// Tokens of one step, as vLLM's --max-num-batched-tokens
-    #[arg(long, default_value_t = 2048, value_parser = clap::value_parser!(u64).range(1..))]
-    pub(crate) max_num_batched_tokens: u64,
-    /// Memory for the KV cache in GiB, as vLLM prints it ("Available KV cache memory"): understood as ±0.005
-    #[arg(long, default_value_t = 10.28)]
-    pub(crate) available_kv_gib: f64,
-    /// Requests to hold at once
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) concurrency: u32,
-    /// Tokens per request
-    #[arg(long, default_value_t = 4096, value_parser = clap::value_parser!(u64).range(1..))]
-    pub(crate) context: u64,
-    /// Language of the text
-    #[arg(long, value_enum, default_value_t = Lang::En)]
-    pub(crate) lang: Lang,
-    /// Print one JSON document on stdout and nothing else there
-    #[arg(long)]
-    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Option<crate::size::SizeCommand>,
+    #[command(flatten)]
+    pub(crate) plan: crate::size::PlanArgs,
 }

@@ -7,6 +7,7 @@ mod cli;
 mod dry_run;
 mod engine;
 mod exit;
+mod gpumon;
 mod host;
 mod interrupt;
 mod levels;
@@ -22,6 +23,7 @@ mod resume;
 mod run;
 mod sim;
 mod size;
+mod telemetry;
 mod workload;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
         Command::Size(args) => size::run(&args),
         Command::Sim(args) => sim::run(&args),
         Command::Overhead(args) => overhead::run(&args),
+        Command::Gpumon(args) => gpumon::run(&args),
         Command::Engine(command) => engine::run(&command),
     };
     match result {

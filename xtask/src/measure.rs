@@ -20,9 +20,10 @@ use crate::{
     interrupt::Interrupt,
     levels::Defaults,
     overhead, plan,
-    recorder::{Recorder, Telemetry},
+    recorder::Recorder,
     redact,
     resume::Begun,
+    telemetry::Telemetry,
 };
 
 /// Length of the baseline before the load, where there is a GPU whose idle power matters.
@@ -78,7 +79,7 @@ pub(crate) fn measure(
             epoch,
         )?,
     };
-    let telemetry = Telemetry::start(&watch.base, &watch.access, epoch)?;
+    let telemetry = Telemetry::start(&load.telemetry, &watch.base, &watch.access, epoch)?;
     let mut recorder = Recorder::new(&dir, &manifest, telemetry)?;
     idle_baseline(&mut recorder, epoch, &interrupt)?;
     let end = load_and_record(&plan, &done, &mut recorder, epoch, &stop);

@@ -12,6 +12,7 @@ use crate::{
     ClientLevel, Distribution, Invalid, LevelSummary, RequestCounts,
     arrivals::tokens_within,
     distribution::{Observations, distribution, per_request, rate, ratio},
+    energy::{LevelTokens, energy_level, prompt_tokens_within},
     failures::failures,
     gpu_level::gpu_level,
     server_level::server_level,
@@ -100,6 +101,14 @@ pub(crate) fn figures(
             .window
             .and_then(|window| gpu_level(window, tokens, &run.gpu)),
         client,
+        energy: level.window.and_then(|window| {
+            let tokens = LevelTokens {
+                output: tokens,
+                prompt: prompt_tokens_within(&level.requests, window),
+            };
+            energy_level(window, level.index, tokens, &run.gpu, &run.phases)
+        }),
+        bottleneck: None,
     };
     LevelFigures { summary, e2el_ms }
 }

@@ -32,6 +32,7 @@ pub use request::{
 pub use run_data::{RunData, Skipped};
 pub use run_dir::{RecordError, RunDir};
 pub use telemetry::{
-    EngineKind, GpuDevice, GpuLine, GpuSample, HistogramTotals, ServerCounters, ServerSample,
+    EngineGauges, EngineKind, GpuDevice, GpuLine, GpuSample, GpuState, HistogramTotals,
+    ServerCounters, ServerDetail, ServerSample, SourceClock,
 };
 pub use time::Offset;

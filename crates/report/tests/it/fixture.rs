@@ -157,6 +157,7 @@ fn telemetry_of(
                     .kv_usage_max
                     .map(|max| max * steady * (0.85 + 0.15 * (t * 0.7).sin())),
                 counters: ServerCounters::default(),
+                detail: records::ServerDetail::default(),
             });
         }
         for name in summary.run.gpus.iter().filter(|_| level.gpu.is_some()) {
