@@ -124,6 +124,12 @@ pub(crate) struct LoadArgs {
     /// Requests per second at the end of the ramp
     #[arg(long, value_name = "R", requires = "ramp_up_strategy")]
     pub(crate) ramp_up_end_rps: Option<f64>,
+    /// Replay recorded traffic, times and lengths: Mooncake's JSON Lines or Azure's CSV
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["request_rate", "ramp_up_strategy", "workload", "isl", "isl_stddev", "dataset", "osl", "osl_stddev"])]
+    pub(crate) trace: Option<PathBuf>,
+    /// How much faster than recorded
+    #[arg(long, value_name = "X", default_value_t = 1.0, requires = "trace")]
+    pub(crate) trace_speed: f64,
     /// Requests measured at each level [default: 4 per slot and at least 10; simulated: 2 per slot and at least 4; with
     /// --request-rate: those of 60 seconds]
     #[arg(long, visible_alias = "num-prompts", value_parser = clap::value_parser!(u64).range(1..))]
@@ -198,7 +204,7 @@ pub(crate) struct LoadArgs {
     /// Finish a run that was cut off: run the levels that are missing, with the run's own settings. Headers have to be
     /// given again; nothing else can be
     #[arg(long, value_name = "RUN", conflicts_with_all = ["model", "concurrency", "request_rate", "burstiness",
-        "ramp_up_strategy", "request_count", "benchmark_duration", "warmup_request_count", "endpoint_type", "streaming",
+        "ramp_up_strategy", "trace", "request_count", "benchmark_duration", "warmup_request_count", "endpoint_type", "streaming",
         "workload", "isl", "isl_stddev", "shared_prefix_tokens", "dataset", "osl", "osl_stddev", "ignore_eos", "extra_body",
         "request_timeout_seconds", "seed", "dry_run", "result_dir", "run_id"])]
     pub(crate) resume: Option<PathBuf>,

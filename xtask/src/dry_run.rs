@@ -58,7 +58,7 @@ pub(crate) fn run(
 fn of_level(plan: &LoadPlan, index: u32, level: &loadgen::Level) -> LevelSchedule {
     let seed = plan.level_seed(index);
     let requests = level.planned_requests(seed).unwrap_or(0);
-    let arrivals_ns = match level.load {
+    let arrivals_ns = match &level.load {
         Load::Open { arrivals, .. } => {
             let count = usize::try_from(level.warmup_requests + requests).unwrap_or(usize::MAX);
             let times = arrivals.times(seed, level.warmup_requests).take(count);
@@ -116,6 +116,12 @@ fn seconds(ns: u64) -> f64 {
 
 /// The schedule of an open loop in words.
 pub(crate) fn open_loop(arrivals: &records::Arrivals) -> String {
+    if arrivals.recorded {
+        return format!(
+            "open loop, as recorded, at most {} in flight",
+            arrivals.most_in_flight
+        );
+    }
     let Some(rate) = arrivals.per_second else {
         return format!(
             "all requests at once, at most {} in flight",

@@ -13,6 +13,7 @@ use loadgen::{
 use crate::{
     cli::{LoadArgs, RampUp},
     exit::{self, Exit},
+    workload,
 };
 
 /// The levels when the user names none.
@@ -130,6 +131,9 @@ fn arrivals(load: &LoadArgs) -> anyhow::Result<Vec<Arrivals>> {
             spacing,
         }]);
     }
+    if let Some(trace) = workload::trace(load)? {
+        return Ok(vec![trace.arrivals()]);
+    }
     let rate = |&per_second: &f64| {
         if per_second == f64::INFINITY {
             Arrivals::AtOnce
@@ -173,7 +177,12 @@ fn open(
         .map_err(|e| exit::error(Exit::Usage, e.to_string()))?;
     let most_in_flight = NonZeroU32::new(most_in_flight)
         .ok_or_else(|| exit::error(Exit::Usage, "--concurrency is at least 1"))?;
-    let volume = volume.unwrap_or(Volume::Time(OPEN_LOOP));
+    let whole = match &arrivals {
+        Arrivals::Recorded(times) => NonZeroU64::new(times.len() as u64).map(Volume::Requests),
+        _ => None,
+    };
+    let volume = volume.or(whole).unwrap_or(Volume::Time(OPEN_LOOP));
+    let first_rate = arrivals.first_rate();
     let mut level = Level {
         load: Load::Open {
             arrivals,
@@ -182,7 +191,7 @@ fn open(
         volume,
         warmup_requests: load.warmup_request_count.unwrap_or(0),
     };
-    if let (None, Some(rate)) = (load.warmup_request_count, arrivals.first_rate()) {
+    if let (None, Some(rate)) = (load.warmup_request_count, first_rate) {
         let seconds = OPEN_WARMUP.as_secs_f64();
         let in_time = Arrivals::Steady {
             per_second: rate,

@@ -1,11 +1,11 @@
 //! From flags to what is asked of the server: API, prompts and lengths.
 
-use std::{fs, num::NonZeroU32};
+use std::{fs, num::NonZeroU32, path::Path};
 
 use anyhow::Context as _;
 use loadgen::{
     Endpoint, Work,
-    workload::{Calibration, Dataset, Lengths, Synthetic, Workload},
+    workload::{Calibration, Dataset, Lengths, Synthetic, Trace, Workload},
 };
 
 use crate::{
@@ -63,6 +63,14 @@ pub(crate) fn work(load: &LoadArgs) -> anyhow::Result<(Work, NonZeroU32)> {
 }
 
 fn workload(load: &LoadArgs, profile: &Profile) -> anyhow::Result<Workload> {
+    if let Some(trace) = trace(load)? {
+        return Ok(Workload::Synthetic(Synthetic {
+            isl: Lengths::exactly(1),
+            shared_prefix: load.shared_prefix_tokens,
+            calibration: Calibration::default(),
+            recorded: Some(trace),
+        }));
+    }
     if let Some(file) = &load.dataset {
         let text = fs::read_to_string(file)
             .map_err(|e| exit::error(Exit::Usage, format!("read {}: {e}", file.display())))?;
@@ -99,7 +107,30 @@ fn workload(load: &LoadArgs, profile: &Profile) -> anyhow::Result<Workload> {
         },
         shared_prefix: load.shared_prefix_tokens,
         calibration: Calibration::default(),
+        recorded: None,
     }))
+}
+
+/// The recorded traffic that is to be replayed.
+pub(crate) fn trace(load: &LoadArgs) -> anyhow::Result<Option<Trace>> {
+    let Some(file) = &load.trace else {
+        return Ok(None);
+    };
+    let (name, text) = read(file)?;
+    Ok(Some(
+        Trace::parse(&name, &text, load.trace_speed).exit(Exit::Usage)?,
+    ))
+}
+
+/// A file's name and text.
+fn read(file: &Path) -> anyhow::Result<(String, String)> {
+    let text = fs::read_to_string(file)
+        .map_err(|e| exit::error(Exit::Usage, format!("read {}: {e}", file.display())))?;
+    let name = file
+        .file_name()
+        .unwrap_or(file.as_os_str())
+        .to_string_lossy();
+    Ok((name.into_owned(), text))
 }
 
 fn spread(asked: Option<f64>, otherwise: f64, flag: &str) -> anyhow::Result<f64> {

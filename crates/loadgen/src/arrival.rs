@@ -6,7 +6,7 @@
 //! them: 1 is Poisson, below 1 clusters, above 1 evens out, infinity is a constant gap. Gamma deviates follow Marsaglia
 //! and Tsang 2000. This module knows no clock: instants are durations since the level's start.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use rand_pcg::{Pcg64, rand_core::Rng};
 
@@ -39,7 +39,7 @@ pub enum Shape {
 }
 
 /// The arrivals of a level, whatever the server makes of them.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Arrivals {
     /// All at the beginning: an infinite rate.
     AtOnce,
@@ -63,6 +63,8 @@ pub enum Arrivals {
         /// Spread of the gaps.
         spacing: Spacing,
     },
+    /// These instants, in order; then no more.
+    Recorded(Arc<[Duration]>),
 }
 
 impl Arrivals {
@@ -70,14 +72,14 @@ impl Arrivals {
     ///
     /// # Errors
     /// [`PlanError::BadRate`].
-    pub fn check(self) -> Result<(), PlanError> {
+    pub fn check(&self) -> Result<(), PlanError> {
         let usable = |value: f64| value.is_finite() && value > 0.0;
         let spaced = |spacing| match spacing {
             Spacing::Constant => true,
             Spacing::Gamma { burstiness } => usable(burstiness),
         };
-        let good = match self {
-            Self::AtOnce => true,
+        let good = match *self {
+            Self::AtOnce | Self::Recorded(_) => true,
             Self::Steady {
                 per_second,
                 spacing,
@@ -93,10 +95,10 @@ impl Arrivals {
         good.then_some(()).ok_or(PlanError::BadRate)
     }
 
-    /// Instants of all arrivals in order, without end; the first `warmup` of them run at the first rate.
-    pub fn times(self, seed: u64, warmup: u64) -> Times {
+    /// Instants of all arrivals in order, without end unless recorded; the first `warmup` of them run at the first rate.
+    pub fn times(&self, seed: u64, warmup: u64) -> Times {
         Times {
-            arrivals: self,
+            arrivals: self.clone(),
             warmup: warmup as f64,
             operational: 0.0,
             number: 0,
@@ -105,25 +107,25 @@ impl Arrivals {
     }
 
     /// The rate at the beginning; `None` when it is infinite.
-    pub fn first_rate(self) -> Option<f64> {
+    pub fn first_rate(&self) -> Option<f64> {
         match self {
-            Self::AtOnce => None,
-            Self::Steady { per_second, .. } => Some(per_second),
-            Self::Ramp { from, .. } => Some(from),
+            Self::AtOnce | Self::Recorded(_) => None,
+            Self::Steady { per_second, .. } => Some(*per_second),
+            Self::Ramp { from, .. } => Some(*from),
         }
     }
 
-    fn spacing(self) -> Option<Spacing> {
+    fn spacing(&self) -> Option<Spacing> {
         match self {
-            Self::AtOnce => None,
-            Self::Steady { spacing, .. } | Self::Ramp { spacing, .. } => Some(spacing),
+            Self::AtOnce | Self::Recorded(_) => None,
+            Self::Steady { spacing, .. } | Self::Ramp { spacing, .. } => Some(*spacing),
         }
     }
 
     /// Seconds at which the expected number of arrivals reaches `expected`.
-    fn seconds_at(self, expected: f64, warmup: f64) -> f64 {
-        match self {
-            Self::AtOnce => 0.0,
+    fn seconds_at(&self, expected: f64, warmup: f64) -> f64 {
+        match *self {
+            Self::AtOnce | Self::Recorded(_) => 0.0,
             Self::Steady { per_second, .. } => expected / per_second,
             Self::Ramp { from, .. } if expected <= warmup => expected / from,
             Self::Ramp {
@@ -179,6 +181,11 @@ impl Iterator for Times {
     type Item = Duration;
 
     fn next(&mut self) -> Option<Duration> {
+        if let Arrivals::Recorded(times) = &self.arrivals {
+            let number = usize::try_from(self.number).ok()?;
+            self.number += 1;
+            return times.get(number).copied();
+        }
         self.operational = match self.arrivals.spacing() {
             None => 0.0,
             // Multiplied and not added up, so that no error grows.
@@ -239,7 +246,7 @@ mod tests {
     }
 
     /// Gaps in units of their mean.
-    fn gaps(arrivals: Arrivals, seed: u64) -> Vec<f64> {
+    fn gaps(arrivals: &Arrivals, seed: u64) -> Vec<f64> {
         let times: Vec<f64> = arrivals
             .times(seed, 0)
             .take(COUNT)
@@ -265,21 +272,21 @@ mod tests {
         // Erlang distributions, whose cumulative forms are elementary; 1.95/√n is passed once in a thousand samples.
         let limit = 1.95 / (COUNT as f64).sqrt();
         for seed in 0..3 {
-            let poisson = distance(gaps(steady(1.0), seed), |x| 1.0 - (-x).exp());
+            let poisson = distance(gaps(&steady(1.0), seed), |x| 1.0 - (-x).exp());
             assert!(poisson < limit, "{poisson}");
-            let erlang2 = distance(gaps(steady(2.0), seed), |x| {
+            let erlang2 = distance(gaps(&steady(2.0), seed), |x| {
                 1.0 - (-2.0 * x).exp() * (1.0 + 2.0 * x)
             });
             assert!(erlang2 < limit, "{erlang2}");
             // A wrong shape is seen: the test can fail.
-            assert!(distance(gaps(steady(2.0), seed), |x| 1.0 - (-x).exp()) > 5.0 * limit);
+            assert!(distance(gaps(&steady(2.0), seed), |x| 1.0 - (-x).exp()) > 5.0 * limit);
         }
     }
 
     #[test]
     fn burstiness_is_the_inverse_square_of_the_variation() {
         for burstiness in [0.25, 0.5, 1.0, 4.0, 100.0] {
-            let gaps = gaps(steady(burstiness), 9);
+            let gaps = gaps(&steady(burstiness), 9);
             let n = gaps.len() as f64;
             let mean = gaps.iter().sum::<f64>() / n;
             let variance = gaps.iter().map(|g| (g - mean).powi(2)).sum::<f64>() / n;
@@ -350,6 +357,14 @@ mod tests {
         };
         let times: Vec<_> = constant.times(1, 0).take(3).collect();
         assert_eq!(times, [0, 250, 500].map(Duration::from_millis));
+        let recorded = Arrivals::Recorded([3, 5].map(Duration::from_secs).into());
+        assert_eq!(
+            recorded
+                .times(1, 0)
+                .map(|t| t.as_secs())
+                .collect::<Vec<_>>(),
+            [3, 5]
+        );
         assert_eq!(Arrivals::AtOnce.times(1, 0).nth(99), Some(Duration::ZERO));
     }
 

@@ -34,7 +34,7 @@ use crate::{
 /// Bytes of one read of a level's connections, and so the longest response head that is understood. Hyper's own buffers double while reads fill
 /// them, which is what they do when the client is late: thousands of streams would take more memory the less there is to
 /// spare. Heads of engines have 200 bytes and those of proxies seldom 2,000, so many streams make do with half.
-pub(crate) fn read_buffer(load: Load) -> usize {
+pub(crate) fn read_buffer(load: &Load) -> usize {
     match load {
         Load::Closed { concurrency } if concurrency.get() >= 1024 => 4096,
         _ => 8192,

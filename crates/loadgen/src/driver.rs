@@ -173,7 +173,7 @@ pub fn resume(
             first_request,
             attempt: done.attempt,
         };
-        let end = level::run(&context, *level, position, sink)?;
+        let end = level::run(&context, level.clone(), position, sink)?;
         first_request += end.issued;
         match end.kind {
             level::EndKind::Done => {}
@@ -270,7 +270,7 @@ fn trial(
         timeouts: spec.timeouts,
         stream: spec.work.stream,
         clock,
-        read_buffer: read_buffer(Load::Closed {
+        read_buffer: read_buffer(&Load::Closed {
             concurrency: NonZeroU32::MIN,
         }),
         halt: stop.0.clone(),

@@ -53,6 +53,16 @@ pub enum PlanError {
         /// What is wrong, and where.
         reason: String,
     },
+    /// A file of recorded traffic cannot be used.
+    #[error(
+        "the trace {name} cannot be used: {reason}\nhint: Mooncake's JSON Lines (timestamp, input_length, output_length) or Azure's CSV (TIMESTAMP, ContextTokens, GeneratedTokens)"
+    )]
+    BadTrace {
+        /// The file's name.
+        name: String,
+        /// What is wrong, and where.
+        reason: String,
+    },
     /// Chats for an API that takes text.
     #[error(
         "the completions API takes no chat messages\nhint: use prompts of plain text, or the chat API"

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// One step of a run.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Level {
     /// What decides when requests are sent.
     pub load: Load,
@@ -23,7 +23,7 @@ pub struct Level {
 }
 
 /// What decides when requests are sent.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Load {
     /// Slots that send their next request when the last one has ended.
     Closed {
@@ -89,12 +89,16 @@ impl Level {
 
     /// Measured requests, where they are known beforehand: always but for a closed loop that stops on time.
     pub fn planned_requests(&self, seed: u64) -> Option<u64> {
-        let Load::Open { arrivals, .. } = self.load else {
+        let Load::Open { arrivals, .. } = &self.load else {
             return match self.volume {
                 Volume::Requests(n) => Some(n.get()),
                 Volume::Time(_) | Volume::Either(..) => None,
             };
         };
+        if let (Arrivals::Recorded(times), None) = (arrivals, self.volume.time()) {
+            let left = (times.len() as u64).saturating_sub(self.warmup_requests);
+            return self.volume.requests().map(|asked| asked.min(left));
+        }
         let Some(time) = self.volume.time() else {
             return self.volume.requests();
         };
@@ -112,9 +116,9 @@ impl Level {
     }
 
     pub(crate) fn check(&self) -> Result<(), PlanError> {
-        if let Load::Open { arrivals, .. } = self.load {
+        if let Load::Open { arrivals, .. } = &self.load {
             arrivals.check()?;
-            if arrivals == Arrivals::AtOnce && self.volume.requests().is_none() {
+            if *arrivals == Arrivals::AtOnce && self.volume.requests().is_none() {
                 return Err(PlanError::EndlessBurst);
             }
         }
@@ -139,12 +143,12 @@ impl Level {
         let Load::Open {
             arrivals,
             most_in_flight,
-        } = self.load
+        } = &self.load
         else {
             return None;
         };
-        let (spacing, ramp) = match arrivals {
-            Arrivals::AtOnce => (None, None),
+        let (spacing, ramp) = match *arrivals {
+            Arrivals::AtOnce | Arrivals::Recorded(_) => (None, None),
             Arrivals::Steady { spacing, .. } => (Some(spacing), None),
             Arrivals::Ramp {
                 shape,
@@ -175,6 +179,7 @@ impl Level {
                 _ => None,
             },
             ramp,
+            recorded: matches!(arrivals, Arrivals::Recorded(_)),
             most_in_flight: most_in_flight.get(),
         })
     }

@@ -210,6 +210,9 @@ impl LoadPlan {
         match &work.workload {
             Workload::Translation => {}
             Workload::Synthetic(synthetic) => {
+                if let Some(trace) = &synthetic.recorded {
+                    options.insert("recorded_requests".to_owned(), trace.requests.len().into());
+                }
                 options.insert("isl".to_owned(), synthetic.isl.mean.into());
                 options.insert("isl_stddev".to_owned(), synthetic.isl.stddev.into());
                 options.insert(

@@ -12,6 +12,7 @@
 mod dataset;
 mod lengths;
 mod synthetic;
+mod trace;
 mod vocabulary;
 mod words;
 
@@ -20,6 +21,7 @@ use rand_pcg::{Pcg32, rand_core::Rng};
 pub use dataset::{Dataset, Entry, Prompt};
 pub use lengths::Lengths;
 pub use synthetic::{Calibration, Synthetic};
+pub use trace::{Trace, TraceRequest};
 
 /// Where prompts come from.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -38,7 +40,10 @@ impl Workload {
     pub fn name(&self) -> &str {
         match self {
             Self::Translation => "translation",
-            Self::Synthetic(_) => "synthetic",
+            Self::Synthetic(synthetic) => synthetic
+                .recorded
+                .as_ref()
+                .map_or("synthetic", |trace| &trace.name),
             Self::Dataset(dataset) => &dataset.name,
         }
     }
@@ -52,9 +57,13 @@ impl Workload {
                 return dataset.entries[place(nth, dataset.entries.len(), id.seed)].clone();
             }
         };
+        let recorded = match self {
+            Self::Synthetic(synthetic) => synthetic.recorded(id),
+            _ => None,
+        };
         Entry {
             prompt: Prompt::Text(text),
-            output_tokens: None,
+            output_tokens: recorded.map(|request| request.output_tokens),
         }
     }
 }

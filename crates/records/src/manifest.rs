@@ -137,7 +137,7 @@ pub struct Plan {
 /// The schedule of an open loop.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Arrivals {
-    /// Requests per second, at the beginning of a ramp; absent when all arrive at once.
+    /// Requests per second, at the beginning of a ramp; absent when all arrive at once or as recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub per_second: Option<f64>,
     /// Shape of the gamma-distributed gaps, 1 for a Poisson process; absent when gaps are equal.
@@ -146,6 +146,9 @@ pub struct Arrivals {
     /// Where the rate goes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ramp: Option<Ramp>,
+    /// Whether requests arrive as they did in a recorded trace (`workload`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub recorded: bool,
     /// Requests in flight at most; beyond it they were sent late, which `sent_ns − intended_ns` shows.
     pub most_in_flight: u32,
 }

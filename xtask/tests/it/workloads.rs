@@ -115,3 +115,44 @@ fn own_prompts_are_read_and_named() {
         stderr(&refused)
     );
 }
+
+#[test]
+fn recorded_traffic_is_replayed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("azure.csv");
+    let rows = "TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:15:46.0000000,120,4\n2023-11-16 18:15:47.0000000,200,8\n2023-11-16 18:15:48.0000000,160,6\n";
+    fs::write(&file, rows).expect("a file");
+    let path = file.to_str().expect("UTF-8");
+    let sim = Sim::start(&["--profile", "fixed"]);
+    let results = folder.path().to_str().expect("UTF-8");
+    let flags = [
+        "--trace",
+        path,
+        "--trace-speed",
+        "10",
+        "--json",
+        "--run-id",
+        "t",
+        "--result-dir",
+        results,
+    ];
+    let output = run(&[&["bench", "--url", &sim.url], &flags[..]].concat());
+    assert!(
+        matches!(output.status.code(), Some(0 | 5)),
+        "{}",
+        stderr(&output)
+    );
+    let level = &json(&output)["summary"]["levels"][0];
+    assert_eq!(level["requests"]["completed"], 3);
+    assert_eq!(
+        (
+            &level["output_tokens"]["min"],
+            &level["output_tokens"]["max"]
+        ),
+        (&4.0.into(), &8.0.into())
+    );
+    let prompt = level["prompt_tokens"]["mean"]["value"]
+        .as_f64()
+        .expect("counted");
+    assert!((prompt - 160.0).abs() < 8.0, "{prompt}");
+}

@@ -67,8 +67,9 @@ pub(super) fn run(
     let index = position.index;
     let over = context.stop.child_token();
     let plan = Arc::clone(&context.plan);
-    let schedule = Arc::new(Schedule::new(plan, level, position, over));
     let concurrency = level.most_in_flight().get();
+    let warmup = level.warmup_requests;
+    let schedule = Arc::new(Schedule::new(plan, level, position, over));
     tell(
         sink,
         Event::LevelStarted {
@@ -77,7 +78,7 @@ pub(super) fn run(
         },
     )?;
     let (records, threads) = start(context, &schedule)?;
-    let mut tally = Tally::new(index, level.warmup_requests, schedule.planned());
+    let mut tally = Tally::new(index, warmup, schedule.planned());
     let lost = collect(context, &schedule, &records, &mut tally, sink)?;
     let loads = join(threads, index)?;
     for phase in tally.phases(context.clock.now(), &loads) {

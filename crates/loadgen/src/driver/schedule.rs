@@ -3,12 +3,9 @@
 //! Requests are numbered in the order in which they are taken: first warm-up, then measured, then cool-down until the
 //! last measured one has ended. In an open loop the number decides when a request is due.
 
-use std::{
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU8, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicU8, Ordering},
 };
 
 use bytes::Bytes;
@@ -89,10 +86,22 @@ impl Schedule {
     ) -> Self {
         let seed = plan.level_seed(position.index);
         let measured = level.planned_requests(seed).or(level.volume.requests());
-        let arrivals = match level.load {
+        let arrivals = match &level.load {
             Load::Open { arrivals, .. } => Some(arrivals.times(seed, level.warmup_requests)),
             Load::Closed { .. } => None,
         };
+        let slots = u64::from(level.most_in_flight().get());
+        let first_phase = if level.warmup_requests == 0 {
+            MEASURE
+        } else {
+            WARMUP
+        };
+        // One cool-down request a slot; what comes after these, or after too many, is made when it is taken.
+        let prepared = level
+            .warmup_requests
+            .saturating_add(measured.unwrap_or(16 * slots))
+            .saturating_add(slots)
+            .min(MAX_PREPARED);
         let mut schedule = Self {
             plan,
             level,
@@ -108,22 +117,11 @@ impl Schedule {
                 measured_until: None,
                 closed: measured == Some(0),
             }),
-            phase: AtomicU8::new(if level.warmup_requests == 0 {
-                MEASURE
-            } else {
-                WARMUP
-            }),
+            phase: AtomicU8::new(first_phase),
             bodies: Vec::new(),
             measured_ended: CancellationToken::new(),
             over,
         };
-        // One cool-down request a slot; what comes after these, or after too many, is made when it is taken.
-        let slots = u64::from(level.most_in_flight().get());
-        let prepared = level
-            .warmup_requests
-            .saturating_add(measured.unwrap_or(16 * slots))
-            .saturating_add(slots);
-        let prepared = prepared.min(MAX_PREPARED);
         schedule.bodies = (0..prepared)
             .map(|k| schedule.body(k, schedule.prepared_stage(k)))
             .collect();
@@ -144,10 +142,11 @@ impl Schedule {
             if counts.is_measured() || self.burst_is_over(counts) {
                 return None;
             }
-            let due = counts.arrivals.as_mut().map(|times| {
-                let after = times.next().unwrap_or(Duration::MAX);
-                counts.start + after
-            });
+            let due = match &mut counts.arrivals {
+                // After the last recorded arrival there is nothing to send.
+                Some(times) => Some(counts.start + times.next()?),
+                None => None,
+            };
             let stage = self.next_stage(counts, now);
             let number = counts.issued;
             counts.issued += 1;
@@ -284,7 +283,7 @@ impl Schedule {
             .work
             .workload
             .entry(id, self.position.first_request + number);
-        let output_tokens = match (stage, self.level.load) {
+        let output_tokens = match (stage, &self.level.load) {
             (Stage::Measured, _) | (_, Load::Open { .. }) => {
                 let osl = Lengths {
                     mean: spec.osl.get(),

@@ -56,7 +56,7 @@ impl Worker {
         let this = Rc::new(self);
         let mut ticker = Ticker::new(this.schedule.phase());
         LocalSet::new().block_on(runtime, async {
-            let tasks: Vec<_> = match this.schedule.level.load {
+            let tasks: Vec<_> = match &this.schedule.level.load {
                 Load::Closed { .. } => (this.slots.iter())
                     .map(|&slot| spawn_local(Rc::clone(&this).slot(slot)))
                     .collect(),
@@ -173,7 +173,7 @@ impl Worker {
             timeouts: spec.timeouts,
             stream: spec.work.stream,
             clock: self.clock,
-            read_buffer: read_buffer(self.schedule.level.load),
+            read_buffer: read_buffer(&self.schedule.level.load),
             halt: self.halt.clone(),
         };
         let job = Job {

@@ -9,7 +9,9 @@
 
 use rand_pcg::Pcg32;
 
-use super::{Draw, Lengths, PCG_STREAM, PromptId, booking_code, mix, vocabulary::WORDS};
+use super::{
+    Draw, Lengths, PCG_STREAM, PromptId, Trace, TraceRequest, booking_code, mix, vocabulary::WORDS,
+};
 
 /// Words that spell a code: 256 of them to the eighth is 2^64.
 const CODE_WORDS: u32 = 8;
@@ -54,7 +56,7 @@ impl Calibration {
 }
 
 /// Prompts of given lengths.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Synthetic {
     /// Tokens of a prompt, chat template included.
     pub isl: Lengths,
@@ -62,20 +64,28 @@ pub struct Synthetic {
     pub shared_prefix: u32,
     /// How words become tokens.
     pub calibration: Calibration,
+    /// Requests of a trace: the k-th request of a level has the lengths of the k-th of them.
+    pub recorded: Option<Trace>,
 }
 
 impl Synthetic {
+    /// Prompt and output tokens that a trace has for this request.
+    pub(super) fn recorded(&self, id: PromptId) -> Option<&TraceRequest> {
+        let requests = &self.recorded.as_ref()?.requests;
+        requests.get(usize::try_from(id.request).ok()?)
+    }
+
     pub(super) fn prompt(&self, id: PromptId) -> String {
         let code = booking_code(id);
+        let isl = self
+            .recorded(id)
+            .map_or_else(|| self.isl.of(code, 1), |request| request.input_tokens);
         let shared = Calibration {
             overhead: 0.0,
             ..self.calibration
         }
         .words(self.shared_prefix);
-        let words = self
-            .calibration
-            .words(self.isl.of(code, 1))
-            .max(shared + CODE_WORDS);
+        let words = self.calibration.words(isl).max(shared + CODE_WORDS);
         text(mix(id.seed), code, shared, words)
     }
 
@@ -117,6 +127,7 @@ mod tests {
             isl: Lengths::exactly(mean),
             shared_prefix,
             calibration: Calibration::default(),
+            recorded: None,
         }
     }
 

@@ -6,6 +6,8 @@ mod access;
 #[cfg(test)]
 mod captures;
 #[cfg(test)]
+mod conformance;
+#[cfg(test)]
 mod levels;
 #[cfg(test)]
 mod open_loop;

@@ -9,12 +9,13 @@ use std::{
 use loadgen::{
     Done, Level, Load, LoadPlan, LoadSpec, RunEnd, StopHandle, Volume,
     arrival::{Arrivals, Shape, Spacing},
+    workload::{Calibration, Lengths, Synthetic, Trace, Workload},
 };
 use records::{Outcome, RequestRecord, Stage};
 
 use crate::server::{good_response, level, requests, run, serve, spec};
 
-const FAST: Arrivals = Arrivals::Steady {
+static FAST: Arrivals = Arrivals::Steady {
     per_second: 400.0,
     spacing: Spacing::POISSON,
 };
@@ -42,7 +43,7 @@ fn measured(records: &[RequestRecord]) -> Vec<&RequestRecord> {
 #[test]
 fn requests_are_meant_for_the_times_of_the_schedule() {
     let url = serve(|mut request| request.send(good_response()));
-    let spec = spec(&url, &[open(FAST, 64, 5, 60)]);
+    let spec = spec(&url, &[open(FAST.clone(), 64, 5, 60)]);
     let plan = LoadPlan::new(spec.clone()).unwrap();
     let schedule: Vec<_> = FAST.times(plan.level_seed(0), 5).take(65).collect();
     let (events, end) = run(spec);
@@ -82,8 +83,8 @@ fn a_slow_server_does_not_slow_the_arrivals() {
         drop(seen.1.wait_while(count, |count| *count < 30).unwrap());
         request.send(good_response());
     });
-    for arrivals in [FAST, Arrivals::AtOnce] {
-        let (events, end) = run(spec(&url, &[open(arrivals, 64, 0, 30)]));
+    for arrivals in [FAST.clone(), Arrivals::AtOnce] {
+        let (events, end) = run(spec(&url, &[open(arrivals.clone(), 64, 0, 30)]));
         assert_eq!(end.unwrap(), RunEnd::Completed);
         let records = requests(&events);
         assert!(
@@ -113,6 +114,39 @@ fn what_finds_no_free_slot_is_late_and_says_so() {
     assert!(longest >= 4 * pause, "{longest:?}");
     let intended = records[0].intended_ns;
     assert!(records.iter().all(|r| r.intended_ns == intended));
+}
+
+#[test]
+fn recorded_traffic_comes_when_and_as_long_as_it_did() {
+    let url = serve(|mut request| request.send(good_response()));
+    let lines = [(1000, 40, 3), (1010, 60, 4), (1200, 80, 5)];
+    let lines = lines.map(|(at, input, output)| {
+        format!("{{\"timestamp\":{at},\"input_length\":{input},\"output_length\":{output}}}")
+    });
+    let trace = Trace::parse("t.jsonl", &lines.join("\n"), 2.0).unwrap();
+    let mut spec = spec(&url, &[open(trace.arrivals(), 64, 0, 100)]);
+    spec.work.workload = Workload::Synthetic(Synthetic {
+        isl: Lengths::exactly(1),
+        shared_prefix: 0,
+        calibration: Calibration::default(),
+        recorded: Some(trace),
+    });
+    let record = LoadPlan::new(spec.clone()).unwrap().to_record();
+    assert_eq!(
+        (record.requests, record.workload.as_str()),
+        (vec![3], "t.jsonl")
+    );
+    let (events, end) = run(spec);
+    assert_eq!(end.unwrap(), RunEnd::Completed);
+    let records = requests(&events);
+    let measured = measured(&records);
+    let asked: Vec<_> = measured.iter().map(|r| r.asked_output_tokens).collect();
+    let after: Vec<_> = measured
+        .iter()
+        .map(|r| (r.intended_ns - measured[0].intended_ns).as_millis())
+        .collect();
+    assert_eq!((asked, after), (vec![3, 4, 5], vec![0, 5, 100]));
+    assert_eq!(records.len(), 3, "nothing after the last one");
 }
 
 #[test]
@@ -147,7 +181,7 @@ fn a_closed_loop_can_stop_on_time() {
         volume: Volume::Time(time),
         ..level(3, 3, 1)
     };
-    let (events, end) = run(spec(&url, &[timed]));
+    let (events, end) = run(spec(&url, std::slice::from_ref(&timed)));
     assert_eq!(end.unwrap(), RunEnd::Completed);
     let records = requests(&events);
     let measured = measured(&records);
@@ -159,7 +193,9 @@ fn a_closed_loop_can_stop_on_time() {
         last - first
     );
     assert!(measured.len() > 3, "{}", measured.len());
-    let record = LoadPlan::new(spec(&url, &[timed])).unwrap().to_record();
+    let record = LoadPlan::new(spec(&url, std::slice::from_ref(&timed)))
+        .unwrap()
+        .to_record();
     assert_eq!(
         (record.requests, record.durations_ns),
         (vec![0], vec![300_000_000])

@@ -126,6 +126,7 @@ fn synthetic_prompts_have_their_lengths_and_answers_theirs() {
         },
         shared_prefix: 50,
         calibration: Calibration::default(),
+        recorded: None,
     };
     let (bodies, records) = sent(Workload::Synthetic(synthetic), Endpoint::Completions, 20.0);
     let prompts: Vec<&str> = bodies
@@ -212,6 +213,7 @@ fn words_are_calibrated_by_what_the_server_counts() {
         isl: Lengths::exactly(211),
         shared_prefix: 0,
         calibration: Calibration::default(),
+        recorded: None,
     };
     spec.work.workload = Workload::Synthetic(synthetic);
     let plan = LoadPlan::new(spec).unwrap();
