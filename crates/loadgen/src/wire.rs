@@ -2,12 +2,12 @@
 //! Under TLS the stamps are those of the encrypted bytes, so decryption is never part of a server's time.
 
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     io,
     mem::MaybeUninit,
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
     time::Instant,
 };
 
@@ -24,34 +24,6 @@ pub(crate) enum Transport {
 }
 
 impl Transport {
-    fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Self::Tcp(stream) => stream.poll_read_ready(cx),
-            Self::Unix(stream) => stream.poll_read_ready(cx),
-        }
-    }
-
-    fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Self::Tcp(stream) => stream.poll_write_ready(cx),
-            Self::Unix(stream) => stream.poll_write_ready(cx),
-        }
-    }
-
-    fn try_read(&self, buffer: &mut ReadBuf<'_>) -> io::Result<usize> {
-        match self {
-            Self::Tcp(stream) => stream.try_read_buf(buffer),
-            Self::Unix(stream) => stream.try_read_buf(buffer),
-        }
-    }
-
-    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Tcp(stream) => stream.try_write(bytes),
-            Self::Unix(stream) => stream.try_write(bytes),
-        }
-    }
-
     fn socket(&self) -> SockRef<'_> {
         match self {
             Self::Tcp(stream) => SockRef::from(stream),
@@ -62,7 +34,7 @@ impl Transport {
 
 /// A socket and its stamps, shared by those who move bytes and those who want to know when.
 pub(crate) struct Socket {
-    transport: Transport,
+    transport: RefCell<Transport>,
     first_write: Cell<Option<Instant>>,
     last_read: Cell<Option<Instant>>,
 }
@@ -70,7 +42,7 @@ pub(crate) struct Socket {
 impl Socket {
     pub(crate) fn new(transport: Transport) -> Rc<Self> {
         Rc::new(Self {
-            transport,
+            transport: RefCell::new(transport),
             first_write: Cell::new(None),
             last_read: Cell::new(None),
         })
@@ -94,7 +66,7 @@ impl Socket {
     /// Whether the kernel holds neither bytes nor an end for us: an idle connection must hold neither.
     pub(crate) fn is_silent(&self) -> bool {
         let mut byte = [MaybeUninit::uninit()];
-        let peeked = self.transport.socket().peek(&mut byte);
+        let peeked = self.transport.borrow().socket().peek(&mut byte);
         matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
     }
 }
@@ -115,19 +87,17 @@ impl AsyncRead for StampedSocket {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let socket = &self.0;
-        loop {
-            ready!(socket.transport.poll_read_ready(cx))?;
-            match socket.transport.try_read(buffer) {
-                Ok(count) => {
-                    if count > 0 {
-                        socket.last_read.set(Some(Instant::now()));
-                    }
-                    return Poll::Ready(Ok(()));
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Poll::Ready(Err(error)),
-            }
+        let before = buffer.filled().len();
+        // Through tokio's own reading, which knows that a read that did not fill the buffer has emptied the socket: one
+        // system call for each event instead of two.
+        let polled = match &mut *socket.transport.borrow_mut() {
+            Transport::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Transport::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
+        };
+        if buffer.filled().len() > before {
+            socket.last_read.set(Some(Instant::now()));
         }
+        polled
     }
 }
 
@@ -138,19 +108,16 @@ impl AsyncWrite for StampedSocket {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let socket = &self.0;
-        loop {
-            ready!(socket.transport.poll_write_ready(cx))?;
-            let now = Instant::now();
-            match socket.transport.try_write(bytes) {
-                Ok(count) => {
-                    let first = socket.first_write.get().unwrap_or(now);
-                    socket.first_write.set(Some(first));
-                    return Poll::Ready(Ok(count));
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Poll::Ready(Err(error)),
-            }
+        let now = Instant::now();
+        let polled = match &mut *socket.transport.borrow_mut() {
+            Transport::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Transport::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
+        };
+        if matches!(polled, Poll::Ready(Ok(_))) {
+            let first = socket.first_write.get().unwrap_or(now);
+            socket.first_write.set(Some(first));
         }
+        polled
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -158,12 +125,8 @@ impl AsyncWrite for StampedSocket {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(
-            self.0
-                .transport
-                .socket()
-                .shutdown(std::net::Shutdown::Write),
-        )
+        let transport = self.0.transport.borrow();
+        Poll::Ready(transport.socket().shutdown(std::net::Shutdown::Write))
     }
 }
 
