@@ -76,6 +76,10 @@ fn erlang_c(c: u32, offered: f64) -> f64 {
 }
 
 #[track_caller]
+#[expect(
+    clippy::print_stdout,
+    reason = "the figures are for whoever asks for them"
+)]
 fn assert_within(what: &str, (mean, half): (f64, f64), truth: f64, bias: f64) {
     println!("{what}: {mean:.4} ± {half:.4} against {truth:.4}");
     assert!(
@@ -253,7 +257,7 @@ fn throughput_times_residence_is_the_concurrency_of_a_closed_loop() {
         .iter()
         .filter(|s| s.last_token > from && s.last_token <= to)
         .collect();
-    let throughput = inside.len() as f64 / (to - from).as_secs_f64();
+    let throughput = inside.len() as f64 / to.saturating_sub(from).as_secs_f64();
     let residence =
         inside.iter().map(|s| s.e2el().as_secs_f64()).sum::<f64>() / inside.len() as f64;
     println!("X·R = {:.4}", throughput * residence);
