@@ -86,7 +86,7 @@ fn assert_within(what: &str, (mean, half): (f64, f64), truth: f64, bias: f64) {
         (mean - truth).abs() <= half + bias,
         "{what}: {mean} ± {half} against {truth}"
     );
-    assert!(half < 0.2 * truth, "{what}: the interval says something");
+    assert!(half < 0.25 * truth, "{what}: the interval says something");
 }
 
 #[test]
@@ -144,9 +144,9 @@ fn several_slots_with_geometric_outputs_are_m_m_c() {
     let (mean, step) = (0.1, 0.001);
     for (slots, load, count) in [
         (1, 0.7, 40_000),
-        (2, 0.8, 60_000),
-        (4, 0.8, 60_000),
-        (16, 0.85, 100_000),
+        (2, 0.8, 40_000),
+        (4, 0.8, 50_000),
+        (16, 0.85, 60_000),
     ] {
         let profile = profile(slots, step * 1e3, 100, steady);
         let c = f64::from(slots);
