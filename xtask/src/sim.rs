@@ -48,11 +48,11 @@ pub(crate) fn run(args: &SimArgs) -> anyhow::Result<Exit> {
     if let Some(version) = args.start_log {
         print_start_log(&server, version)?;
     }
-    let served = server.profile();
+    let profile = server.profile();
     let running = Running {
         url: server.url(),
-        model: served.served_model(),
-        simulated_profile: served.name(),
+        model: profile.served_model(),
+        simulated_profile: profile.name(),
     };
     output::emit(args.json, &running, |r| {
         format!(
@@ -60,7 +60,7 @@ pub(crate) fn run(args: &SimArgs) -> anyhow::Result<Exit> {
             r.model,
             r.simulated_profile,
             r.url,
-            served.description()
+            profile.description()
         )
     })?;
     while !interrupt.requested() {

@@ -5,13 +5,14 @@
 
 use std::time::Duration;
 
-use records::{Outcome, Phase, RequestRecord, RunData, Stage};
+use records::{Outcome, Phase, RequestRecord, RunData, Stage, TokenSource};
 use stats::{Sample, Span, occupancy};
 
 use crate::{
     ClientLevel, Distribution, Invalid, LevelSummary, RequestCounts,
     arrivals::tokens_within,
-    distribution::{Observations, distribution, per_request, rate},
+    distribution::{Observations, distribution, per_request, rate, ratio},
+    energy::{LevelTokens, energy_level, prompt_tokens_within},
     failures::failures,
     gpu_level::gpu_level,
     server_level::server_level,
@@ -85,6 +86,7 @@ pub(crate) fn figures(
         icl_ms: Sample::new(completed().flat_map(gaps).map(ms).collect())
             .ok()
             .map(|sample| distribution(&sample, Observations::Pooled)),
+        tokens_per_chunk: tokens_per_chunk(completed()),
         per_request_tok_s: per_request(completed().filter_map(tokens_per_second)),
         output_tokens: per_request(completed().filter_map(output_tokens).map(|n| n as f64)),
         prompt_tokens: per_request(
@@ -99,6 +101,14 @@ pub(crate) fn figures(
             .window
             .and_then(|window| gpu_level(window, tokens, &run.gpu)),
         client,
+        energy: level.window.and_then(|window| {
+            let tokens = LevelTokens {
+                output: tokens,
+                prompt: prompt_tokens_within(&level.requests, window),
+            };
+            energy_level(window, level.index, tokens, &run.gpu, &run.phases)
+        }),
+        bottleneck: None,
     };
     LevelFigures { summary, e2el_ms }
 }
@@ -174,6 +184,19 @@ fn gaps(record: &RequestRecord) -> impl Iterator<Item = Duration> {
 
 fn output_tokens(record: &RequestRecord) -> Option<u64> {
     record.output_tokens.map(|tokens| tokens.count)
+}
+
+/// Over requests whose tokens were not counted by their chunks: one a chunk would be no finding there.
+fn tokens_per_chunk<'a>(records: impl Iterator<Item = &'a RequestRecord>) -> Option<f64> {
+    let (mut tokens, mut chunks) = (0.0, 0.0);
+    for record in records {
+        let counted = record.output_tokens;
+        if let Some(counted) = counted.filter(|counted| counted.source == TokenSource::Usage) {
+            tokens += counted.count as f64;
+            chunks += record.chunks.count as f64;
+        }
+    }
+    ratio(tokens, chunks)
 }
 
 /// Output tokens / E2EL.

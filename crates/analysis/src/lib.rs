@@ -4,7 +4,8 @@
 //! was derived: everything here can be computed again from the run folder.
 //!
 //! The way from records to summary: `window` says which records belong to a level and when it was measured; `level`
-//! with `arrivals`, `distribution`, `failures`, `server_level` and `gpu_level` turns them into figures; `limits`, `slo` and
+//! with `arrivals`, `distribution`, `failures`, `server_level`, `gpu_level` and `energy` (on `series`) turns them into
+//! figures; `bottleneck` says what limited each level; `limits`, `slo` and
 //! `findings` (with `level_findings`) look across levels; [`summarise()`] puts it all together.
 #![warn(
     clippy::disallowed_methods,
@@ -17,10 +18,13 @@ mod summary;
 mod window;
 
 mod arrivals;
+mod bottleneck;
 mod distribution;
+mod energy;
 mod failures;
 mod gpu_level;
 mod level;
+mod series;
 mod server_level;
 
 mod findings;

@@ -3,7 +3,7 @@
 use records::RunData;
 
 use crate::{
-    LevelSummary, SUMMARY_VERSION, ServerCapacity, SizingSection, Summary,
+    LevelSummary, SUMMARY_VERSION, ServerCapacity, SizingSection, Summary, bottleneck,
     findings::{self, Evidence},
     level::{self, LevelFigures},
     limits, run_facts, slo, window,
@@ -24,7 +24,8 @@ pub fn summarise(
         .map(|level| level::figures(level, &records, run))
         .collect();
     let slo = slo::rows(&figures);
-    let levels: Vec<LevelSummary> = figures.into_iter().map(|level| level.summary).collect();
+    let mut levels: Vec<LevelSummary> = figures.into_iter().map(|level| level.summary).collect();
+    bottleneck::judge_all(&mut levels, &records, run);
     let limits = limits::limits(&levels);
     let facts = run_facts::run_facts(run, &levels);
     let findings = findings::findings(&Evidence {

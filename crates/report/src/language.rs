@@ -112,17 +112,22 @@ mod tests {
     use super::*;
 
     /// Every source file that may ask for words.
-    const SOURCES: [&str; 22] = [
+    const SOURCES: [&str; 28] = [
         include_str!("view/mod.rs"),
         include_str!("view/results.rs"),
         include_str!("view/operation.rs"),
         include_str!("view/sizing.rs"),
         include_str!("view/option.rs"),
+        include_str!("view/cost.rs"),
+        include_str!("view/level_table.rs"),
         include_str!("view/conclusion.rs"),
         include_str!("view/evidence.rs"),
         include_str!("view/method.rs"),
         include_str!("prose/mod.rs"),
         include_str!("prose/finding.rs"),
+        include_str!("prose/finding/of_levels.rs"),
+        include_str!("prose/failure.rs"),
+        include_str!("prose/sizing.rs"),
         include_str!("prose/verdict.rs"),
         include_str!("prose/reading.rs"),
         include_str!("prose/deviation.rs"),
@@ -135,6 +140,7 @@ mod tests {
         include_str!("chart/capacity.rs"),
         include_str!("chart/gpu.rs"),
         include_str!("console.rs"),
+        include_str!("console/sizing.rs"),
     ];
 
     fn entries(language: Language) -> BTreeMap<String, String> {

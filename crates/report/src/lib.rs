@@ -24,7 +24,7 @@ mod number;
 mod prose;
 mod view;
 
-pub use console::console;
+pub use console::{console, sizing_console};
 pub use language::Language;
 
 use analysis::Summary;

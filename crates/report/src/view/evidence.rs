@@ -85,7 +85,9 @@ fn latencies(desk: &Desk<'_>) -> Table {
         "column.osl",
         "column.short",
     ]);
-    Table::plain(columns, rows).with_notes(vec![desk.get("note.latencies")])
+    Table::plain(columns, rows)
+        .without_empty_columns()
+        .with_notes(vec![desk.get("note.latencies")])
 }
 
 fn side_by_side(desk: &Desk<'_>) -> Option<Table> {
@@ -171,7 +173,7 @@ fn engine(desk: &Desk<'_>) -> Option<Table> {
         "column.preemptions",
         "column.prefix_hits",
     ]);
-    (!rows.is_empty()).then(|| Table::plain(columns, rows))
+    (!rows.is_empty()).then(|| Table::plain(columns, rows).without_empty_columns())
 }
 
 fn gpu(desk: &Desk<'_>) -> Option<Table> {
@@ -205,7 +207,10 @@ fn gpu(desk: &Desk<'_>) -> Option<Table> {
         "column.energy",
         "column.j_per_token",
     ]);
-    (!rows.is_empty()).then(|| Table::plain(columns, rows).with_notes(vec![desk.get("note.gpu")]))
+    (!rows.is_empty()).then(|| {
+        let table = Table::plain(columns, rows).without_empty_columns();
+        table.with_notes(vec![desk.get("note.gpu")])
+    })
 }
 
 fn failures(desk: &Desk<'_>) -> Block {

@@ -2,7 +2,7 @@
 
 use analysis::{Estimate, FindingKind, LevelSummary, SloRow, SloStatistic};
 
-use super::{Block, Column, Desk, Item, Part, Row, Table};
+use super::{Block, Column, Desk, Item, Part, Row, Table, conclusion::is_also_fastest};
 use crate::{
     number::{ABSENT, count, figure, maybe, mean_only, percent_estimate},
     prose::{in_the_valley, level_at, list, statistic_key, usable_levels},
@@ -75,10 +75,7 @@ fn objectives(desk: &Desk<'_>) -> Table {
         .summary
         .slo
         .iter()
-        .map(|row| Row {
-            cells: objective(desk, row),
-            strong: false,
-        })
+        .map(|row| Row::new(objective(desk, row), false))
         .collect();
     let limits = &desk.summary.limits;
     let peaks = [
@@ -92,25 +89,24 @@ fn objectives(desk: &Desk<'_>) -> Table {
             continue;
         };
         let e2el = level.e2el_ms.map(|d| d.mean);
-        rows.push(Row {
-            cells: vec![
-                desk.get(name),
-                desk.words.say("slo.at", &[("c", &count(peak.concurrency))]),
-                time(desk, e2el),
-                maybe(level.output_tok_s),
-                with_caution(
-                    desk,
-                    level,
-                    desk.words.say(remark, &[("tok_s", &figure(peak.tok_s))]),
-                ),
-            ],
-            strong: name == "slo.total",
-        });
+        let remark = desk.words.say(remark, &[("tok_s", &figure(peak.tok_s))]);
+        let cells = vec![
+            desk.get(name),
+            desk.words.say("slo.at", &[("c", &count(peak.concurrency))]),
+            time(desk, e2el),
+            maybe(level.output_tok_s),
+            with_caution(desk, level, remark),
+        ];
+        rows.push(Row::new(cells, name == "slo.total"));
+    }
+    let mut notes = vec![desk.get("slo.note")];
+    if desk.summary.slo.is_empty() {
+        notes.insert(0, desk.get("slo.nothing_held"));
     }
     Table {
         columns,
         rows,
-        notes: vec![desk.get("slo.note")],
+        notes,
     }
 }
 
@@ -264,7 +260,10 @@ fn scenarios(desk: &Desk<'_>) -> Vec<Item> {
             add(name, "scenario.objective_text", concurrency, Some(row));
         }
     }
-    if let Some(peak) = limits.peak_output {
+    if let Some(peak) = limits
+        .peak_output
+        .filter(|peak| !is_also_fastest(limits, *peak))
+    {
         add(
             "scenario.batch",
             "scenario.batch_text",
