@@ -61,9 +61,15 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct AllArgs {
-    /// Server to measure, such as http://127.0.0.1:8000; without it, the simulated server
-    #[arg(long, visible_alias = "base-url")]
-    pub(crate) url: Option<String>,
+    /// Server to measure, such as http://127.0.0.1:8000 or unix:/run/vllm.sock; without it, the simulated server.
+    /// Several, by comma, share the load: slot k sends to the (k mod N)th, and telemetry watches the first
+    #[arg(
+        long,
+        visible_alias = "base-url",
+        value_delimiter = ',',
+        value_name = "URL,…"
+    )]
+    pub(crate) url: Vec<String>,
     /// Timing profile of the simulated server
     #[arg(long, default_value = crate::sim::DEFAULT_PROFILE, conflicts_with = "url")]
     pub(crate) profile: String,
@@ -75,15 +81,16 @@ pub(crate) struct AllArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct BenchArgs {
-    /// Server to measure, such as http://127.0.0.1:8000
+    /// Server to measure, such as http://127.0.0.1:8000 or unix:/run/vllm.sock. Several, by comma, share the load: slot k
+    /// sends to the (k mod N)th, and telemetry watches the first
     #[arg(
         long,
         visible_alias = "base-url",
-        required_unless_present = "resume",
-        default_value = "",
-        hide_default_value = true
+        value_delimiter = ',',
+        value_name = "URL,…",
+        required_unless_present = "resume"
     )]
-    pub(crate) url: String,
+    pub(crate) url: Vec<String>,
     #[command(flatten)]
     pub(crate) load: LoadArgs,
     #[command(flatten)]
@@ -170,6 +177,15 @@ pub(crate) struct LoadArgs {
     /// Header sent with every request, "Name: value"; repeatable. A bearer key is read from OPENAI_API_KEY instead
     #[arg(long, value_name = "HEADER")]
     pub(crate) header: Vec<String>,
+    /// Servers after the first; from --url
+    #[arg(skip)]
+    pub(crate) replicas: Vec<String>,
+    /// Authority that vouches for an https server, as PEM file [default: those of the system]
+    #[arg(long, value_name = "FILE", conflicts_with = "insecure")]
+    pub(crate) ca_cert: Option<PathBuf>,
+    /// Take any certificate of an https server
+    #[arg(long)]
+    pub(crate) insecure: bool,
     /// Deadline of one request
     #[arg(long, default_value_t = 600, value_name = "S", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) request_timeout_seconds: u64,
