@@ -44,6 +44,10 @@ pub(crate) enum Command {
     Size(SizeArgs),
     /// Run the simulated server on its own until Ctrl-C
     Sim(SimArgs),
+    /// Measure this client's own error against a server of known times, and keep it beside the results
+    ///
+    /// The reports of later runs in the same folder quote it.
+    Overhead(OverheadArgs),
     /// Watch GPUs and an engine live, serve the readings to a client elsewhere, record them
     ///
     /// On the GPU host, `--serve 0.0.0.0:9400` makes it an agent: it answers Prometheus text in DCGM's names under /metrics,
@@ -72,7 +76,13 @@ pub(crate) struct AllArgs {
 #[derive(Debug, Args)]
 pub(crate) struct BenchArgs {
     /// Server to measure, such as http://127.0.0.1:8000
-    #[arg(long, visible_alias = "base-url")]
+    #[arg(
+        long,
+        visible_alias = "base-url",
+        required_unless_present = "resume",
+        default_value = "",
+        hide_default_value = true
+    )]
     pub(crate) url: String,
     #[command(flatten)]
     pub(crate) load: LoadArgs,
@@ -86,19 +96,71 @@ pub(crate) struct LoadArgs {
     /// Model to ask for; without it, the first that /v1/models lists
     #[arg(long, short)]
     pub(crate) model: Option<String>,
-    /// Requests kept in flight at each level
+    /// Requests kept in flight at each level [default: 1,2,4,8,16,32,48,64]; with --request-rate, one number: the most
+    /// in flight, beyond which requests are sent late [default: 10000]
     #[arg(long, visible_alias = "max-concurrency", value_delimiter = ',', value_name = "N,…",
-        default_values_t = [1, 2, 4, 8, 16, 32, 48, 64], value_parser = clap::value_parser!(u32).range(1..=100_000))]
+        value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) concurrency: Vec<u32>,
-    /// Requests measured at each level [default: 4 per slot and at least 10; simulated: 2 per slot and at least 4]
+    /// Open loop instead: requests per second at each level, sent whatever the server does; inf sends all at once
+    #[arg(long, value_delimiter = ',', value_name = "R,…")]
+    pub(crate) request_rate: Vec<f64>,
+    /// Spread of the gaps between arrivals: 1 is Poisson, less clusters, more evens out, inf is a constant gap
+    #[arg(long, value_name = "B", default_value_t = 1.0)]
+    pub(crate) burstiness: f64,
+    /// One open-loop level whose rate moves from --ramp-up-start-rps to --ramp-up-end-rps within --benchmark-duration
+    #[arg(long, value_enum, conflicts_with = "request_rate",
+        requires_all = ["ramp_up_start_rps", "ramp_up_end_rps", "benchmark_duration"])]
+    pub(crate) ramp_up_strategy: Option<RampUp>,
+    /// Requests per second at the beginning of the ramp
+    #[arg(long, value_name = "R", requires = "ramp_up_strategy")]
+    pub(crate) ramp_up_start_rps: Option<f64>,
+    /// Requests per second at the end of the ramp
+    #[arg(long, value_name = "R", requires = "ramp_up_strategy")]
+    pub(crate) ramp_up_end_rps: Option<f64>,
+    /// Requests measured at each level [default: 4 per slot and at least 10; simulated: 2 per slot and at least 4; with
+    /// --request-rate: those of 60 seconds]
     #[arg(long, visible_alias = "num-prompts", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) request_count: Option<u64>,
-    /// Warm-up requests at each level, with a tenth of the output length [default: one per slot]
+    /// Measure at each level for this long; with --request-count, whichever is first
+    #[arg(long, value_name = "S")]
+    pub(crate) benchmark_duration: Option<f64>,
+    /// Warm-up requests at each level, with a tenth of the output length [default: one per slot; with --request-rate:
+    /// those of 10 seconds but at most a quarter of the measured ones, with the whole output length]
     #[arg(long, visible_alias = "num-warmups")]
     pub(crate) warmup_request_count: Option<u64>,
-    /// Output tokens asked of every request
-    #[arg(long, visible_alias = "output-len", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) osl: u32,
+    /// API that is called
+    #[arg(long, value_enum, default_value_t = EndpointType::Chat)]
+    pub(crate) endpoint_type: EndpointType,
+    /// Whether tokens are sent as they are made; without, there is no TTFT and no TPOT
+    #[arg(long, num_args = 0..=1, default_value_t = true, default_missing_value = "true", value_name = "BOOL", action = clap::ArgAction::Set)]
+    pub(crate) streaming: bool,
+    /// What is sent
+    #[arg(long, value_enum, default_value_t = WorkloadKind::Translation)]
+    pub(crate) workload: WorkloadKind,
+    /// Tokens of every prompt, chat template included: prompts are made of words, as many as the server's own count asks
+    /// for [default: those of the workload]
+    #[arg(long, visible_alias = "input-len", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) isl: Option<u32>,
+    /// Standard deviation of --isl
+    #[arg(long, value_name = "N")]
+    pub(crate) isl_stddev: Option<f64>,
+    /// Tokens that all prompts of the run begin with: a system prompt, which the server may cache
+    #[arg(
+        long,
+        visible_alias = "random-prefix-len",
+        value_name = "N",
+        default_value_t = 0
+    )]
+    pub(crate) shared_prefix_tokens: u32,
+    /// Prompts of your own: JSON Lines with "prompt" or "messages", ShareGPT JSON, or CSV with a column "prompt"
+    #[arg(long, visible_alias = "dataset-path", value_name = "FILE", conflicts_with_all = ["workload", "isl", "isl_stddev", "shared_prefix_tokens"])]
+    pub(crate) dataset: Option<PathBuf>,
+    /// Output tokens asked of every request [default: 100, or those of the workload]
+    #[arg(long, visible_alias = "output-len", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) osl: Option<u32>,
+    /// Standard deviation of --osl
+    #[arg(long, value_name = "N")]
+    pub(crate) osl_stddev: Option<f64>,
     /// Whether to make the server generate exactly --osl tokens [default: as far as the recognised engine can]
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     pub(crate) ignore_eos: Option<bool>,
@@ -114,8 +176,49 @@ pub(crate) struct LoadArgs {
     /// Seed of prompts; the same seed sends the same prompts, which a server may have cached [default: from the clock]
     #[arg(long)]
     pub(crate) seed: Option<u64>,
+    /// Print what would be sent and when, and send nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Finish a run that was cut off: run the levels that are missing, with the run's own settings. Headers have to be
+    /// given again; nothing else can be
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["model", "concurrency", "request_rate", "burstiness",
+        "ramp_up_strategy", "request_count", "benchmark_duration", "warmup_request_count", "endpoint_type", "streaming",
+        "workload", "isl", "isl_stddev", "shared_prefix_tokens", "dataset", "osl", "osl_stddev", "ignore_eos", "extra_body",
+        "request_timeout_seconds", "seed", "dry_run", "result_dir", "run_id"])]
+    pub(crate) resume: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) telemetry: TelemetryArgs,
+}
+
+/// Which API is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum EndpointType {
+    /// /v1/chat/completions
+    Chat,
+    /// /v1/completions
+    Completions,
+}
+
+/// What is sent. Lengths are mean ± standard deviation in tokens, and planning figures of ours: measure your own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum WorkloadKind {
+    /// Sentences to translate, about 40 tokens in; 100 out
+    Translation,
+    /// Dialogue: 512 ± 256 in, 256 ± 128 out
+    Chat,
+    /// Questions about retrieved text: 4096 ± 1024 in, 256 ± 128 out
+    Rag,
+    /// Completing source code: 2048 ± 1024 in, 512 ± 256 out
+    Code,
+}
+
+/// How a rate moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RampUp {
+    /// By equal differences
+    Linear,
+    /// By equal ratios
+    Exponential,
 }
 
 /// What to watch meanwhile.
@@ -227,6 +330,20 @@ pub(crate) struct SimArgs {
     /// Die after this many responses have begun: to rehearse a server that is lost
     #[arg(long, value_name = "N")]
     pub(crate) die_after: Option<u64>,
+    /// Print one JSON document on stdout and nothing else there
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OverheadArgs {
+    /// Streams at once, level by level
+    #[arg(long, visible_alias = "concurrency", value_delimiter = ',', value_name = "N,…",
+        default_values_t = [1, 16, 64, 256, 1000, 4000], value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) streams: Vec<u32>,
+    /// Folder in which overhead-HOST.json is written
+    #[arg(long, default_value = "results", value_name = "DIR")]
+    pub(crate) result_dir: PathBuf,
     /// Print one JSON document on stdout and nothing else there
     #[arg(long)]
     pub(crate) json: bool,

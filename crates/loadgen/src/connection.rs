@@ -34,6 +34,18 @@ use tokio::{
     net::TcpStream,
 };
 
+use crate::plan::Load;
+
+/// Bytes of one read of a level's connections, and so the longest response head that is understood. Hyper's own buffers double while reads fill
+/// them, which is what they do when the client is late: thousands of streams would take more memory the less there is to
+/// spare. Heads of engines have 200 bytes and those of proxies seldom 2,000, so many streams make do with half.
+pub(crate) fn read_buffer(load: Load) -> usize {
+    match load {
+        Load::Closed { concurrency } if concurrency.get() >= 1024 => 4096,
+        _ => 8192,
+    }
+}
+
 /// An open connection.
 pub(crate) struct Connection {
     sender: SendRequest<Full<Bytes>>,
@@ -44,8 +56,8 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Connects to the first of `addresses` that answers.
-    pub(crate) async fn open(addresses: &[SocketAddr]) -> io::Result<Self> {
+    /// Connects to the first of `addresses` that answers; reads `read_buffer` bytes at a time.
+    pub(crate) async fn open(addresses: &[SocketAddr], read_buffer: usize) -> io::Result<Self> {
         let stream = TcpStream::connect(addresses).await?;
         stream.set_nodelay(true)?;
         let socket = Rc::new(Socket {
@@ -54,7 +66,11 @@ impl Connection {
             last_read: Cell::new(None),
         });
         let io = TokioIo::new(StampedSocket(Rc::clone(&socket)));
-        let (sender, driver) = http1::handshake(io).await.map_err(io::Error::other)?;
+        let (sender, driver) = http1::Builder::new()
+            .read_buf_exact_size(Some(read_buffer))
+            .handshake(io)
+            .await
+            .map_err(io::Error::other)?;
         Ok(Self {
             sender,
             driver,

@@ -139,7 +139,7 @@ mod tests {
         let mut request = hyper::Request::new(http_body_util::Full::default());
         let host = hyper::header::HeaderValue::from_static("test");
         request.headers_mut().insert("host", host);
-        let mut connection = Connection::open(&[address]).await.unwrap();
+        let mut connection = Connection::open(&[address], 8192).await.unwrap();
         let mut body = connection.send(request).await.unwrap().into_body();
         while let Some(frame) = connection.frame(&mut body).await {
             frame.unwrap();

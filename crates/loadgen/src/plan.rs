@@ -9,19 +9,126 @@ use serde_json::{Map, Value};
 
 use crate::{
     PlanError, Target,
-    openai::{BodyTemplate, LengthControl},
-    workload,
+    arrival::{Arrivals, Shape, Spacing},
+    openai::{BodyTemplate, Endpoint, LengthControl},
+    workload::{self, Calibration, Workload},
 };
 
-/// One step of a sweep: a fixed number of slots, each with one request in flight.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// One step of a run.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Level {
-    /// Slots.
-    pub concurrency: NonZeroU32,
-    /// Requests measured.
-    pub requests: NonZeroU64,
-    /// Requests sent before them. Fewer than `concurrency` leave connections to be made while measuring.
+    /// What decides when requests are sent.
+    pub load: Load,
+    /// What is measured.
+    pub volume: Volume,
+    /// Requests sent before that. In a closed loop, fewer than there are slots leave connections to be made while
+    /// measuring.
     pub warmup_requests: u64,
+}
+
+/// What decides when requests are sent.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Load {
+    /// Slots that send their next request when the last one has ended.
+    Closed {
+        /// Slots.
+        concurrency: NonZeroU32,
+    },
+    /// A schedule that does not wait for the server.
+    Open {
+        /// The schedule.
+        arrivals: Arrivals,
+        /// Requests in flight at most: beyond it they are sent late, and their records say so.
+        most_in_flight: NonZeroU32,
+    },
+}
+
+/// When a level has been measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Volume {
+    /// After this many requests.
+    Requests(NonZeroU64),
+    /// With the requests sent within this time after the first measured one.
+    Time(Duration),
+    /// Whichever is first.
+    Either(NonZeroU64, Duration),
+}
+
+impl Volume {
+    pub(crate) fn requests(self) -> Option<u64> {
+        match self {
+            Self::Requests(n) | Self::Either(n, _) => Some(n.get()),
+            Self::Time(_) => None,
+        }
+    }
+
+    pub(crate) fn time(self) -> Option<Duration> {
+        match self {
+            Self::Time(d) | Self::Either(_, d) => Some(d),
+            Self::Requests(_) => None,
+        }
+    }
+}
+
+/// Arrivals planned at most: a schedule longer than this is a slip of the keyboard.
+const MOST_ARRIVALS: u64 = 50_000_000;
+
+impl Level {
+    /// A level of the closed loop.
+    pub fn closed(concurrency: NonZeroU32, requests: NonZeroU64, warmup_requests: u64) -> Self {
+        Self {
+            load: Load::Closed { concurrency },
+            volume: Volume::Requests(requests),
+            warmup_requests,
+        }
+    }
+
+    /// Most requests that it may have in flight.
+    pub fn most_in_flight(&self) -> NonZeroU32 {
+        match self.load {
+            Load::Closed { concurrency } => concurrency,
+            Load::Open { most_in_flight, .. } => most_in_flight,
+        }
+    }
+
+    /// Measured requests, where they are known beforehand: always but for a closed loop that stops on time.
+    pub fn planned_requests(&self, seed: u64) -> Option<u64> {
+        let Load::Open { arrivals, .. } = self.load else {
+            return match self.volume {
+                Volume::Requests(n) => Some(n.get()),
+                Volume::Time(_) | Volume::Either(..) => None,
+            };
+        };
+        let Some(time) = self.volume.time() else {
+            return self.volume.requests();
+        };
+        let at_most = self.volume.requests().unwrap_or(MOST_ARRIVALS);
+        let from = usize::try_from(self.warmup_requests).unwrap_or(usize::MAX);
+        let mut measured = arrivals
+            .times(seed, self.warmup_requests)
+            .skip(from)
+            .peekable();
+        let end = measured.peek().copied().unwrap_or_default() + time;
+        let within = measured
+            .take_while(|at| *at < end)
+            .take(usize::try_from(at_most).unwrap_or(usize::MAX));
+        Some(within.count() as u64)
+    }
+
+    fn check(&self) -> Result<(), PlanError> {
+        if let Load::Open { arrivals, .. } = self.load {
+            arrivals.check()?;
+            if arrivals == Arrivals::AtOnce && self.volume.requests().is_none() {
+                return Err(PlanError::EndlessBurst);
+            }
+        }
+        if self.volume.time().is_some_and(|time| time.is_zero()) {
+            return Err(PlanError::ZeroDeadline {
+                which: "benchmark duration",
+            });
+        }
+        Ok(())
+    }
 }
 
 /// Deadlines of one request, by what is being waited for.
@@ -61,6 +168,31 @@ impl Threads {
     }
 }
 
+/// What is asked of the server.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Work {
+    /// Through which API.
+    pub endpoint: Endpoint,
+    /// Whether tokens are sent as they are made. Without, there is no TTFT and no TPOT.
+    pub stream: bool,
+    /// Where prompts come from.
+    pub workload: Workload,
+    /// Standard deviation of the output length around [`LoadSpec::osl`], in tokens.
+    pub osl_stddev: f64,
+}
+
+impl Default for Work {
+    /// Translations through the chat API, streamed, all of one length.
+    fn default() -> Self {
+        Self {
+            endpoint: Endpoint::Chat,
+            stream: true,
+            workload: Workload::Translation,
+            osl_stddev: 0.0,
+        }
+    }
+}
+
 /// A plan as it is asked for; [`LoadPlan::new`] checks it.
 #[derive(Clone, Debug)]
 pub struct LoadSpec {
@@ -68,7 +200,9 @@ pub struct LoadSpec {
     pub target: Target,
     /// The sweep, in the order in which it runs.
     pub levels: Vec<Level>,
-    /// Output tokens asked of measured requests.
+    /// What is asked of the server.
+    pub work: Work,
+    /// Output tokens asked of measured requests, on average.
     pub osl: NonZeroU32,
     /// Output tokens asked of warm-up and cool-down requests.
     pub warmup_osl: NonZeroU32,
@@ -99,10 +233,11 @@ impl LoadPlan {
     ///
     /// # Errors
     /// [`PlanError`] says what to change.
-    pub fn new(spec: LoadSpec) -> Result<Self, PlanError> {
+    pub fn new(mut spec: LoadSpec) -> Result<Self, PlanError> {
         if spec.levels.is_empty() {
             return Err(PlanError::NoLevels);
         }
+        spec.levels.iter().try_for_each(Level::check)?;
         let Timeouts {
             connect,
             first_byte,
@@ -120,8 +255,17 @@ impl LoadPlan {
                 return Err(PlanError::ZeroDeadline { which });
             }
         }
+        if let (Workload::Dataset(own), Endpoint::Completions) =
+            (&spec.work.workload, spec.work.endpoint)
+            && own.has_messages()
+        {
+            return Err(PlanError::MessagesForCompletions);
+        }
+        spec.target = spec.target.with_endpoint(spec.work.endpoint)?;
         let template = BodyTemplate::new(
             spec.target.model(),
+            spec.work.endpoint,
+            spec.work.stream,
             spec.length_control,
             spec.extra_body.clone(),
         )?;
@@ -137,24 +281,158 @@ impl LoadPlan {
     pub fn to_record(&self) -> records::Plan {
         let spec = &self.spec;
         records::Plan {
-            levels: spec.levels.iter().map(|l| l.concurrency.get()).collect(),
-            requests: spec.levels.iter().map(|l| l.requests.get()).collect(),
+            levels: spec.levels.iter().map(closed_slots).collect(),
+            requests: (0..)
+                .zip(&spec.levels)
+                .map(|(index, level)| level.planned_requests(self.level_seed(index)).unwrap_or(0))
+                .collect(),
+            arrivals: self.arrivals_record(),
+            durations_ns: self.durations_record(),
             warmup_requests: spec.levels.iter().map(|l| l.warmup_requests).collect(),
             endpoint: spec.target.endpoint().to_owned(),
             model: spec.target.model().to_owned(),
-            stream: true,
-            workload: workload::NAME.to_owned(),
+            stream: spec.work.stream,
+            workload: spec.work.workload.name().to_owned(),
+            workload_options: self.workload_options(),
             osl: spec.osl.get(),
             ignore_eos: self.template.ignores_eos(),
             extra_body: spec.extra_body.clone(),
             seed: spec.seed,
-            request_timeout_ns: u64::try_from(spec.timeouts.total.as_nanos()).unwrap_or(u64::MAX),
+            request_timeout_ns: duration_ns(spec.timeouts.total),
+        }
+    }
+
+    /// Seed of a level's arrivals.
+    pub fn level_seed(&self, index: u32) -> u64 {
+        workload::mix(self.spec.seed ^ workload::mix(u64::from(index) ^ 0x6172_7269_7661_6c73))
+    }
+
+    /// The same plan with synthetic prompts made to measure.
+    #[must_use]
+    pub fn calibrated(mut self, calibration: Calibration) -> Self {
+        if let Workload::Synthetic(synthetic) = &mut self.spec.work.workload {
+            synthetic.calibration = calibration;
+        }
+        self
+    }
+
+    /// Requests that the run plans before this level, so that own prompts repeat as late as they can.
+    pub(crate) fn planned_before(&self, index: u32) -> u64 {
+        let planned = |(index, level): (u32, &Level)| {
+            let measured = level.planned_requests(self.level_seed(index)).unwrap_or(0);
+            level.warmup_requests + measured + u64::from(level.most_in_flight().get())
+        };
+        (0..index).zip(&self.spec.levels).map(planned).sum()
+    }
+
+    fn workload_options(&self) -> Map<String, Value> {
+        let mut options = Map::new();
+        let work = &self.spec.work;
+        match &work.workload {
+            Workload::Translation => {}
+            Workload::Synthetic(synthetic) => {
+                options.insert("isl".to_owned(), synthetic.isl.mean.into());
+                options.insert("isl_stddev".to_owned(), synthetic.isl.stddev.into());
+                options.insert(
+                    "shared_prefix_tokens".to_owned(),
+                    synthetic.shared_prefix.into(),
+                );
+                options.insert(
+                    "tokens_per_word".to_owned(),
+                    synthetic.calibration.per_word.into(),
+                );
+                options.insert(
+                    "overhead_tokens".to_owned(),
+                    synthetic.calibration.overhead.into(),
+                );
+            }
+            Workload::Dataset(own) => {
+                options.insert("prompts".to_owned(), own.entries.len().into());
+            }
+        }
+        if work.osl_stddev > 0.0 {
+            options.insert("osl_stddev".to_owned(), work.osl_stddev.into());
+        }
+        options
+    }
+
+    fn arrivals_record(&self) -> Vec<Option<records::Arrivals>> {
+        let all: Vec<_> = self.spec.levels.iter().map(arrivals_record).collect();
+        if all.iter().all(Option::is_none) {
+            Vec::new()
+        } else {
+            all
+        }
+    }
+
+    fn durations_record(&self) -> Vec<u64> {
+        let ns = |level: &Level| level.volume.time().map_or(0, duration_ns);
+        let all: Vec<_> = self.spec.levels.iter().map(ns).collect();
+        if all.iter().all(|ns| *ns == 0) {
+            Vec::new()
+        } else {
+            all
         }
     }
 
     pub(crate) fn template(&self) -> &BodyTemplate {
         &self.template
     }
+}
+
+fn duration_ns(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn closed_slots(level: &Level) -> u32 {
+    match level.load {
+        Load::Closed { concurrency } => concurrency.get(),
+        Load::Open { .. } => 0,
+    }
+}
+
+fn arrivals_record(level: &Level) -> Option<records::Arrivals> {
+    let Load::Open {
+        arrivals,
+        most_in_flight,
+    } = level.load
+    else {
+        return None;
+    };
+    let (spacing, ramp) = match arrivals {
+        Arrivals::AtOnce => (None, None),
+        Arrivals::Steady { spacing, .. } => (Some(spacing), None),
+        Arrivals::Ramp {
+            shape,
+            to,
+            over,
+            spacing,
+            ..
+        } => {
+            let shape = match shape {
+                Shape::Linear => records::RampShape::Linear,
+                Shape::Exponential => records::RampShape::Exponential,
+            };
+            let over_ns = duration_ns(over);
+            (
+                Some(spacing),
+                Some(records::Ramp {
+                    shape,
+                    to_per_second: to,
+                    over_ns,
+                }),
+            )
+        }
+    };
+    Some(records::Arrivals {
+        per_second: arrivals.first_rate(),
+        burstiness: match spacing {
+            Some(Spacing::Gamma { burstiness }) => Some(burstiness),
+            _ => None,
+        },
+        ramp,
+        most_in_flight: most_in_flight.get(),
+    })
 }
 
 #[cfg(test)]
@@ -165,11 +443,8 @@ mod tests {
         let second = Duration::from_secs(1);
         LoadSpec {
             target: Target::new("http://h:1", "m", None, &[]).unwrap(),
-            levels: vec![Level {
-                concurrency: NonZeroU32::MIN,
-                requests: NonZeroU64::MIN,
-                warmup_requests: 3,
-            }],
+            levels: vec![Level::closed(NonZeroU32::MIN, NonZeroU64::MIN, 3)],
+            work: Work::default(),
             osl: NonZeroU32::new(200).unwrap(),
             warmup_osl: NonZeroU32::new(16).unwrap(),
             length_control: LengthControl::IgnoreEosAndMinTokens,

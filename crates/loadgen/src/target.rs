@@ -7,7 +7,7 @@ use hyper::{
     header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, HeaderValue, USER_AGENT},
 };
 
-use crate::PlanError;
+use crate::{PlanError, openai::Endpoint};
 
 /// A string that must be in no file, no message and no log. Its `Debug` prints `***`.
 #[derive(Clone, PartialEq, Eq)]
@@ -65,10 +65,7 @@ impl Target {
         if model.is_empty() {
             return Err(PlanError::NoModel);
         }
-        let path = format!("{prefix}/v1/chat/completions");
-        let endpoint = Uri::try_from(path).map_err(|_| PlanError::BadUrl {
-            reason: "its path cannot be sent",
-        })?;
+        let endpoint = uri(&prefix, Endpoint::Chat)?;
         let authority = format!("{host}:{port}");
         let mut headers = HeaderMap::new();
         let host_value = HeaderValue::try_from(&authority).map_err(|_| PlanError::BadUrl {
@@ -107,6 +104,21 @@ impl Target {
             headers,
             secrets,
         })
+    }
+
+    /// The same server, asked through `endpoint` instead of the chat API.
+    ///
+    /// # Errors
+    /// [`PlanError::BadUrl`].
+    pub fn with_endpoint(mut self, endpoint: Endpoint) -> Result<Self, PlanError> {
+        let path = self.endpoint.path();
+        let known = [Endpoint::Chat, Endpoint::Completions];
+        let prefix = known
+            .iter()
+            .find_map(|known| path.strip_suffix(known.path()));
+        let prefix = prefix.unwrap_or(path).to_owned();
+        self.endpoint = uri(&prefix, endpoint)?;
+        Ok(self)
     }
 
     /// URL without credentials and without `/v1`, such as `http://127.0.0.1:8000`.
@@ -150,6 +162,12 @@ impl Target {
     pub(crate) fn headers(&self) -> &HeaderMap {
         &self.headers
     }
+}
+
+fn uri(prefix: &str, endpoint: Endpoint) -> Result<Uri, PlanError> {
+    Uri::try_from(format!("{prefix}{}", endpoint.path())).map_err(|_| PlanError::BadUrl {
+        reason: "its path cannot be sent",
+    })
 }
 
 /// Host, port and path prefix of an `http` URL.
@@ -266,6 +284,17 @@ mod tests {
                 (base, endpoint, host)
             );
         }
+    }
+
+    #[test]
+    fn an_endpoint_takes_the_place_of_another() {
+        let target = target("http://h/llm/v1").unwrap();
+        let text = target.with_endpoint(Endpoint::Completions).unwrap();
+        assert_eq!(text.endpoint(), "/llm/v1/completions");
+        let again = text.with_endpoint(Endpoint::Completions).unwrap();
+        assert_eq!(again.endpoint(), "/llm/v1/completions");
+        let chat = again.with_endpoint(Endpoint::Chat).unwrap();
+        assert_eq!(chat.endpoint(), "/llm/v1/chat/completions");
     }
 
     #[test]

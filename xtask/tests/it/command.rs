@@ -4,7 +4,9 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use crate::binary::{json, run, stdout};
 
-const COMMANDS: [&str; 7] = ["all", "bench", "report", "size", "sim", "gpumon", "engine"];
+const COMMANDS: [&str; 8] = [
+    "all", "bench", "report", "size", "sim", "overhead", "gpumon", "engine",
+];
 
 fn help(command: &[&str]) -> String {
     let output = run(&[command, &["--help"]].concat());

@@ -7,4 +7,10 @@ mod sources;
 
 mod bad_days;
 mod command;
+mod overhead;
+#[cfg(test)]
 mod pipeline;
+#[cfg(test)]
+mod resume;
+#[cfg(test)]
+mod workloads;

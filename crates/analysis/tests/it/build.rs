@@ -19,7 +19,11 @@ pub(crate) struct Level {
     pub(crate) tokens: u64,
 }
 
-pub(crate) fn manifest(levels: &[(u32, u64)], osl: u32) -> Manifest {
+pub(crate) fn manifest(
+    levels: &[(u32, u64)],
+    workload_options: serde_json::Map::new(),
+    osl: u32,
+) -> Manifest {
     let anchor = ClockAnchor {
         offset_ns: Offset::ZERO,
         unix_ns: 1_764_143_690_000_000_000,
@@ -40,6 +44,8 @@ pub(crate) fn manifest(levels: &[(u32, u64)], osl: u32) -> Manifest {
         plan: Plan {
             levels: levels.iter().map(|level| level.0).collect(),
             requests: levels.iter().map(|level| level.1).collect(),
+            arrivals: Vec::new(),
+            durations_ns: Vec::new(),
             warmup_requests: levels.iter().map(|level| u64::from(level.0)).collect(),
             endpoint: "/v1/chat/completions".to_owned(),
             model: "google/gemma-3-12b-it".to_owned(),
@@ -61,6 +67,7 @@ pub(crate) fn manifest(levels: &[(u32, u64)], osl: u32) -> Manifest {
         started: anchor,
         ended: Some(anchor),
         end: Some(EndReason::Completed),
+        resumed: Vec::new(),
         notes: Vec::new(),
     }
 }

@@ -5,6 +5,10 @@ mod captures;
 #[cfg(test)]
 mod levels;
 #[cfg(test)]
+mod open_loop;
+#[cfg(test)]
 mod outcomes;
 #[cfg(test)]
 mod server;
+#[cfg(test)]
+mod work;

@@ -210,6 +210,8 @@ fn manifest(summary: &Summary) -> Manifest {
                 .iter()
                 .map(|level| level.requests.measured)
                 .collect(),
+            arrivals: Vec::new(),
+            durations_ns: Vec::new(),
             warmup_requests: summary
                 .levels
                 .iter()
@@ -219,6 +221,7 @@ fn manifest(summary: &Summary) -> Manifest {
             model: run.model.clone(),
             stream: true,
             workload: run.workload.clone(),
+            workload_options: serde_json::Map::new(),
             osl: run.osl,
             ignore_eos: true,
             extra_body: serde_json::Map::new(),
@@ -233,6 +236,7 @@ fn manifest(summary: &Summary) -> Manifest {
         },
         ended: None,
         end: None,
+        resumed: Vec::new(),
         notes: run.notes.clone(),
     }
 }
