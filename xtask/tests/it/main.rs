@@ -7,6 +7,7 @@ mod sources;
 
 mod bad_days;
 mod command;
+mod gpumon;
 mod overhead;
 #[cfg(test)]
 mod pipeline;
