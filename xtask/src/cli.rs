@@ -369,32 +369,10 @@ pub(crate) struct EngineArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct SizeArgs {
-    /// Model by its Hugging Face name
-    #[arg(long, short, default_value = "google/gemma-3-12b-it")]
-    pub(crate) model: String,
-    /// vLLM version whose arithmetic to follow
-    #[arg(long, default_value = "0.11.2")]
-    pub(crate) vllm: String,
-    /// Longest sequence, as vLLM's --max-model-len
-    #[arg(long, default_value_t = 4096, value_parser = clap::value_parser!(u64).range(1..))]
-    pub(crate) max_model_len: u64,
-    /// Tokens of one step, as vLLM's --max-num-batched-tokens
-    #[arg(long, default_value_t = 2048, value_parser = clap::value_parser!(u64).range(1..))]
-    pub(crate) max_num_batched_tokens: u64,
-    /// Memory for the KV cache in GiB, as vLLM prints it ("Available KV cache memory"): understood as ±0.005
-    #[arg(long, default_value_t = 10.28)]
-    pub(crate) available_kv_gib: f64,
-    /// Requests to hold at once
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) concurrency: u32,
-    /// Tokens per request
-    #[arg(long, default_value_t = 4096, value_parser = clap::value_parser!(u64).range(1..))]
-    pub(crate) context: u64,
-    /// Language of the text
-    #[arg(long, value_enum, default_value_t = Lang::En)]
-    pub(crate) lang: Lang,
-    /// Print one JSON document on stdout and nothing else there
-    #[arg(long)]
-    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Option<crate::size::SizeCommand>,
+    #[command(flatten)]
+    pub(crate) plan: crate::size::PlanArgs,
 }

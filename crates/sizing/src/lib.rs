@@ -31,6 +31,7 @@
 
 pub mod units;
 
+pub mod config;
 pub mod gpu;
 pub mod model;
 pub mod prices;
@@ -41,13 +42,16 @@ pub mod engine;
 
 pub mod reference;
 pub mod simple;
+pub mod start_log;
 
+pub use config::Checkpoint;
 pub use engine::{Engine, EngineFlags, KvCachePlan, KvDtype, KvMemory};
 pub use gpu::GpuSpec;
-pub use model::ModelSpec;
+pub use model::{ModelSpec, Shape};
 pub use prices::Prices;
 pub use simple::SimpleMethod;
 pub use source::Sourced;
+pub use start_log::StartLog;
 pub use units::{Blocks, Bytes, BytesPerSecond, PrintedGib, Tokens, Usd, UsdPerHour};
 
 /// The README's examples, so that they run.

@@ -19,11 +19,7 @@ pub(crate) struct Level {
     pub(crate) tokens: u64,
 }
 
-pub(crate) fn manifest(
-    levels: &[(u32, u64)],
-    workload_options: serde_json::Map::new(),
-    osl: u32,
-) -> Manifest {
+pub(crate) fn manifest(levels: &[(u32, u64)], osl: u32) -> Manifest {
     let anchor = ClockAnchor {
         offset_ns: Offset::ZERO,
         unix_ns: 1_764_143_690_000_000_000,
@@ -51,6 +47,7 @@ pub(crate) fn manifest(
             model: "google/gemma-3-12b-it".to_owned(),
             stream: true,
             workload: "translation".to_owned(),
+            workload_options: serde_json::Map::new(),
             osl,
             ignore_eos: false,
             extra_body: serde_json::Map::new(),

@@ -9,4 +9,5 @@
 mod catalogue;
 mod kv_cache;
 mod reference;
+mod start_log;
 mod startup_rows;

@@ -7,8 +7,8 @@ use sizing::{
     engine::KvGroup,
 };
 
+use super::PlanArgs;
 use crate::{
-    cli::SizeArgs,
     exit::{self, Exit, WithExit as _},
     output,
     report::CONSOLE_WIDTH,
@@ -33,13 +33,13 @@ struct Sized {
     sizing: SizingSection,
 }
 
-pub(crate) fn run(args: &SizeArgs) -> anyhow::Result<Exit> {
+pub(crate) fn run(args: &PlanArgs) -> anyhow::Result<Exit> {
     let sized = size(args)?;
     output::emit(args.json, &sized, |sized| text(sized, args))?;
     Ok(Exit::Ok)
 }
 
-fn size(args: &SizeArgs) -> anyhow::Result<Sized> {
+fn size(args: &PlanArgs) -> anyhow::Result<Sized> {
     if !args.available_kv_gib.is_finite() || args.available_kv_gib <= 0.0 {
         return Err(exit::error(
             Exit::Usage,
@@ -93,7 +93,7 @@ fn size(args: &SizeArgs) -> anyhow::Result<Sized> {
     })
 }
 
-fn text(sized: &Sized, args: &SizeArgs) -> String {
+fn text(sized: &Sized, args: &PlanArgs) -> String {
     let table = ::report::sizing_console(&sized.sizing, args.lang.spoken(), CONSOLE_WIDTH);
     format!(
         "{} on {} with {:.2} GiB for the KV cache will print\n\n  {}\n\n({} blocks of {}; a request of {} holds up to {})\n\n{table}",
