@@ -9,6 +9,7 @@ mod sources;
 mod access;
 mod bad_days;
 mod command;
+mod gpumon;
 mod overhead;
 #[cfg(test)]
 mod pipeline;
