@@ -39,6 +39,8 @@ mod source;
 
 pub mod catalogue;
 pub mod engine;
+pub mod inverse;
+pub mod mix;
 
 pub mod reference;
 pub mod simple;
