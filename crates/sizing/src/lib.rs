@@ -42,6 +42,8 @@ pub mod engine;
 pub mod inverse;
 pub mod mix;
 
+pub mod weights;
+
 pub mod reference;
 pub mod simple;
 pub mod start_log;
