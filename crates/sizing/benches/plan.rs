@@ -15,7 +15,10 @@ fn plans(c: &mut Criterion) {
         ("0.27.1", "google/gemma-4-31B-it"),
     ] {
         let engine = Engine::vllm(version).expect("in the table");
-        let shape = &catalogue::model(name).expect("in the catalogue").shape.value;
+        let shape = &catalogue::model(name)
+            .expect("in the catalogue")
+            .shape
+            .value;
         let flags = EngineFlags::new(4096);
         let memory = KvMemory::Available(Bytes::from_gib(10.28));
         group.bench_function(name, |b| {
