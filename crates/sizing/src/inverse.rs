@@ -306,3 +306,90 @@ impl Wanted<'_> {
         no_ops
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalogue;
+
+    fn flags(model: &str, gpu: &str, version: &str, concurrency: u64, context: u64) -> Flags {
+        let model = catalogue::model(model).unwrap();
+        let wanted = Wanted {
+            engine: Engine::vllm(version).unwrap(),
+            shape: &model.shape.value,
+            weights: model.weights_16_bit(),
+            gpu: catalogue::gpu(gpu).unwrap(),
+            concurrency,
+            context: Tokens::new(context),
+        };
+        wanted.flags().unwrap()
+    }
+
+    fn names(effects: &[Effect]) -> Vec<&str> {
+        effects.iter().map(|effect| effect.flag.as_str()).collect()
+    }
+
+    /// On an H100 and 0.11 sampling warms up on 1,024 sequences: 1,024 × 151,936 × 39 B are 5.65 GiB for Qwen3-8B where 50
+    /// sequences take less than the floor of 1 GiB. 4.65 GiB are 4.65 × 2^30 / (4,096 × 147,456 B) = 8.27 requests.
+    #[test]
+    fn fewer_sequences_are_the_free_win_of_a_large_card() {
+        let flags = flags("Qwen/Qwen3-8B", "H100 80GB", "0.11.2", 50, 4096);
+        assert_eq!(names(&flags.free_wins), ["--max-num-seqs 50"]);
+        let [before, after] = flags.free_wins[0].concurrency.unwrap();
+        assert!((after - before - 8.27).abs() < 0.05, "{before} {after}");
+        let choice = flags.choice.unwrap();
+        assert!(choice.reaches && choice.max_concurrency[0] <= choice.max_concurrency[1]);
+        assert_eq!(
+            (choice.tensor_parallel_size, choice.kv_cache_dtype.as_str()),
+            (1, "auto")
+        );
+    }
+
+    /// gemma-3-27b has 51 GiB of weights, which no 40 GB card holds; 405 billion parameters fit on no eight cards of 24 GB.
+    #[test]
+    fn a_target_out_of_reach_says_so_and_one_card_too_few_takes_more() {
+        let large = flags("google/gemma-3-27b-it", "A100 40GB", "0.11.2", 20, 8192);
+        let choice = large.choice.unwrap();
+        assert!(choice.tensor_parallel_size > 1 && choice.max_concurrency[1] >= 20.0);
+        assert_eq!(choice.max_model_len, 8192);
+        assert!(choice.max_num_seqs >= 20);
+        let none = flags(
+            "meta-llama/Meta-Llama-3.1-405B",
+            "RTX 3090",
+            "0.11.2",
+            50,
+            4096,
+        );
+        assert_eq!(none.choice, None);
+    }
+
+    /// Qwen3.5 (states, 4 KV heads) and DeepSeek (latent): what the issue lists of each.
+    #[test]
+    fn no_ops_are_those_of_the_architecture() {
+        let states = flags("Qwen/Qwen3.5-27B", "H200", "0.28.0", 8, 512);
+        assert_eq!(
+            names(&states.no_ops),
+            [
+                "--kv-cache-dtype fp8",
+                "--tensor-parallel-size above 4",
+                "--enable-expert-parallel"
+            ]
+        );
+        let [auto, fp8] = states.no_ops[0].concurrency.unwrap();
+        assert!(
+            (auto - fp8).abs() < 1e-9,
+            "a request of less than a block takes one in either"
+        );
+        let latent = flags(
+            "deepseek-ai/DeepSeek-V2-Lite",
+            "H100 80GB",
+            "0.11.2",
+            8,
+            4096,
+        );
+        assert_eq!(
+            names(&latent.no_ops),
+            ["--tensor-parallel-size", "--enable-expert-parallel"]
+        );
+    }
+}

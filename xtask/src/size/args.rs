@@ -67,19 +67,24 @@ pub(crate) struct ModelArgs {
 
 /// How much memory there is for the KV cache.
 #[derive(Debug, Args)]
-#[command(group(ArgGroup::new("memory").required(true)
+#[command(group(ArgGroup::new("memory").required(true).multiple(true)
     .args(["available_kv_gib", "kv_cache_memory_bytes", "num_gpu_blocks_override", "gpu"])))]
 pub(crate) struct MemoryArgs {
     /// "Available KV cache memory" of a log, in GiB: understood as ±0.005
     #[arg(long, value_name = "GIB", value_parser = positive)]
     pub(crate) available_kv_gib: Option<f64>,
     /// Bytes for the KV cache of one GPU, exactly
-    #[arg(long, value_name = "BYTES", visible_alias = "kv-cache-memory")]
+    #[arg(
+        long,
+        value_name = "BYTES",
+        visible_alias = "kv-cache-memory",
+        conflicts_with = "available_kv_gib"
+    )]
     pub(crate) kv_cache_memory_bytes: Option<u64>,
     /// Blocks of the KV cache, exactly
-    #[arg(long, value_name = "BLOCKS")]
+    #[arg(long, value_name = "BLOCKS", conflicts_with_all = ["available_kv_gib", "kv_cache_memory_bytes"])]
     pub(crate) num_gpu_blocks_override: Option<u64>,
-    /// GPU whose memory to predict, such as "H100 80GB"; gives an interval
+    /// GPU, such as "H100 80GB": sets vLLM's defaults, and without any of the above predicts the memory, as an interval
     #[arg(long)]
     pub(crate) gpu: Option<String>,
 }

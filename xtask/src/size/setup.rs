@@ -258,6 +258,8 @@ fn speculation(model: &Model, args: &EngineArgs, assumptions: &mut Vec<String>) 
         Some(Drafter::Mtp) => own.max(1),
         Some(Drafter::Eagle) => 1,
         Some(Drafter::Ngram) => 0,
+        // Gemma 4's assistant shares the cache of its model.
+        None if model.shape.largest_item.is_some() && own == 0 => 0,
         None => {
             let layers = own.max(1);
             assumptions.push(format!(

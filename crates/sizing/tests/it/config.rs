@@ -48,7 +48,7 @@ fn the_reference_s_figures_come_from_its_config_alone() {
     assert_eq!(plan.kv_cache_tokens(), Tokens::new(28_064));
     assert_eq!(format!("{:.2}", plan.max_concurrency()), "8.62");
     let assumed = checkpoint.assumptions.join("\n");
-    for part in ["head_dim = 256", "vocab_size = 262208", "every 6th layer"] {
+    for part in ["head_dim = 256", "vocab_size = 262208", "one layer in 6"] {
         assert!(assumed.contains(part), "{assumed}");
     }
 }
@@ -250,7 +250,7 @@ fn what_is_not_understood_is_named() {
     ));
 }
 
-/// ModelOpt and compressed-tensors checkpoints name their KV cache.
+/// `ModelOpt` and compressed-tensors checkpoints name their KV cache.
 #[test]
 fn a_quantised_checkpoint_declares_its_kv_cache() {
     let with = |quantisation: &str| {
