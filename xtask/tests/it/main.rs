@@ -3,6 +3,7 @@
 mod binary;
 
 mod architecture;
+mod size;
 mod sources;
 
 #[cfg(test)]
