@@ -114,7 +114,10 @@ fn the_levels_are_what_was_asked() {
             "every request gave what was asked"
         );
         let server = &level["server"]["output_tokens"];
-        assert!(server["server"].as_f64() > Some(0.0), "the server counted: {level}");
+        assert!(
+            server["server"].as_f64() > Some(0.0),
+            "the server counted: {level}"
+        );
         assert_eq!(
             server["client"], server["server"],
             "client and server count the same tokens: {level}"
