@@ -4,8 +4,8 @@
 //! was derived: everything here can be computed again from the run folder.
 //!
 //! The way from records to summary: `window` says which records belong to a level and when it was measured; `level`
-//! with `arrivals`, `distribution`, `failures`, `server_level` and `gpu_level` turns them into figures; `limits`, `slo` and
-//! `findings` (with `level_findings`) look across levels; [`summarise()`] puts it all together.
+//! with `arrivals`, `distribution`, `failures`, `server_level` and `gpu_level` turns them into figures; `limits`, `scaling`, `slo`, `goodput`
+//! (with `slo_capacity`) and `findings` (with `level_findings` and `sample_findings`) look across levels; [`summarise()`] puts it all together.
 #![warn(
     clippy::disallowed_methods,
     reason = "pure crate: no files, clock, environment or network"
@@ -16,6 +16,7 @@ mod summary;
 
 mod window;
 
+mod adjusted;
 mod arrivals;
 mod distribution;
 mod failures;
@@ -24,10 +25,14 @@ mod level;
 mod server_level;
 
 mod findings;
+mod goodput;
 mod level_findings;
 mod limits;
 mod run_facts;
+mod sample_findings;
+mod scaling;
 mod slo;
+mod slo_capacity;
 
 mod server_capacity;
 mod sizing_section;

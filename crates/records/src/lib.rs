@@ -21,7 +21,8 @@ mod time;
 
 pub use jsonl::{JsonlWriter, Lines, read_lines};
 pub use manifest::{
-    ClockAnchor, EndReason, EngineFacts, Host, Manifest, Plan, SCHEMA_VERSION, Target, Tool,
+    ClockAnchor, EndReason, EngineFacts, Host, Judgement, Manifest, Objectives, Plan,
+    SCHEMA_VERSION, Target, Tool,
 };
 pub use phase::{ClientLoad, Phase, PhaseKind};
 pub use request::{

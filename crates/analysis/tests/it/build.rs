@@ -62,6 +62,7 @@ pub(crate) fn manifest(levels: &[(u32, u64)], osl: u32) -> Manifest {
         ended: Some(anchor),
         end: Some(EndReason::Completed),
         notes: Vec::new(),
+        judgement: records::Judgement::default(),
     }
 }
 

@@ -47,6 +47,7 @@ fn manifest() -> Manifest {
         ended: None,
         end: None,
         notes: vec![],
+        judgement: records::Judgement::default(),
     }
 }
 

@@ -233,5 +233,6 @@ fn manifest(summary: &Summary) -> Manifest {
         ended: None,
         end: None,
         notes: run.notes.clone(),
+        judgement: records::Judgement::default(),
     }
 }
