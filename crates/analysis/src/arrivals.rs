@@ -3,66 +3,8 @@
 //! A chunk is stamped, a token is not: a request's tokens are spread over its chunks, by the server's count per chunk
 //! where it gave one, else evenly.
 
-use std::num::NonZeroUsize;
-
 use records::RequestRecord;
 use stats::Span;
-
-use crate::{
-    Estimate,
-    distribution::{Reading, estimate},
-    window::LevelRecords,
-};
-
-/// Slices beyond this say no more about the scatter between them.
-const MOST_SLICES: u64 = 200;
-
-/// Aggregate output throughput with a t-interval: the window is cut into as many slices of equal length as it had waves,
-/// and their batch means taken. `None` for fewer than two waves.
-pub(crate) fn throughput(
-    level: &LevelRecords<'_>,
-    measured: u64,
-    reading: Reading,
-) -> Option<Estimate> {
-    let window = level.window?;
-    let waves = measured / reading.wave.get() as u64;
-    let slices = waves.min(MOST_SLICES).min(window.ticks());
-    if slices < 2 {
-        return None;
-    }
-    let edge = |i: u64| {
-        let ticks = u128::from(window.ticks()) * u128::from(i) / u128::from(slices);
-        window.start() + u64::try_from(ticks).unwrap_or(window.ticks())
-    };
-    let spans: Vec<Span> = (0..slices)
-        .filter_map(|i| Span::new(edge(i), edge(i + 1)))
-        .collect();
-    let mut tokens = vec![0.0; spans.len()];
-    for record in &level.requests {
-        let (from, to) = (record.sent_ns.0, record.finished_ns.0);
-        let first = spans.partition_point(|span| span.end() < from);
-        for (sum, span) in tokens.iter_mut().zip(&spans).skip(first) {
-            if span.start() > to {
-                break;
-            }
-            *sum += tokens_within(record, *span);
-        }
-    }
-    let rates: Vec<f64> = tokens
-        .iter()
-        .zip(&spans)
-        .map(|(tokens, span)| tokens / (span.ticks() as f64 / 1e9))
-        .collect();
-    let slice = Reading {
-        wave: NonZeroUsize::MIN,
-        ..reading
-    };
-    let batches = slice.batches(&rates)?;
-    Some(estimate(
-        batches.mean(),
-        Some(batches.mean_interval(reading.confidence)),
-    ))
-}
 
 /// Output tokens of one request, failed or not, that arrived after the window's start and not after its end. (A level's
 /// last token may arrive exactly at the end; what arrives exactly at the start was sent before.)

@@ -39,10 +39,23 @@ impl Reading {
         BatchMeans::new(series, self.wave)
     }
 
-    /// Effective sample for the share of observations that are true; `None` for fewer than two waves.
-    pub(crate) fn effective_for_share(&self, series: impl Iterator<Item = bool>) -> Option<f64> {
-        let series: Vec<f64> = series.map(|yes| f64::from(u8::from(yes))).collect();
-        Some(self.batches(&series)?.effective_for(self.confidence))
+    /// Effective sample for the share of observations up to `limit`; `None` for fewer than two waves.
+    ///
+    /// Not more than that of the observations themselves: where hardly any lies on one side of the limit, nothing there
+    /// shows how much they depend on each other. Infinite observations, requests that failed, count on their side only.
+    pub(crate) fn effective_for_share_up_to(&self, series: &[f64], limit: f64) -> Option<f64> {
+        let up_to: Vec<f64> = series
+            .iter()
+            .map(|x| f64::from(u8::from(*x <= limit)))
+            .collect();
+        let of_share = self.batches(&up_to)?.effective_for(self.confidence);
+        Some(of_share.min(self.effective(series).unwrap_or(of_share)))
+    }
+
+    /// Effective sample for the mean of the finite observations; `None` for fewer than two waves of them.
+    pub(crate) fn effective(&self, series: &[f64]) -> Option<f64> {
+        let finite: Vec<f64> = series.iter().copied().filter(|x| x.is_finite()).collect();
+        Some(self.batches(&finite)?.effective_for(self.confidence))
     }
 }
 
@@ -54,7 +67,7 @@ pub(crate) fn distribution(series: &[f64], reading: Reading) -> Option<Distribut
     let percentile = |q| {
         order_statistic_ranks(sample.n(), q, reading.confidence)?;
         let value = quantile(&sample, q);
-        let effective = reading.effective_for_share(series.iter().map(|x| *x <= value));
+        let effective = reading.effective_for_share_up_to(series, value);
         let interval = effective.and_then(|effective| {
             effective_quantile_interval(&sample, q, effective, reading.confidence)
         });
@@ -95,18 +108,11 @@ pub(crate) fn pooled(values: Vec<f64>, confidence: Confidence) -> Option<Distrib
     })
 }
 
-/// The share of requests that are good, with Wilson's interval of the effective sample; `None` without any. Where all are
-/// good or none is, nothing shows how much they depend on each other: then `otherwise`, the effective sample of something
-/// that varies, bounds it.
-pub(crate) fn share(good: &[bool], otherwise: Option<f64>, reading: Reading) -> Option<Estimate> {
-    let n = good.len() as f64;
-    let value = good.iter().filter(|yes| **yes).count() as f64 / n;
-    let constant = value <= 0.0 || value >= 1.0;
-    let effective = if constant {
-        otherwise
-    } else {
-        reading.effective_for_share(good.iter().copied())
-    };
+/// The share of observations up to `limit`, with Wilson's interval of the effective sample; `None` without any.
+pub(crate) fn share_up_to(series: &[f64], limit: f64, reading: Reading) -> Option<Estimate> {
+    let n = series.len() as f64;
+    let value = series.iter().filter(|x| **x <= limit).count() as f64 / n;
+    let effective = reading.effective_for_share_up_to(series, limit);
     let interval = wilson_effective(value, effective.unwrap_or(n).min(n), reading.confidence)?;
     Some(estimate(value, Some(interval)))
 }

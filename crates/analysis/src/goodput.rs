@@ -9,9 +9,10 @@ use records::{Objectives, Outcome, RequestRecord};
 use stats::{Confidence, Quantile, Sample, Span, effective_quantile_interval};
 
 use crate::{
-    Estimate, GoodputLevel, GoodputSection, LevelSummary, SloCapacity,
+    GoodputLevel, GoodputSection, LevelSummary, SloCapacity,
     adjusted::failure_adjusted,
-    distribution::{Reading, estimate, share},
+    distribution::{Reading, estimate, share_up_to},
+    rates,
     window::is_completed,
 };
 
@@ -53,7 +54,7 @@ impl Strains {
     /// Effective sample for the quantile, at most the sample itself.
     pub(crate) fn effective(&self, reading: Reading) -> Option<f64> {
         let limit = self.quantile().unwrap_or(1.0);
-        let effective = reading.effective_for_share(self.series.iter().map(|x| *x <= limit))?;
+        let effective = reading.effective_for_share_up_to(&self.series, limit)?;
         Some(effective.min(self.series.len() as f64))
     }
 }
@@ -93,18 +94,9 @@ pub(crate) fn level(
     window: Option<Span>,
     reading: Reading,
 ) -> Option<GoodputLevel> {
-    let good: Vec<bool> = strains.series.iter().map(|x| *x <= 1.0).collect();
-    let count = good.iter().filter(|yes| **yes).count();
-    let finite: Vec<f64> = strains
-        .series
-        .iter()
-        .copied()
-        .filter(|x| x.is_finite())
-        .collect();
-    let alike = reading
-        .batches(&finite)
-        .map(|batches| batches.effective_for(reading.confidence));
-    let attainment = share(&good, alike, reading)?;
+    let n = strains.series.len() as f64;
+    let good = strains.series.iter().filter(|x| **x <= 1.0).count();
+    let attainment = share_up_to(&strains.series, 1.0, reading)?;
     let value = strains.quantile();
     let interval = strains.effective(reading).zip(strains.sample.as_ref());
     let interval = interval
@@ -119,60 +111,23 @@ pub(crate) fn level(
             is_completed(record)
                 && over.unwrap_or(if part == 1 { 0.0 } else { f64::INFINITY }) <= 1.0
         });
-        Some(met.count() as f64 / good.len() as f64)
+        Some(met.count() as f64 / n)
     };
     Some(GoodputLevel {
-        good: count as u64,
+        good: good as u64,
         attainment,
-        requests_per_s: rate(requests, objectives, window?, reading),
+        requests_per_s: rates::per_second(
+            requests,
+            |record| f64::from(u8::from(strain(record, objectives) <= 1.0)),
+            window?,
+            reading,
+        ),
         ttft: met(0, objectives.ttft_ns),
         tpot: met(1, objectives.tpot_ns),
         e2el: met(2, objectives.e2el_ns),
         strain: value.map(|value| estimate(value, interval)),
         holds: attainment.value >= objectives.attainment,
     })
-}
-
-/// Good requests per second. Batches of requests and the time until the next batch was sent are pairs; the ratio of their
-/// sums has a t-interval from its linearisation (Cochran, Sampling Techniques, 1977, section 6.4).
-fn rate(
-    requests: &[&RequestRecord],
-    objectives: &Objectives,
-    window: Span,
-    reading: Reading,
-) -> Estimate {
-    let seconds = window.ticks() as f64 / 1e9;
-    let good = |record: &RequestRecord| f64::from(u8::from(strain(record, objectives) <= 1.0));
-    let value = requests.iter().map(|record| good(record)).sum::<f64>() / seconds;
-    let starts = requests.iter().map(|record| record.sent_ns.0);
-    let mut starts: Vec<u64> = starts.step_by(reading.wave.get()).collect();
-    let whole = requests.len() / reading.wave.get();
-    let ends_within = requests.len() > whole * reading.wave.get();
-    if !ends_within {
-        starts.push(window.end());
-    }
-    // Of each wave: its good requests less what the rate gives for its time.
-    let excess: Vec<f64> = requests
-        .chunks_exact(reading.wave.get())
-        .zip(starts.windows(2))
-        .map(|(wave, ends)| {
-            let time = ends[1].saturating_sub(ends[0]) as f64 / 1e9;
-            wave.iter().map(|record| good(record)).sum::<f64>() - value * time
-        })
-        .collect();
-    let waves = Reading {
-        wave: std::num::NonZeroUsize::MIN,
-        ..reading
-    };
-    let interval = waves.batches(&excess).map(|batches| {
-        let half = batches.mean_interval(reading.confidence).high - batches.mean();
-        let half = half * excess.len() as f64 / seconds;
-        stats::Interval {
-            low: (value - half).max(0.0),
-            high: value + half,
-        }
-    });
-    estimate(value, interval)
 }
 
 /// The run against its objectives.

@@ -11,11 +11,12 @@ use stats::{Confidence, Sample, Span, mser5, occupancy};
 use crate::{
     ClientLevel, Distribution, Estimate, FailureAdjusted, Invalid, LevelSummary, RequestCounts,
     Steady, adjusted,
-    arrivals::{throughput, tokens_within},
-    distribution::{Reading, distribution, pooled, ratio, share},
+    arrivals::{tokens, tokens_within},
+    distribution::{Reading, distribution, pooled, ratio, share_up_to},
     failures::failures,
     goodput::{self, Strains},
     gpu_level::gpu_level,
+    rates,
     server_level::server_level,
     window::{LevelRecords, is_completed},
 };
@@ -59,7 +60,7 @@ pub(crate) fn figures<'a>(
     let seconds = level
         .window
         .map_or(0.0, |window| window.ticks() as f64 / 1e9);
-    let tokens = level.window.map(|window| output_within(level, window));
+    let output = level.window.map(|window| output_within(level, window));
     let ttft = of(&|record| record.ttft().map(ms));
     let e2el = of(&|record| record.e2el().map(ms));
     let ttft_ms = distribution(&ttft, reading);
@@ -77,8 +78,8 @@ pub(crate) fn figures<'a>(
         success_rate: success_rate(&ordered, reading),
         window_s: seconds,
         in_flight_mean: level.window.map_or(0.0, |window| in_flight(level, window)),
-        output_tok_s: tokens.map(|tokens| tokens / seconds),
-        output_tok_s_estimate: throughput(level, requests.measured, reading),
+        output_tok_s: output.map(|tokens| tokens / seconds),
+        output_tok_s_estimate: throughput(&ordered, level.window, output, reading),
         requests_per_s: ratio(requests.completed as f64, seconds).unwrap_or(0.0),
         ttft_ms,
         e2el_ms,
@@ -106,7 +107,7 @@ pub(crate) fn figures<'a>(
         server: server_level(level, all, &run.server),
         gpu: level
             .window
-            .and_then(|window| gpu_level(window, tokens, &run.gpu)),
+            .and_then(|window| gpu_level(window, output, &run.gpu)),
         client,
     };
     LevelFigures {
@@ -122,6 +123,25 @@ pub(crate) fn figures<'a>(
 fn output_within(level: &LevelRecords<'_>, window: Span) -> f64 {
     let requests = level.requests.iter();
     requests.map(|record| tokens_within(record, window)).sum()
+}
+
+/// The server's output per second: the figure counts all requests of the level, its relative uncertainty is that of the
+/// measured ones.
+fn throughput(
+    ordered: &[&RequestRecord],
+    window: Option<Span>,
+    output: Option<f64>,
+    reading: Reading,
+) -> Option<Estimate> {
+    let window = window?;
+    let value = output? / (window.ticks() as f64 / 1e9);
+    let of_measured = rates::per_second(ordered, |record| tokens(record) as f64, window, reading);
+    let scale = value / of_measured.value;
+    Some(Estimate {
+        value,
+        low: Some(of_measured.low? * scale),
+        high: Some(of_measured.high? * scale).filter(|high| high.is_finite()),
+    })
 }
 
 fn failure_adjusted(
@@ -147,8 +167,11 @@ fn success_rate(ordered: &[&RequestRecord], reading: Reading) -> Option<Estimate
     let counted = ordered
         .iter()
         .filter(|record| record.outcome != Outcome::Cancelled);
-    let completed: Vec<bool> = counted.map(|record| is_completed(record)).collect();
-    share(&completed, None, reading)
+    // A request fails or not, and nothing else about it matters here.
+    let failures: Vec<f64> = counted
+        .map(|record| f64::from(u8::from(!is_completed(record))))
+        .collect();
+    share_up_to(&failures, 0.0, reading)
 }
 
 /// Neither failed nor cancelled requests have a latency, and what is left is taken as one series.

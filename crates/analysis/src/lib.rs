@@ -22,6 +22,7 @@ mod distribution;
 mod failures;
 mod gpu_level;
 mod level;
+mod rates;
 mod server_level;
 
 mod findings;

@@ -183,7 +183,7 @@ pub struct LevelSummary {
     /// Output tokens that arrived in the window, of all requests, per second: the whole server's output.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_tok_s: Option<f64>,
-    /// The same with a t-interval from slices of the window as long as a wave.
+    /// The same with a t-interval over waves; absent for fewer than two.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_tok_s_estimate: Option<Estimate>,
     /// Measured requests completed per second of the window.

@@ -4,14 +4,18 @@
 //! step a whole wave does. Non-overlapping batch means (Schmeiser, Operations Research 30, 1982) take that into account
 //! without a model of it: means of stretches that are long enough are independent, whatever happens within a stretch.
 //!
-//! How long is long enough is decided by von Neumann's ratio (Annals of Mathematical Statistics 12, 1941): stretches are
-//! doubled until their means no longer follow each other (Fishman, Management Science 24, 1978). The design effect is the
+//! There are at most 30 batches: more of them gain next to nothing in precision, and each is shorter (Schmeiser). Whether
+//! they are long enough is decided by von Neumann's ratio (Annals of Mathematical Statistics 12, 1941): they are doubled
+//! until their means no longer follow each other (Fishman, Management Science 24, 1978). The design effect is the
 //! factor by which dependence multiplies the variance of a mean (Kish, Survey Sampling, 1965, section 8.2); the sample
 //! divided by it is the *effective* sample. It says nothing of drift: see `steady_state`.
 
 use std::num::NonZeroUsize;
 
 use crate::{Confidence, Interval, compensated_sum, interval::student_quantile};
+
+/// Most batches.
+const MOST: usize = 30;
 
 /// Fewest batches that doubling leaves.
 const FEWEST_AFTER_DOUBLING: usize = 8;
@@ -31,7 +35,7 @@ pub struct BatchMeans {
 }
 
 impl BatchMeans {
-    /// Cuts the series into batches of at least `smallest` observations: in a closed loop the number of slots, because a
+    /// Cuts the series into batches of a multiple of `smallest` observations: in a closed loop the number of slots, because a
     /// wave is the least that is served together. `None` when that gives fewer than two batches, or when an observation
     /// is not finite.
     ///
@@ -46,8 +50,9 @@ impl BatchMeans {
     /// ```
     pub fn new(series: &[f64], smallest: NonZeroUsize) -> Option<Self> {
         let n = series.len();
-        let mut size = smallest.get();
-        if n / size < 2 || series.iter().any(|x| !x.is_finite()) {
+        let waves = n / smallest.get();
+        let mut size = smallest.get() * waves.div_ceil(MOST).max(1);
+        if waves < 2 || series.iter().any(|x| !x.is_finite()) {
             return None;
         }
         let mean = compensated_sum(series.iter().copied()) / n as f64;
