@@ -38,15 +38,18 @@ struct Scenario {
     turnaround: Duration,
     /// Standard deviation of a step over its mean.
     noise: f64,
+    /// Warm-up requests a slot.
+    warmup: u32,
 }
 
-const SCENARIOS: [Scenario; 5] = [
+const SCENARIOS: [Scenario; 6] = [
     Scenario {
         name: "in step: 120 waves of 16",
         levels: [8, 12, 16, 20, 24],
         waves: 120,
         turnaround: Duration::ZERO,
         noise: 0.2,
+        warmup: 2,
     },
     Scenario {
         name: "in step: 300 waves of 16",
@@ -54,6 +57,7 @@ const SCENARIOS: [Scenario; 5] = [
         waves: 300,
         turnaround: Duration::ZERO,
         noise: 0.2,
+        warmup: 2,
     },
     Scenario {
         name: "in step: 12 waves of 16",
@@ -61,6 +65,7 @@ const SCENARIOS: [Scenario; 5] = [
         waves: 12,
         turnaround: Duration::ZERO,
         noise: 0.2,
+        warmup: 2,
     },
     Scenario {
         name: "staggered: 40 rounds of 16",
@@ -68,6 +73,15 @@ const SCENARIOS: [Scenario; 5] = [
         waves: 40,
         turnaround: Duration::from_millis(150),
         noise: 0.2,
+        warmup: 20,
+    },
+    Scenario {
+        name: "staggered: 200 rounds of 16",
+        levels: [8, 12, 16, 20, 24],
+        waves: 200,
+        turnaround: Duration::from_millis(150),
+        noise: 0.2,
+        warmup: 20,
     },
     Scenario {
         name: "one request at a time: 200",
@@ -75,6 +89,7 @@ const SCENARIOS: [Scenario; 5] = [
         waves: 200,
         turnaround: Duration::ZERO,
         noise: 0.2,
+        warmup: 2,
     },
 ];
 
@@ -317,9 +332,8 @@ fn nanoseconds(ms: f64) -> u64 {
     u64::try_from(Duration::from_secs_f64(ms / 1e3).as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// A sweep as the tool would have recorded it: the first two requests of every slot are warm-up.
+/// A sweep as the tool would have recorded it.
 fn simulated(scenario: Scenario, seed: u64, objectives: Objectives) -> anyhow::Result<Summary> {
-    const WARMUP: u32 = 2;
     let mut run = RunData {
         manifest: manifest(scenario, seed, objectives),
         requests: Vec::new(),
@@ -332,15 +346,14 @@ fn simulated(scenario: Scenario, seed: u64, objectives: Objectives) -> anyhow::R
     for (index, concurrency) in (0..).zip(scenario.levels) {
         let profile = profile(scenario, seed * 8 + u64::from(index))?;
         // More than is measured, so that the load is the same until the last measured request has ended.
-        let sent = 2 * scenario.waves + WARMUP;
+        let sent = 2 * scenario.waves + scenario.warmup;
         let served = closed_loop(&profile, &load(scenario, concurrency, sent))?;
-        let mut warm = vec![WARMUP; concurrency as usize];
+        let mut warm = scenario.warmup * concurrency;
         let mut measured = scenario.waves * concurrency;
         let mut window = (u64::MAX, 0);
         for request in served {
-            let left = &mut warm[request.slot as usize];
-            let stage = if *left > 0 {
-                *left -= 1;
+            let stage = if warm > 0 {
+                warm -= 1;
                 Stage::Warmup
             } else if measured > 0 {
                 measured -= 1;
@@ -435,7 +448,7 @@ fn manifest(scenario: Scenario, seed: u64, objectives: Objectives) -> Manifest {
         plan: Plan {
             levels: scenario.levels.to_vec(),
             requests: each(scenario.waves),
-            warmup_requests: each(2),
+            warmup_requests: each(scenario.warmup),
             endpoint: String::new(),
             model: "m".to_owned(),
             stream: true,

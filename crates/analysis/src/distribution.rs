@@ -39,23 +39,33 @@ impl Reading {
         BatchMeans::new(series, self.wave)
     }
 
-    /// Effective sample for the share of observations up to `limit`; `None` for fewer than two waves.
+    /// Effective sample for an interval of the share of observations up to `limit`; `None` for fewer than two waves.
     ///
     /// Not more than that of the observations themselves: where hardly any lies on one side of the limit, nothing there
     /// shows how much they depend on each other. Infinite observations, requests that failed, count on their side only.
     pub(crate) fn effective_for_share_up_to(&self, series: &[f64], limit: f64) -> Option<f64> {
-        let up_to: Vec<f64> = series
-            .iter()
-            .map(|x| f64::from(u8::from(*x <= limit)))
-            .collect();
-        let of_share = self.batches(&up_to)?.effective_for(self.confidence);
-        Some(of_share.min(self.effective(series).unwrap_or(of_share)))
+        self.least(series, limit, |batches| {
+            batches.effective_for(self.confidence)
+        })
     }
 
-    /// Effective sample for the mean of the finite observations; `None` for fewer than two waves of them.
-    pub(crate) fn effective(&self, series: &[f64]) -> Option<f64> {
+    /// The same for draws, which take the design effect as known.
+    pub(crate) fn effective_of_share_up_to(&self, series: &[f64], limit: f64) -> Option<f64> {
+        self.least(series, limit, BatchMeans::effective)
+    }
+
+    fn least(
+        &self,
+        series: &[f64],
+        limit: f64,
+        effective: impl Fn(&BatchMeans) -> f64,
+    ) -> Option<f64> {
+        let up_to = series.iter().map(|x| f64::from(u8::from(*x <= limit)));
+        let up_to: Vec<f64> = up_to.collect();
         let finite: Vec<f64> = series.iter().copied().filter(|x| x.is_finite()).collect();
-        Some(self.batches(&finite)?.effective_for(self.confidence))
+        let of_share = effective(&self.batches(&up_to)?);
+        let of_series = self.batches(&finite);
+        Some(of_series.map_or(of_share, |batches| effective(&batches).min(of_share)))
     }
 }
 

@@ -51,11 +51,20 @@ impl Strains {
         failure_adjusted(self.sample.as_ref()?, self.failed, self.attainment)
     }
 
-    /// Effective sample for the quantile, at most the sample itself.
-    pub(crate) fn effective(&self, reading: Reading) -> Option<f64> {
-        let limit = self.quantile().unwrap_or(1.0);
-        let effective = reading.effective_for_share_up_to(&self.series, limit)?;
+    /// Effective sample for the quantile's own interval, at most the sample itself.
+    pub(crate) fn effective_for(&self, reading: Reading) -> Option<f64> {
+        let effective = reading.effective_for_share_up_to(&self.series, self.limit())?;
         Some(effective.min(self.series.len() as f64))
+    }
+
+    /// The same for draws.
+    pub(crate) fn effective(&self, reading: Reading) -> Option<f64> {
+        let effective = reading.effective_of_share_up_to(&self.series, self.limit())?;
+        Some(effective.min(self.series.len() as f64))
+    }
+
+    fn limit(&self) -> f64 {
+        self.quantile().unwrap_or(1.0)
     }
 }
 
@@ -98,7 +107,7 @@ pub(crate) fn level(
     let good = strains.series.iter().filter(|x| **x <= 1.0).count();
     let attainment = share_up_to(&strains.series, 1.0, reading)?;
     let value = strains.quantile();
-    let interval = strains.effective(reading).zip(strains.sample.as_ref());
+    let interval = strains.effective_for(reading).zip(strains.sample.as_ref());
     let interval = interval
         .filter(|_| strains.failed == 0)
         .and_then(|(effective, sample)| {

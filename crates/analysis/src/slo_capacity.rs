@@ -4,12 +4,13 @@
 //! are made to (monotone regression of its logarithm, weighted by their effective samples), and the load at which a
 //! straight line between levels passes 1 is the capacity. The interval repeats that with each level's quantile drawn from
 //! where it may lie given its effective sample (`stats::draw_quantiles`): a bootstrap that respects waves and failures and
-//! costs the same for ten requests as for a million.
+//! costs the same for ten requests as for a million. Where a level's sample does not reach a draw, the lower end of the
+//! interval does without that level and the upper end takes its largest observation.
 //!
 //! The interval covers the chance within the run. It does not cover how far the truth between two levels is from a
 //! straight line; `held_at` and `failed_at` bound that without any assumption but that strain rises.
 
-use stats::{Crossing, Quantile, crossing, draw_quantiles, non_decreasing};
+use stats::{Crossing, Quantile, Sample, crossing, draw_quantiles, non_decreasing};
 
 use crate::{SloCapacity, distribution::Reading, goodput::Strains};
 
@@ -32,7 +33,8 @@ struct Point {
     load: f64,
     strain: f64,
     weight: f64,
-    draws: Vec<f64>,
+    largest: f64,
+    draws: Vec<Option<f64>>,
 }
 
 /// Capacity from levels in rising order of concurrency. `seed` makes the draws.
@@ -41,14 +43,19 @@ pub(crate) fn capacity(levels: &[Tested<'_>], seed: u64) -> SloCapacity {
         .zip(levels)
         .map(|(i, level)| point(level, seed.wrapping_add(i)))
         .collect();
-    let measured: Vec<f64> = points.iter().map(|point| point.strain).collect();
-    let mut drawn: Vec<f64> = (0..DRAWS)
-        .map(|i| {
-            let draw = |point: &Point| point.draws.get(i).copied().unwrap_or(f64::INFINITY);
-            load(&points, &points.iter().map(draw).collect::<Vec<_>>())
-        })
-        .collect();
-    drawn.sort_unstable_by(f64::total_cmp);
+    let measured: Vec<Option<f64>> = points.iter().map(|point| Some(point.strain)).collect();
+    let drawn = |unreached: fn(&Point) -> Option<f64>| {
+        let mut loads: Vec<f64> = (0..DRAWS)
+            .map(|i| {
+                let draw = |point: &Point| point.draws.get(i)?.or_else(|| unreached(point));
+                load(&points, &points.iter().map(draw).collect::<Vec<_>>())
+            })
+            .collect();
+        loads.sort_unstable_by(f64::total_cmp);
+        loads
+    };
+    let cautious = drawn(|_| None);
+    let hopeful = drawn(|point| Some(point.largest));
     let confidence = levels
         .first()
         .map_or(0.95, |level| level.reading.confidence.get());
@@ -65,8 +72,10 @@ pub(crate) fn capacity(levels: &[Tested<'_>], seed: u64) -> SloCapacity {
     SloCapacity {
         concurrency: Some(load(&points, &measured)).filter(|load| load.is_finite() && *load > 0.0),
         // Beyond the largest level only that level is known to hold.
-        low: drawn.get(rank).map(|&low| low.min(largest.unwrap_or(0.0))),
-        high: drawn
+        low: cautious
+            .get(rank)
+            .map(|&low| low.min(largest.unwrap_or(0.0))),
+        high: hopeful
             .get(DRAWS - 1 - rank)
             .copied()
             .filter(|high| high.is_finite()),
@@ -89,6 +98,7 @@ fn point(level: &Tested<'_>, seed: u64) -> Point {
         load: f64::from(level.concurrency),
         strain: strains.quantile().unwrap_or(f64::INFINITY),
         weight: effective,
+        largest: strains.sample.as_ref().map_or(f64::INFINITY, Sample::max),
         draws: draw_quantiles(
             strains.sample.as_ref(),
             strains.failed,
@@ -107,23 +117,29 @@ fn usable(attainment: Quantile, effective: f64) -> Quantile {
         .unwrap_or(attainment)
 }
 
-/// The load at which these strains pass 1: 0 below the smallest level, infinite beyond the largest.
-fn load(points: &[Point], strains: &[f64]) -> f64 {
-    let logarithms: Vec<f64> = strains
-        .iter()
-        .map(|strain| strain.clamp(1.0 / LARGEST_STRAIN, LARGEST_STRAIN).ln())
+/// The load at which these strains pass 1: 0 below the smallest level, infinite beyond the largest. A level whose strain
+/// is not known is left out; when the largest is, no more is known than the largest that is.
+fn load(points: &[Point], strains: &[Option<f64>]) -> f64 {
+    let known = || {
+        points
+            .iter()
+            .zip(strains)
+            .filter_map(|(point, strain)| Some((point, (*strain)?)))
+    };
+    let logarithms: Vec<f64> = known()
+        .map(|(_, strain)| strain.clamp(1.0 / LARGEST_STRAIN, LARGEST_STRAIN).ln())
         .collect();
-    let weights: Vec<f64> = points.iter().map(|point| point.weight).collect();
+    let weights: Vec<f64> = known().map(|(point, _)| point.weight).collect();
     let rising = non_decreasing(&logarithms, &weights);
-    let line: Vec<(f64, f64)> = points
-        .iter()
+    let line: Vec<(f64, f64)> = known()
         .zip(&rising)
-        .map(|(point, logarithm)| (point.load, logarithm.exp()))
+        .map(|((point, _), logarithm)| (point.load, logarithm.exp()))
         .collect();
     // e⁰ is exactly 1; a regression of logarithms that are 0 may be off by a rounding error.
     match crossing(&line, 1.0 + 1e-12) {
         Crossing::Below => 0.0,
         Crossing::At(load) => load,
-        Crossing::Beyond => f64::INFINITY,
+        Crossing::Beyond if strains.last().is_some_and(Option::is_some) => f64::INFINITY,
+        Crossing::Beyond => line.last().map_or(0.0, |point| point.0),
     }
 }

@@ -49,9 +49,10 @@ pub fn effective_quantile_interval(
     })
 }
 
-/// Draws of the true `q`-quantile given a sample that says as much as `effective` independent observations: infinite
-/// where the draw lies beyond what such a sample reaches. `failed` observations count as infinite and larger than all.
-/// A function of the seed. Empty when there is nothing to draw from.
+/// Draws of the true `q`-quantile given a sample that says as much as `effective` independent observations: a function of
+/// the seed. `failed` observations count as infinite and larger than all. A draw that lies beyond what such a sample
+/// reaches is `None`: all that is known of it is that it is not below the largest observation. Without any observation
+/// there are no draws.
 pub fn draw_quantiles(
     sample: Option<&Sample>,
     failed: u64,
@@ -59,7 +60,7 @@ pub fn draw_quantiles(
     effective: f64,
     count: usize,
     seed: u64,
-) -> Vec<f64> {
+) -> Vec<Option<f64>> {
     let shape = (
         q.get() * (effective + 1.0),
         (1.0 - q.get()) * (effective + 1.0),
@@ -76,10 +77,11 @@ pub fn draw_quantiles(
     let one = |_| {
         let below: f64 = beta.sample(&mut random);
         let rank = below * (finite + failed + 1) as f64;
-        match sample {
-            Some(sample) if below <= reached && rank <= finite as f64 => at_rank(sample, rank),
+        let supported = below <= reached || failed > 0;
+        supported.then(|| match sample {
+            Some(sample) if rank <= finite as f64 => at_rank(sample, rank),
             _ => f64::INFINITY,
-        }
+        })
     };
     (0..count).map(one).collect()
 }
