@@ -3,10 +3,12 @@
 //! The only crate that knows flags, the terminal, signals, exit codes and where files lie.
 
 mod cli;
+mod compare;
 mod engine;
 mod exit;
 mod host;
 mod interrupt;
+mod judge;
 mod measure;
 mod output;
 mod plan;
@@ -29,6 +31,7 @@ fn main() -> ExitCode {
         Command::All(args) => run::all(&args),
         Command::Bench(args) => run::bench(&args),
         Command::Report(args) => report::run(&args),
+        Command::Compare(args) => compare::run(&args),
         Command::Size(args) => size::run(&args),
         Command::Sim(args) => sim::run(&args),
         Command::Engine(command) => engine::run(&command),

@@ -140,7 +140,7 @@ fn manifest(target: Target, plan: &LoadPlan, engine: EngineFacts, output: &Outpu
         ended: None,
         end: None,
         notes: Vec::new(),
-        judgement: records::Judgement::default(),
+        judgement: output.judge.judgement(records::Judgement::default()),
     }
 }
 

@@ -75,7 +75,7 @@ fn run(
     documents: &[Language],
 ) -> anyhow::Result<Exit> {
     let measured = measure(target, load, defaults, out)?;
-    let reported = report::write(&measured.dir, documents)?;
+    let reported = report::write(&measured.dir, documents, &out.judge)?;
     output::emit(out.json, &reported, |reported| reported.console(out.lang))?;
     Ok(match measured.end {
         EndReason::Interrupted => Exit::Interrupted,
@@ -99,6 +99,15 @@ fn run(
             .any(|level| !level.invalid.is_empty()) =>
         {
             Exit::Invalid
+        }
+        // Objectives that not even the smallest level met.
+        _ if reported
+            .summary
+            .goodput
+            .as_ref()
+            .is_some_and(|goodput| goodput.capacity.held_at.is_none()) =>
+        {
+            Exit::NotMet
         }
         _ => Exit::Ok,
     })

@@ -185,7 +185,8 @@ fn steady(ttft: &[f64], e2el: &[f64], reading: Reading) -> Option<Steady> {
     })
 }
 
-fn ms(duration: Duration) -> f64 {
+/// Milliseconds.
+pub(crate) fn ms(duration: Duration) -> f64 {
     duration.as_nanos() as f64 / 1e6
 }
 

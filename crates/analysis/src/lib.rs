@@ -5,7 +5,7 @@
 //!
 //! The way from records to summary: `window` says which records belong to a level and when it was measured; `level`
 //! with `arrivals`, `distribution`, `failures`, `server_level` and `gpu_level` turns them into figures; `limits`, `scaling`, `slo`, `goodput`
-//! (with `slo_capacity`) and `findings` (with `level_findings` and `sample_findings`) look across levels; [`summarise()`] puts it all together.
+//! (with `slo_capacity`) and `findings` (with `level_findings` and `sample_findings`) look across levels; `comparison` (with `compared_figures`) holds two runs side by side; [`summarise()`] puts it all together.
 #![warn(
     clippy::disallowed_methods,
     reason = "pure crate: no files, clock, environment or network"
@@ -35,9 +35,15 @@ mod scaling;
 mod slo;
 mod slo_capacity;
 
+mod compared_figures;
+mod comparison;
+
 mod server_capacity;
 mod sizing_section;
 
+pub use comparison::{
+    CompareError, CompareOptions, ComparedFigure, Comparison, Condition, Verdict, compare,
+};
 pub use server_capacity::server_capacity;
 pub use sizing_section::{SizingTarget, sizing_section};
 pub use summarise::summarise;
