@@ -1,4 +1,8 @@
 //! What can be typed. Flags carry the names that the field's tools use.
+#![expect(
+    clippy::doc_markdown,
+    reason = "the terminal shows these comments as they stand"
+)]
 
 use std::path::PathBuf;
 

@@ -24,6 +24,7 @@ pub(crate) struct JudgeArgs {
 }
 
 /// Largest latencies of a good request.
+#[expect(clippy::struct_field_names, reason = "the unit, as in the records")]
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Limits {
     ttft_ns: Option<u64>,

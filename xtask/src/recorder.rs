@@ -148,7 +148,7 @@ impl Recorder {
             match line {
                 Line::Gpu(line) => self.gpu.append(&line).context("write gpu.jsonl")?,
                 Line::Server(sample) => {
-                    self.server.append(&sample).context("write server.jsonl")?
+                    self.server.append(&sample).context("write server.jsonl")?;
                 }
                 Line::Note(note) => self.telemetry.notes.push(note),
             }

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Width of the console table where the terminal's is not known.
-const CONSOLE_WIDTH: usize = 100;
+pub(crate) const CONSOLE_WIDTH: usize = 100;
 /// vLLM's default on every card of less than 70 GiB and on any A100; a server does not tell its own.
 const ASSUMED_MAX_NUM_BATCHED_TOKENS: u64 = 2048;
 

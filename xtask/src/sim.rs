@@ -32,11 +32,11 @@ pub(crate) fn run(args: &SimArgs) -> anyhow::Result<Exit> {
     };
     let interrupt = Interrupt::install()?;
     let server = SimServer::start(config).exit(Exit::Usage)?;
-    let served = server.profile();
+    let profile = server.profile();
     let running = Running {
         url: server.url(),
-        model: served.served_model(),
-        simulated_profile: served.name(),
+        model: profile.served_model(),
+        simulated_profile: profile.name(),
     };
     output::emit(args.json, &running, |r| {
         format!(
@@ -44,7 +44,7 @@ pub(crate) fn run(args: &SimArgs) -> anyhow::Result<Exit> {
             r.model,
             r.simulated_profile,
             r.url,
-            served.description()
+            profile.description()
         )
     })?;
     while !interrupt.requested() {

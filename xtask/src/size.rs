@@ -2,12 +2,16 @@
 
 use analysis::{SizingSection, SizingTarget};
 use serde::Serialize;
-use sizing::{Engine, EngineFlags, KvCachePlan, KvMemory, PrintedGib, catalogue, engine::KvGroup};
+use sizing::{
+    Bytes, Engine, EngineFlags, KvCachePlan, KvMemory, PrintedGib, Tokens, catalogue,
+    engine::KvGroup,
+};
 
 use crate::{
     cli::SizeArgs,
     exit::{self, Exit, WithExit as _},
     output,
+    report::CONSOLE_WIDTH,
 };
 
 /// What the command says. `docs/schema.md` lists the keys.
@@ -17,6 +21,7 @@ struct Sized {
     engine: String,
     available_kv_gib: f64,
     max_model_len: u64,
+    printed: String,
     gpu_blocks: u64,
     bytes_per_block: u64,
     blocks_per_request: u64,
@@ -75,6 +80,7 @@ fn size(args: &SizeArgs) -> anyhow::Result<Sized> {
         engine: engine.to_string(),
         available_kv_gib: args.available_kv_gib,
         max_model_len: args.max_model_len,
+        printed: nominal.to_string(),
         gpu_blocks: nominal.blocks().get(),
         bytes_per_block: nominal.bytes_per_block().get(),
         blocks_per_request: nominal.blocks_per_request().get(),
@@ -87,6 +93,17 @@ fn size(args: &SizeArgs) -> anyhow::Result<Sized> {
     })
 }
 
-fn text(sized: &Sized, _args: &SizeArgs) -> String {
-    format!("{} on {}", sized.model, sized.engine)
+fn text(sized: &Sized, args: &SizeArgs) -> String {
+    let table = ::report::sizing_console(&sized.sizing, args.lang.spoken(), CONSOLE_WIDTH);
+    format!(
+        "{} on {} with {:.2} GiB for the KV cache will print\n\n  {}\n\n({} blocks of {}; a request of {} holds up to {})\n\n{table}",
+        sized.model,
+        sized.engine,
+        sized.available_kv_gib,
+        sized.printed.replace('\n', "\n  "),
+        sized.gpu_blocks,
+        Bytes::new(sized.bytes_per_block),
+        Tokens::new(sized.max_model_len),
+        sized.blocks_per_request,
+    )
 }

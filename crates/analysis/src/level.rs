@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use records::{Outcome, Phase, RequestRecord, RunData, Stage};
+use records::{Outcome, Phase, RequestRecord, RunData, Stage, TokenSource};
 use stats::{Confidence, Sample, Span, mser5, occupancy};
 
 use crate::{
@@ -89,6 +89,7 @@ pub(crate) fn figures<'a>(
             level.completed().flat_map(gaps).map(ms).collect(),
             confidence,
         ),
+        tokens_per_chunk: tokens_per_chunk(level.completed()),
         per_request_tok_s: per_request(&tokens_per_second),
         output_tokens: per_request(&|record| output_tokens(record).map(|n| n as f64)),
         prompt_tokens: per_request(&|record| record.prompt_tokens.map(|n| n as f64)),
@@ -257,6 +258,19 @@ fn gaps(record: &RequestRecord) -> impl Iterator<Item = Duration> {
 
 fn output_tokens(record: &RequestRecord) -> Option<u64> {
     record.output_tokens.map(|tokens| tokens.count)
+}
+
+/// Over requests whose tokens were not counted by their chunks: one a chunk would be no finding there.
+fn tokens_per_chunk<'a>(records: impl Iterator<Item = &'a RequestRecord>) -> Option<f64> {
+    let (mut tokens, mut chunks) = (0.0, 0.0);
+    for record in records {
+        let counted = record.output_tokens;
+        if let Some(counted) = counted.filter(|counted| counted.source == TokenSource::Usage) {
+            tokens += counted.count as f64;
+            chunks += record.chunks.count as f64;
+        }
+    }
+    ratio(tokens, chunks)
 }
 
 /// Output tokens / E2EL.

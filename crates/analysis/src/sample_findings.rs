@@ -62,5 +62,5 @@ fn in_step(levels: &[LevelSummary]) -> Option<Finding> {
         concurrencies: alike().map(|(concurrency, _)| concurrency).collect(),
         share,
     };
-    Some(finding(Severity::Insight, what))
+    Some(finding(Severity::Note, what))
 }

@@ -33,7 +33,7 @@ pub struct Summary {
     /// Probability with which intervals hold the truth, when not 0.95.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confidence_level: Option<f64>,
-    /// What stands out, most severe first.
+    /// What stands out, most severe first; among equally severe ones, what says most about the server first.
     pub findings: Vec<Finding>,
     /// Which GPUs would hold a target load of this model; absent when the model is not in the catalogue.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -203,6 +203,10 @@ pub struct LevelSummary {
     /// Gaps between chunks, pooled over requests. Without intervals: the gaps of one request are not independent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub icl_ms: Option<Distribution>,
+    /// Output tokens per content-bearing chunk, over the completed requests whose tokens the server counted. Where it is
+    /// well above 1, gaps between chunks are not times per token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens_per_chunk: Option<f64>,
     /// Output tokens / E2EL of each request: the speed that one user sees. The reference report calls it "Throughput".
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub per_request_tok_s: Option<Distribution>,
@@ -526,14 +530,15 @@ pub struct Limits {
     /// Largest level at which every measured request completed, with all smaller levels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub largest_stable: Option<u32>,
-    /// Level of the largest aggregate output throughput.
+    /// Level of the largest aggregate output throughput, among the levels whose figures are valid: a recommendation may
+    /// stand on it. Absent when no level is valid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peak_output: Option<Peak>,
-    /// Level of the fastest single request (most output tokens per second per request).
+    /// Level of the fastest single request (most output tokens per second per request), among the same levels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peak_per_request: Option<Peak>,
     /// Smallest level after which aggregate throughput grows by less than a tenth of what proportional growth would
-    /// give, up to the last level; absent when it still grew.
+    /// give, up to the last level; absent when it still grew. Valid levels only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub saturation: Option<u32>,
     /// TTFT at the largest level / TTFT at the smallest (means).
@@ -600,6 +605,8 @@ pub enum Severity {
     Warning,
     /// What the figures say.
     Insight,
+    /// What could not be told, for want of telemetry or of requests.
+    Note,
 }
 
 /// Something that stands out, with its evidence. `report` turns it into prose.
@@ -681,6 +688,7 @@ pub enum FindingKind {
         /// The most frequent kind, as in [`FailureCount`].
         failure: String,
         /// First message of that kind.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         example: Option<String>,
     },
     /// The client, not the server, may have been the limit at a level.
@@ -826,9 +834,20 @@ pub struct GpuOption {
     pub vram_gb: f64,
     /// Requests that fit by the simple method; 0 when the weights do not fit.
     pub simple_max_requests: u32,
-    /// Requests of the context length that fit by the engine's arithmetic; absent when the weights do not fit.
+    /// Requests of the context length that fit by the engine's arithmetic; absent when the weights do not fit, or when
+    /// `exact_unknown` says that this cannot be told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exact_max_requests: Option<f64>,
+    /// The same with `--max-num-seqs 256 --max-num-batched-tokens 2048`, where the engine's defaults for this GPU are
+    /// larger and cost more than a twentieth of the requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exact_max_requests_at_256_seqs: Option<f64>,
+    /// Whether it is not known how much of this GPU's memory a program sees, so that the exact figures are unknown.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub exact_unknown: bool,
+    /// Memory bandwidth of one card, in decimal gigabytes per second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_bandwidth_gb_s: Option<f64>,
     /// Cards that the target needs by the simple method; absent when no tensor-parallel count up to 8 holds it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub simple_cards_needed: Option<u32>,
@@ -838,9 +857,24 @@ pub struct GpuOption {
     /// Purchase price of all cards of this row, where known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub purchase_usd: Option<f64>,
+    /// Day of the purchase price.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price_date: Option<String>,
+    /// Who says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price_source: Option<String>,
     /// Cloud price per hour of all cards of this row, where known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cloud_usd_per_hour: Option<f64>,
+    /// Day of the cloud price.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cloud_price_date: Option<String>,
+    /// Who says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cloud_price_source: Option<String>,
+    /// What is rented, such as `AWS p4d.24xlarge`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cloud_offer: Option<String>,
 }
 
 /// Where the reference report's method departs from the engine's arithmetic.
@@ -871,7 +905,7 @@ pub enum Deviation {
         /// Window in tokens.
         window: u64,
     },
-    /// A row of its table does not follow from its own method.
+    /// The number of requests in a row of its table does not follow from its own method.
     TableRow {
         /// GPU of the row.
         gpu: String,
@@ -879,5 +913,18 @@ pub enum Deviation {
         stated: f64,
         /// What the method gives.
         method: f64,
+    },
+    /// The number of cards in a row is not what the sum of memory gives.
+    CardsNeeded {
+        /// GPU of the row.
+        gpu: String,
+        /// What it states; absent for "N/A".
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        stated: Option<u32>,
+        /// By the sum of memory alone.
+        by_memory: u64,
+        /// As a tensor-parallel group of 1, 2, 4 or 8; absent when 8 do not hold the target.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tensor_parallel: Option<u32>,
     },
 }

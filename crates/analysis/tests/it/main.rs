@@ -5,6 +5,7 @@ mod build;
 
 mod gpu_level;
 mod level;
+mod limits;
 mod partial_runs;
 mod reference_report;
 mod server_level;

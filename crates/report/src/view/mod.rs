@@ -5,18 +5,21 @@
 
 mod block;
 mod conclusion;
+mod cost;
 mod evidence;
+mod level_table;
 mod method;
 mod operation;
 mod option;
+mod promise;
 mod results;
-mod sizing;
+pub(crate) mod sizing;
 
-use analysis::{GpuOption, Summary};
+use analysis::Summary;
 use records::RunData;
 
 pub(crate) use self::block::{
-    Banner, Block, Column, Document, Fact, Figure, Item, Part, Row, Section, Table, Tile,
+    Banner, Block, Cell, Column, Document, Fact, Figure, Item, Part, Row, Section, Table, Tile,
 };
 use crate::{
     chart::Chart,
@@ -152,13 +155,4 @@ pub(crate) fn banners(summary: &Summary, words: &Words) -> Vec<Banner> {
         });
     }
     banners
-}
-
-/// `2× A100 80GB`; one card goes without a number.
-pub(crate) fn option_name(option: &GpuOption) -> String {
-    if option.count == 1 {
-        option.gpu.clone()
-    } else {
-        format!("{}× {}", option.count, option.gpu)
-    }
 }
