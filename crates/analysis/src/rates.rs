@@ -42,7 +42,9 @@ pub(crate) fn per_second(
         wave: NonZeroUsize::MIN,
         ..reading
     };
-    let interval = waves.batches(&excess).map(|batches| {
+    // Of nothing that happened nothing shows how it scatters.
+    let batches = waves.batches(&excess).filter(|_| value > 0.0);
+    let interval = batches.map(|batches| {
         let half_of_mean = batches.mean_interval(reading.confidence).high - batches.mean();
         let half = half_of_mean * excess.len() as f64 / seconds;
         Interval {

@@ -3,6 +3,8 @@
 
 mod build;
 
+mod comparison;
+mod goodput;
 mod gpu_level;
 mod level;
 mod limits;

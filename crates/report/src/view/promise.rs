@@ -39,7 +39,7 @@ pub(super) fn goodput(desk: &Desk<'_>) -> Option<Part> {
         "column.strain",
     ]);
     columns.push(Column::text(desk.get("column.holds_objectives")));
-    let table = Table::plain(columns, rows.collect());
+    let table = Table::plain(columns, rows.collect()).without_empty_columns();
     let share = percent(section.attainment);
     blocks.push(Block::Table(table.with_notes(vec![
         desk.words.say("goodput.note", &[("share", &share)]),
