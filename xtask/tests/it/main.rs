@@ -7,4 +7,5 @@ mod sources;
 
 mod bad_days;
 mod command;
+mod judging;
 mod pipeline;
