@@ -60,11 +60,11 @@ impl Reading {
         limit: f64,
         effective: impl Fn(&BatchMeans) -> f64,
     ) -> Option<f64> {
-        let up_to = series.iter().map(|x| f64::from(u8::from(*x <= limit)));
-        let up_to: Vec<f64> = up_to.collect();
-        let finite: Vec<f64> = series.iter().copied().filter(|x| x.is_finite()).collect();
-        let of_share = effective(&self.batches(&up_to)?);
-        let of_series = self.batches(&finite);
+        let of_share = effective(&BatchMeans::of_share(series, limit, self.wave)?);
+        let of_series = self.batches(series).or_else(|| {
+            let finite: Vec<f64> = series.iter().copied().filter(|x| x.is_finite()).collect();
+            self.batches(&finite)
+        });
         Some(of_series.map_or(of_share, |batches| effective(&batches).min(of_share)))
     }
 }

@@ -50,17 +50,53 @@ impl BatchMeans {
     /// ```
     pub fn new(series: &[f64], smallest: NonZeroUsize) -> Option<Self> {
         let n = series.len();
-        let waves = n / smallest.get();
-        let mut size = smallest.get() * waves.div_ceil(MOST).max(1);
-        if waves < 2 || series.iter().any(|x| !x.is_finite()) {
-            return None;
-        }
+        let size = first_size(n, smallest)?;
         let mean = compensated_sum(series.iter().copied()) / n as f64;
         let variance = variance_around(series, mean);
-        let mut means = means_of(series, size);
+        let means = series
+            .chunks_exact(size)
+            .map(|batch| compensated_sum(batch.iter().copied()) / size as f64);
+        Self::of_means(n, size, mean, variance, means.collect())
+    }
+
+    /// The same for the share of observations up to `limit`: of the series that is 1 where an observation is and 0 where it
+    /// is not, without making that series. Infinite observations are welcome here.
+    ///
+    /// ```
+    /// use std::num::NonZeroUsize;
+    /// use stats::BatchMeans;
+    /// let series = [1.0, 5.0, 2.0, f64::INFINITY, 1.0, 1.0];
+    /// let shares = BatchMeans::of_share(&series, 2.0, NonZeroUsize::MIN).expect("six batches");
+    /// assert!((shares.mean() - 4.0 / 6.0).abs() < 1e-12);
+    /// ```
+    pub fn of_share(series: &[f64], limit: f64, smallest: NonZeroUsize) -> Option<Self> {
+        let n = series.len();
+        let size = first_size(n, smallest)?;
+        let count = |part: &[f64]| part.iter().map(|x| u64::from(*x <= limit)).sum::<u64>() as f64;
+        let share = count(series) / n as f64;
+        // Bernoulli's, unbiased.
+        let variance = share * (1.0 - share) * n as f64 / (n - 1) as f64;
+        let means = series
+            .chunks_exact(size)
+            .map(|batch| count(batch) / size as f64);
+        Self::of_means(n, size, share, variance, means.collect())
+    }
+
+    /// Doubles the batches until their means do not follow each other. A last batch without a partner is dropped.
+    fn of_means(
+        n: usize,
+        first: usize,
+        mean: f64,
+        variance: f64,
+        first_means: Vec<f64>,
+    ) -> Option<Self> {
+        let (mut size, mut means) = (first, first_means);
         while means.len() >= 2 * FEWEST_AFTER_DOUBLING && follow_each_other(&means) {
             size *= 2;
-            means = means_of(series, size);
+            means = means
+                .chunks_exact(2)
+                .map(|pair| pair[0].midpoint(pair[1]))
+                .collect();
         }
         let mean_of_means = compensated_sum(means.iter().copied()) / means.len() as f64;
         let variance_of_means = variance_around(&means, mean_of_means);
@@ -135,11 +171,10 @@ impl BatchMeans {
     }
 }
 
-fn means_of(series: &[f64], size: usize) -> Vec<f64> {
-    let batches = series.chunks_exact(size);
-    batches
-        .map(|batch| compensated_sum(batch.iter().copied()) / size as f64)
-        .collect()
+/// A multiple of `smallest` that gives at most [`MOST`] batches; `None` for fewer than two.
+fn first_size(n: usize, smallest: NonZeroUsize) -> Option<usize> {
+    let waves = n / smallest.get();
+    (waves >= 2).then(|| smallest.get() * waves.div_ceil(MOST))
 }
 
 fn variance_around(values: &[f64], mean: f64) -> f64 {
