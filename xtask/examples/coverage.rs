@@ -173,6 +173,12 @@ impl Row {
     fn line(&self, scenario: Scenario) -> String {
         let width = Sample::new(self.widths.clone())
             .map_or(f64::NAN, |widths| quantile(&widths, Quantile::P50));
+        if self.intervals == 0 {
+            return format!(
+                "| {} | {} | {:.3} | none | — | — |\n",
+                scenario.name, self.name, self.value
+            );
+        }
         let share = 100.0 * self.held as f64 / self.intervals as f64;
         format!(
             "| {} | {} | {:.3} | {} | {share:.1} % | {:.1} % |\n",
