@@ -3,18 +3,15 @@
 mod binary;
 
 mod architecture;
-mod size;
 mod sources;
 
-#[cfg(test)]
 mod access;
 mod bad_days;
 mod command;
 mod gpumon;
+mod judging;
 mod overhead;
-#[cfg(test)]
 mod pipeline;
-#[cfg(test)]
 mod resume;
-#[cfg(test)]
+mod size;
 mod workloads;
