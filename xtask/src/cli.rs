@@ -8,6 +8,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::{compare::CompareArgs, judge::JudgeArgs};
+
 /// How much load does this server really hold, and what would it take to hold the load we want?
 #[derive(Debug, Parser)]
 #[command(
@@ -22,8 +24,8 @@ Start here:
   cargo xtask all --url http://HOST:8000           the same against your server
   cargo xtask report results/RUN --lang ko         the report again, from the run folder alone
 
-Exit codes: 0 done, 1 internal error, 2 usage, 3 server unreachable or lost, 5 measurement not valid,
-130 interrupted (what had been measured is kept and reported).")]
+Exit codes: 0 done, 1 internal error, 2 usage, 3 server unreachable or lost, 4 objectives met at no level, or
+the second run is worse, 5 measurement not valid, 130 interrupted (what had been measured is kept and reported).")]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -40,6 +42,8 @@ pub(crate) enum Command {
     Bench(BenchArgs),
     /// Write the report of one or more run folders again; needs neither GPU nor server
     Report(ReportArgs),
+    /// Say whether a second run is better or worse than a first one, level by level
+    Compare(CompareArgs),
     /// Say what a model needs: the engine's own KV-cache arithmetic, and the GPUs that hold a target load
     Size(SizeArgs),
     /// Run the simulated server on its own until Ctrl-C
@@ -313,6 +317,8 @@ pub(crate) struct OutputArgs {
     /// Print one JSON document on stdout and nothing else there
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) judge: JudgeArgs,
 }
 
 #[derive(Debug, Args)]
@@ -326,6 +332,8 @@ pub(crate) struct ReportArgs {
     /// Print one JSON document on stdout and nothing else there
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) judge: JudgeArgs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -352,9 +360,46 @@ pub(crate) struct SimArgs {
     /// Die after this many responses have begun: to rehearse a server that is lost
     #[arg(long, value_name = "N")]
     pub(crate) die_after: Option<u64>,
+    /// Let something go wrong; repeatable. NAME[=VALUE][,KEY=VALUE]…[@PROBABILITY], such as stall=5s,after=10@0.1; a request asks
+    /// for the same with the header x-sim-fault. Names: refuse, delay-accept, reset-before-head, reset-after-head, status, stall, cut,
+    /// error-in-200, malformed, giant, drip, no-usage, duplicate-usage, wrong-counts, crlf, tokens-per-chunk
+    #[arg(long, value_name = "FAULT")]
+    pub(crate) fault: Vec<simserver::FaultRule>,
+    /// Seed of what the faults strike: the same requests, by their numbers, every time
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) fault_seed: u64,
+    /// Names in /metrics: those of vLLM 0.11.2, or those up to 0.9.1
+    #[arg(long, value_enum, default_value_t = MetricNames::Current)]
+    pub(crate) metric_names: MetricNames,
+    /// Print on stderr what this version of vLLM logs when it starts
+    #[arg(long, value_enum, value_name = "VERSION")]
+    pub(crate) start_log: Option<StartLog>,
     /// Print one JSON document on stdout and nothing else there
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Generations of vLLM's names of metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum MetricNames {
+    /// `kv_cache_usage_perc`, `inter_token_latency_seconds`
+    Current,
+    /// `gpu_cache_usage_perc`, `time_per_output_token_seconds`
+    Old,
+}
+
+/// Versions of vLLM whose start-up log is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum StartLog {
+    /// The KV cache in blocks
+    #[value(name = "0.6.5")]
+    V0_6_5,
+    /// The whole log
+    #[value(name = "0.11.2")]
+    V0_11_2,
+    /// The KV cache in one line
+    #[value(name = "0.30.0")]
+    V0_30_0,
 }
 
 #[derive(Debug, Args)]

@@ -97,6 +97,8 @@ impl Recorder {
     /// Stops telemetry, writes the rest, and returns the notes taken.
     pub(crate) fn finish(mut self) -> anyhow::Result<Vec<String>> {
         self.progress.finish();
+        let settled = self.telemetry.settle();
+        write_lines(settled, &mut self.gpu, &mut self.server)?;
         self.take_telemetry()?;
         self.flush()?;
         let (last, notes) = self.telemetry.stop();

@@ -1,13 +1,17 @@
 //! What is watched beside the load, as the flags say: GPUs here or elsewhere, and the engine's metrics.
 
-use std::time::Instant;
+use std::{
+    collections::BTreeMap,
+    thread,
+    time::{Duration, Instant},
+};
 
 use anyhow::Context as _;
 use gpumon::{
     Access, AgentSource, BaseUrl, ExporterSource, Line, Period, Sampler, Selection, Source,
     capabilities, exporter_url, is_agent, nvml, server::ServerSource,
 };
-use records::GpuLine;
+use records::{GpuLine, Offset};
 
 use crate::{
     cli::TelemetryArgs,
@@ -18,6 +22,11 @@ use crate::{
 const LOCAL: &str = "local";
 const NONE: &str = "none";
 
+/// Longest time to wait for readings of GPUs elsewhere that are later than the last level.
+const SETTLE: Duration = Duration::from_secs(2);
+/// Time between two looks for them.
+const LOOK: Duration = Duration::from_millis(100);
+
 /// What is watched beside the load.
 #[derive(Debug)]
 pub(crate) struct Telemetry {
@@ -25,6 +34,9 @@ pub(crate) struct Telemetry {
     samplers: Vec<Sampler>,
     has_gpu: bool,
     notes: Vec<String>,
+    epoch: Instant,
+    /// Time of the latest reading of each GPU.
+    latest: BTreeMap<String, Offset>,
 }
 
 /// The sources of GPU readings, and what is to be said about those that are not there.
@@ -123,6 +135,8 @@ impl Telemetry {
             samplers,
             has_gpu,
             notes,
+            epoch,
+            latest: BTreeMap::new(),
         })
     }
 
@@ -139,6 +153,26 @@ impl Telemetry {
     pub(crate) fn drain(&mut self) -> Vec<Line> {
         let lines: Vec<Line> = self.samplers.iter().flat_map(Sampler::drain).collect();
         self.keep_notes(lines)
+    }
+
+    /// Reads on until there is a reading of every GPU that is later than this call: the last level's window needs one on its
+    /// far side, and GPUs elsewhere are read when their agent reads them. Gives up after two seconds.
+    pub(crate) fn settle(&mut self) -> Vec<Line> {
+        let mut lines = Vec::new();
+        if !self.has_gpu {
+            return lines;
+        }
+        let asked = Offset::from_duration(self.epoch.elapsed());
+        let until = Instant::now() + SETTLE;
+        loop {
+            self.sample_now();
+            lines.extend(self.drain());
+            let settled = !self.latest.is_empty() && self.latest.values().all(|t| *t >= asked);
+            if settled || Instant::now() >= until {
+                return lines;
+            }
+            thread::sleep(LOOK);
+        }
     }
 
     /// Stops watching; the last lines, and the notes of the whole run.
@@ -169,7 +203,12 @@ impl Telemetry {
                     }
                     others.push(Line::Gpu(GpuLine::Device(device)));
                 }
-                other => others.push(other),
+                other => {
+                    if let Line::Gpu(GpuLine::Sample(sample)) = &other {
+                        self.latest.insert(sample.uuid.clone(), sample.t_ns);
+                    }
+                    others.push(other);
+                }
             }
         }
         others

@@ -320,10 +320,14 @@ fn gpu_clues(window: Span, lines: &[GpuLine]) -> GpuClues {
         }))
     };
     GpuClues {
-        power_share: counted(&samples, |s| s.power_violation_ns, window)
-            .or_else(|| bits(POWER_BITS)),
-        thermal_share: counted(&samples, |s| s.thermal_violation_ns, window)
-            .or_else(|| bits(THERMAL_BITS)),
+        power_share: more(
+            counted(&samples, |s| s.power_violation_ns, window),
+            bits(POWER_BITS),
+        ),
+        thermal_share: more(
+            counted(&samples, |s| s.thermal_violation_ns, window),
+            bits(THERMAL_BITS),
+        ),
         clock_percent: clock_max(lines)
             .zip(over(|s| s.sm_clock_mhz.map(f64::from)))
             .map(|(most, mean)| 100.0 * mean / most),
@@ -332,6 +336,11 @@ fn gpu_clues(window: Span, lines: &[GpuLine]) -> GpuClues {
         tensor_percent: over(|s| s.tensor_active_percent),
         util_percent: over(|s| s.gpu_util_percent.map(f64::from)),
     }
+}
+
+/// The larger of two accounts: some drivers leave the counter of heat at 0, and bits are seen only at the ticks.
+fn more(counter: Option<f64>, bits: Option<f64>) -> Option<f64> {
+    counter.into_iter().chain(bits).max_by(f64::total_cmp)
 }
 
 fn by_gpu<'s, 'u>(

@@ -36,11 +36,11 @@ fn main() {
     let thread = telemetry_thread();
     let before = processor_ns(&thread);
     let start = Instant::now();
-    let mut samples = 0;
+    let mut taken = 0;
     while start.elapsed() < Duration::from_secs(seconds) {
         thread::sleep(Duration::from_millis(500));
         let is_sample = |line: &Line| matches!(line, Line::Gpu(GpuLine::Sample(_)));
-        samples += sampler
+        taken += sampler
             .drain()
             .iter()
             .filter(|line| is_sample(line))
@@ -50,7 +50,7 @@ fn main() {
     let lasted = start.elapsed();
     let report = sampler.stop();
     println!(
-        "{GPUS} GPUs every {} ms for {:.1} s: {samples} samples, {} missed ticks",
+        "{GPUS} GPUs every {} ms for {:.1} s: {taken} samples, {} missed ticks",
         PERIOD.as_millis(),
         lasted.as_secs_f64(),
         report.missed
@@ -59,7 +59,7 @@ fn main() {
         "processor time of the sampler's thread: {:.2} ms = {:.3} % of one core, {:.1} us a sample",
         used as f64 / 1e6,
         100.0 * used as f64 / lasted.as_nanos() as f64,
-        used as f64 / 1e3 / samples as f64
+        used as f64 / 1e3 / taken as f64
     );
 }
 

@@ -197,7 +197,7 @@ fn how_the_gpu_spends_its_time_decides_where_nothing_waits() {
 }
 
 #[test]
-fn counters_of_held_back_time_go_before_bits_seen_now_and_then() {
+fn counters_of_held_back_time_tell_what_bits_seen_now_and_then_missed() {
     let mut run = with_gpu(
         with_server(run(2), 2.0, 0.0, 0.1),
         &GpuSample {

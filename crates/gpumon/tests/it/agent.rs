@@ -174,6 +174,17 @@ fn as_an_exporter_it_says_the_same_in_dcgms_names() {
     );
 }
 
+/// The page byte by byte; `.ci/prometheus-parser` has the official client read the same file.
+#[test]
+fn the_page_is_as_recorded() {
+    let (agent, _, _) = agent();
+    agent.publish(&[device("GPU-1"), sample("GPU-1", Offset(1))]);
+    let answer = ask(agent.address(), "GET /metrics HTTP/1.1\r\n\r\n");
+    let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+    let recorded = include_str!("../../../../fixtures/prometheus/gpumon-agent.txt");
+    assert_eq!(body, recorded);
+}
+
 fn ask(address: SocketAddr, request: &str) -> String {
     let mut connection = TcpStream::connect(address).unwrap();
     connection.write_all(request.as_bytes()).unwrap();
