@@ -144,6 +144,9 @@ impl Driver {
     fn deliver(&mut self, step: &StepResult, end: Duration) {
         // First, so that a client that has its last token finds it counted.
         self.telemetry().observe_step(step);
+        // The step's own figures are those of its decision: a request aborted while it ran would stay in the gauges for ever.
+        let stats = self.engine.stats();
+        self.telemetry().set_stats(stats);
         for token in &step.tokens {
             let finish = token.end.map(|end| end.reason);
             let progress = Progress {
@@ -173,5 +176,38 @@ impl Driver {
         self.telemetry
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::engine::Eos;
+    use crate::profile::Profile;
+
+    #[test]
+    fn a_request_that_is_aborted_while_its_step_runs_leaves_the_gauges() {
+        let profile = Profile::builtin("rtx3090-gemma3-12b-bnb4").unwrap();
+        let telemetry = Arc::new(Mutex::new(Telemetry::new(profile.max_model_len())));
+        let (_commands, received) = mpsc::channel();
+        let engine = Engine::new(&profile);
+        let mut driver = Driver::new(engine, received, Arc::clone(&telemetry), Instant::now());
+        let budget = profile.admit(40, Some(10)).unwrap();
+        driver.obey(Command::Submit {
+            request: Request::new(RequestId(1), budget, Eos::Ignored),
+            arrived: Duration::ZERO,
+            feed: Arc::new(Feed::default()),
+            siblings: Arc::new(Siblings::new(1)),
+        });
+        let start = driver.engine.next_start().unwrap();
+        let step = driver.engine.step(start);
+        assert_eq!(step.stats.running, 1);
+        driver.obey(Command::Abort(RequestId(1)));
+        driver.deliver(&step, start + step.duration);
+        let stats = telemetry.lock().unwrap().stats;
+        assert_eq!((stats.running, stats.waiting), (0, 0));
+        assert!(stats.kv_usage.abs() < 1e-12);
     }
 }

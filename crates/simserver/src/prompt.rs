@@ -108,9 +108,9 @@ fn completions(body: &Value) -> Result<Vec<Prompt>, ApiError> {
         _ => Err(invalid()),
     };
     match prompt {
-        Value::Array(items) if items.is_empty() => Err(ApiError::bad_request(
-            "Either prompt or prompt_embeds must be provided and non-empty.",
-        )),
+        Value::Array(items) if items.is_empty() => {
+            Err(ApiError::bad_request("please provide at least one prompt"))
+        }
         Value::Array(items) if !items.iter().all(Value::is_u64) => items.iter().map(one).collect(),
         _ => one(prompt).map(|prompt| vec![prompt]),
     }

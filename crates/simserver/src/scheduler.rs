@@ -144,7 +144,7 @@ impl Scheduler {
                 return;
             };
             let hit = self.pool.find_prefix(sequence);
-            if self.pool.caches_prefixes() && !sequence.preempted {
+            if self.pool.caches_prefixes() && !sequence.was_preempted() {
                 batch.prefix.queries += u64::from(sequence.tokens());
                 batch.prefix.hits += u64::from(hit.tokens);
             }
@@ -172,7 +172,7 @@ impl Scheduler {
     fn preempt_youngest(&mut self) {
         if let Some(mut youngest) = self.running.pop() {
             self.pool.release(&mut youngest.blocks);
-            youngest.sequence.preempted = true;
+            youngest.sequence.preempt();
             self.waiting.push_front(youngest.sequence);
         }
     }

@@ -121,6 +121,8 @@ pub struct Token {
     pub elapsed: Duration,
     /// Prompt tokens of the request.
     pub prompt_tokens: u32,
+    /// How often the request lost its blocks since the token before it, or since it came.
+    pub preempted: u32,
     /// Set on the last token.
     pub end: Option<Completion>,
 }
@@ -149,8 +151,8 @@ pub(crate) struct Sequence {
     /// Tokens that it will make, and why it will stop there.
     output: (u32, FinishReason),
     generated: u32,
-    /// Whether it has lost its place before.
-    pub(crate) preempted: bool,
+    /// How often it has lost its place, and how often before its last token.
+    preempted: (u32, u32),
     arrived: Duration,
     first_scheduled: Option<Duration>,
     first_token: Option<Duration>,
@@ -166,7 +168,7 @@ impl Sequence {
             prompt: request.prompt.clone(),
             output,
             generated: 0,
-            preempted: false,
+            preempted: (0, 0),
             arrived,
             first_scheduled: None,
             first_token: None,
@@ -191,6 +193,15 @@ impl Sequence {
         shared.unwrap_or_else(|| mix(mix(u64::MAX, self.id.0), index.into()))
     }
 
+    /// Whether it has lost its place before.
+    pub(crate) fn was_preempted(&self) -> bool {
+        self.preempted.0 > 0
+    }
+
+    pub(crate) fn preempt(&mut self) {
+        self.preempted.0 += 1;
+    }
+
     pub(crate) fn mark_scheduled(&mut self, at: Duration) {
         self.first_scheduled.get_or_insert(at);
     }
@@ -201,6 +212,9 @@ impl Sequence {
         let elapsed = at.saturating_sub(self.last_token.unwrap_or(self.arrived));
         self.last_token = Some(at);
         let first_token = *self.first_token.get_or_insert(at);
+        let (total, counted) = self.preempted;
+        let preempted = total - counted;
+        self.preempted.1 = total;
         let (tokens, reason) = self.output;
         let end = (self.generated >= tokens).then(|| Completion {
             reason,
@@ -217,6 +231,7 @@ impl Sequence {
             index: self.generated,
             elapsed,
             prompt_tokens: self.prompt_tokens,
+            preempted,
             end,
         }
     }

@@ -31,6 +31,7 @@ pub(crate) struct Telemetry {
     pub(crate) stats: EngineStats,
     pub(crate) prompt_tokens: u64,
     pub(crate) generation_tokens: u64,
+    /// As in vLLM, a preemption is counted with the next token of who was preempted.
     pub(crate) preemptions: u64,
     pub(crate) prefix: PrefixCounts,
     pub(crate) stopped: u64,
@@ -92,8 +93,6 @@ impl Telemetry {
 
     /// Counts a step that has ended.
     pub(crate) fn observe_step(&mut self, step: &StepResult) {
-        self.stats = step.stats;
-        self.preemptions += u64::from(step.preempted);
         self.prefix.queries += step.prefix.queries;
         self.prefix.hits += step.prefix.hits;
         let mut tokens = 0u64;
@@ -105,7 +104,7 @@ impl Telemetry {
         }
     }
 
-    /// Sets the gauges outside of a step, when requests were aborted.
+    /// Sets the gauges: when a step has ended, and when requests were aborted.
     pub(crate) fn set_stats(&mut self, stats: EngineStats) {
         self.stats = stats;
     }
@@ -119,6 +118,7 @@ impl Telemetry {
     /// Counts a token, and says how many tokens vLLM counts for it in its step: a first token brings its prompt with it.
     fn observe_token(&mut self, token: &Token) -> u64 {
         self.generation_tokens += 1;
+        self.preemptions += u64::from(token.preempted);
         if let Some(end) = token.end {
             self.observe_end(token, &end);
         }

@@ -274,6 +274,46 @@ fn tokenize_counts_by_the_same_rule_as_generation() {
 }
 
 #[test]
+fn tokenize_answers_in_vllms_form() {
+    // Same fields in the same order, same head; the ids and strings are the vocabulary's, which the simulated server has not.
+    let server = quick_server();
+    let with_strings = chat(r#","return_token_strs":true"#);
+    for (file, body) in [
+        ("tokenize", completion("")),
+        ("tokenize_chat_strings", with_strings),
+    ] {
+        let (head, theirs) = capture(&format!("{file}.txt"));
+        let reply = ask(&server, "POST", "/tokenize", &body);
+        assert_eq!(reply.status, head[0]);
+        let kind = format!("content-type: {}", reply.header("content-type").unwrap());
+        assert!(head.contains(&kind), "{kind}");
+        let shape = |text: &str| {
+            // What is in brackets is the vocabulary's; count and context differ by server.
+            let mut shape = String::new();
+            let mut inside = false;
+            for c in text.chars() {
+                match c {
+                    '[' => inside = true,
+                    ']' => inside = false,
+                    _ if inside || c.is_ascii_digit() => continue,
+                    _ => {}
+                }
+                shape.push(c);
+            }
+            shape
+        };
+        assert_eq!(shape(&reply.body()), shape(&theirs), "{file}");
+        let json: serde_json::Value = serde_json::from_str(&reply.body()).unwrap();
+        let ids = json["tokens"].as_array().unwrap();
+        assert!(ids.iter().all(serde_json::Value::is_u64));
+        if let Some(strings) = json["token_strs"].as_array() {
+            assert_eq!(strings.len(), ids.len());
+            assert!(strings.iter().all(serde_json::Value::is_string));
+        }
+    }
+}
+
+#[test]
 fn one_connection_serves_many_requests() {
     let server = quick_server();
     let mut connection = Connection::open(&server);
