@@ -61,9 +61,15 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct AllArgs {
-    /// Server to measure, such as http://127.0.0.1:8000; without it, the simulated server
-    #[arg(long, visible_alias = "base-url")]
-    pub(crate) url: Option<String>,
+    /// Server to measure, such as http://127.0.0.1:8000 or unix:/run/vllm.sock; without it, the simulated server.
+    /// Several, by comma, share the load: slot k sends to the (k mod N)th, and telemetry watches the first
+    #[arg(
+        long,
+        visible_alias = "base-url",
+        value_delimiter = ',',
+        value_name = "URL,…"
+    )]
+    pub(crate) url: Vec<String>,
     /// Timing profile of the simulated server
     #[arg(long, default_value = crate::sim::DEFAULT_PROFILE, conflicts_with = "url")]
     pub(crate) profile: String,
@@ -75,15 +81,16 @@ pub(crate) struct AllArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct BenchArgs {
-    /// Server to measure, such as http://127.0.0.1:8000
+    /// Server to measure, such as http://127.0.0.1:8000 or unix:/run/vllm.sock. Several, by comma, share the load: slot k
+    /// sends to the (k mod N)th, and telemetry watches the first
     #[arg(
         long,
         visible_alias = "base-url",
-        required_unless_present = "resume",
-        default_value = "",
-        hide_default_value = true
+        value_delimiter = ',',
+        value_name = "URL,…",
+        required_unless_present = "resume"
     )]
-    pub(crate) url: String,
+    pub(crate) url: Vec<String>,
     #[command(flatten)]
     pub(crate) load: LoadArgs,
     #[command(flatten)]
@@ -170,6 +177,15 @@ pub(crate) struct LoadArgs {
     /// Header sent with every request, "Name: value"; repeatable. A bearer key is read from OPENAI_API_KEY instead
     #[arg(long, value_name = "HEADER")]
     pub(crate) header: Vec<String>,
+    /// Servers after the first; from --url
+    #[arg(skip)]
+    pub(crate) replicas: Vec<String>,
+    /// Authority that vouches for an https server, as PEM file [default: those of the system]
+    #[arg(long, value_name = "FILE", conflicts_with = "insecure")]
+    pub(crate) ca_cert: Option<PathBuf>,
+    /// Take any certificate of an https server
+    #[arg(long)]
+    pub(crate) insecure: bool,
     /// Deadline of one request
     #[arg(long, default_value_t = 600, value_name = "S", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) request_timeout_seconds: u64,
@@ -330,9 +346,46 @@ pub(crate) struct SimArgs {
     /// Die after this many responses have begun: to rehearse a server that is lost
     #[arg(long, value_name = "N")]
     pub(crate) die_after: Option<u64>,
+    /// Let something go wrong; repeatable. NAME[=VALUE][,KEY=VALUE]…[@PROBABILITY], such as stall=5s,after=10@0.1; a request asks
+    /// for the same with the header x-sim-fault. Names: refuse, delay-accept, reset-before-head, reset-after-head, status, stall, cut,
+    /// error-in-200, malformed, giant, drip, no-usage, duplicate-usage, wrong-counts, crlf, tokens-per-chunk
+    #[arg(long, value_name = "FAULT")]
+    pub(crate) fault: Vec<simserver::FaultRule>,
+    /// Seed of what the faults strike: the same requests, by their numbers, every time
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) fault_seed: u64,
+    /// Names in /metrics: those of vLLM 0.11.2, or those up to 0.9.1
+    #[arg(long, value_enum, default_value_t = MetricNames::Current)]
+    pub(crate) metric_names: MetricNames,
+    /// Print on stderr what this version of vLLM logs when it starts
+    #[arg(long, value_enum, value_name = "VERSION")]
+    pub(crate) start_log: Option<StartLog>,
     /// Print one JSON document on stdout and nothing else there
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Generations of vLLM's names of metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum MetricNames {
+    /// `kv_cache_usage_perc`, `inter_token_latency_seconds`
+    Current,
+    /// `gpu_cache_usage_perc`, `time_per_output_token_seconds`
+    Old,
+}
+
+/// Versions of vLLM whose start-up log is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum StartLog {
+    /// The KV cache in blocks
+    #[value(name = "0.6.5")]
+    V0_6_5,
+    /// The whole log
+    #[value(name = "0.11.2")]
+    V0_11_2,
+    /// The KV cache in one line
+    #[value(name = "0.30.0")]
+    V0_30_0,
 }
 
 #[derive(Debug, Args)]

@@ -5,11 +5,11 @@ use records::EngineFacts;
 use serde::Serialize;
 
 use crate::{
+    access::Secrets,
     cli::{LoadArgs, OutputArgs},
     exit::Exit,
     levels::Defaults,
-    output,
-    plan::{self, Secrets},
+    output, plan,
 };
 
 /// Arrivals that the text shows of each level.

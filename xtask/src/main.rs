@@ -2,6 +2,7 @@
 //!
 //! The only crate that knows flags, the terminal, signals, exit codes and where files lie.
 
+mod access;
 mod cli;
 mod dry_run;
 mod engine;

@@ -12,14 +12,14 @@ use records::{
 };
 
 use crate::{
+    access::{Secrets, Watch},
     cli::{LoadArgs, OutputArgs},
     dry_run,
-    exit::{Exit, WithExit as _},
+    exit::{self, Exit, WithExit as _},
     host,
     interrupt::Interrupt,
     levels::Defaults,
-    overhead,
-    plan::{self, Secrets},
+    overhead, plan,
     recorder::Recorder,
     redact,
     resume::Begun,
@@ -47,9 +47,10 @@ pub(crate) fn measure(
     begun: Option<Begun>,
 ) -> anyhow::Result<Measured> {
     let secrets = Secrets::gather(load)?;
-    let access = secrets.access()?;
-    let base = plan::base_url(target.url())?;
-    let engine = gpumon::describe::engine_facts(&base, &access).exit(Exit::Server)?;
+    let watch = Watch::open(target.url(), load, &secrets)?;
+    let engine = gpumon::describe::engine_facts(&watch.base, &watch.access);
+    let engine =
+        engine.map_err(|e| exit::error(Exit::Server, not_through(e, &watch, target.url())))?;
     let (plan, mut notes) = plan::build(target.url(), load, &secrets, defaults, &engine)?;
     let stop = StopHandle::default();
     let on_interrupt = stop.clone();
@@ -78,11 +79,15 @@ pub(crate) fn measure(
             epoch,
         )?,
     };
-    let telemetry = Telemetry::start(&load.telemetry, &base, &access, epoch)?;
+    let telemetry = Telemetry::start(&load.telemetry, &watch.base, &watch.access, epoch)?;
     let mut recorder = Recorder::new(&dir, &manifest, telemetry)?;
     idle_baseline(&mut recorder, epoch, &interrupt)?;
     let end = load_and_record(&plan, &done, &mut recorder, epoch, &stop);
     notes.extend(open_loops(&plan));
+    notes.extend((!load.replicas.is_empty()).then(|| {
+        let others = load.replicas.iter().map(|url| redact::url(url)).collect::<Vec<_>>().join(", ");
+        format!("the load was shared by several servers, slot by slot; besides the target: {others}; telemetry watched the target only")
+    }));
     notes.extend(overhead::note(&output.result_dir));
     let end = match recorder.finish() {
         Ok(more) => {
@@ -104,6 +109,11 @@ pub(crate) fn measure(
         Err(error) => failed(end, &error.into()),
     };
     Ok(Measured { dir, end })
+}
+
+/// The error with the server's own address in place of the tunnel's.
+fn not_through(error: impl Into<anyhow::Error>, watch: &Watch, url: &str) -> String {
+    format!("{:#}", error.into()).replace(&watch.base.to_string(), url)
 }
 
 /// The plan with prompts made to the server's own count of tokens.

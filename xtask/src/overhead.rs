@@ -256,6 +256,7 @@ fn plan(server: &Server, streams: u32) -> anyhow::Result<LoadPlan> {
     let measured = NonZeroU64::new(requests(streams)).unwrap_or(NonZeroU64::MIN);
     LoadPlan::new(LoadSpec {
         target: Target::new(&server.url, &server.model, None, &[]).exit(Exit::Usage)?,
+        replicas: Vec::new(),
         levels: vec![Level::closed(slots, measured, u64::from(streams))],
         work: Work::default(),
         osl: NonZeroU32::new(OSL).unwrap_or(NonZeroU32::MIN),

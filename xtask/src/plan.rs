@@ -2,11 +2,11 @@
 
 use std::{num::NonZeroU32, time::Duration};
 
-use gpumon::{Access, BaseUrl};
-use loadgen::{LengthControl, LoadPlan, LoadSpec, Secret, Target, Threads, Timeouts};
+use loadgen::{LengthControl, LoadPlan, LoadSpec, Threads, Timeouts};
 use records::EngineFacts;
 
 use crate::{
+    access::Secrets,
     cli::LoadArgs,
     exit::{self, Exit, WithExit as _},
     host,
@@ -21,50 +21,6 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// Warm-up requests ask for a tenth of the output: `docs/decisions.md`.
 const WARMUP_SHARE: u32 = 10;
 
-/// The bearer key of the environment and the headers of the command line.
-pub(crate) struct Secrets {
-    key: Option<String>,
-    headers: Vec<(String, String)>,
-}
-
-impl Secrets {
-    pub(crate) fn gather(load: &LoadArgs) -> anyhow::Result<Self> {
-        let key = std::env::var("OPENAI_API_KEY")
-            .ok()
-            .filter(|key| !key.is_empty());
-        let headers = load.header.iter().map(|header| {
-            let (name, value) = header.split_once(':').ok_or_else(|| {
-                exit::error(
-                    Exit::Usage,
-                    "understand --header: there is no colon\nhint: write it as \"Name: value\"",
-                )
-            })?;
-            Ok((name.trim().to_owned(), value.trim().to_owned()))
-        });
-        Ok(Self {
-            key,
-            headers: headers.collect::<anyhow::Result<_>>()?,
-        })
-    }
-
-    /// For telemetry.
-    pub(crate) fn access(&self) -> anyhow::Result<Access> {
-        let mut access = Access::default();
-        if let Some(key) = &self.key {
-            access = access.with_bearer_key(key).exit(Exit::Usage)?;
-        }
-        for (name, value) in &self.headers {
-            access = access.with_header(name, value).exit(Exit::Usage)?;
-        }
-        Ok(access)
-    }
-}
-
-/// The base URL for telemetry.
-pub(crate) fn base_url(url: &str) -> anyhow::Result<BaseUrl> {
-    BaseUrl::parse(url).exit(Exit::Usage)
-}
-
 /// The plan, and sentences about what could not be planned as asked.
 pub(crate) fn build(
     url: &str,
@@ -74,18 +30,17 @@ pub(crate) fn build(
     engine: &EngineFacts,
 ) -> anyhow::Result<(LoadPlan, Vec<String>)> {
     let (length_control, notes) = length_control(load, engine);
-    let target = Target::new(
-        url,
-        model(load, engine)?,
-        secrets.key.as_deref().map(Secret::new),
-        &secrets.headers,
-    )
-    .exit(Exit::Usage)?;
+    let model = model(load, engine)?;
+    let replicas = load
+        .replicas
+        .iter()
+        .map(|url| secrets.target(url, model, load));
     let levels = levels(load, defaults)?;
     let (work, osl) = workload::work(load)?;
     let total = Duration::from_secs(load.request_timeout_seconds);
     let spec = LoadSpec {
-        target,
+        target: secrets.target(url, model, load)?,
+        replicas: replicas.collect::<anyhow::Result<_>>()?,
         levels,
         work,
         osl,

@@ -233,9 +233,9 @@ fn settings(manifest: &Manifest, now: &LoadArgs) -> anyhow::Result<LoadArgs> {
             format!("understand the command line of the run: {e}"),
         )
     })?;
-    let load = match then.command {
-        Command::All(args) => args.load,
-        Command::Bench(args) => args.load,
+    let (load, urls) = match then.command {
+        Command::All(args) => (args.load, args.url),
+        Command::Bench(args) => (args.load, args.url),
         _ => {
             return Err(exit::error(
                 Exit::Usage,
@@ -264,6 +264,7 @@ fn settings(manifest: &Manifest, now: &LoadArgs) -> anyhow::Result<LoadArgs> {
     }
     Ok(LoadArgs {
         header: now.header.clone(),
+        replicas: urls.into_iter().skip(1).collect(),
         seed: Some(manifest.plan.seed),
         model: Some(manifest.plan.model.clone()),
         ..load

@@ -25,11 +25,11 @@ pub(crate) fn all(args: &AllArgs) -> anyhow::Result<Exit> {
     };
     let profile = match &work.begun {
         Some(begun) => begun.simulated_profile().map(str::to_owned),
-        None => args.url.is_none().then(|| args.profile.clone()),
+        None => args.url.is_empty().then(|| args.profile.clone()),
     };
     match profile {
         Some(profile) => simulated(&profile, &args.load, work),
-        None => work.run(args.url.as_deref(), &args.load),
+        None => work.run(&args.url, &args.load),
     }
 }
 
@@ -50,8 +50,7 @@ pub(crate) fn bench(args: &BenchArgs) -> anyhow::Result<Exit> {
         documents: &[],
         begun,
     };
-    let url = Some(args.url.as_str()).filter(|url| !url.is_empty());
-    work.run(url, &args.load)
+    work.run(&args.url, &args.load)
 }
 
 fn begun(load: &LoadArgs) -> anyhow::Result<Option<Begun>> {
@@ -98,11 +97,15 @@ struct Work<'a> {
 
 impl Work<'_> {
     /// Measures a server; without a URL, the one that the run began with.
-    fn run(self, url: Option<&str>, load: &LoadArgs) -> anyhow::Result<Exit> {
-        let url = match (url, &self.begun) {
+    fn run(self, urls: &[String], load: &LoadArgs) -> anyhow::Result<Exit> {
+        let url = match (urls.first(), &self.begun) {
             (Some(url), _) => url.to_owned(),
             (None, Some(begun)) => begun.manifest.target.url().to_owned(),
             (None, None) => return Err(exit::error(Exit::Usage, "name the server with --url")),
+        };
+        let load = &LoadArgs {
+            replicas: urls.iter().skip(1).cloned().collect(),
+            ..load.clone()
         };
         if load.dry_run {
             return dry_run::run(&url, load, Defaults::SERVER, self.out);

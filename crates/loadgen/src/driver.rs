@@ -20,9 +20,10 @@ mod schedule;
 mod tally;
 mod worker;
 
+pub(crate) use worker::event_loop;
+
 use std::{
     collections::BTreeSet,
-    net::{SocketAddr, ToSocketAddrs},
     num::{NonZeroU32, NonZeroUsize},
     sync::Arc,
     time::Instant,
@@ -35,8 +36,9 @@ use crate::{
     LoadError, LoadPlan, SinkError, Target,
     clock::Clock,
     connection::read_buffer,
+    connector::Connector,
     keep_alive::{Habit, Keeper},
-    plan::Load,
+    level::Load,
     request::{Client, Job},
     workload::{Calibration, Prompt, PromptId, Synthetic, Workload},
 };
@@ -152,7 +154,7 @@ pub fn resume(
 ) -> Result<RunEnd, LoadError> {
     let context = level::Context {
         plan: Arc::new(plan.clone()),
-        addresses: resolve(&plan.spec().target)?.into(),
+        routes: routes(plan)?,
         clock: Clock::new(epoch),
         habit: Arc::default(),
         stop: stop.0.clone(),
@@ -201,6 +203,26 @@ pub fn probe(
     trial(plan, &prompt, epoch, stop)
 }
 
+/// A server and the way to it.
+#[derive(Debug)]
+struct Route {
+    target: Target,
+    connector: Connector,
+}
+
+/// The ways to all servers of the plan.
+fn routes(plan: &LoadPlan) -> Result<Arc<[Route]>, LoadError> {
+    let spec = plan.spec();
+    let targets = std::iter::once(&spec.target).chain(&spec.replicas);
+    targets
+        .map(|target| {
+            let connector = Connector::new(target)?;
+            let target = target.clone();
+            Ok(Route { target, connector })
+        })
+        .collect()
+}
+
 /// A level that no plan reaches: prompts of trial requests are their own.
 const BEYOND: u32 = u32::MAX >> 12;
 
@@ -244,7 +266,7 @@ fn trial(
     let clock = Clock::new(epoch);
     let client = Client {
         target: &spec.target,
-        addresses: &resolve(&spec.target)?,
+        connector: &Connector::new(&spec.target)?,
         timeouts: spec.timeouts,
         stream: spec.work.stream,
         clock,
@@ -262,7 +284,7 @@ fn trial(
         asked_output_tokens: spec.warmup_osl.get(),
         body: plan.template().body(prompt, spec.warmup_osl.get()),
     };
-    let runtime = worker::event_loop().map_err(|source| LoadError::Thread { source })?;
+    let runtime = event_loop().map_err(|source| LoadError::Thread { source })?;
     let record = runtime.block_on(client.attempt(&mut Keeper::new(&Habit::irrelevant()), job));
     match probe_fault(&record.outcome, &spec.target) {
         None => Ok(record),
@@ -323,21 +345,6 @@ fn status_hint(status: u16) -> &'static str {
         429 => "the server limits requests; a load test needs that limit lifted",
         _ => "look into the server's log",
     }
-}
-
-fn resolve(target: &Target) -> Result<Vec<SocketAddr>, LoadError> {
-    let failed = |source| LoadError::Resolve {
-        host: target.host().to_owned(),
-        source,
-    };
-    let addresses: Vec<_> = (target.host(), target.port())
-        .to_socket_addrs()
-        .map_err(failed)?
-        .collect();
-    if addresses.is_empty() {
-        return Err(failed(std::io::ErrorKind::NotFound.into()));
-    }
-    Ok(addresses)
 }
 
 #[cfg(test)]

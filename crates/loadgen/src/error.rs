@@ -14,14 +14,14 @@ pub enum PlanError {
         /// What is wrong with it.
         reason: &'static str,
     },
-    /// TLS is not there yet.
+    /// TLS was left out of this build.
     #[error(
-        "https is not supported yet\nhint: measure over http, on the server's own network; TLS would be part of every time measured"
+        "this build speaks no TLS\nhint: build it with the feature `tls`, or measure over http"
     )]
     Https,
     /// A password in a URL ends up in logs and shell histories.
     #[error(
-        "the URL holds a user name or password\nhint: take it out; give the key apart, or an Authorization header"
+        "the URL holds credentials\nhint: take it out; give the key apart, or an Authorization header"
     )]
     CredentialsInUrl,
     /// The model has no name.
@@ -101,6 +101,12 @@ pub enum LoadError {
         host: String,
         /// What the system said.
         source: io::Error,
+    },
+    /// TLS cannot be set up; the server has not been asked yet.
+    #[error("TLS cannot be set up: {reason}")]
+    Tls {
+        /// Why, and what to do.
+        reason: String,
     },
     /// A thread or its event loop cannot be made.
     #[error(

@@ -12,6 +12,7 @@ mod error;
 mod target;
 
 pub mod arrival;
+mod level;
 mod plan;
 
 pub mod openai;
@@ -21,14 +22,21 @@ pub mod workload;
 
 mod clock;
 mod connection;
+mod connector;
 mod driver;
 mod guard;
 mod keep_alive;
 mod overhead;
 mod request;
+#[cfg(feature = "tls")]
+mod tls;
+mod tunnel;
+mod wire;
 
 pub use driver::{Done, Event, Progress, RunEnd, StopHandle, calibrate, probe, resume, run};
 pub use error::{LoadError, PlanError, SinkError};
+pub use level::{Level, Load, Volume};
 pub use openai::{Endpoint, LengthControl};
-pub use plan::{Level, Load, LoadPlan, LoadSpec, Threads, Timeouts, Volume, Work};
-pub use target::{Secret, Target};
+pub use plan::{LoadPlan, LoadSpec, Threads, Timeouts, Work};
+pub use target::{Secret, Target, Trust};
+pub use tunnel::Tunnel;

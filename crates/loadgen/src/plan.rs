@@ -1,7 +1,7 @@
 //! What a run is to do, validated once. Counts and deadlines only: where their defaults come from is the caller's affair.
 
 use std::{
-    num::{NonZeroU32, NonZeroU64, NonZeroUsize},
+    num::{NonZeroU32, NonZeroUsize},
     time::Duration,
 };
 
@@ -9,127 +9,10 @@ use serde_json::{Map, Value};
 
 use crate::{
     PlanError, Target,
-    arrival::{Arrivals, Shape, Spacing},
+    level::{Level, duration_ns},
     openai::{BodyTemplate, Endpoint, LengthControl},
     workload::{self, Calibration, Workload},
 };
-
-/// One step of a run.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Level {
-    /// What decides when requests are sent.
-    pub load: Load,
-    /// What is measured.
-    pub volume: Volume,
-    /// Requests sent before that. In a closed loop, fewer than there are slots leave connections to be made while
-    /// measuring.
-    pub warmup_requests: u64,
-}
-
-/// What decides when requests are sent.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Load {
-    /// Slots that send their next request when the last one has ended.
-    Closed {
-        /// Slots.
-        concurrency: NonZeroU32,
-    },
-    /// A schedule that does not wait for the server.
-    Open {
-        /// The schedule.
-        arrivals: Arrivals,
-        /// Requests in flight at most: beyond it they are sent late, and their records say so.
-        most_in_flight: NonZeroU32,
-    },
-}
-
-/// When a level has been measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Volume {
-    /// After this many requests.
-    Requests(NonZeroU64),
-    /// With the requests sent within this time after the first measured one.
-    Time(Duration),
-    /// Whichever is first.
-    Either(NonZeroU64, Duration),
-}
-
-impl Volume {
-    pub(crate) fn requests(self) -> Option<u64> {
-        match self {
-            Self::Requests(n) | Self::Either(n, _) => Some(n.get()),
-            Self::Time(_) => None,
-        }
-    }
-
-    pub(crate) fn time(self) -> Option<Duration> {
-        match self {
-            Self::Time(d) | Self::Either(_, d) => Some(d),
-            Self::Requests(_) => None,
-        }
-    }
-}
-
-/// Arrivals planned at most: a schedule longer than this is a slip of the keyboard.
-const MOST_ARRIVALS: u64 = 50_000_000;
-
-impl Level {
-    /// A level of the closed loop.
-    pub fn closed(concurrency: NonZeroU32, requests: NonZeroU64, warmup_requests: u64) -> Self {
-        Self {
-            load: Load::Closed { concurrency },
-            volume: Volume::Requests(requests),
-            warmup_requests,
-        }
-    }
-
-    /// Most requests that it may have in flight.
-    pub fn most_in_flight(&self) -> NonZeroU32 {
-        match self.load {
-            Load::Closed { concurrency } => concurrency,
-            Load::Open { most_in_flight, .. } => most_in_flight,
-        }
-    }
-
-    /// Measured requests, where they are known beforehand: always but for a closed loop that stops on time.
-    pub fn planned_requests(&self, seed: u64) -> Option<u64> {
-        let Load::Open { arrivals, .. } = self.load else {
-            return match self.volume {
-                Volume::Requests(n) => Some(n.get()),
-                Volume::Time(_) | Volume::Either(..) => None,
-            };
-        };
-        let Some(time) = self.volume.time() else {
-            return self.volume.requests();
-        };
-        let at_most = self.volume.requests().unwrap_or(MOST_ARRIVALS);
-        let from = usize::try_from(self.warmup_requests).unwrap_or(usize::MAX);
-        let mut measured = arrivals
-            .times(seed, self.warmup_requests)
-            .skip(from)
-            .peekable();
-        let end = measured.peek().copied().unwrap_or_default() + time;
-        let within = measured
-            .take_while(|at| *at < end)
-            .take(usize::try_from(at_most).unwrap_or(usize::MAX));
-        Some(within.count() as u64)
-    }
-
-    fn check(&self) -> Result<(), PlanError> {
-        if let Load::Open { arrivals, .. } = self.load {
-            arrivals.check()?;
-            if arrivals == Arrivals::AtOnce && self.volume.requests().is_none() {
-                return Err(PlanError::EndlessBurst);
-            }
-        }
-        if self.volume.time().is_some_and(|time| time.is_zero()) {
-            return Err(PlanError::ZeroDeadline {
-                which: "benchmark duration",
-            });
-        }
-        Ok(())
-    }
-}
 
 /// Deadlines of one request, by what is being waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -198,6 +81,8 @@ impl Default for Work {
 pub struct LoadSpec {
     /// Where requests go.
     pub target: Target,
+    /// Further servers that share the load: slot `k` sends to server `k` modulo their number, the target being the first.
+    pub replicas: Vec<Target>,
     /// The sweep, in the order in which it runs.
     pub levels: Vec<Level>,
     /// What is asked of the server.
@@ -262,6 +147,9 @@ impl LoadPlan {
             return Err(PlanError::MessagesForCompletions);
         }
         spec.target = spec.target.with_endpoint(spec.work.endpoint)?;
+        for replica in &mut spec.replicas {
+            *replica = replica.clone().with_endpoint(spec.work.endpoint)?;
+        }
         let template = BodyTemplate::new(
             spec.target.model(),
             spec.work.endpoint,
@@ -281,7 +169,7 @@ impl LoadPlan {
     pub fn to_record(&self) -> records::Plan {
         let spec = &self.spec;
         records::Plan {
-            levels: spec.levels.iter().map(closed_slots).collect(),
+            levels: spec.levels.iter().map(Level::closed_slots).collect(),
             requests: (0..)
                 .zip(&spec.levels)
                 .map(|(index, level)| level.planned_requests(self.level_seed(index)).unwrap_or(0))
@@ -316,15 +204,6 @@ impl LoadPlan {
         self
     }
 
-    /// Requests that the run plans before this level, so that own prompts repeat as late as they can.
-    pub(crate) fn planned_before(&self, index: u32) -> u64 {
-        let planned = |(index, level): (u32, &Level)| {
-            let measured = level.planned_requests(self.level_seed(index)).unwrap_or(0);
-            level.warmup_requests + measured + u64::from(level.most_in_flight().get())
-        };
-        (0..index).zip(&self.spec.levels).map(planned).sum()
-    }
-
     fn workload_options(&self) -> Map<String, Value> {
         let mut options = Map::new();
         let work = &self.spec.work;
@@ -357,7 +236,12 @@ impl LoadPlan {
     }
 
     fn arrivals_record(&self) -> Vec<Option<records::Arrivals>> {
-        let all: Vec<_> = self.spec.levels.iter().map(arrivals_record).collect();
+        let all: Vec<_> = self
+            .spec
+            .levels
+            .iter()
+            .map(Level::arrivals_record)
+            .collect();
         if all.iter().all(Option::is_none) {
             Vec::new()
         } else {
@@ -380,69 +264,17 @@ impl LoadPlan {
     }
 }
 
-fn duration_ns(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
-}
-
-fn closed_slots(level: &Level) -> u32 {
-    match level.load {
-        Load::Closed { concurrency } => concurrency.get(),
-        Load::Open { .. } => 0,
-    }
-}
-
-fn arrivals_record(level: &Level) -> Option<records::Arrivals> {
-    let Load::Open {
-        arrivals,
-        most_in_flight,
-    } = level.load
-    else {
-        return None;
-    };
-    let (spacing, ramp) = match arrivals {
-        Arrivals::AtOnce => (None, None),
-        Arrivals::Steady { spacing, .. } => (Some(spacing), None),
-        Arrivals::Ramp {
-            shape,
-            to,
-            over,
-            spacing,
-            ..
-        } => {
-            let shape = match shape {
-                Shape::Linear => records::RampShape::Linear,
-                Shape::Exponential => records::RampShape::Exponential,
-            };
-            let over_ns = duration_ns(over);
-            (
-                Some(spacing),
-                Some(records::Ramp {
-                    shape,
-                    to_per_second: to,
-                    over_ns,
-                }),
-            )
-        }
-    };
-    Some(records::Arrivals {
-        per_second: arrivals.first_rate(),
-        burstiness: match spacing {
-            Some(Spacing::Gamma { burstiness }) => Some(burstiness),
-            _ => None,
-        },
-        ramp,
-        most_in_flight: most_in_flight.get(),
-    })
-}
-
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU64;
+
     use super::*;
 
     fn spec() -> LoadSpec {
         let second = Duration::from_secs(1);
         LoadSpec {
             target: Target::new("http://h:1", "m", None, &[]).unwrap(),
+            replicas: Vec::new(),
             levels: vec![Level::closed(NonZeroU32::MIN, NonZeroU64::MIN, 3)],
             work: Work::default(),
             osl: NonZeroU32::new(200).unwrap(),

@@ -1,14 +1,13 @@
 //! One request attempt, from a free slot to a finished record. Whatever happens becomes the record's outcome; nothing is
 //! repeated and no time starts over.
 
-use std::{io, net::SocketAddr, time::Instant};
+use std::{io, time::Instant};
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::Full;
 use hyper::{Request, Response, StatusCode, body::Incoming, header::CONTENT_TYPE};
 use records::{
-    Chunks, ConnectPhase, Offset, Outcome, RequestRecord, Stage, TimeoutPhase, TokenCount,
-    TokenSource,
+    Chunks, Offset, Outcome, RequestRecord, Stage, TimeoutPhase, TokenCount, TokenSource,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -16,6 +15,7 @@ use crate::{
     Target,
     clock::Clock,
     connection::{Connection, describe},
+    connector::{Connector, Refused},
     guard::{Guard, Interruption},
     keep_alive::Keeper,
     openai::{Chunk, Event, error_message, parse_event},
@@ -34,7 +34,7 @@ const ANSWER_LIMIT: usize = 16 * 1024 * 1024;
 #[derive(Clone)]
 pub(crate) struct Client<'a> {
     pub(crate) target: &'a Target,
-    pub(crate) addresses: &'a [SocketAddr],
+    pub(crate) connector: &'a Connector,
     pub(crate) timeouts: Timeouts,
     /// Whether answers are streamed.
     pub(crate) stream: bool,
@@ -108,17 +108,14 @@ impl Client<'_> {
             return Ok(connection);
         }
         let begin = Instant::now();
-        match guard
-            .within(Connection::open(self.addresses, self.read_buffer))
-            .await
-        {
+        match guard.within(self.connector.open(self.read_buffer)).await {
             Ok(Ok(connection)) => {
                 let connect_ns = u64::try_from(begin.elapsed().as_nanos()).unwrap_or(u64::MAX);
                 record.connection = records::Connection::New { connect_ns };
                 Ok(connection)
             }
-            Ok(Err(error)) => Err(Outcome::ConnectFailed {
-                phase: ConnectPhase::Connect,
+            Ok(Err(Refused { phase, error })) => Err(Outcome::ConnectFailed {
+                phase,
                 message: connect_message(&error),
             }),
             Err(Interruption::Cancelled) => Err(Outcome::Cancelled),

@@ -35,7 +35,7 @@ pub struct Engine {
 #[derive(Debug)]
 enum Core {
     Batched {
-        scheduler: Scheduler,
+        scheduler: Box<Scheduler>,
         timing: Batched,
         noise: Pcg64,
     },
@@ -76,7 +76,7 @@ impl Engine {
     /// An idle engine.
     pub fn new(profile: &Profile) -> Self {
         let batched = |timing| Core::Batched {
-            scheduler: Scheduler::new(profile),
+            scheduler: Box::new(Scheduler::new(profile)),
             timing,
             noise: Pcg64::seed_from_u64(profile.figures.seed),
         };

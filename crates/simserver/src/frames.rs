@@ -55,6 +55,9 @@ pub(crate) struct Frames {
     head: String,
 }
 
+/// What a giant chunk is padded with.
+const PADDING: &str = "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
+
 /// The last SSE event of every stream.
 pub(crate) const DONE: &str = "data: [DONE]\n\n";
 
@@ -166,7 +169,6 @@ impl Frames {
     fn write_text(&self, span: Span, out: &mut impl std::fmt::Write) -> std::fmt::Result {
         self.text.write(span.first, span.last, span.finish, out)?;
         let mut left = span.padding as usize;
-        const PADDING: &str = "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
         while left > 0 {
             let some = left.min(PADDING.len());
             out.write_str(&PADDING[..some])?;

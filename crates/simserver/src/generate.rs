@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use crate::broken::BrokenBody;
 use crate::driver::{Command, Siblings};
 use crate::engine::{self, RequestId};
-use crate::fault::Fault;
+use crate::fault::{self, Fault};
 use crate::feed::Feed;
 use crate::frames::{self, Frames, Usage};
 use crate::http::{App, ResponseBody, json, response_id};
@@ -85,7 +85,8 @@ pub(crate) async fn generate(
     body: &[u8],
     asked: Option<&str>,
 ) -> Result<Response<ResponseBody>, ApiError> {
-    let asked = app.faults_asked(asked)?;
+    let asked = fault::from_header(asked.unwrap_or_default())
+        .map_err(|error| ApiError::bad_request(error.to_string()))?;
     let number = app.generations.fetch_add(1, Ordering::Relaxed);
     let faults = app.faults.of_request(number, &asked);
     app.count_faults(&faults);

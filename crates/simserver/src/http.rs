@@ -23,12 +23,12 @@ use rand_pcg::rand_core::Rng;
 
 use crate::broken::BrokenBody;
 use crate::driver::Command;
-use crate::fault::{self, Fault, FaultPlan, FaultRule};
+use crate::fault::{Fault, FaultPlan};
 use crate::frames::{self, ResponseId};
 use crate::generate::{Death, generate};
 use crate::line::Line;
 use crate::metrics::{self, MetricNames};
-use crate::openai::{self, ApiError, Endpoint};
+use crate::openai::{self, Endpoint};
 use crate::profile::Profile;
 use crate::stream::EventStream;
 use crate::telemetry::{Lateness, Telemetry};
@@ -110,13 +110,6 @@ pub(crate) struct App {
 }
 
 impl App {
-    /// The faults that a request asks for.
-    pub(crate) fn faults_asked(&self, header: Option<&str>) -> Result<Vec<FaultRule>, ApiError> {
-        header.map_or(Ok(Vec::new()), |text| {
-            fault::from_header(text).map_err(|error| ApiError::bad_request(error.to_string()))
-        })
-    }
-
     pub(crate) fn count_faults(&self, faults: &[Fault]) {
         if faults.is_empty() {
             return;

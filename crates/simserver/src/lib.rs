@@ -24,6 +24,7 @@ mod pacer;
 mod timing;
 
 mod server;
+mod start_log;
 
 mod generate;
 mod http;
@@ -47,3 +48,4 @@ pub use fault::{Fault, FaultRule};
 pub use metrics::MetricNames;
 pub use profile::{Profile, profile_names};
 pub use server::{SimConfig, SimError, SimServer};
+pub use start_log::{LogWording, start_log};

@@ -61,22 +61,22 @@ impl Exposition<'_> {
     }
 
     fn gauges(&self, page: &mut Page) {
-        let stats = self.telemetry.stats;
+        let gauges = self.telemetry.stats;
         page.gauge(
             "num_requests_running",
             "Number of requests in model execution batches.",
-            stats.running as f64,
+            gauges.running as f64,
         );
         page.gauge(
             "num_requests_waiting",
             "Number of requests waiting to be processed.",
-            stats.waiting as f64,
+            gauges.waiting as f64,
         );
         if self.is_old() {
             page.gauge(
                 "gpu_cache_usage_perc",
                 "GPU KV-cache usage. 1 means 100 percent usage.",
-                stats.kv_usage,
+                gauges.kv_usage,
             );
             return;
         }
@@ -90,13 +90,13 @@ impl Exposition<'_> {
             ("weights_offloaded", 0.0),
             ("discard_all", 0.0),
         ] {
-            let state = format!(",sleep_state=\"{state}\"");
-            page.sample_after("engine_sleep_state", &state, value);
+            let label = format!(",sleep_state=\"{state}\"");
+            page.sample_after("engine_sleep_state", &label, value);
         }
         page.gauge(
             "kv_cache_usage_perc",
             "KV-cache usage. 1 means 100 percent usage.",
-            stats.kv_usage,
+            gauges.kv_usage,
         );
     }
 
@@ -150,6 +150,11 @@ impl Exposition<'_> {
                 page.counter(name, help, &[("", value)]);
             }
         }
+        self.work_counters(page);
+    }
+
+    fn work_counters(&self, page: &mut Page) {
+        let telemetry = self.telemetry;
         for (name, help, value) in [
             (
                 "num_preemptions",

@@ -158,6 +158,11 @@ impl SimServer {
         format!("http://{}", self.address)
     }
 
+    /// Address that it listens on.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// What is simulated.
     pub fn profile(&self) -> &Profile {
         &self.profile

@@ -112,7 +112,9 @@ impl Text {
         };
         let start = (earliest..earliest + ROUND.len()).find(|&start| is_at(start))?;
         let end = start + string.len();
-        let token = (min_tokens.max(1)..).find(|&token| self.length(token) >= end)?;
+        // Every token has a character at least.
+        let most = u32::try_from(end + self.trimmed).ok()?.max(min_tokens);
+        let token = (min_tokens.max(1)..=most).find(|&token| self.length(token) >= end)?;
         Some(StopMatch {
             token,
             string: string.to_owned(),

@@ -5,6 +5,8 @@ mod binary;
 mod architecture;
 mod sources;
 
+#[cfg(test)]
+mod access;
 mod bad_days;
 mod command;
 mod gpumon;

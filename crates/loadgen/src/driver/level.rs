@@ -1,7 +1,6 @@
 //! One level: hands out requests to its slots, collects their records, decides when it is over.
 
 use std::{
-    net::SocketAddr,
     num::NonZeroUsize,
     sync::{
         Arc,
@@ -15,15 +14,15 @@ use records::RequestRecord;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Event,
+    Event, Route,
     loss::LossDetector,
     schedule::{Position, Schedule},
     tally::Tally,
     worker::{Worker, event_loop},
 };
 use crate::{
-    LoadError, LoadPlan, SinkError, clock::Clock, keep_alive::Habit, overhead::ThreadLoad,
-    plan::Level,
+    LoadError, LoadPlan, SinkError, clock::Clock, keep_alive::Habit, level::Level,
+    overhead::ThreadLoad,
 };
 
 /// Time between two reports of progress, and between two looks at the drain deadline.
@@ -35,7 +34,7 @@ const LEAD: Duration = Duration::from_millis(20);
 /// What all levels share.
 pub(super) struct Context {
     pub(super) plan: Arc<LoadPlan>,
-    pub(super) addresses: Arc<[SocketAddr]>,
+    pub(super) routes: Arc<[Route]>,
     pub(super) clock: Clock,
     /// What the run has learned about the server's connections.
     pub(super) habit: Arc<Habit>,
@@ -179,7 +178,7 @@ fn start(
     for (number, runtime) in runtimes.into_iter().enumerate() {
         let worker = Worker {
             plan: Arc::clone(&context.plan),
-            addresses: Arc::clone(&context.addresses),
+            routes: Arc::clone(&context.routes),
             clock: context.clock,
             habit: Arc::clone(&context.habit),
             schedule: Arc::clone(schedule),

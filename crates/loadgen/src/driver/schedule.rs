@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     LoadPlan,
     arrival::{Arrivals, Times},
-    plan::{Level, Load},
+    level::{Level, Load},
     workload::{Lengths, PromptId, mix},
 };
 
@@ -52,8 +52,6 @@ pub(super) struct Schedule {
     measured: Option<u64>,
     counts: Mutex<Counts>,
     phase: AtomicU8,
-    /// Requests of the run planned before this level.
-    before: u64,
     bodies: Vec<(Bytes, u32)>,
     /// Set when the last measured request has ended.
     pub(super) measured_ended: CancellationToken,
@@ -90,7 +88,6 @@ impl Schedule {
         over: CancellationToken,
     ) -> Self {
         let seed = plan.level_seed(position.index);
-        let before = plan.planned_before(position.index);
         let measured = level.planned_requests(seed).or(level.volume.requests());
         let arrivals = match level.load {
             Load::Open { arrivals, .. } => Some(arrivals.times(seed, level.warmup_requests)),
@@ -116,7 +113,6 @@ impl Schedule {
             } else {
                 WARMUP
             }),
-            before,
             bodies: Vec::new(),
             measured_ended: CancellationToken::new(),
             over,
@@ -284,7 +280,10 @@ impl Schedule {
             level: self.position.index + self.position.attempt * LEVELS,
             request: number,
         };
-        let entry = spec.work.workload.entry(id, self.before + number);
+        let entry = spec
+            .work
+            .workload
+            .entry(id, self.position.first_request + number);
         let output_tokens = match (stage, self.level.load) {
             (Stage::Measured, _) | (_, Load::Open { .. }) => {
                 let osl = Lengths {

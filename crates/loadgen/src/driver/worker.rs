@@ -2,7 +2,6 @@
 
 use std::{
     io,
-    net::SocketAddr,
     rc::Rc,
     sync::{Arc, mpsc},
     time::Duration,
@@ -15,14 +14,17 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::schedule::{Place, Schedule};
+use super::{
+    Route,
+    schedule::{Place, Schedule},
+};
 use crate::{
     LoadPlan,
     clock::Clock,
     connection::read_buffer,
     keep_alive::{Habit, Keeper},
+    level::Load,
     overhead::{ThreadLoad, Ticker},
-    plan::Load,
     request::{Client, Job},
 };
 
@@ -32,7 +34,7 @@ pub(super) const PAUSE: Duration = Duration::from_millis(50);
 /// What one load thread needs.
 pub(super) struct Worker {
     pub(super) plan: Arc<LoadPlan>,
-    pub(super) addresses: Arc<[SocketAddr]>,
+    pub(super) routes: Arc<[Route]>,
     pub(super) clock: Clock,
     pub(super) habit: Arc<Habit>,
     pub(super) schedule: Arc<Schedule>,
@@ -44,7 +46,7 @@ pub(super) struct Worker {
 }
 
 /// An event loop for one thread.
-pub(super) fn event_loop() -> io::Result<Runtime> {
+pub(crate) fn event_loop() -> io::Result<Runtime> {
     Builder::new_current_thread().enable_all().build()
 }
 
@@ -164,9 +166,10 @@ impl Worker {
         intended: Offset,
     ) -> Option<Sent> {
         let spec = self.plan.spec();
+        let route = &self.routes[slot as usize % self.routes.len()];
         let client = Client {
-            target: &spec.target,
-            addresses: &self.addresses,
+            target: &route.target,
+            connector: &route.connector,
             timeouts: spec.timeouts,
             stream: spec.work.stream,
             clock: self.clock,

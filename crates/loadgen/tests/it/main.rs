@@ -1,6 +1,9 @@
 //! The client against captured streams and against small servers on the loopback interface.
 
 #[cfg(test)]
+#[cfg(feature = "tls")]
+mod access;
+#[cfg(test)]
 mod captures;
 #[cfg(test)]
 mod levels;

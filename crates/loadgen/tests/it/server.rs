@@ -141,6 +141,7 @@ pub(crate) fn spec(url: &str, levels: &[Level]) -> LoadSpec {
     let long = Duration::from_secs(20);
     LoadSpec {
         target: Target::new(url, "tiny", None, &[]).unwrap(),
+        replicas: Vec::new(),
         levels: levels.to_vec(),
         work: Work::default(),
         osl: NonZeroU32::new(2).unwrap(),

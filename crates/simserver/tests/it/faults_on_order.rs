@@ -41,12 +41,12 @@ impl Raw {
 }
 
 fn raw(server: &SimServer, faults: &str, path: &str, body: &str) -> Raw {
-    let mut socket = TcpStream::connect(server.url().replace("http://", "")).unwrap();
+    let mut socket = TcpStream::connect(server.address()).expect("the server listens");
     let request = format!(
         "POST {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\nx-sim-fault: {faults}\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     );
-    socket.write_all(request.as_bytes()).unwrap();
+    socket.write_all(request.as_bytes()).expect("sent");
     let mut bytes = Vec::new();
     let reset = match socket.read_to_end(&mut bytes) {
         Ok(_) => false,
@@ -56,7 +56,7 @@ fn raw(server: &SimServer, faults: &str, path: &str, body: &str) -> Raw {
         }
     };
     Raw {
-        bytes: String::from_utf8(bytes).unwrap(),
+        bytes: String::from_utf8(bytes).expect("UTF-8"),
         reset,
     }
 }
@@ -286,13 +286,12 @@ fn nobody_listens_or_the_connection_is_refused_now_and_then() {
         .unwrap()
     };
     let never = refusing("refuse");
-    let address = never.url().replace("http://", "");
-    let error = TcpStream::connect(&address).unwrap_err();
+    let error = TcpStream::connect(never.address()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
     never.stop();
     let sometimes = refusing("refuse@0.5");
     let health = |_| {
-        let mut socket = TcpStream::connect(sometimes.url().replace("http://", "")).unwrap();
+        let mut socket = TcpStream::connect(sometimes.address()).unwrap();
         let sent =
             socket.write_all(b"GET /health HTTP/1.1\r\nhost: t\r\nconnection: close\r\n\r\n");
         let mut answer = String::new();

@@ -92,8 +92,10 @@ fn profile(settings: &Settings) -> Profile {
 fn request(profile: &Profile, id: u64, arriving: &Arriving) -> Request {
     let shared = (0..arriving.shared).map(|i| (arriving.family.unwrap_or(0) + 1) * 100_000 + i);
     let own = (0..arriving.own).map(|i| 10_000_000 + id * 10_000 + i);
-    let length = u32::try_from(arriving.shared + arriving.own).unwrap();
-    let budget = profile.admit(length, Some(arriving.max_tokens)).unwrap();
+    let length = u32::try_from(arriving.shared + arriving.own).expect("short");
+    let budget = profile
+        .admit(length, Some(arriving.max_tokens))
+        .expect("fits");
     Request {
         prompt: profile.prompt_blocks(shared.chain(own)),
         ..Request::new(RequestId(id), budget, Eos::Ignored)

@@ -1,6 +1,6 @@
 //! `/metrics` against a capture of vLLM 0.11.2 and against what was asked of the server.
 
-use simserver::{MetricNames, SimConfig, SimServer};
+use simserver::{MetricNames, Profile, SimConfig, SimServer};
 
 use crate::client::{ask, capture, chat, completion, quick_profile, quick_server};
 
@@ -154,4 +154,32 @@ fn counters_add_up_to_what_was_served() {
     assert!((value(&page, "inter_token_latency_seconds_sum", "") - 0.013).abs() < 1e-9);
     assert!((value(&page, "e2e_request_latency_seconds_sum", "") - 0.016).abs() < 1e-9);
     assert!(page.contains("simserver:lateness_seconds{profile=\"quick\",statistic=\"p99\"}"));
+}
+
+#[test]
+fn a_prompt_that_was_there_before_is_found_in_the_cache() {
+    let profile = Profile::builtin("rtx3090-gemma3-12b-bnb4").unwrap();
+    let server = SimServer::start(SimConfig::new(profile)).unwrap();
+    let ask_for = |content: &str| {
+        let body = format!(r#"{{"messages":[{{"content":"{content}"}}],"max_tokens":1}}"#);
+        ask(&server, "POST", "/v1/chat/completions", &body);
+    };
+    // 400 bytes are 100 tokens, with the template 110: six full blocks of 16, all of which the second request finds. The third shares 200
+    // bytes, which after three tokens of the template fill three blocks.
+    let content = "0123456789".repeat(40);
+    ask_for(&content);
+    ask_for(&content);
+    ask_for(&format!("{}{}", &content[..200], "z".repeat(200)));
+    let page = scrape(&server);
+    for (name, expected) in [
+        ("prefix_cache_queries_total", 330.0),
+        ("prefix_cache_hits_total", 96.0 + 48.0),
+        ("prompt_tokens_total", 330.0),
+    ] {
+        assert!(
+            (value(&page, name, "") - expected).abs() < 1e-9,
+            "{name}: {page}"
+        );
+    }
+    assert!(page.contains("enable_prefix_caching=\"True\""));
 }
