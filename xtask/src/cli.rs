@@ -8,6 +8,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::{compare::CompareArgs, judge::JudgeArgs};
+
 /// How much load does this server really hold, and what would it take to hold the load we want?
 #[derive(Debug, Parser)]
 #[command(
@@ -22,8 +24,8 @@ Start here:
   cargo xtask all --url http://HOST:8000           the same against your server
   cargo xtask report results/RUN --lang ko         the report again, from the run folder alone
 
-Exit codes: 0 done, 1 internal error, 2 usage, 3 server unreachable or lost, 5 measurement not valid,
-130 interrupted (what had been measured is kept and reported).")]
+Exit codes: 0 done, 1 internal error, 2 usage, 3 server unreachable or lost, 4 objectives met at no level, or
+the second run is worse, 5 measurement not valid, 130 interrupted (what had been measured is kept and reported).")]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -40,6 +42,8 @@ pub(crate) enum Command {
     Bench(BenchArgs),
     /// Write the report of one or more run folders again; needs neither GPU nor server
     Report(ReportArgs),
+    /// Say whether a second run is better or worse than a first one, level by level
+    Compare(CompareArgs),
     /// Say what a model needs: the engine's own KV-cache arithmetic, and the GPUs that hold a target load
     Size(SizeArgs),
     /// Run the simulated server on its own until Ctrl-C
@@ -307,6 +311,8 @@ pub(crate) struct OutputArgs {
     /// Print one JSON document on stdout and nothing else there
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) judge: JudgeArgs,
 }
 
 #[derive(Debug, Args)]
@@ -320,6 +326,8 @@ pub(crate) struct ReportArgs {
     /// Print one JSON document on stdout and nothing else there
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) judge: JudgeArgs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -4,12 +4,14 @@
 
 mod access;
 mod cli;
+mod compare;
 mod dry_run;
 mod engine;
 mod exit;
 mod gpumon;
 mod host;
 mod interrupt;
+mod judge;
 mod levels;
 mod measure;
 mod output;
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
         Command::All(args) => run::all(&args),
         Command::Bench(args) => run::bench(&args),
         Command::Report(args) => report::run(&args),
+        Command::Compare(args) => compare::run(&args),
         Command::Size(args) => size::run(&args),
         Command::Sim(args) => sim::run(&args),
         Command::Overhead(args) => overhead::run(&args),

@@ -232,6 +232,7 @@ fn manifest(target: Target, plan: &LoadPlan, engine: EngineFacts, output: &Outpu
         end: None,
         resumed: Vec::new(),
         notes: Vec::new(),
+        judgement: output.judge.judgement(records::Judgement::default()),
     }
 }
 

@@ -125,12 +125,13 @@ impl Work<'_> {
                 "{message}\nhint: what had been measured is in {run}; when the cause is gone (a full disk?), finish it with --resume {run}, or report it as it is with cargo xtask report {run}"
             ));
         }
-        let reported = report::write(&measured.dir, self.documents)?;
+        let reported = report::write(&measured.dir, self.documents, &self.out.judge)?;
         output::emit(self.out.json, &reported, |reported| {
             reported.console(self.out.lang)
         })?;
         let unfinished =
             format!("hint: what had been measured is in {run}; finish it with --resume {run}");
+        let goodput = reported.summary.goodput.as_ref();
         let is_invalid = |level: &LevelSummary| !level.invalid.is_empty();
         Ok(match measured.end {
             EndReason::Interrupted => {
@@ -144,6 +145,8 @@ impl Work<'_> {
                 Exit::Server
             }
             _ if reported.summary.levels.iter().any(is_invalid) => Exit::Invalid,
+            // Objectives that not even the smallest level met.
+            _ if goodput.is_some_and(|goodput| goodput.capacity.held_at.is_none()) => Exit::NotMet,
             _ => Exit::Ok,
         })
     }

@@ -8,9 +8,11 @@
 use records::{GpuLine, RunData};
 
 use crate::{
-    Finding, FindingKind, LevelSummary, Limits, RunFacts, ServerCapacity, Severity, level_findings,
-    limits,
+    Finding, FindingKind, LevelSummary, Limits, RunFacts, Scaling, ServerCapacity, Severity,
+    level_findings, limits,
     limits::{FLAT_SHARE_OF_PROPORTIONAL, Point},
+    sample_findings,
+    scaling::regime_change,
 };
 
 /// Share by which throughput has to fall from one level to the next to be called a cliff. A choice: an aggregate has no
@@ -25,6 +27,7 @@ pub(crate) struct Evidence<'a> {
     pub(crate) levels: &'a [LevelSummary],
     pub(crate) limits: &'a Limits,
     pub(crate) capacity: Option<&'a ServerCapacity>,
+    pub(crate) scaling: Option<&'a Scaling>,
 }
 
 /// All findings, by severity, then by kind and then by level.
@@ -36,7 +39,9 @@ pub(crate) fn findings(evidence: &Evidence<'_>) -> Vec<Finding> {
         evidence.levels,
         &evidence.run.manifest.plan,
     ));
+    findings.extend(sample_findings::findings(evidence.levels));
     findings.extend(cliffs(&points));
+    findings.extend(regime_change(&points, evidence.scaling));
     findings.extend(still_growing(&points));
     findings.extend(aggregate_versus_per_request(evidence.limits, &points));
     findings.extend(beyond_printed_concurrency(evidence));
@@ -63,6 +68,10 @@ fn rank(what: &FindingKind) -> u8 {
         FindingKind::FewSamples { .. } => 13,
         FindingKind::NoServerMetrics => 14,
         FindingKind::NoGpuTelemetry => 15,
+        FindingKind::RegimeChange { .. } => 16,
+        FindingKind::NotSettled { .. } => 17,
+        FindingKind::LongTail { .. } => 18,
+        FindingKind::InStep { .. } => 19,
     }
 }
 

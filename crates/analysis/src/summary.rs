@@ -24,6 +24,15 @@ pub struct Summary {
     pub limits: Limits,
     /// Largest level that held each latency objective.
     pub slo: Vec<SloRow>,
+    /// Held against `--goodput`; absent when no objective was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub goodput: Option<GoodputSection>,
+    /// How throughput scales; absent for fewer than five levels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scaling: Option<Scaling>,
+    /// Probability with which intervals hold the truth, when not 0.95.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confidence_level: Option<f64>,
     /// What stands out, most severe first; among equally severe ones, what says most about the server first.
     pub findings: Vec<Finding>,
     /// Which GPUs would hold a target load of this model; absent when the model is not in the catalogue.
@@ -114,10 +123,10 @@ pub struct ServerCapacity {
 pub struct Estimate {
     /// The figure.
     pub value: f64,
-    /// Lower end of the 95 % interval.
+    /// Lower end of the interval, 95 % unless the summary's `confidence_level` says otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub low: Option<f64>,
-    /// Upper end of the 95 % interval.
+    /// Upper end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub high: Option<f64>,
 }
@@ -127,7 +136,11 @@ pub struct Estimate {
 pub struct Distribution {
     /// Sample size.
     pub n: u64,
-    /// Mean with a 95 % t-interval (absent for n < 2).
+    /// Independent observations that would say as much of the mean: requests that share the server's steps are not
+    /// independent. Absent when fewer than two waves were measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effective: Option<f64>,
+    /// Mean with a t-interval of batch means (absent for fewer than two waves).
     pub mean: Estimate,
     /// Smallest.
     pub min: f64,
@@ -170,6 +183,9 @@ pub struct LevelSummary {
     /// Output tokens that arrived in the window, of all requests, per second: the whole server's output.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_tok_s: Option<f64>,
+    /// The same with a t-interval over waves; absent for fewer than two.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_tok_s_estimate: Option<Estimate>,
     /// Measured requests completed per second of the window.
     pub requests_per_s: f64,
     /// Time to first token.
@@ -200,6 +216,15 @@ pub struct LevelSummary {
     /// Prompt tokens a request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prompt_tokens: Option<Distribution>,
+    /// Percentiles that count failed requests as infinitely late; absent when none failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure_adjusted: Option<FailureAdjusted>,
+    /// Held against the objectives of `--goodput`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub goodput: Option<GoodputLevel>,
+    /// Where the start of the level ends; absent for fewer than 50 completed requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steady: Option<Steady>,
     /// Requests that ended with fewer output tokens than asked.
     pub short_outputs: u64,
     /// Failures by kind, most frequent first. Those of measured requests add up to `requests.failed`; kinds of warm-up
@@ -220,6 +245,144 @@ pub struct LevelSummary {
     /// What limited the level.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bottleneck: Option<Bottleneck>,
+}
+
+/// Latencies in which every failed request counts as infinitely late. They cannot be made better by failing.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FailureAdjusted {
+    /// TTFT in milliseconds.
+    pub ttft_ms: AdjustedPercentiles,
+    /// E2EL in milliseconds.
+    pub e2el_ms: AdjustedPercentiles,
+}
+
+/// Percentiles, absent where they are infinite or the sample does not support them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct AdjustedPercentiles {
+    /// Requests, failed ones included.
+    pub n: u64,
+    /// Median.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p50: Option<f64>,
+    /// 90th percentile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p90: Option<f64>,
+    /// 95th percentile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p95: Option<f64>,
+    /// 99th percentile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p99: Option<f64>,
+}
+
+/// A level held against the objectives.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GoodputLevel {
+    /// Requests that completed and met every objective.
+    pub good: u64,
+    /// Share of good ones among all that were sent and not given up by us, with Wilson's interval of the effective sample.
+    pub attainment: Estimate,
+    /// Good requests per second of the window, with a t-interval of the ratio over batches.
+    pub requests_per_s: Estimate,
+    /// Share that completed and met the objective of TTFT.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttft: Option<f64>,
+    /// The same for TPOT. A request of a single token has none and meets it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tpot: Option<f64>,
+    /// The same for E2EL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub e2el: Option<f64>,
+    /// How near the level is to its limit: the worst of latency / objective of each request, at the share of requests that
+    /// has to be good. Up to 1 the level holds. Absent when infinite.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strain: Option<Estimate>,
+    /// Whether as large a share was good as asked.
+    pub holds: bool,
+}
+
+/// Where the start of a level ends, by MSER-5 on the requests in the order in which they were sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Steady {
+    /// Completed requests.
+    pub n: u64,
+    /// Of these, the first that TTFT would better be rid of.
+    pub ttft_cut: u64,
+    /// The same for E2EL.
+    pub e2el_cut: u64,
+    /// Whether both were steady by the middle of the level.
+    pub settled: bool,
+}
+
+/// Largest load that meets objectives, between and beyond the tested levels as far as those say.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SloCapacity {
+    /// Concurrency, on a straight line between levels; absent when it is not within the tested ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<f64>,
+    /// Lower end of the interval; 0 when it may be below the smallest level.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub low: Option<f64>,
+    /// Upper end; absent when it may be beyond the largest level.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub high: Option<f64>,
+    /// Largest tested level that held, with all smaller ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_at: Option<u32>,
+    /// Smallest tested level that did not hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed_at: Option<u32>,
+}
+
+/// The run held against `--goodput`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GoodputSection {
+    /// Largest TTFT of a good request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttft_ms: Option<f64>,
+    /// Largest TPOT.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tpot_ms: Option<f64>,
+    /// Largest E2EL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub e2el_ms: Option<f64>,
+    /// Share of requests that has to be good, 0 to 1.
+    pub attainment: f64,
+    /// Largest concurrency at which it is.
+    pub capacity: SloCapacity,
+    /// The objective that is missed most often at the smallest level that does not hold: `ttft`, `tpot`, `e2el` or
+    /// `failed`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missed_first: Option<String>,
+    /// Level of the largest goodput.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub best_at: Option<u32>,
+}
+
+/// Aggregate output throughput `X(N) = λN / (1 + σ(N − 1) + κN(N − 1))`: the Universal Scalability Law.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Scaling {
+    /// λ: tokens per second of a single request where nothing is shared.
+    pub lambda_tok_s: Estimate,
+    /// σ: contention.
+    pub sigma: Estimate,
+    /// κ: the cost of pairs.
+    pub kappa: Estimate,
+    /// Smallest level that follows the law. Smaller ones are in another regime.
+    pub from: u32,
+    /// How many levels are in that other regime.
+    pub levels_before: u32,
+    /// Root of the mean squared relative residual.
+    pub relative_error: f64,
+    /// The knee: concurrency of the largest throughput over response time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub knee: Option<f64>,
+    /// Concurrency of the largest throughput; absent when the law never falls.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peak: Option<f64>,
+    /// Throughput there; where the law never falls, what it tends to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ceiling_tok_s: Option<f64>,
 }
 
 /// Why a level's figures are not valid.
@@ -679,6 +842,9 @@ pub struct SloRow {
     pub output_tok_s: Option<f64>,
     /// Whether a larger level was tested and failed; if not, the true limit may lie higher.
     pub bounded: bool,
+    /// The same between the tested levels, with an interval; absent where the sample supports no 95th percentile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capacity: Option<SloCapacity>,
 }
 
 /// Which figure an objective is held against.
@@ -832,6 +998,42 @@ pub enum FindingKind {
         concurrencies: Vec<u32>,
         /// Smallest sample.
         n: u64,
+    },
+    /// Throughput does not follow one law: the levels below `from` are in a regime of their own.
+    RegimeChange {
+        /// Levels of the other regime.
+        before: Vec<u32>,
+        /// Smallest level of the regime that the law describes.
+        from: u32,
+        /// Throughput at the largest level before it.
+        measured_tok_s: f64,
+        /// What the law of the larger levels would give there.
+        law_tok_s: f64,
+    },
+    /// A level had not settled when it ended.
+    NotSettled {
+        /// Level.
+        concurrency: u32,
+        /// Completed requests.
+        n: u64,
+    },
+    /// A few requests are far slower than the rest.
+    LongTail {
+        /// Level.
+        concurrency: u32,
+        /// `ttft` or `e2el`.
+        metric: String,
+        /// Median in milliseconds.
+        p50: f64,
+        /// 99th percentile in milliseconds.
+        p99: f64,
+    },
+    /// Requests were so much alike that a level says little more than its waves.
+    InStep {
+        /// Levels concerned.
+        concurrencies: Vec<u32>,
+        /// Smallest ratio of effective to measured requests.
+        share: f64,
     },
     /// The run did not reach its planned end.
     Incomplete {

@@ -38,6 +38,13 @@ impl<'a> LevelRecords<'a> {
         requests.filter(|record| record.stage == Stage::Measured)
     }
 
+    /// The measured requests in the order in which they were sent.
+    pub(crate) fn in_order(&self) -> Vec<&'a RequestRecord> {
+        let mut measured: Vec<&RequestRecord> = self.measured().collect();
+        measured.sort_by_key(|record| (record.sent_ns, record.request));
+        measured
+    }
+
     /// The measured requests that completed.
     pub(crate) fn completed(&self) -> impl Iterator<Item = &'a RequestRecord> {
         self.measured().filter(|record| is_completed(record))

@@ -21,8 +21,8 @@ mod time;
 
 pub use jsonl::{JsonlWriter, Lines, read_lines};
 pub use manifest::{
-    Arrivals, ClockAnchor, EndReason, EngineFacts, Host, Manifest, Plan, Ramp, RampShape,
-    SCHEMA_VERSION, Target, Tool,
+    Arrivals, ClockAnchor, EndReason, EngineFacts, Host, Judgement, Manifest, Objectives, Plan,
+    Ramp, RampShape, SCHEMA_VERSION, Target, Tool,
 };
 pub use phase::{ClientLoad, Phase, PhaseKind};
 pub use request::{

@@ -42,6 +42,42 @@ pub struct Manifest {
     /// Sentences about what did not go as asked (flags the server ignored, telemetry that was not there).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// What the figures are to be judged by.
+    #[serde(default, skip_serializing_if = "Judgement::is_default")]
+    pub judgement: Judgement,
+}
+
+/// What the figures are to be judged by. It changes nothing of what is measured; a report may judge by something else.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Judgement {
+    /// Latency objectives of a good request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub objectives: Option<Objectives>,
+    /// Probability with which an interval shall hold the truth, between 0 and 1; 0.95 unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confidence_level: Option<f64>,
+}
+
+impl Judgement {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Latency objectives: a request is good when it completes and meets all that are set.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Objectives {
+    /// Largest TTFT.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttft_ns: Option<u64>,
+    /// Largest TPOT.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tpot_ns: Option<u64>,
+    /// Largest E2EL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub e2el_ns: Option<u64>,
+    /// Share of requests that has to be good for a level to hold, between 0 and 1.
+    pub attainment: f64,
 }
 
 /// The program that measured.

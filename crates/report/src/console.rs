@@ -4,13 +4,14 @@
 //! and draws everything else in ASCII. Columns that hold no figure are left out; those that
 //! do not fit the width go, least important first.
 
+mod comparison;
 mod sizing;
 mod text;
 
 use analysis::{Distribution, LevelSummary, Summary};
 
-pub use self::sizing::sizing_console;
 use self::text::{Column as GridColumn, grid, wrapped};
+pub use self::{comparison::comparison, sizing::sizing_console};
 use crate::{
     language::{Language, Words},
     number::{ABSENT, Figures, count, maybe, mean_only, mib, number},
@@ -60,6 +61,7 @@ pub fn console(summary: &Summary, language: Language, width: usize) -> String {
     let Ok(words) = Words::load(language) else {
         return String::new();
     };
+    let words = words.with_confidence(summary.confidence_level);
     let width = width.max(40);
     let figures = Figures::of(language);
     let mut lines = head(summary, &words, width);
@@ -70,6 +72,9 @@ pub fn console(summary: &Summary, language: Language, width: usize) -> String {
     lines.push(String::new());
     let verdict = prose::verdict::sentences(summary, &words, figures).join(" ");
     lines.extend(wrapped(&verdict, "", language, width));
+    for sentence in prose::goodput::sentences(summary, &words, figures) {
+        lines.extend(wrapped(&sentence, "", language, width));
+    }
     for told in prose::finding::all(summary, &words, figures) {
         let sentence = format!("{}: {}", told.label, told.text);
         lines.extend(wrapped(&sentence, "- ", language, width));

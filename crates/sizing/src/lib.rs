@@ -5,8 +5,10 @@
 //! [`simple`] is the one that reports usually make: weights, a flat amount per request, a flat overhead. [`mod@reference`]
 //! holds what the report stated that this project starts from, and where it departs from its own method.
 //!
-//! The crate predicts no speed, reads no file and no clock. Facts come from the embedded [`catalogue`], in which every
-//! value names its source and date, or from the caller.
+//! Models come from the embedded [`catalogue`], in which every value names its source and date, or from a checkpoint's own
+//! `config.json` ([`config`]) and file headers ([`weights`]). [`start_log`] reads what a server printed and explains it,
+//! [`inverse`] turns a load into flags, [`mix`] counts requests of real lengths. The crate predicts no speed, reads no file
+//! and no clock.
 //!
 //! ```
 //! use sizing::{Bytes, Engine, EngineFlags, KvMemory, catalogue};
@@ -39,6 +41,10 @@ mod source;
 
 pub mod catalogue;
 pub mod engine;
+pub mod inverse;
+pub mod mix;
+
+pub mod weights;
 
 pub mod reference;
 pub mod simple;

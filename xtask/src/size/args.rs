@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
-use sizing::{KvDtype, engine, model::StateDtype};
+use sizing::{KvDtype, Tokens, engine, mix::Lengths, model::StateDtype};
 
 use crate::cli::Lang;
 
@@ -39,6 +39,9 @@ pub(crate) struct PlanArgs {
     /// Tokens per request
     #[arg(long, default_value_t = 4096, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) context: u64,
+    /// GPU to find the flags for, such as "H100 80GB"
+    #[arg(long)]
+    pub(crate) gpu: Option<String>,
     /// Language of the text
     #[arg(long, value_enum, default_value_t = Lang::En)]
     pub(crate) lang: Lang,
@@ -64,19 +67,24 @@ pub(crate) struct ModelArgs {
 
 /// How much memory there is for the KV cache.
 #[derive(Debug, Args)]
-#[command(group(ArgGroup::new("memory").required(true)
+#[command(group(ArgGroup::new("memory").required(true).multiple(true)
     .args(["available_kv_gib", "kv_cache_memory_bytes", "num_gpu_blocks_override", "gpu"])))]
 pub(crate) struct MemoryArgs {
     /// "Available KV cache memory" of a log, in GiB: understood as ±0.005
     #[arg(long, value_name = "GIB", value_parser = positive)]
     pub(crate) available_kv_gib: Option<f64>,
     /// Bytes for the KV cache of one GPU, exactly
-    #[arg(long, value_name = "BYTES", visible_alias = "kv-cache-memory")]
+    #[arg(
+        long,
+        value_name = "BYTES",
+        visible_alias = "kv-cache-memory",
+        conflicts_with = "available_kv_gib"
+    )]
     pub(crate) kv_cache_memory_bytes: Option<u64>,
     /// Blocks of the KV cache, exactly
-    #[arg(long, value_name = "BLOCKS")]
+    #[arg(long, value_name = "BLOCKS", conflicts_with_all = ["available_kv_gib", "kv_cache_memory_bytes"])]
     pub(crate) num_gpu_blocks_override: Option<u64>,
-    /// GPU whose memory to predict, such as "H100 80GB"; gives an interval
+    /// GPU, such as "H100 80GB": sets vLLM's defaults, and without any of the above predicts the memory, as an interval
     #[arg(long)]
     pub(crate) gpu: Option<String>,
 }
@@ -160,9 +168,15 @@ pub(crate) struct EngineArgs {
 pub(crate) struct PredictArgs {
     #[command(flatten)]
     pub(crate) model: ModelArgs,
-    /// vLLM version whose arithmetic to follow
-    #[arg(long, default_value = "0.11.2")]
+    /// vLLM version whose arithmetic to follow, or two as 0.11.2..0.27.1 for what an upgrade changes
+    #[arg(long, value_name = "VERSION", default_value = "0.11.2")]
     pub(crate) vllm: String,
+    /// Tokens of your prompts, N or LOW-HIGH: says how many such requests fit
+    #[arg(long, value_name = "TOKENS", requires = "osl", value_parser = lengths)]
+    pub(crate) isl: Option<Lengths>,
+    /// Tokens of your outputs, N or LOW-HIGH
+    #[arg(long, value_name = "TOKENS", requires = "isl", value_parser = lengths)]
+    pub(crate) osl: Option<Lengths>,
     #[command(flatten)]
     pub(crate) memory: MemoryArgs,
     #[command(flatten)]
@@ -269,6 +283,15 @@ fn positive(text: &str) -> Result<f64, String> {
 fn share(text: &str) -> Result<f64, String> {
     let share = positive(text).ok().filter(|share| *share <= 1.0);
     share.ok_or_else(|| "it is not a share above 0 and up to 1".to_owned())
+}
+
+/// `512`, or any number from `100` to `900` as `100-900`.
+fn lengths(text: &str) -> Result<Lengths, String> {
+    let tokens = |text: &str| length(text).map(Tokens::new);
+    match text.split_once('-') {
+        Some((low, high)) => Ok(Lengths::Uniform(tokens(low)?, tokens(high)?)),
+        None => tokens(text).map(Lengths::Fixed),
+    }
 }
 
 /// A number of tokens, as vLLM reads it: `4096`, `32k` (thousands), `32K` (1,024s).

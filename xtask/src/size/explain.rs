@@ -16,7 +16,7 @@ use crate::{
     output,
 };
 
-/// What the command says. `docs/schema.md` lists the keys.
+/// What the command says. `docs/sizing.md` lists the keys.
 #[derive(Debug, Serialize)]
 struct Explained {
     model: Option<String>,

@@ -2,6 +2,7 @@
 
 mod args;
 mod explain;
+mod headers;
 mod plan;
 mod predict;
 mod setup;

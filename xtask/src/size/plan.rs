@@ -3,8 +3,10 @@
 use analysis::{SizingSection, SizingTarget};
 use serde::Serialize;
 use sizing::{
-    Bytes, Engine, EngineFlags, KvCachePlan, KvMemory, PrintedGib, Tokens, catalogue,
+    Blocks, Bytes, Engine, EngineFlags, KvCachePlan, KvMemory, ModelSpec, PrintedGib, Tokens,
+    catalogue,
     engine::KvGroup,
+    inverse::{Effect, Flags, Wanted},
 };
 
 use super::PlanArgs;
@@ -31,6 +33,9 @@ struct Sized {
     max_concurrency: f64,
     max_concurrency_interval: [f64; 2],
     sizing: SizingSection,
+    /// The flags that hold the load on the GPU that was named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    flags: Option<Flags>,
 }
 
 pub(crate) fn run(args: &PlanArgs) -> anyhow::Result<Exit> {
@@ -90,20 +95,110 @@ fn size(args: &PlanArgs) -> anyhow::Result<Sized> {
         max_concurrency: nominal.max_concurrency(),
         max_concurrency_interval: [low.max_concurrency(), high.max_concurrency()],
         sizing,
+        flags: flags_for(args, &engine, model)?,
     })
 }
 
+/// Flags for the load on the GPU that was named, if one was.
+fn flags_for(args: &PlanArgs, engine: &Engine, model: &ModelSpec) -> anyhow::Result<Option<Flags>> {
+    let Some(name) = &args.gpu else {
+        return Ok(None);
+    };
+    let gpu = catalogue::gpu(name).exit(Exit::Usage)?;
+    let wanted = Wanted {
+        engine: *engine,
+        shape: &model.shape.value,
+        weights: model.weights_16_bit(),
+        gpu,
+        concurrency: u64::from(args.concurrency),
+        context: args.context.into(),
+    };
+    let flags = wanted.flags().ok_or_else(|| {
+        let problem = format!(
+            "it is not known how much memory a program sees of an {}",
+            gpu.name
+        );
+        exit::error(Exit::Usage, problem)
+    })?;
+    Ok(Some(flags))
+}
+
 fn text(sized: &Sized, args: &PlanArgs) -> String {
+    let answer = sized.flags.as_ref().map_or_else(
+        || printed_text(sized),
+        |flags| {
+            let Sized { model, engine, .. } = sized;
+            format!("{model} on {engine}\n{}", flags_text(flags, args))
+        },
+    );
     let table = ::report::sizing_console(&sized.sizing, args.lang.spoken(), CONSOLE_WIDTH);
+    format!("{answer}\n\n{table}")
+}
+
+fn printed_text(sized: &Sized) -> String {
     format!(
-        "{} on {} with {:.2} GiB for the KV cache will print\n\n  {}\n\n({} blocks of {}; a request of {} holds up to {})\n\n{table}",
+        "{} on {} with {:.2} GiB for the KV cache will print\n\n  {}\n\n({} of {}; a request of {} holds up to {})",
         sized.model,
         sized.engine,
         sized.available_kv_gib,
         sized.printed.replace('\n', "\n  "),
-        sized.gpu_blocks,
+        Blocks::new(sized.gpu_blocks),
         Bytes::new(sized.bytes_per_block),
         Tokens::new(sized.max_model_len),
-        sized.blocks_per_request,
+        Blocks::new(sized.blocks_per_request),
     )
+}
+
+fn flags_text(flags: &Flags, args: &PlanArgs) -> String {
+    let gpu = args.gpu.as_deref().unwrap_or_default();
+    let mut lines = Vec::new();
+    for choice in &flags.by_default {
+        lines.push(format!(
+            "by default {} × {gpu} prints {:.2}x",
+            choice.tensor_parallel_size, choice.max_concurrency[1]
+        ));
+    }
+    match &flags.choice {
+        Some(choice) => {
+            let [least, likely, most] = choice.max_concurrency;
+            let sure = if choice.safely {
+                ""
+            } else {
+                "; the memory is a prediction, so look at the log"
+            };
+            lines.push(format!(
+                "for {} requests of {} tokens:\n  {}",
+                args.concurrency,
+                args.context,
+                choice.flags()
+            ));
+            lines.push(format!(
+                "  would print {likely:.2}x ({least:.2}x to {most:.2}x{sure})"
+            ));
+        }
+        None => lines.push(format!(
+            "8 × {gpu} do not hold {} requests of {} tokens",
+            args.concurrency, args.context
+        )),
+    }
+    let effect = |effect: &Effect| match effect.concurrency {
+        Some([before, after]) => format!(
+            "{} ({before:.2}x to {after:.2}x): {}",
+            effect.flag, effect.reason
+        ),
+        None => format!("{}: {}", effect.flag, effect.reason),
+    };
+    lines.extend(
+        flags
+            .free_wins
+            .iter()
+            .map(|win| format!("free: {}", effect(win))),
+    );
+    lines.extend(
+        flags
+            .no_ops
+            .iter()
+            .map(|no_op| format!("no help: {}", effect(no_op))),
+    );
+    lines.join("\n")
 }

@@ -1,7 +1,11 @@
 //! `cargo xtask size predict`: what vLLM will print at start-up.
 
 use serde::Serialize;
-use sizing::{Engine, KvCachePlan, KvMemory, catalogue, engine::KvGroup};
+use sizing::{
+    Engine, EngineFlags, KvCachePlan, KvMemory, Shape, catalogue,
+    engine::{KvGroup, Step},
+    mix::Held,
+};
 
 use super::args::PredictArgs;
 use super::setup::{Memory, Model, Setup};
@@ -10,7 +14,7 @@ use crate::{
     output,
 };
 
-/// What the command says. `docs/schema.md` lists the keys.
+/// What the command says. `docs/sizing.md` lists the keys.
 #[derive(Debug, Serialize)]
 struct Predicted {
     model: String,
@@ -33,9 +37,32 @@ struct Predicted {
     /// Whether one request of the longest length fits; vLLM refuses to start otherwise.
     starts: bool,
     replicas: u64,
+    /// How many requests of the given lengths fit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mix: Option<Held>,
+    /// What an upgrade changes, one entry a rule.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upgrade: Option<Upgrade>,
     /// The figures as vLLM words them.
     prints: String,
     assumptions: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Upgrade {
+    to: String,
+    changes: Vec<UpgradeStep>,
+}
+
+#[derive(Debug, Serialize)]
+struct UpgradeStep {
+    since: String,
+    rule: String,
+    /// The figures from then on, or why that version does not start.
+    prints: String,
+    gpu_blocks: Option<u64>,
+    kv_cache_tokens: Option<u64>,
+    max_concurrency: Option<f64>,
 }
 
 pub(super) fn run(args: &PredictArgs) -> anyhow::Result<Exit> {
@@ -45,7 +72,11 @@ pub(super) fn run(args: &PredictArgs) -> anyhow::Result<Exit> {
 }
 
 fn predict(args: &PredictArgs) -> anyhow::Result<Predicted> {
-    let engine = Engine::vllm(&args.vllm).exit(Exit::Usage)?;
+    let (from, to) = match args.vllm.split_once("..") {
+        Some((from, to)) => (from, Some(to)),
+        None => (args.vllm.as_str(), None),
+    };
+    let engine = Engine::vllm(from).exit(Exit::Usage)?;
     let model = Model::of(&args.model)?;
     let gpu = (args.memory.gpu.as_deref())
         .map(catalogue::gpu)
@@ -59,6 +90,10 @@ fn predict(args: &PredictArgs) -> anyhow::Result<Predicted> {
             .exit(Exit::Usage)
     };
     let [low, nominal, high] = [plan(memory.low)?, plan(memory.nominal)?, plan(memory.high)?];
+    let upgrade = to
+        .map(|to| upgrade(&engine, to, &model.shape, &setup.flags, memory.nominal))
+        .transpose()?;
+    let lengths = args.isl.as_ref().zip(args.osl.as_ref());
     let tokens = |plan: &KvCachePlan| plan.kv_cache_tokens().get();
     Ok(Predicted {
         model: model.name.clone(),
@@ -82,8 +117,41 @@ fn predict(args: &PredictArgs) -> anyhow::Result<Predicted> {
         max_concurrency_interval: [low.max_concurrency(), high.max_concurrency()],
         starts: nominal.starts(),
         replicas: args.engine.data_parallel_size,
+        mix: lengths.and_then(|(isl, osl)| nominal.holds(isl, osl)),
+        upgrade,
         prints: nominal.to_string(),
         assumptions: setup.assumptions,
+    })
+}
+
+fn upgrade(
+    from: &Engine,
+    to: &str,
+    shape: &Shape,
+    flags: &EngineFlags,
+    memory: KvMemory,
+) -> anyhow::Result<Upgrade> {
+    let newer = Engine::vllm(to).exit(Exit::Usage)?;
+    let steps = from
+        .upgrade(&newer, shape, flags, memory)
+        .exit(Exit::Usage)?;
+    let step = |step: Step| {
+        let plan = step.plan.as_ref().ok();
+        UpgradeStep {
+            since: step.since.to_string(),
+            rule: step.rule.to_owned(),
+            prints: match &step.plan {
+                Ok(plan) => plan.to_string().replace('\n', ", "),
+                Err(error) => error.to_string(),
+            },
+            gpu_blocks: plan.map(|plan| plan.blocks().get()),
+            kv_cache_tokens: plan.map(|plan| plan.kv_cache_tokens().get()),
+            max_concurrency: plan.map(KvCachePlan::max_concurrency),
+        }
+    };
+    Ok(Upgrade {
+        to: newer.to_string(),
+        changes: steps.into_iter().map(step).collect(),
     })
 }
 
@@ -115,6 +183,8 @@ fn text(predicted: &Predicted) -> String {
             predicted.replicas
         ));
     }
+    lines.extend(predicted.mix.as_ref().map(mix_text));
+    lines.extend(predicted.upgrade.iter().flat_map(upgrade_text));
     lines.extend(
         predicted
             .assumptions
@@ -122,4 +192,24 @@ fn text(predicted: &Predicted) -> String {
             .map(|assumed| format!("assumed: {assumed}")),
     );
     lines.join("\n")
+}
+
+fn mix_text(mix: &Held) -> String {
+    format!(
+        "of your lengths {:.0} requests fit on average, {:.0} are safe 99 times in 100 ({:.1} ± {:.1} blocks each), where \
+         {:.2} is printed",
+        mix.expected, mix.safe, mix.mean_blocks, mix.blocks_stddev, mix.printed
+    )
+}
+
+fn upgrade_text(upgrade: &Upgrade) -> Vec<String> {
+    let mut lines = vec![format!("up to {}, with the same memory:", upgrade.to)];
+    let changes = upgrade.changes.iter();
+    lines.extend(
+        changes.map(|step| format!("  {}: {}\n      {}", step.since, step.rule, step.prints)),
+    );
+    if upgrade.changes.is_empty() {
+        lines.push("  nothing of what is printed changes".to_owned());
+    }
+    lines
 }

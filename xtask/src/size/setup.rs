@@ -7,9 +7,11 @@ use sizing::{
     Blocks, Bytes, Checkpoint, Engine, EngineFlags, GpuSpec, KvMemory, PrintedGib, Shape, Tokens,
     catalogue,
     engine::{Deployment, Platform, ServingDefaults, Speculation, StateCache},
+    weights::WeightFormat,
 };
 
 use super::args::{Drafter, EngineArgs, MambaMode, MemoryArgs, ModelArgs};
+use super::headers;
 use crate::exit::{self, Exit, WithExit as _};
 
 /// A model and what is known of it.
@@ -58,17 +60,43 @@ impl Model {
         let checkpoint = Checkpoint::from_json(&text)
             .with_context(|| format!("understand {}", file.display()))
             .exit(Exit::Usage)?;
-        let weights = checkpoint
-            .parameters
-            .map(|parameters| Bytes::new(parameters.total).times(2));
+        let (weights, assumed) = weights_of(path, &checkpoint)?;
+        let assumptions = checkpoint.assumptions.iter().cloned().chain(assumed);
         Ok(Self {
             name: checkpoint.model_type.clone(),
             shape: checkpoint.shape.clone(),
             weights,
-            assumptions: checkpoint.assumptions.clone(),
+            assumptions: assumptions.collect(),
             checkpoint: Some(checkpoint),
         })
     }
+}
+
+/// Weights by the headers in the checkpoint's folder, else by parameters and format; and what was assumed for it.
+fn weights_of(
+    path: &std::path::Path,
+    checkpoint: &Checkpoint,
+) -> anyhow::Result<(Option<Bytes>, Option<String>)> {
+    if path.is_dir()
+        && let Some(headers) = headers::of_folder(path).exit(Exit::Usage)?
+    {
+        return Ok((Some(headers.bytes()), None));
+    }
+    let Some(parameters) = checkpoint.parameters else {
+        return Ok((None, None));
+    };
+    let Some(name) = &checkpoint.quantisation else {
+        return Ok((Some(WeightFormat::Bits16.model(parameters)), None));
+    };
+    // A format that is not known makes the weights unknown, which matters only where they are needed.
+    let format = name.parse::<WeightFormat>().ok();
+    let assumed = format.map(|_| {
+        format!(
+            "weights of {} parameters in {name}, by closed form",
+            parameters.total
+        )
+    });
+    Ok((format.map(|format| format.model(parameters)), assumed))
 }
 
 /// The engine's flags with all defaults filled in.
@@ -210,11 +238,10 @@ fn kv_dtype(
 
 const fn states(args: &EngineArgs) -> StateCache {
     match args.mamba_cache_mode {
-        Some(MambaMode::None) => StateCache::None,
         Some(MambaMode::Align) => StateCache::Align,
         Some(MambaMode::All) => StateCache::All,
         None if args.enable_prefix_caching => StateCache::Cached,
-        None => StateCache::None,
+        Some(MambaMode::None) | None => StateCache::None,
     }
 }
 
@@ -231,6 +258,8 @@ fn speculation(model: &Model, args: &EngineArgs, assumptions: &mut Vec<String>) 
         Some(Drafter::Mtp) => own.max(1),
         Some(Drafter::Eagle) => 1,
         Some(Drafter::Ngram) => 0,
+        // Gemma 4's assistant shares the cache of its model.
+        None if model.shape.largest_item.is_some() && own == 0 => 0,
         None => {
             let layers = own.max(1);
             assumptions.push(format!(

@@ -5,15 +5,13 @@ mod binary;
 mod architecture;
 mod sources;
 
-#[cfg(test)]
 mod access;
 mod bad_days;
 mod command;
 mod gpumon;
+mod judging;
 mod overhead;
-#[cfg(test)]
 mod pipeline;
-#[cfg(test)]
 mod resume;
-#[cfg(test)]
+mod size;
 mod workloads;

@@ -66,6 +66,7 @@ pub(crate) fn manifest(levels: &[(u32, u64)], osl: u32) -> Manifest {
         end: Some(EndReason::Completed),
         resumed: Vec::new(),
         notes: Vec::new(),
+        judgement: records::Judgement::default(),
     }
 }
 

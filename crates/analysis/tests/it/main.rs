@@ -5,6 +5,8 @@ mod bottleneck;
 mod build;
 mod energy;
 
+mod comparison;
+mod goodput;
 mod gpu_level;
 mod level;
 mod limits;

@@ -51,6 +51,7 @@ fn manifest() -> Manifest {
         end: None,
         resumed: Vec::new(),
         notes: vec![],
+        judgement: records::Judgement::default(),
     }
 }
 

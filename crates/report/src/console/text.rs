@@ -105,6 +105,7 @@ fn plain(text: &str, language: Language) -> String {
             '—' | '–' | '−' => plain.push('-'),
             '→' => plain.push_str("->"),
             '×' => plain.push('x'),
+            '≤' => plain.push_str("<="),
             '·' => plain.push('|'),
             '“' | '”' => plain.push('"'),
             '‘' | '’' => plain.push('\''),

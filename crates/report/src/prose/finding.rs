@@ -2,6 +2,7 @@
 //! that names the levels and the range of the figures.
 
 mod of_levels;
+mod sample;
 
 use std::mem::discriminant;
 
@@ -65,14 +66,17 @@ pub(crate) fn all(summary: &Summary, words: &Words, figures: Figures) -> Vec<Tol
 /// Whether two findings are one sentence.
 fn alike(a: &FindingKind, b: &FindingKind) -> bool {
     let metric = |kind: &FindingKind| match kind {
-        FindingKind::Disagreement { metric, .. } => Some(metric.clone()),
+        FindingKind::Disagreement { metric, .. } | FindingKind::LongTail { metric, .. } => {
+            Some(metric.clone())
+        }
         _ => None,
     };
     discriminant(a) == discriminant(b) && metric(a) == metric(b)
 }
 
 fn sentence(kinds: &[&FindingKind], pen: Pen<'_>) -> String {
-    if let Some(text) = of_levels::sentence(kinds, pen) {
+    let told = of_levels::sentence(kinds, pen).or_else(|| sample::sentence(kinds, pen));
+    if let Some(text) = told {
         return text;
     }
     let texts = kinds

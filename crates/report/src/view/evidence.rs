@@ -16,6 +16,8 @@ pub(super) fn parts(desk: &Desk<'_>) -> Vec<Part> {
     let mut blocks = vec![Block::Table(latencies(desk))];
     blocks.extend(desk.chart("distribution"));
     parts.push(desk.part("part.latencies", blocks));
+    parts.extend(super::promise::scaling(desk));
+    parts.extend(super::promise::samples(desk));
     let blocks = [side_by_side(desk), engine(desk)]
         .into_iter()
         .flatten()

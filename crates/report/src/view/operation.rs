@@ -4,7 +4,7 @@ use analysis::{Estimate, FindingKind, LevelSummary, SloRow, SloStatistic};
 
 use super::{Block, Column, Desk, Item, Part, Row, Table, conclusion::is_also_fastest};
 use crate::{
-    number::{ABSENT, count, figure, maybe, mean_only, percent_estimate},
+    number::{ABSENT, count, figure, maybe, mean_only, number, percent_estimate},
     prose::{in_the_valley, level_at, list, statistic_key, usable_levels},
 };
 
@@ -31,6 +31,7 @@ pub(super) fn parts(desk: &Desk<'_>) -> Vec<Part> {
         ));
     }
     parts.push(desk.part("part.slo", vec![Block::Table(objectives(desk))]));
+    parts.extend(super::promise::goodput(desk));
     let items = scenarios(desk);
     parts.push(desk.part("part.scenarios", vec![Block::Bullets { items }]));
     parts
@@ -188,6 +189,10 @@ fn objective(desk: &Desk<'_>, row: &SloRow) -> Vec<String> {
         remark.push(' ');
         remark.push_str(&words.get("slo.tight"));
     }
+    if let Some(between) = between(desk, row) {
+        remark.push(' ');
+        remark.push_str(&between);
+    }
     vec![
         name,
         words.say("slo.up_to", &[("c", &count(concurrency))]),
@@ -195,6 +200,16 @@ fn objective(desk: &Desk<'_>, row: &SloRow) -> Vec<String> {
         maybe(row.output_tok_s),
         remark,
     ]
+}
+
+/// Where between the tested levels the objective is passed.
+fn between(desk: &Desk<'_>, row: &SloRow) -> Option<String> {
+    let capacity = row.capacity?;
+    let (at, low, high) = (capacity.concurrency?, capacity.low?, capacity.high?);
+    let whole = |load: f64| number(load.floor(), 0);
+    let ends = [("c", whole(at)), ("low", whole(low)), ("high", whole(high))];
+    let ends = ends.each_ref().map(|(name, text)| (*name, &**text));
+    Some(desk.words.say("slo.between", &ends))
 }
 
 /// The tightest and the widest objective that more than the smallest level held.

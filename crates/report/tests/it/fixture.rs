@@ -238,5 +238,6 @@ fn manifest(summary: &Summary) -> Manifest {
         end: None,
         resumed: Vec::new(),
         notes: run.notes.clone(),
+        judgement: records::Judgement::default(),
     }
 }

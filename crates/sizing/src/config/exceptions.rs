@@ -47,7 +47,7 @@ pub(super) fn by_index(fields: &Fields<'_>) -> Result<Option<Vec<Caches>>, Confi
         fields.model_type(),
         "qwen3_next" | "qwen3_5_text" | "qwen3_5_moe_text"
     ) {
-        fields.assume("every 4th layer keeps all tokens, the default of its model type");
+        fields.assume("one layer in 4 keeps all tokens, the default of its model type");
         (
             Box::new(|layer| (layer + 1).is_multiple_of(4)),
             linear(fields)?,
@@ -143,7 +143,7 @@ fn window_pattern(fields: &Fields<'_>) -> Result<Option<u64>, ConfigError> {
         _ => return Ok(None),
     };
     fields.assume(format!(
-        "every {every}th layer keeps all tokens, the default of its model type"
+        "one layer in {every} keeps all tokens, the default of its model type"
     ));
     Ok(Some(every))
 }

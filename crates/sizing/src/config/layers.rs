@@ -147,7 +147,7 @@ pub(super) fn full(fields: &Fields<'_>) -> Result<Cache, ConfigError> {
     let mut own = heads(fields)?;
     if fields.model_type().starts_with("gemma4") {
         own.head_dim = fields.number(&["global_head_dim"])?.unwrap_or(512);
-        if fields.flag("attention_k_eq_v") == Some(true)
+        if fields.flag("attention_k_eq_v") != Some(false)
             && let Some(kv_heads) = fields.number(&["num_global_key_value_heads"])?
         {
             own.kv_heads = kv_heads;

@@ -148,6 +148,8 @@ fn language_model(
     match model_type {
         Some(model_type) => Ok((level, model_type.to_owned())),
         None if level.contains_key("n_layers") => Ok((level, "mistral".to_owned())),
+        // Without a type there are no defaults: every field has to be there.
+        None if level.contains_key("num_hidden_layers") => Ok((level, "unnamed".to_owned())),
         None => Err(ConfigError::Missing {
             field: "model_type",
             model_type: "any".to_owned(),

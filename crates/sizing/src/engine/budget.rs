@@ -102,15 +102,18 @@ impl MemoryBudget {
         let terms = [activation, outside, graphs];
         let sum = |of: fn(&Prior) -> Bytes| terms.iter().map(of).sum::<Bytes>();
         let middle = sum(|prior| prior.middle);
+        let weights = deployment.weights.part_of(ranks)?;
         Some(Self {
             requested: visible.share(deployment.utilization.unwrap_or(default)),
-            weights: deployment.weights.part_of(ranks)?,
+            weights,
             activation: activation.middle,
             outside_framework: outside.middle,
             graphs: graphs.middle,
             doubt: Doubt {
                 less: middle.minus(sum(|prior| prior.low)).unwrap_or_default(),
-                more: sum(|prior| prior.high).minus(middle).unwrap_or_default(),
+                // Rotary caches, scales and padded widths: up to a 32nd of the weights in logs.
+                more: sum(|prior| prior.high).minus(middle).unwrap_or_default()
+                    + weights.part_of(32).unwrap_or_default(),
             },
         })
     }

@@ -140,6 +140,24 @@ impl KvCachePlan {
         &self.blocks_of_group
     }
 
+    /// Blocks that a request holds which has reached this length and is being answered, over all groups: of windows and
+    /// chunks only what is still looked at, of states what the worst case holds.
+    pub fn blocks_of_length(&self, length: Tokens) -> Blocks {
+        let length = length.get().min(self.max_model_len.get());
+        let of_group = |(group, most): (&KvGroup, &u64)| {
+            let block = group.block_size.get().max(1);
+            let held = match group.kind {
+                LayerKind::Full => length.div_ceil(block),
+                LayerKind::Sliding { window } => length.min(window.get()).div_ceil(block) + 1,
+                LayerKind::Chunked { chunk } => length.min(chunk.get()).div_ceil(block),
+                LayerKind::Cross { .. } | LayerKind::State => *most,
+            };
+            held.min(*most)
+        };
+        let groups = self.groups.iter().zip(&self.blocks_of_group);
+        Blocks::new(groups.map(of_group).fold(0, u64::saturating_add))
+    }
+
     /// Bytes that a request of `max_model_len` tokens may hold, on one GPU.
     pub const fn bytes_per_request(&self) -> Bytes {
         self.bytes_per_block.times(self.blocks_per_request.get())
