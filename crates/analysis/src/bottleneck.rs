@@ -241,6 +241,7 @@ fn missing(level: &LevelSummary, gpu: GpuClues) -> Vec<String> {
     [
         ("client", level.client.is_none()),
         ("server_metrics", server.waiting_mean.is_none()),
+        ("kv_usage", server.kv_usage_max.is_none()),
         ("gpu", level.gpu.is_none()),
         ("gpu_profiling", gpu.dram_percent.is_none()),
         ("throttle_reasons", gpu.power_share.is_none()),

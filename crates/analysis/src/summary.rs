@@ -646,7 +646,7 @@ pub struct Bottleneck {
     pub verdict: BottleneckVerdict,
     /// What speaks for it, strongest first, and what else was seen.
     pub evidence: Vec<BottleneckEvidence>,
-    /// What could not be looked at: `server_metrics`, `gpu`, `gpu_profiling`, `throttle_reasons`, `client`.
+    /// What could not be looked at: `server_metrics`, `kv_usage`, `gpu`, `gpu_profiling`, `throttle_reasons`, `client`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<String>,
 }
@@ -660,7 +660,7 @@ pub enum BottleneckVerdict {
     Client,
     /// Memory for the KV cache.
     KvCache,
-    /// The server admits no more requests at once, though memory is left.
+    /// The server admits no more requests at once; its KV cache, where it was seen, has room.
     Queue,
     /// Nothing: more load gives more output.
     Nothing,

@@ -123,6 +123,7 @@ fn missing(desk: &Desk<'_>, bottleneck: &Bottleneck) -> String {
         .map(|what| match what.as_str() {
             "client" => desk.get("limited.not_client"),
             "server_metrics" => desk.get("limited.not_server_metrics"),
+            "kv_usage" => desk.get("limited.not_kv_usage"),
             "gpu" => desk.get("limited.not_gpu"),
             "gpu_profiling" => desk.get("limited.not_gpu_profiling"),
             "throttle_reasons" => desk.get("limited.not_throttle_reasons"),
