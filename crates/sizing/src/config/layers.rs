@@ -387,6 +387,7 @@ pub(super) fn shape(layers: &[Caches], fields: &Fields<'_>) -> Result<Shape, Con
         vocabulary: fields.needed(&["vocab_size"])?,
         layers: groups,
         order,
+        names_chunk: fields.value("attention_chunk_size").is_some(),
         largest_item: None,
     })
 }
