@@ -11,6 +11,8 @@ pub(crate) enum Exit {
     Usage,
     /// The server cannot be reached, does not know the model, or was lost on the way.
     Server,
+    /// Objectives were met at no level, or a second run is worse than the first.
+    NotMet,
     /// The measurement ran, but its figures are not valid.
     Invalid,
     /// The user stopped it; what had been measured is kept.
@@ -23,6 +25,7 @@ impl From<Exit> for ExitCode {
             Exit::Ok => 0,
             Exit::Usage => 2,
             Exit::Server => 3,
+            Exit::NotMet => 4,
             Exit::Invalid => 5,
             Exit::Interrupted => 130,
         })

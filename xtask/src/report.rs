@@ -11,11 +11,12 @@ use serde::Serialize;
 use crate::{
     cli::{Lang, ReportArgs},
     exit::{Exit, WithExit as _},
+    judge::JudgeArgs,
     output,
 };
 
 /// Width of the console table where the terminal's is not known.
-const CONSOLE_WIDTH: usize = 100;
+pub(crate) const CONSOLE_WIDTH: usize = 100;
 /// vLLM's default on every card of less than 70 GiB and on any A100; a server does not tell its own.
 const ASSUMED_MAX_NUM_BATCHED_TOKENS: u64 = 2048;
 
@@ -28,7 +29,7 @@ pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<Exit> {
     let dirs: Vec<_> = args.runs.iter().map(open).collect::<anyhow::Result<_>>()?;
     let reported: Vec<_> = dirs
         .iter()
-        .map(|dir| write(dir, args.lang.written()))
+        .map(|dir| write(dir, args.lang.written(), &args.judge))
         .collect::<anyhow::Result<_>>()?;
     output::emit(args.json, &reported, |reported| {
         reported
@@ -100,8 +101,13 @@ pub(crate) fn summarise(run: &RunData) -> Summary {
 }
 
 /// Writes summary and documents into the run folder.
-pub(crate) fn write(dir: &RunDir, languages: &[Language]) -> anyhow::Result<Reported> {
-    let run = RunData::load(dir)?;
+pub(crate) fn write(
+    dir: &RunDir,
+    languages: &[Language],
+    judge: &JudgeArgs,
+) -> anyhow::Result<Reported> {
+    let mut run = RunData::load(dir)?;
+    run.manifest.judgement = judge.judgement(run.manifest.judgement);
     let summary = summarise(&run);
     let mut json = serde_json::to_vec_pretty(&summary).context("write the summary as JSON")?;
     json.push(b'\n');

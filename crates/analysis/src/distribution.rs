@@ -1,53 +1,130 @@
 //! Figures with their uncertainty: from a list of observations to what may be printed of it.
 //!
-//! The rule for percentiles is that of `stats`: a percentile that the sample cannot enclose with 95 % confidence is
-//! absent.
+//! The rule for percentiles is that of `stats`: a percentile that a sample of that size cannot enclose at all is absent.
+//! Its interval is that of the effective sample, because requests of a wave share the server's steps; where the effective
+//! sample is too small, the percentile stands without one.
+
+use std::num::NonZeroUsize;
 
 use stats::{
-    Confidence, Interval, Quantile, Sample, mean_interval, quantile, quantile_interval, wilson,
+    BatchMeans, Confidence, Interval, Quantile, Sample, effective_quantile_interval,
+    order_statistic_ranks, quantile, wilson_effective,
 };
 
 use crate::{Distribution, Estimate};
 
-/// Whether observations may be taken as independent of each other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Observations {
-    /// One a request.
-    Independent,
-    /// Many a request, which resemble each other: an interval would claim too much and is left out.
-    Pooled,
+/// How observations of a level are to be read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reading {
+    /// The least that is served together: the requests of a wave.
+    pub(crate) wave: NonZeroUsize,
+    /// Confidence of intervals.
+    pub(crate) confidence: Confidence,
 }
 
-/// What the sample supports saying.
-pub(crate) fn distribution(sample: &Sample, observations: Observations) -> Distribution {
+impl Reading {
+    /// Of a level of so many slots.
+    pub(crate) fn new(concurrency: u32, confidence: Confidence) -> Self {
+        let wave = usize::try_from(concurrency)
+            .ok()
+            .and_then(NonZeroUsize::new);
+        Self {
+            wave: wave.unwrap_or(NonZeroUsize::MIN),
+            confidence,
+        }
+    }
+
+    /// Batch means of the series.
+    pub(crate) fn batches(&self, series: &[f64]) -> Option<BatchMeans> {
+        BatchMeans::new(series, self.wave)
+    }
+
+    /// Effective sample for an interval of the share of observations up to `limit`; `None` for fewer than two waves.
+    ///
+    /// Not more than that of the observations themselves: where hardly any lies on one side of the limit, nothing there
+    /// shows how much they depend on each other. Infinite observations, requests that failed, count on their side only.
+    pub(crate) fn effective_for_share_up_to(&self, series: &[f64], limit: f64) -> Option<f64> {
+        self.least(series, limit, |batches| {
+            batches.effective_for(self.confidence)
+        })
+    }
+
+    /// The same for draws, which take the design effect as known.
+    pub(crate) fn effective_of_share_up_to(&self, series: &[f64], limit: f64) -> Option<f64> {
+        self.least(series, limit, BatchMeans::effective)
+    }
+
+    fn least(
+        &self,
+        series: &[f64],
+        limit: f64,
+        effective: impl Fn(&BatchMeans) -> f64,
+    ) -> Option<f64> {
+        let of_share = effective(&BatchMeans::of_share(series, limit, self.wave)?);
+        let of_series = self.batches(series).or_else(|| {
+            let finite: Vec<f64> = series.iter().copied().filter(|x| x.is_finite()).collect();
+            self.batches(&finite)
+        });
+        Some(of_series.map_or(of_share, |batches| effective(&batches).min(of_share)))
+    }
+}
+
+/// What one observation a request supports saying, in the order in which the requests were sent. `None` without any, or
+/// when one is no number.
+pub(crate) fn distribution(series: &[f64], reading: Reading) -> Option<Distribution> {
+    let sample = Sample::new(series.to_vec()).ok()?;
+    let batches = reading.batches(series);
     let percentile = |q| {
-        let interval = quantile_interval(sample, q, Confidence::P95)?;
-        Some(estimate(quantile(sample, q), Some(interval), observations))
+        order_statistic_ranks(sample.n(), q, reading.confidence)?;
+        let value = quantile(&sample, q);
+        let effective = reading.effective_for_share_up_to(series, value);
+        let interval = effective.and_then(|effective| {
+            effective_quantile_interval(&sample, q, effective, reading.confidence)
+        });
+        Some(estimate(value, interval))
     };
-    let of_mean = mean_interval(sample, Confidence::P95);
-    Distribution {
+    let of_mean = batches.map(|batches| batches.mean_interval(reading.confidence));
+    Some(Distribution {
         n: sample.n(),
-        mean: estimate(sample.mean(), of_mean, observations),
+        effective: batches.map(|batches| batches.effective()),
+        mean: estimate(sample.mean(), of_mean),
         min: sample.min(),
         max: sample.max(),
         p50: percentile(Quantile::P50),
         p90: percentile(Quantile::P90),
         p95: percentile(Quantile::P95),
         p99: percentile(Quantile::P99),
-    }
+    })
 }
 
-/// The distribution of one observation a request; `None` without any.
-pub(crate) fn per_request(values: impl Iterator<Item = f64>) -> Option<Distribution> {
-    let sample = Sample::new(values.collect()).ok()?;
-    Some(distribution(&sample, Observations::Independent))
+/// What many observations a request support saying. They resemble each other, so that an interval would claim too much and
+/// is left out.
+pub(crate) fn pooled(values: Vec<f64>, confidence: Confidence) -> Option<Distribution> {
+    let sample = Sample::new(values).ok()?;
+    let percentile = |q| {
+        order_statistic_ranks(sample.n(), q, confidence)?;
+        Some(estimate(quantile(&sample, q), None))
+    };
+    Some(Distribution {
+        n: sample.n(),
+        effective: None,
+        mean: estimate(sample.mean(), None),
+        min: sample.min(),
+        max: sample.max(),
+        p50: percentile(Quantile::P50),
+        p90: percentile(Quantile::P90),
+        p95: percentile(Quantile::P95),
+        p99: percentile(Quantile::P99),
+    })
 }
 
-/// A rate with Wilson's interval; `None` without trials.
-pub(crate) fn rate(successes: u64, trials: u64) -> Option<Estimate> {
-    let interval = wilson(successes, trials, Confidence::P95)?;
-    let value = successes as f64 / trials as f64;
-    Some(estimate(value, Some(interval), Observations::Independent))
+/// The share of observations up to `limit`, with Wilson's interval of the effective sample; `None` without any.
+pub(crate) fn share_up_to(series: &[f64], limit: f64, reading: Reading) -> Option<Estimate> {
+    let n = series.len() as f64;
+    let value = series.iter().filter(|x| **x <= limit).count() as f64 / n;
+    let effective = reading.effective_for_share_up_to(series, limit);
+    let interval = wilson_effective(value, effective.unwrap_or(n).min(n), reading.confidence)?;
+    Some(estimate(value, Some(interval)))
 }
 
 /// Mean of finite numbers; `None` without any, or when one is not finite.
@@ -62,8 +139,7 @@ pub(crate) fn ratio(a: f64, b: f64) -> Option<f64> {
     Some(a / b).filter(|ratio| ratio.is_finite())
 }
 
-fn estimate(value: f64, interval: Option<Interval>, observations: Observations) -> Estimate {
-    let interval = interval.filter(|_| observations == Observations::Independent);
+pub(crate) fn estimate(value: f64, interval: Option<Interval>) -> Estimate {
     Estimate {
         value,
         low: interval.map(|interval| interval.low),

@@ -2,14 +2,17 @@
 //! levels are in `level_findings`.
 //!
 //! A `Problem` means that figures are not what they seem, a `Warning` is worth knowing before acting on them, an
-//! `Insight` is what they say.
+//! `Insight` is what they say, a `Note` what could not be told. Among equally severe ones those come first that say what
+//! the server does, then those on how far to trust the figures.
 
 use records::{GpuLine, RunData};
 
 use crate::{
-    Finding, FindingKind, LevelSummary, Limits, RunFacts, ServerCapacity, Severity, level_findings,
-    limits,
+    Finding, FindingKind, LevelSummary, Limits, RunFacts, Scaling, ServerCapacity, Severity,
+    level_findings, limits,
     limits::{FLAT_SHARE_OF_PROPORTIONAL, Point},
+    sample_findings,
+    scaling::regime_change,
 };
 
 /// Share by which throughput has to fall from one level to the next to be called a cliff. A choice: an aggregate has no
@@ -24,9 +27,10 @@ pub(crate) struct Evidence<'a> {
     pub(crate) levels: &'a [LevelSummary],
     pub(crate) limits: &'a Limits,
     pub(crate) capacity: Option<&'a ServerCapacity>,
+    pub(crate) scaling: Option<&'a Scaling>,
 }
 
-/// All findings, by severity, and within a severity in a fixed order of kinds and then of levels.
+/// All findings, by severity, then by kind and then by level.
 pub(crate) fn findings(evidence: &Evidence<'_>) -> Vec<Finding> {
     let points = limits::points(evidence.levels);
     let mut findings: Vec<Finding> = Vec::new();
@@ -35,12 +39,40 @@ pub(crate) fn findings(evidence: &Evidence<'_>) -> Vec<Finding> {
         evidence.levels,
         &evidence.run.manifest.plan,
     ));
+    findings.extend(sample_findings::findings(evidence.levels));
     findings.extend(cliffs(&points));
+    findings.extend(regime_change(&points, evidence.scaling));
     findings.extend(still_growing(&points));
     findings.extend(aggregate_versus_per_request(evidence.limits, &points));
     findings.extend(beyond_printed_concurrency(evidence));
-    findings.sort_by_key(|finding| finding.severity);
+    findings.sort_by_key(|finding| (finding.severity, rank(&finding.what)));
     findings
+}
+
+/// Place of a kind among equally severe ones.
+fn rank(what: &FindingKind) -> u8 {
+    match what {
+        FindingKind::ThroughputCliff { .. } => 0,
+        FindingKind::AggregateVersusPerRequest { .. } => 1,
+        FindingKind::StillGrowing { .. } => 2,
+        FindingKind::Failures { .. } => 3,
+        FindingKind::Preemptions { .. } => 4,
+        FindingKind::Queueing { .. } => 5,
+        FindingKind::BeyondPrintedConcurrency { .. } => 6,
+        FindingKind::ClientLimited { .. } => 7,
+        FindingKind::DebugBuild => 8,
+        FindingKind::Incomplete { .. } => 9,
+        FindingKind::OutputLength { .. } => 10,
+        FindingKind::Disagreement { .. } => 11,
+        FindingKind::PrefixCacheHits { .. } => 12,
+        FindingKind::FewSamples { .. } => 13,
+        FindingKind::NoServerMetrics => 14,
+        FindingKind::NoGpuTelemetry => 15,
+        FindingKind::RegimeChange { .. } => 16,
+        FindingKind::NotSettled { .. } => 17,
+        FindingKind::LongTail { .. } => 18,
+        FindingKind::InStep { .. } => 19,
+    }
 }
 
 /// A finding of the given severity.
@@ -61,11 +93,11 @@ fn about_the_run(evidence: &Evidence<'_>) -> Vec<Finding> {
         (Severity::Problem, debug.then_some(FindingKind::DebugBuild)),
         (Severity::Warning, incomplete),
         (
-            Severity::Warning,
+            Severity::Note,
             no_gpu.then_some(FindingKind::NoGpuTelemetry),
         ),
         (
-            Severity::Warning,
+            Severity::Note,
             run.server
                 .is_empty()
                 .then_some(FindingKind::NoServerMetrics),

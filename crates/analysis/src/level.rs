@@ -1,21 +1,25 @@
 //! The figures of one level. Definitions: `docs/methodology.md`; every request counts somewhere.
 //!
-//! Latencies are those of measured requests that completed. Failed ones are in the counts, the success rate and the
+//! Latencies are those of measured requests that completed, in the order in which they were sent. Failed ones are in the counts, the success rate and the
 //! list of failures. The server's output is that of all requests of the level, since the server served them all.
 
 use std::time::Duration;
 
-use records::{Outcome, Phase, RequestRecord, RunData, Stage};
-use stats::{Sample, Span, occupancy};
+use records::{Outcome, Phase, RequestRecord, RunData, Stage, TokenSource};
+use stats::{Confidence, Sample, Span, mser5, occupancy};
 
 use crate::{
-    ClientLevel, Distribution, Invalid, LevelSummary, RequestCounts,
-    arrivals::tokens_within,
-    distribution::{Observations, distribution, per_request, rate},
+    ClientLevel, Distribution, EnergyLevel, Estimate, FailureAdjusted, Invalid, LevelSummary,
+    RequestCounts, Steady, adjusted,
+    arrivals::{tokens, tokens_within},
+    distribution::{Reading, distribution, pooled, ratio, share_up_to},
+    energy::{LevelTokens, energy_level, prompt_tokens_within},
     failures::failures,
+    goodput::{self, Strains},
     gpu_level::gpu_level,
+    rates,
     server_level::server_level,
-    window::LevelRecords,
+    window::{LevelRecords, is_completed},
 };
 
 /// Utilisation of the client's threads from which on the client may be the limit. Work at a single server waits on
@@ -26,84 +30,176 @@ pub(crate) const CLIENT_BUSY_PERCENT: f64 = 80.0;
 /// length, so up to here 99 of 100 stamps are right to a twentieth, less than a level's own spread.
 pub(crate) const CLIENT_LATE_SHARE_OF_TTFT: f64 = 0.05;
 
-/// A level's summary, and the sample that objectives are held against.
+/// A level's summary, and the requests that objectives are held against.
 #[derive(Debug)]
-pub(crate) struct LevelFigures {
+pub(crate) struct LevelFigures<'a> {
     /// What is printed.
     pub(crate) summary: LevelSummary,
+    /// Measured requests in the order in which they were sent.
+    pub(crate) requests: Vec<&'a RequestRecord>,
     /// E2EL of the completed requests in milliseconds.
     pub(crate) e2el_ms: Option<Sample>,
+    /// Against the objectives of the run.
+    pub(crate) strains: Option<Strains>,
+    /// How the observations are to be read.
+    pub(crate) reading: Reading,
 }
 
 /// The figures of `level`; `all` are the levels of the run, itself among them.
-pub(crate) fn figures(
-    level: &LevelRecords<'_>,
-    all: &[LevelRecords<'_>],
+pub(crate) fn figures<'a>(
+    level: &LevelRecords<'a>,
+    all: &[LevelRecords<'a>],
     run: &RunData,
-) -> LevelFigures {
+    confidence: Confidence,
+) -> LevelFigures<'a> {
+    let reading = Reading::new(level.concurrency, confidence);
+    let ordered = level.in_order();
+    let of = |figure: &dyn Fn(&RequestRecord) -> Option<f64>| series(&ordered, figure);
+    let per_request =
+        |figure: &dyn Fn(&RequestRecord) -> Option<f64>| distribution(&of(figure), reading);
     let requests = counts(level);
     let seconds = level
         .window
         .map_or(0.0, |window| window.ticks() as f64 / 1e9);
-    let tokens = level.window.map(|window| {
-        let within = level
-            .requests
-            .iter()
-            .map(|record| tokens_within(record, window));
-        within.sum::<f64>()
-    });
-    let completed = || level.completed();
-    let ttft_ms = per_request(completed().filter_map(|record| record.ttft().map(ms)));
-    let e2el_ms = Sample::new(
-        completed()
-            .filter_map(|record| record.e2el().map(ms))
-            .collect(),
-    )
-    .ok();
+    let output = level.window.map(|window| output_within(level, window));
+    let ttft = of(&|record| record.ttft().map(ms));
+    let e2el = of(&|record| record.e2el().map(ms));
+    let ttft_ms = distribution(&ttft, reading);
+    let e2el_ms = distribution(&e2el, reading);
+    let e2el_sample = Sample::new(e2el.clone()).ok();
     let client = level.measure.and_then(client_level);
+    let objectives = run.manifest.judgement.objectives.as_ref();
+    let strains = objectives.and_then(|objectives| Strains::new(&ordered, objectives));
     let summary = LevelSummary {
         level: level.index,
         concurrency: level.concurrency,
         complete: level.complete,
         invalid: invalid(level, &requests, client.as_ref(), ttft_ms.as_ref()),
         requests,
-        success_rate: rate(requests.completed, requests.measured - requests.cancelled),
+        success_rate: success_rate(&ordered, reading),
         window_s: seconds,
         in_flight_mean: level.window.map_or(0.0, |window| in_flight(level, window)),
-        output_tok_s: tokens.map(|tokens| tokens / seconds),
-        requests_per_s: if seconds > 0.0 {
-            requests.completed as f64 / seconds
-        } else {
-            0.0
-        },
+        output_tok_s: output.map(|tokens| tokens / seconds),
+        output_tok_s_estimate: throughput(&ordered, level.window, output, reading),
+        requests_per_s: ratio(requests.completed as f64, seconds).unwrap_or(0.0),
         ttft_ms,
-        e2el_ms: e2el_ms
-            .as_ref()
-            .map(|sample| distribution(sample, Observations::Independent)),
-        e2el_from_intended_ms: per_request(completed().filter_map(e2el_from_intended).map(ms)),
-        tpot_ms: per_request(completed().filter_map(|record| record.tpot().map(ms))),
-        icl_ms: Sample::new(completed().flat_map(gaps).map(ms).collect())
-            .ok()
-            .map(|sample| distribution(&sample, Observations::Pooled)),
-        per_request_tok_s: per_request(completed().filter_map(tokens_per_second)),
-        output_tokens: per_request(completed().filter_map(output_tokens).map(|n| n as f64)),
-        prompt_tokens: per_request(
-            completed()
-                .filter_map(|r| r.prompt_tokens)
-                .map(|n| n as f64),
+        e2el_ms,
+        e2el_from_intended_ms: per_request(&|record| e2el_from_intended(record).map(ms)),
+        tpot_ms: per_request(&|record| record.tpot().map(ms)),
+        icl_ms: pooled(
+            level.completed().flat_map(gaps).map(ms).collect(),
+            confidence,
         ),
-        short_outputs: completed().filter(|record| is_short(record)).count() as u64,
+        tokens_per_chunk: tokens_per_chunk(level.completed()),
+        per_request_tok_s: per_request(&tokens_per_second),
+        output_tokens: per_request(&|record| output_tokens(record).map(|n| n as f64)),
+        prompt_tokens: per_request(&|record| record.prompt_tokens.map(|n| n as f64)),
+        failure_adjusted: failure_adjusted(
+            &ttft,
+            e2el_sample.as_ref(),
+            requests.failed,
+            confidence,
+        ),
+        goodput: objectives
+            .zip(strains.as_ref())
+            .and_then(|(of, strains)| goodput::level(&ordered, strains, of, level.window, reading)),
+        steady: steady(&ttft, &e2el, reading),
+        short_outputs: level.completed().filter(|record| is_short(record)).count() as u64,
         failures: failures(level),
         server: server_level(level, all, &run.server),
         gpu: level
             .window
-            .and_then(|window| gpu_level(window, tokens, &run.gpu)),
+            .and_then(|window| gpu_level(window, output, &run.gpu)),
         client,
+        energy: energy(level, output, run),
+        bottleneck: None,
     };
-    LevelFigures { summary, e2el_ms }
+    LevelFigures {
+        summary,
+        requests: ordered,
+        e2el_ms: e2el_sample,
+        strains,
+        reading,
+    }
 }
 
-fn ms(duration: Duration) -> f64 {
+fn energy(level: &LevelRecords<'_>, output: Option<f64>, run: &RunData) -> Option<EnergyLevel> {
+    let window = level.window?;
+    let tokens = LevelTokens {
+        output,
+        prompt: prompt_tokens_within(&level.requests, window),
+    };
+    energy_level(window, level.index, tokens, &run.gpu, &run.phases)
+}
+
+/// Output tokens of all requests that arrived in the window.
+fn output_within(level: &LevelRecords<'_>, window: Span) -> f64 {
+    let requests = level.requests.iter();
+    requests.map(|record| tokens_within(record, window)).sum()
+}
+
+/// The server's output per second: the figure counts all requests of the level, its relative uncertainty is that of the
+/// measured ones.
+fn throughput(
+    ordered: &[&RequestRecord],
+    window: Option<Span>,
+    output: Option<f64>,
+    reading: Reading,
+) -> Option<Estimate> {
+    let window = window?;
+    let value = output? / (window.ticks() as f64 / 1e9);
+    let of_measured = rates::per_second(ordered, |record| tokens(record) as f64, window, reading);
+    let scale = value / of_measured.value;
+    Some(Estimate {
+        value,
+        low: Some(of_measured.low? * scale),
+        high: Some(of_measured.high? * scale).filter(|high| high.is_finite()),
+    })
+}
+
+fn failure_adjusted(
+    ttft: &[f64],
+    e2el: Option<&Sample>,
+    failed: u64,
+    confidence: Confidence,
+) -> Option<FailureAdjusted> {
+    let ttft = Sample::new(ttft.to_vec()).ok();
+    (failed > 0).then(|| FailureAdjusted {
+        ttft_ms: adjusted::percentiles(ttft.as_ref(), failed, confidence),
+        e2el_ms: adjusted::percentiles(e2el, failed, confidence),
+    })
+}
+
+/// A figure of the completed requests that have it.
+fn series(ordered: &[&RequestRecord], figure: &dyn Fn(&RequestRecord) -> Option<f64>) -> Vec<f64> {
+    let completed = ordered.iter().filter(|record| is_completed(record));
+    completed.filter_map(|record| figure(record)).collect()
+}
+
+fn success_rate(ordered: &[&RequestRecord], reading: Reading) -> Option<Estimate> {
+    let counted = ordered
+        .iter()
+        .filter(|record| record.outcome != Outcome::Cancelled);
+    // A request fails or not, and nothing else about it matters here.
+    let failures: Vec<f64> = counted
+        .map(|record| f64::from(u8::from(!is_completed(record))))
+        .collect();
+    share_up_to(&failures, 0.0, reading)
+}
+
+/// Neither failed nor cancelled requests have a latency, and what is left is taken as one series.
+fn steady(ttft: &[f64], e2el: &[f64], reading: Reading) -> Option<Steady> {
+    let (of_ttft, of_e2el) = (mser5(ttft, reading.wave)?, mser5(e2el, reading.wave)?);
+    Some(Steady {
+        n: of_e2el.n as u64,
+        ttft_cut: of_ttft.cut as u64,
+        e2el_cut: of_e2el.cut as u64,
+        settled: of_ttft.settled && of_e2el.settled,
+    })
+}
+
+/// Milliseconds.
+pub(crate) fn ms(duration: Duration) -> f64 {
     duration.as_nanos() as f64 / 1e6
 }
 
@@ -174,6 +270,19 @@ fn gaps(record: &RequestRecord) -> impl Iterator<Item = Duration> {
 
 fn output_tokens(record: &RequestRecord) -> Option<u64> {
     record.output_tokens.map(|tokens| tokens.count)
+}
+
+/// Over requests whose tokens were not counted by their chunks: one a chunk would be no finding there.
+fn tokens_per_chunk<'a>(records: impl Iterator<Item = &'a RequestRecord>) -> Option<f64> {
+    let (mut tokens, mut chunks) = (0.0, 0.0);
+    for record in records {
+        let counted = record.output_tokens;
+        if let Some(counted) = counted.filter(|counted| counted.source == TokenSource::Usage) {
+            tokens += counted.count as f64;
+            chunks += record.chunks.count as f64;
+        }
+    }
+    ratio(tokens, chunks)
 }
 
 /// Output tokens / E2EL.

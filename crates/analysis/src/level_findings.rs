@@ -187,7 +187,7 @@ fn few_samples(levels: &[LevelSummary]) -> Option<Finding> {
     let n = few().map(|(_, n)| n).min()?;
     let concurrencies = few().map(|(concurrency, _)| concurrency).collect();
     Some(finding(
-        Severity::Warning,
+        Severity::Note,
         FindingKind::FewSamples { concurrencies, n },
     ))
 }

@@ -4,8 +4,10 @@
 //! was derived: everything here can be computed again from the run folder.
 //!
 //! The way from records to summary: `window` says which records belong to a level and when it was measured; `level`
-//! with `arrivals`, `distribution`, `failures`, `server_level` and `gpu_level` turns them into figures; `limits`, `slo` and
-//! `findings` (with `level_findings`) look across levels; [`summarise()`] puts it all together.
+//! with `arrivals`, `distribution`, `failures`, `server_level`, `gpu_level` and `energy` (on `series`) turns them into
+//! figures; `bottleneck` says what limited each level; `limits`, `scaling`, `slo`, `goodput` (with `slo_capacity`) and
+//! `findings` (with `level_findings` and `sample_findings`) look across levels; `comparison` (with `compared_figures`)
+//! holds two runs side by side; [`summarise()`] puts it all together.
 #![warn(
     clippy::disallowed_methods,
     reason = "pure crate: no files, clock, environment or network"
@@ -16,22 +18,37 @@ mod summary;
 
 mod window;
 
+mod adjusted;
 mod arrivals;
+mod bottleneck;
 mod distribution;
+mod energy;
 mod failures;
 mod gpu_level;
 mod level;
+mod rates;
+mod series;
 mod server_level;
 
 mod findings;
+mod goodput;
 mod level_findings;
 mod limits;
 mod run_facts;
+mod sample_findings;
+mod scaling;
 mod slo;
+mod slo_capacity;
+
+mod compared_figures;
+mod comparison;
 
 mod server_capacity;
 mod sizing_section;
 
+pub use comparison::{
+    CompareError, CompareOptions, ComparedFigure, Comparison, Condition, Verdict, compare,
+};
 pub use server_capacity::server_capacity;
 pub use sizing_section::{SizingTarget, sizing_section};
 pub use summarise::summarise;

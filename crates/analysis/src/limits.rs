@@ -1,7 +1,8 @@
 //! Where the server bends and ends, over all levels.
 //!
-//! Levels that were stopped before their end are left out: their figures would look like a limit. Levels at which the
-//! client may have been the limit are in, with a finding that says so.
+//! Levels that were stopped before their end are left out: their figures would look like a limit. Peaks, saturation and
+//! the findings on throughput stand on levels whose figures are valid: where the client may have been the limit, a peak
+//! or a fall would be the client's. Growth from the smallest to the largest level is a fact of all complete levels.
 
 use crate::{Distribution, LevelSummary, Limits, Peak, distribution::ratio};
 
@@ -35,34 +36,36 @@ pub(crate) fn by_concurrency(levels: &[LevelSummary]) -> Vec<&LevelSummary> {
     complete
 }
 
-/// Throughput of the complete levels at which something completed, by concurrency.
+/// Throughput of the complete levels whose figures are valid, by concurrency.
 pub(crate) fn points(levels: &[LevelSummary]) -> Vec<Point> {
-    let with_output = |level: &&LevelSummary| {
-        let output_tok_s = level
-            .output_tok_s
-            .filter(|_| level.requests.completed > 0)?;
-        let concurrency = level.concurrency;
-        Some(Point {
-            concurrency,
-            output_tok_s,
-        })
-    };
-    by_concurrency(levels)
-        .iter()
-        .filter_map(with_output)
-        .collect()
+    let sorted = by_concurrency(levels);
+    let valid = sorted.into_iter().filter(|level| is_valid(level));
+    valid.filter_map(point).collect()
+}
+
+fn is_valid(level: &LevelSummary) -> bool {
+    level.invalid.is_empty()
+}
+
+fn point(level: &LevelSummary) -> Option<Point> {
+    let completed = level.requests.completed > 0;
+    Some(Point {
+        concurrency: level.concurrency,
+        output_tok_s: level.output_tok_s.filter(|_| completed)?,
+    })
 }
 
 pub(crate) fn limits(levels: &[LevelSummary]) -> Limits {
     let sorted = by_concurrency(levels);
     let points = points(levels);
-    let ends = points.first().zip(points.last());
+    let of_all: Vec<Point> = sorted.iter().filter_map(|level| point(level)).collect();
+    let ends = of_all.first().zip(of_all.last());
     Limits {
         largest_tested: levels.iter().map(|level| level.concurrency).max(),
         largest_stable: largest_stable(levels),
         peak_output: peak(points.iter().map(|p| (p.concurrency, p.output_tok_s))),
         peak_per_request: peak(sorted.iter().filter_map(|level| {
-            let speed = level.per_request_tok_s?;
+            let speed = level.per_request_tok_s.filter(|_| is_valid(level))?;
             Some((level.concurrency, speed.mean.value))
         })),
         saturation: saturation(&points),

@@ -5,15 +5,26 @@
 //! version. The scratch is a prior (39 B for each of `max_num_seqs` × vocabulary logits, at least 1 GiB, and 0.3 GiB
 //! outside the framework, 0.55 GiB on each of several cards), so the column is good to about 1 GiB of a card's memory.
 //! Defaults differ between cards: from 70 GiB on, except on an A100, the server takes 1,024 sequences and 8,192 tokens a
-//! step instead of 256 and 2,048, which costs a large vocabulary several GiB.
+//! step instead of 256 and 2,048, which costs a large vocabulary several GiB. Where that is more than a twentieth of the
+//! requests, the row also says what fits with the smaller limits as flags.
 //!
 //! No measurement enters here: the memory of a server that ran is in [`crate::server_capacity`].
 
+use sizing::engine::{MemoryBudget, ServingDefaults};
 use sizing::reference;
 use sizing::simple::CARD_COUNTS;
 use sizing::{Engine, EngineFlags, GpuSpec, KvMemory, ModelSpec, Prices, Tokens, catalogue};
 
 use crate::{Deviation, GpuOption, SimpleMethod, SizingSection};
+
+/// `--max-num-seqs` and `--max-num-batched-tokens` that are the defaults of small cards.
+const SMALL: ServingDefaults = ServingDefaults {
+    max_num_batched_tokens: Tokens::new(2048),
+    max_num_seqs: 256,
+};
+
+/// Share of the requests from which on it is told what large defaults cost.
+const COSTLY_DEFAULTS: f64 = 0.05;
 
 /// The load to hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,22 +129,43 @@ impl Sizing<'_> {
             .filter(|&cards| {
                 enough.is_none_or(|enough| cards <= enough) || rented(gpu, cards, prices)
             })
-            .map(|cards| GpuOption {
-                gpu: gpu.name.clone(),
-                count: cards,
-                vram_gb: vram.as_gb(),
-                simple_max_requests: self.simple.max_requests(vram.times(u64::from(cards))),
-                exact_max_requests: self.exact_max_requests(gpu, cards),
-                simple_cards_needed: simple,
-                exact_cards_needed: exact,
-                purchase_usd: prices
-                    .purchase(&gpu.name, cards)
-                    .map(|quote| quote.price.get()),
-                cloud_usd_per_hour: prices
-                    .cloud(&gpu.name, cards)
-                    .map(|quote| quote.price.get()),
+            .map(|cards| {
+                let cards_needed = (simple, exact);
+                self.option(gpu, cards, cards_needed, prices)
             })
             .collect()
+    }
+
+    fn option(
+        &self,
+        gpu: &GpuSpec,
+        cards: u32,
+        (simple, exact): (Option<u32>, Option<u32>),
+        prices: &Prices,
+    ) -> GpuOption {
+        let vram = gpu.marketed.value;
+        let purchase = prices.purchase(&gpu.name, cards);
+        let cloud = prices.cloud(&gpu.name, cards);
+        let bandwidth = gpu.bandwidth.as_ref();
+        GpuOption {
+            gpu: gpu.name.clone(),
+            count: cards,
+            vram_gb: vram.as_gb(),
+            simple_max_requests: self.simple.max_requests(vram.times(u64::from(cards))),
+            exact_max_requests: self.exact_max_requests(gpu, cards),
+            exact_max_requests_at_256_seqs: self.with_small_limits(gpu, cards),
+            exact_unknown: gpu.cuda_visible.is_none(),
+            memory_bandwidth_gb_s: bandwidth.map(|rate| rate.value.as_gb_per_second()),
+            simple_cards_needed: simple,
+            exact_cards_needed: exact,
+            purchase_usd: purchase.map(|quote| quote.price.get()),
+            price_date: purchase.map(|quote| quote.date.to_owned()),
+            price_source: purchase.map(|quote| quote.source.to_owned()),
+            cloud_usd_per_hour: cloud.map(|quote| quote.price.get()),
+            cloud_price_date: cloud.map(|quote| quote.date.to_owned()),
+            cloud_price_source: cloud.map(|quote| quote.source.to_owned()),
+            cloud_offer: cloud.and_then(|quote| quote.offer).map(str::to_owned),
+        }
     }
 
     /// Whether the model can be shared by so many cards.
@@ -151,12 +183,39 @@ impl Sizing<'_> {
     /// What the engine would print; `None` when the weights do not fit, the heads cannot be shared, or it is not known how
     /// much of the card a program sees.
     fn exact_max_requests(&self, gpu: &GpuSpec, cards: u32) -> Option<f64> {
-        let cards = u64::from(cards);
-        let budget = self.engine.memory_budget(self.model, gpu, cards)?;
+        let budget = self
+            .engine
+            .memory_budget(self.model, gpu, u64::from(cards))?;
         let defaults = self.engine.serving_defaults(gpu);
+        self.max_concurrency(budget, defaults.max_num_batched_tokens, cards)
+    }
+
+    /// The same with the limits of small cards, where the GPU's own defaults are larger and cost more than
+    /// [`COSTLY_DEFAULTS`]. A target of more sequences than these limits allow has no use for them.
+    fn with_small_limits(&self, gpu: &GpuSpec, cards: u32) -> Option<f64> {
+        let of_small = u64::from(self.target.concurrency) <= SMALL.max_num_seqs;
+        if self.engine.serving_defaults(gpu) == SMALL || !of_small {
+            return None;
+        }
+        let cards_64 = u64::from(cards);
+        // The peak of the activations goes with the model and these limits, not with the card.
+        let small_gpu = catalogue::gpus()
+            .iter()
+            .find(|gpu| gpu.cuda_visible.is_some() && self.engine.serving_defaults(gpu) == SMALL)?;
+        let small = self.engine.memory_budget(self.model, small_gpu, cards_64)?;
+        let budget = MemoryBudget {
+            activation: small.activation,
+            ..self.engine.memory_budget(self.model, gpu, cards_64)?
+        };
+        let requests = self.max_concurrency(budget, SMALL.max_num_batched_tokens, cards)?;
+        let by_default = self.exact_max_requests(gpu, cards).unwrap_or(0.0);
+        (by_default < (1.0 - COSTLY_DEFAULTS) * requests).then_some(requests)
+    }
+
+    fn max_concurrency(&self, budget: MemoryBudget, batched: Tokens, cards: u32) -> Option<f64> {
         let flags = EngineFlags {
-            max_num_batched_tokens: defaults.max_num_batched_tokens,
-            tensor_parallel: cards,
+            max_num_batched_tokens: batched,
+            tensor_parallel: u64::from(cards),
             ..EngineFlags::new(self.target.context_tokens)
         };
         let memory = KvMemory::Available(budget.available()?);
@@ -171,7 +230,7 @@ fn rented(gpu: &GpuSpec, cards: u32, prices: &Prices) -> bool {
     cards > 1 && instances.any(|entry| entry.gpu == gpu.name && entry.cards == cards)
 }
 
-/// A departure as the summary holds it. A row whose report says N/A has no figure to hold.
+/// A departure as the summary holds it.
 fn deviation(found: reference::Deviation) -> Option<Deviation> {
     Some(match found {
         reference::Deviation::FormulaProduct { stated, product } => Deviation::FormulaProduct {
@@ -193,153 +252,19 @@ fn deviation(found: reference::Deviation) -> Option<Deviation> {
             stated: f64::from(row.max_requests),
             method: f64::from(method),
         },
-        reference::Deviation::CardsNeeded { row, by_memory, .. } => Deviation::TableRow {
-            gpu: format!("{} (cards)", row.gpu),
-            stated: f64::from(row.cards_needed?),
-            method: by_memory as f64,
+        reference::Deviation::CardsNeeded {
+            row,
+            by_memory,
+            tensor_parallel,
+        } => Deviation::CardsNeeded {
+            gpu: row.gpu.to_owned(),
+            stated: row.cards_needed,
+            by_memory,
+            tensor_parallel,
         },
         _ => return None,
     })
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn gemma() -> SizingSection {
-        let target = SizingTarget::default();
-        sizing_section("google/gemma-3-12b-it", Some("0.11.2.post2"), target)
-            .expect("in the catalogue")
-    }
-
-    fn option<'a>(section: &'a SizingSection, gpu: &str, count: u32) -> &'a GpuOption {
-        let mut options = section.options.iter();
-        options
-            .find(|option| option.gpu == gpu && option.count == count)
-            .unwrap_or_else(|| panic!("no row for {count} × {gpu}"))
-    }
-
-    fn near(figure: Option<f64>, expected: f64) -> bool {
-        figure.is_some_and(|figure| (figure - expected).abs() < 0.005)
-    }
-
-    /// Section 3.2 of the reference report of 2025-11-26, but for its 9 on 40 GB (its method gives 8) and its N/A for 24 GB
-    /// (its method gives 8 cards).
-    #[test]
-    fn every_row_of_the_reference_table_is_there() {
-        let section = gemma();
-        assert!((section.simple.total_gb - 102.0).abs() < 1e-9);
-        for (gpu, count, requests, cards, usd) in [
-            ("RTX 3090", 1, 0, 8, None),
-            ("RTX 4090", 1, 0, 8, None),
-            ("RTX A6000", 1, 14, 4, Some(18_000.0)),
-            ("L40S", 1, 14, 4, Some(16_000.0)),
-            ("A100 40GB", 1, 8, 4, Some(40_000.0)),
-            ("A100 80GB", 1, 35, 2, Some(30_000.0)),
-            ("H100 80GB", 1, 35, 2, Some(60_000.0)),
-            ("A100 80GB", 2, 88, 2, Some(30_000.0)),
-            ("H100 80GB", 2, 88, 2, Some(60_000.0)),
-        ] {
-            let row = option(&section, gpu, count);
-            assert_eq!(row.simple_max_requests, requests, "{gpu}");
-            assert_eq!(row.simple_cards_needed, Some(cards), "{gpu}");
-            if usd.is_some() {
-                assert_eq!(option(&section, gpu, cards).purchase_usd, usd, "{gpu}");
-            }
-        }
-    }
-
-    /// By hand: (visible × 0.9 − 24,374,650,080 B / cards − 39 B × seqs × 262,208 − 0.3 or 0.55 GiB) / (1 MiB / cards) /
-    /// blocks of a request, 1,221 with M 2,048 and 1,541 with M 8,192.
-    #[test]
-    fn exact_column_follows_the_documented_budget() {
-        let section = gemma();
-        assert_eq!(section.engine, "vLLM 0.11.2");
-        assert_eq!(section.exact_kv_bytes_per_request, 1221 << 20);
-        assert_eq!(section.weight_bytes, 24_374_650_080);
-        assert_eq!(option(&section, "RTX 3090", 1).exact_max_requests, None);
-        for (gpu, count, expected) in [
-            ("RTX 3090", 8, 103.30),
-            ("RTX A6000", 1, 14.54),
-            ("RTX A6000", 2, 47.70),
-            ("A100 80GB", 1, 38.41),
-            ("A100 80GB", 2, 95.43),
-            ("H100 80GB", 1, 25.59),
-            ("H100 80GB", 2, 65.93),
-            ("H200", 1, 61.84),
-        ] {
-            let exact = option(&section, gpu, count).exact_max_requests;
-            assert!(near(exact, expected), "{count} × {gpu}: {exact:?}");
-        }
-        assert_eq!(option(&section, "A100 80GB", 1).exact_cards_needed, Some(2));
-        let unseen = option(&section, "MI300X", 1);
-        assert_eq!(
-            (unseen.exact_max_requests, unseen.simple_max_requests),
-            (None, 110)
-        );
-    }
-
-    /// Option C: AWS p4d.24xlarge, 8 × A100 40GB, about 32 USD an hour. Unknown prices stay unknown.
-    #[test]
-    fn rented_instances_have_their_row() {
-        let section = gemma();
-        let p4d = option(&section, "A100 40GB", 8);
-        assert_eq!(p4d.cloud_usd_per_hour, Some(32.0));
-        assert_eq!(option(&section, "A100 40GB", 4).cloud_usd_per_hour, None);
-        assert_eq!(option(&section, "H200", 1).purchase_usd, None);
-    }
-
-    /// What the report itself says of its model: 1.5 GB against 3.0 GiB, 4096 against 8 × 256, 40 of 48 layers with 1,024
-    /// tokens, 9 against 8 on 40 GB, 4 cards where 102 GB are three of 40 or 48 GB.
-    #[test]
-    fn departures_of_the_report_are_listed() {
-        let row = |gpu: &str, stated, method| Deviation::TableRow {
-            gpu: gpu.to_owned(),
-            stated,
-            method,
-        };
-        let expected = [
-            Deviation::FormulaProduct {
-                stated_gb: 1.5,
-                product_gib: 3.0,
-            },
-            Deviation::KvWidth {
-                used: 4096,
-                actual: 2048,
-            },
-            Deviation::SlidingWindow {
-                windowed_layers: 40,
-                layers: 48,
-                window: 1024,
-            },
-            row("A100 40GB", 9.0, 8.0),
-            row("RTX A6000 (cards)", 4.0, 3.0),
-            row("L40S (cards)", 4.0, 3.0),
-            row("A100 40GB (cards)", 4.0, 3.0),
-        ];
-        assert_eq!(gemma().deviations, expected);
-    }
-
-    /// SmolLM2-135M: 9 query heads, so no 2, 4 or 8 cards; 30 × 2 × 3 × 64 × 2 B = 23,040 B a token.
-    #[test]
-    fn another_model_and_an_unknown_engine() {
-        let target = SizingTarget::default();
-        let section = sizing_section("smollm2-135m", Some("b1-7e4c0a9"), target).unwrap();
-        assert_eq!(section.engine, "vLLM 0.32.0");
-        assert_eq!(section.exact_kv_bytes_per_request, 23_040 * 4096);
-        assert!((section.simple.kv_per_request_gb - 23_040.0 * 4096.0 / 1e9).abs() < 1e-12);
-        assert!(section.options.iter().all(|option| option.count == 1));
-        assert_eq!(section.deviations, []);
-    }
-
-    #[test]
-    fn what_is_not_known_is_not_sized() {
-        let target = SizingTarget::default();
-        assert_eq!(sizing_section("no/such-model", None, target), None);
-        let nothing = SizingTarget {
-            context_tokens: 0,
-            ..target
-        };
-        assert_eq!(sizing_section("google/gemma-3-12b-it", None, nothing), None);
-    }
-}
+mod tests;

@@ -6,11 +6,19 @@
 //!
 //! A level is held against its 95th percentile, failed requests counting as infinitely late, where every level has
 //! enough requests for that percentile; else against its mean, and then a level with a failed request holds nothing.
-//! Levels that were stopped before their end are left out.
+//! Levels that were stopped before their end are left out. Held against percentiles, the row also says where between the
+//! levels the objective is passed (`slo_capacity`).
 
-use stats::{Confidence, Quantile, Sample, order_statistic_ranks, quantile};
+use records::Objectives;
+use stats::{Confidence, Quantile, order_statistic_ranks};
 
-use crate::{SloRow, SloStatistic, level::LevelFigures};
+use crate::{
+    SloCapacity, SloRow, SloStatistic,
+    adjusted::failure_adjusted,
+    goodput::Strains,
+    level::LevelFigures,
+    slo_capacity::{self, Tested},
+};
 
 /// Objectives of the reference report, in milliseconds.
 pub(crate) const DEFAULT_OBJECTIVES_MS: [f64; 3] = [8_000.0, 10_000.0, 12_000.0];
@@ -24,13 +32,9 @@ struct Held {
     output_tok_s: Option<f64>,
 }
 
-pub(crate) fn rows(levels: &[LevelFigures]) -> Vec<SloRow> {
-    let mut complete: Vec<&LevelFigures> = levels
-        .iter()
-        .filter(|level| level.summary.complete)
-        .collect();
-    complete.sort_by_key(|level| level.summary.concurrency);
-    let supported = |level: &&LevelFigures| {
+pub(crate) fn rows(levels: &[LevelFigures<'_>], seed: u64) -> Vec<SloRow> {
+    let complete = by_concurrency(levels);
+    let supported = |level: &&LevelFigures<'_>| {
         let n = level.summary.requests.completed + level.summary.requests.failed;
         order_statistic_ranks(n, Quantile::P95, Confidence::P95).is_some()
     };
@@ -49,8 +53,65 @@ pub(crate) fn rows(levels: &[LevelFigures]) -> Vec<SloRow> {
         .collect();
     objectives(held.iter().filter_map(|level| level.e2el_ms))
         .into_iter()
-        .map(|objective| row(objective, statistic, &held))
+        .map(|objective| SloRow {
+            capacity: (statistic == SloStatistic::P95)
+                .then(|| row_capacity(objective, &complete, seed)),
+            ..row(objective, statistic, &held)
+        })
         .collect()
+}
+
+/// The complete levels in rising order.
+fn by_concurrency<'a, 'b>(levels: &'b [LevelFigures<'a>]) -> Vec<&'b LevelFigures<'a>> {
+    let complete = levels.iter().filter(|level| level.summary.complete);
+    let mut complete: Vec<_> = complete.collect();
+    complete.sort_by_key(|level| level.summary.concurrency);
+    complete
+}
+
+/// Capacity under the objectives of the run.
+pub(crate) fn capacity(levels: &[LevelFigures<'_>], seed: u64) -> SloCapacity {
+    let complete = by_concurrency(levels);
+    let tested: Vec<Tested<'_>> = complete
+        .iter()
+        .filter_map(|level| tested(level, level.strains.as_ref()?))
+        .collect();
+    slo_capacity::capacity(&tested, seed)
+}
+
+fn row_capacity(e2el_below_ms: f64, levels: &[&LevelFigures<'_>], seed: u64) -> SloCapacity {
+    let objectives = Objectives {
+        ttft_ns: None,
+        tpot_ns: None,
+        e2el_ns: Some(nanoseconds(e2el_below_ms)),
+        attainment: Quantile::P95.get(),
+    };
+    let strains: Vec<_> = levels
+        .iter()
+        .filter_map(|level| Some((*level, Strains::new(&level.requests, &objectives)?)))
+        .collect();
+    let tested: Vec<Tested<'_>> = strains
+        .iter()
+        .filter_map(|(level, strains)| tested(level, strains))
+        .collect();
+    slo_capacity::capacity(&tested, seed)
+}
+
+fn tested<'a>(level: &LevelFigures<'_>, strains: &'a Strains) -> Option<Tested<'a>> {
+    (!strains.series.is_empty()).then_some(Tested {
+        concurrency: level.summary.concurrency,
+        strains,
+        reading: level.reading,
+    })
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "an objective in the range of latencies, which are u64 nanoseconds"
+)]
+fn nanoseconds(ms: f64) -> u64 {
+    (ms * 1e6).round() as u64
 }
 
 fn row(e2el_below_ms: f64, statistic: SloStatistic, levels: &[Held]) -> SloRow {
@@ -63,28 +124,17 @@ fn row(e2el_below_ms: f64, statistic: SloStatistic, levels: &[Held]) -> SloRow {
         e2el_ms: best.and_then(|level| level.e2el_ms),
         output_tok_s: best.and_then(|level| level.output_tok_s),
         bounded: levels.iter().any(|level| !holds(&level)),
+        capacity: None,
     }
 }
 
-fn figure(level: &LevelFigures, statistic: SloStatistic) -> Option<f64> {
+fn figure(level: &LevelFigures<'_>, statistic: SloStatistic) -> Option<f64> {
     let sample = level.e2el_ms.as_ref()?;
     let failed = level.summary.requests.failed;
     match statistic {
         SloStatistic::P95 => failure_adjusted(sample, failed, Quantile::P95),
         SloStatistic::Mean => (failed == 0).then(|| sample.mean()),
     }
-}
-
-/// The quantile of the sample together with `failed` infinite observations; `None` when it is infinite.
-fn failure_adjusted(sample: &Sample, failed: u64, q: Quantile) -> Option<f64> {
-    let largest_rank = (sample.n() - 1) as f64;
-    let rank = (sample.n() - 1 + failed) as f64 * q.get();
-    if largest_rank == 0.0 {
-        return (rank == 0.0).then(|| sample.max());
-    }
-    // Of a rank between the largest finite observation and an infinite one, the interpolation is infinite: the share
-    // exceeds 1 and is no quantile.
-    Some(quantile(sample, Quantile::new(rank / largest_rank)?))
 }
 
 fn objectives(figures: impl Iterator<Item = f64> + Clone) -> Vec<f64> {

@@ -1,12 +1,14 @@
 //! From the raw records of a run to its summary.
 
 use records::RunData;
+use stats::Confidence;
 
 use crate::{
-    LevelSummary, SUMMARY_VERSION, ServerCapacity, SizingSection, Summary,
+    LevelSummary, SUMMARY_VERSION, ServerCapacity, SizingSection, Summary, bottleneck,
     findings::{self, Evidence},
+    goodput,
     level::{self, LevelFigures},
-    limits, run_facts, slo, window,
+    limits, run_facts, scaling, slo, window,
 };
 
 /// Everything that is said about a run, from its records alone. The same records give an equal summary.
@@ -18,13 +20,19 @@ pub fn summarise(
     capacity: Option<ServerCapacity>,
     sizing: Option<SizingSection>,
 ) -> Summary {
+    let judgement = run.manifest.judgement;
+    let confidence = goodput::confidence(judgement.confidence_level);
+    let seed = run.manifest.plan.seed;
     let records = window::levels(run);
-    let figures: Vec<LevelFigures> = records
+    let figures: Vec<LevelFigures<'_>> = records
         .iter()
-        .map(|level| level::figures(level, &records, run))
+        .map(|level| level::figures(level, &records, run, confidence))
         .collect();
-    let slo = slo::rows(&figures);
-    let levels: Vec<LevelSummary> = figures.into_iter().map(|level| level.summary).collect();
+    let slo = slo::rows(&figures, seed);
+    let slo_capacity = judgement.objectives.map(|_| slo::capacity(&figures, seed));
+    let mut levels: Vec<LevelSummary> = figures.into_iter().map(|level| level.summary).collect();
+    bottleneck::judge_all(&mut levels, &records, run);
+    let scaling = scaling::scaling(&limits::points(&levels), confidence);
     let limits = limits::limits(&levels);
     let facts = run_facts::run_facts(run, &levels);
     let findings = findings::findings(&Evidence {
@@ -33,11 +41,20 @@ pub fn summarise(
         levels: &levels,
         limits: &limits,
         capacity: capacity.as_ref(),
+        scaling: scaling.as_ref(),
     });
     Summary {
         summary_version: SUMMARY_VERSION,
         run: facts,
         capacity,
+        goodput: judgement
+            .objectives
+            .zip(slo_capacity)
+            .map(|(objectives, capacity)| goodput::section(&objectives, &levels, capacity)),
+        scaling,
+        confidence_level: judgement
+            .confidence_level
+            .filter(|_| confidence != Confidence::P95),
         levels,
         limits,
         slo,

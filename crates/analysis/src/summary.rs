@@ -24,7 +24,16 @@ pub struct Summary {
     pub limits: Limits,
     /// Largest level that held each latency objective.
     pub slo: Vec<SloRow>,
-    /// What stands out, most severe first.
+    /// Held against `--goodput`; absent when no objective was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub goodput: Option<GoodputSection>,
+    /// How throughput scales; absent for fewer than five levels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scaling: Option<Scaling>,
+    /// Probability with which intervals hold the truth, when not 0.95.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confidence_level: Option<f64>,
+    /// What stands out, most severe first; among equally severe ones, what says most about the server first.
     pub findings: Vec<Finding>,
     /// Which GPUs would hold a target load of this model; absent when the model is not in the catalogue.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -114,10 +123,10 @@ pub struct ServerCapacity {
 pub struct Estimate {
     /// The figure.
     pub value: f64,
-    /// Lower end of the 95 % interval.
+    /// Lower end of the interval, 95 % unless the summary's `confidence_level` says otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub low: Option<f64>,
-    /// Upper end of the 95 % interval.
+    /// Upper end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub high: Option<f64>,
 }
@@ -127,7 +136,11 @@ pub struct Estimate {
 pub struct Distribution {
     /// Sample size.
     pub n: u64,
-    /// Mean with a 95 % t-interval (absent for n < 2).
+    /// Independent observations that would say as much of the mean: requests that share the server's steps are not
+    /// independent. Absent when fewer than two waves were measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effective: Option<f64>,
+    /// Mean with a t-interval of batch means (absent for fewer than two waves).
     pub mean: Estimate,
     /// Smallest.
     pub min: f64,
@@ -170,6 +183,9 @@ pub struct LevelSummary {
     /// Output tokens that arrived in the window, of all requests, per second: the whole server's output.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_tok_s: Option<f64>,
+    /// The same with a t-interval over waves; absent for fewer than two.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_tok_s_estimate: Option<Estimate>,
     /// Measured requests completed per second of the window.
     pub requests_per_s: f64,
     /// Time to first token.
@@ -187,6 +203,10 @@ pub struct LevelSummary {
     /// Gaps between chunks, pooled over requests. Without intervals: the gaps of one request are not independent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub icl_ms: Option<Distribution>,
+    /// Output tokens per content-bearing chunk, over the completed requests whose tokens the server counted. Where it is
+    /// well above 1, gaps between chunks are not times per token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens_per_chunk: Option<f64>,
     /// Output tokens / E2EL of each request: the speed that one user sees. The reference report calls it "Throughput".
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub per_request_tok_s: Option<Distribution>,
@@ -196,6 +216,15 @@ pub struct LevelSummary {
     /// Prompt tokens a request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prompt_tokens: Option<Distribution>,
+    /// Percentiles that count failed requests as infinitely late; absent when none failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure_adjusted: Option<FailureAdjusted>,
+    /// Held against the objectives of `--goodput`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub goodput: Option<GoodputLevel>,
+    /// Where the start of the level ends; absent for fewer than 50 completed requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steady: Option<Steady>,
     /// Requests that ended with fewer output tokens than asked.
     pub short_outputs: u64,
     /// Failures by kind, most frequent first. Those of measured requests add up to `requests.failed`; kinds of warm-up
@@ -210,6 +239,150 @@ pub struct LevelSummary {
     /// What the client itself spent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client: Option<ClientLevel>,
+    /// What the level cost in joules, and how sure that is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub energy: Option<EnergyLevel>,
+    /// What limited the level.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bottleneck: Option<Bottleneck>,
+}
+
+/// Latencies in which every failed request counts as infinitely late. They cannot be made better by failing.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FailureAdjusted {
+    /// TTFT in milliseconds.
+    pub ttft_ms: AdjustedPercentiles,
+    /// E2EL in milliseconds.
+    pub e2el_ms: AdjustedPercentiles,
+}
+
+/// Percentiles, absent where they are infinite or the sample does not support them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct AdjustedPercentiles {
+    /// Requests, failed ones included.
+    pub n: u64,
+    /// Median.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p50: Option<f64>,
+    /// 90th percentile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p90: Option<f64>,
+    /// 95th percentile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p95: Option<f64>,
+    /// 99th percentile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p99: Option<f64>,
+}
+
+/// A level held against the objectives.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GoodputLevel {
+    /// Requests that completed and met every objective.
+    pub good: u64,
+    /// Share of good ones among all that were sent and not given up by us, with Wilson's interval of the effective sample.
+    pub attainment: Estimate,
+    /// Good requests per second of the window, with a t-interval of the ratio over batches.
+    pub requests_per_s: Estimate,
+    /// Share that completed and met the objective of TTFT.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttft: Option<f64>,
+    /// The same for TPOT. A request of a single token has none and meets it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tpot: Option<f64>,
+    /// The same for E2EL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub e2el: Option<f64>,
+    /// How near the level is to its limit: the worst of latency / objective of each request, at the share of requests that
+    /// has to be good. Up to 1 the level holds. Absent when infinite.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strain: Option<Estimate>,
+    /// Whether as large a share was good as asked.
+    pub holds: bool,
+}
+
+/// Where the start of a level ends, by MSER-5 on the requests in the order in which they were sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Steady {
+    /// Completed requests.
+    pub n: u64,
+    /// Of these, the first that TTFT would better be rid of.
+    pub ttft_cut: u64,
+    /// The same for E2EL.
+    pub e2el_cut: u64,
+    /// Whether both were steady by the middle of the level.
+    pub settled: bool,
+}
+
+/// Largest load that meets objectives, between and beyond the tested levels as far as those say.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SloCapacity {
+    /// Concurrency, on a straight line between levels; absent when it is not within the tested ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<f64>,
+    /// Lower end of the interval; 0 when it may be below the smallest level.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub low: Option<f64>,
+    /// Upper end; absent when it may be beyond the largest level.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub high: Option<f64>,
+    /// Largest tested level that held, with all smaller ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_at: Option<u32>,
+    /// Smallest tested level that did not hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed_at: Option<u32>,
+}
+
+/// The run held against `--goodput`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GoodputSection {
+    /// Largest TTFT of a good request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttft_ms: Option<f64>,
+    /// Largest TPOT.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tpot_ms: Option<f64>,
+    /// Largest E2EL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub e2el_ms: Option<f64>,
+    /// Share of requests that has to be good, 0 to 1.
+    pub attainment: f64,
+    /// Largest concurrency at which it is.
+    pub capacity: SloCapacity,
+    /// The objective that is missed most often at the smallest level that does not hold: `ttft`, `tpot`, `e2el` or
+    /// `failed`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missed_first: Option<String>,
+    /// Level of the largest goodput.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub best_at: Option<u32>,
+}
+
+/// Aggregate output throughput `X(N) = λN / (1 + σ(N − 1) + κN(N − 1))`: the Universal Scalability Law.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Scaling {
+    /// λ: tokens per second of a single request where nothing is shared.
+    pub lambda_tok_s: Estimate,
+    /// σ: contention.
+    pub sigma: Estimate,
+    /// κ: the cost of pairs.
+    pub kappa: Estimate,
+    /// Smallest level that follows the law. Smaller ones are in another regime.
+    pub from: u32,
+    /// How many levels are in that other regime.
+    pub levels_before: u32,
+    /// Root of the mean squared relative residual.
+    pub relative_error: f64,
+    /// The knee: concurrency of the largest throughput over response time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub knee: Option<f64>,
+    /// Concurrency of the largest throughput; absent when the law never falls.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peak: Option<f64>,
+    /// Throughput there; where the law never falls, what it tends to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ceiling_tok_s: Option<f64>,
 }
 
 /// Why a level's figures are not valid.
@@ -343,6 +516,263 @@ pub struct GpuLevel {
     pub j_per_output_token: Option<f64>,
 }
 
+/// What the window cost in joules. Sums over GPUs are absent when one of them does not give the figure.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct EnergyLevel {
+    /// Energy of the window, all GPUs together, each by its best method.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub energy_j: Option<f64>,
+    /// Integral of instant power over the window, all GPUs together: the cross-check.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub integral_j: Option<f64>,
+    /// Power without load, all GPUs together, from the baseline before the first level.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_w: Option<f64>,
+    /// Energy of the window less what the GPUs would have taken idle.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub above_idle_j: Option<f64>,
+    /// Energy per output token that arrived in the window.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub j_per_output_token: Option<f64>,
+    /// Energy per token, output and prompt together: far smaller where prompts are long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub j_per_total_token: Option<f64>,
+    /// Energy above idle per output token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub above_idle_j_per_output_token: Option<f64>,
+    /// Energy above idle per token, output and prompt together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub above_idle_j_per_total_token: Option<f64>,
+    /// Output tokens of the window, and the prompt tokens of the requests whose first token arrived in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total_tokens: Option<f64>,
+    /// Power in each phase of the level and in the baseline, where it can be told.
+    pub phases: Vec<PhasePower>,
+    /// Each GPU's share.
+    pub gpus: Vec<GpuEnergy>,
+    /// Why the figures are not to be relied on; empty when they are.
+    pub issues: Vec<WindowIssue>,
+}
+
+/// One GPU's energy in the window.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct GpuEnergy {
+    /// Which GPU.
+    pub uuid: String,
+    /// Samples in the window.
+    pub samples: u64,
+    /// How `energy_j` was found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<EnergyMethod>,
+    /// Energy of the window.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub energy_j: Option<f64>,
+    /// Integral of instant power over the window.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub integral_j: Option<f64>,
+    /// Power without load.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_w: Option<f64>,
+    /// What is wrong with this GPU's window.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub issues: Vec<WindowIssue>,
+}
+
+/// How an energy was found, best first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum EnergyMethod {
+    /// Growth of the driver's counter.
+    Counter,
+    /// Integral of instant power.
+    InstantPower,
+    /// Integral of the driver's one-second average, which lags behind by up to that second.
+    AveragePower,
+}
+
+/// Power of all GPUs in one phase.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PhasePower {
+    /// Which phase.
+    pub phase: records::PhaseKind,
+    /// Its length.
+    pub seconds: f64,
+    /// Mean power of all GPUs together.
+    pub power_w: f64,
+}
+
+/// Why a window of telemetry is not to be relied on. The codes are `InferenceX`'s where it has them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "code", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum WindowIssue {
+    /// There is no reading before its start or after its end.
+    BenchmarkWindowNotBracketed,
+    /// Fewer than two readings lie in it.
+    TooFewSamples {
+        /// How many.
+        samples: u64,
+    },
+    /// Readings are missing within it.
+    SamplingGapExceeded {
+        /// Longest distance between two readings.
+        gap_s: f64,
+        /// What is accepted: three times the usual distance, and 3 s at most.
+        allowed_s: f64,
+    },
+    /// GPUs are missing.
+    ExpectedGpuCountMismatch {
+        /// GPUs that the run knows.
+        expected: u64,
+        /// GPUs that were read in the window.
+        seen: u64,
+    },
+    /// The energy counter was set back: the driver was loaded anew.
+    CounterReset,
+    /// Counter and integral of instant power differ by more than 5 %.
+    EnergyMismatch {
+        /// By the counter.
+        counter_j: f64,
+        /// By the integral.
+        integral_j: f64,
+    },
+}
+
+/// What limited a level, with what proves it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Bottleneck {
+    /// The limit.
+    pub verdict: BottleneckVerdict,
+    /// What speaks for it, strongest first, and what else was seen.
+    pub evidence: Vec<BottleneckEvidence>,
+    /// What could not be looked at: `server_metrics`, `gpu`, `gpu_profiling`, `throttle_reasons`, `client`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<String>,
+}
+
+/// What limited a level. The first that is proved counts, in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum BottleneckVerdict {
+    /// The client: the figures are not the server's.
+    Client,
+    /// Memory for the KV cache.
+    KvCache,
+    /// The server admits no more requests at once, though memory is left.
+    Queue,
+    /// Nothing: more load gives more output.
+    Nothing,
+    /// Clocks held back by the power limit.
+    Power,
+    /// Clocks held back by heat.
+    Thermal,
+    /// Bandwidth of the GPU's memory.
+    MemoryBandwidth,
+    /// The multiprocessors.
+    Compute,
+    /// The engine's step time: compute or memory bandwidth, which cannot be told apart from what was seen.
+    EngineStep,
+    /// What was seen does not tell.
+    Unknown,
+}
+
+/// Something that was seen at a level. Shares are 0 to 1.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum BottleneckEvidence {
+    /// The client's threads were busy.
+    ClientBusy {
+        /// Their utilisation in percent.
+        cpu_percent: f64,
+    },
+    /// The client's event loop was late.
+    ClientLate {
+        /// 99th percentile of its lag.
+        lag_p99_ms: f64,
+    },
+    /// The engine threw requests back for want of KV blocks.
+    Preemptions {
+        /// How many.
+        count: f64,
+    },
+    /// Requests waited at the server.
+    Waiting {
+        /// Mean number.
+        mean: f64,
+    },
+    /// Requests waited, by the engine's own reason.
+    WaitingFor {
+        /// The engine's word.
+        reason: String,
+        /// Mean number.
+        mean: f64,
+    },
+    /// How full the KV cache became.
+    KvUsage {
+        /// Largest share in use.
+        max: f64,
+        /// Share from which on one more request of the mean size does not fit.
+        full_from: f64,
+    },
+    /// Requests that the server worked on.
+    Running {
+        /// Mean number.
+        mean: f64,
+    },
+    /// What the next larger level gave more.
+    GrowthToNext {
+        /// Its concurrency.
+        concurrency: u32,
+        /// Growth of output, as a share of proportional growth.
+        share: f64,
+    },
+    /// What this level gave more than the next smaller one; for the largest level.
+    GrowthFromPrevious {
+        /// Concurrency of the smaller one.
+        concurrency: u32,
+        /// Growth of output, as a share of proportional growth.
+        share: f64,
+    },
+    /// Clocks were held back by the power limit.
+    PowerThrottled {
+        /// Share of the time.
+        share: f64,
+    },
+    /// Clocks were held back by heat.
+    ThermalThrottled {
+        /// Share of the time.
+        share: f64,
+    },
+    /// Clock of the multiprocessors.
+    SmClock {
+        /// Mean, in percent of the largest.
+        percent: f64,
+    },
+    /// Bandwidth of the GPU's memory in use.
+    DramActive {
+        /// Mean, in percent.
+        percent: f64,
+    },
+    /// Multiprocessors with work.
+    SmActive {
+        /// Mean, in percent.
+        percent: f64,
+    },
+    /// Tensor cores at work.
+    TensorActive {
+        /// Mean, in percent.
+        percent: f64,
+    },
+    /// Time in which any kernel ran; says nothing of how much of the GPU it used.
+    GpuUtil {
+        /// Mean, in percent.
+        percent: f64,
+    },
+}
+
 /// What the client itself spent in the window.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ClientLevel {
@@ -363,14 +793,15 @@ pub struct Limits {
     /// Largest level at which every measured request completed, with all smaller levels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub largest_stable: Option<u32>,
-    /// Level of the largest aggregate output throughput.
+    /// Level of the largest aggregate output throughput, among the levels whose figures are valid: a recommendation may
+    /// stand on it. Absent when no level is valid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peak_output: Option<Peak>,
-    /// Level of the fastest single request (most output tokens per second per request).
+    /// Level of the fastest single request (most output tokens per second per request), among the same levels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peak_per_request: Option<Peak>,
     /// Smallest level after which aggregate throughput grows by less than a tenth of what proportional growth would
-    /// give, up to the last level; absent when it still grew.
+    /// give, up to the last level; absent when it still grew. Valid levels only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub saturation: Option<u32>,
     /// TTFT at the largest level / TTFT at the smallest (means).
@@ -411,6 +842,9 @@ pub struct SloRow {
     pub output_tok_s: Option<f64>,
     /// Whether a larger level was tested and failed; if not, the true limit may lie higher.
     pub bounded: bool,
+    /// The same between the tested levels, with an interval; absent where the sample supports no 95th percentile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capacity: Option<SloCapacity>,
 }
 
 /// Which figure an objective is held against.
@@ -434,6 +868,8 @@ pub enum Severity {
     Warning,
     /// What the figures say.
     Insight,
+    /// What could not be told, for want of telemetry or of requests.
+    Note,
 }
 
 /// Something that stands out, with its evidence. `report` turns it into prose.
@@ -515,6 +951,7 @@ pub enum FindingKind {
         /// The most frequent kind, as in [`FailureCount`].
         failure: String,
         /// First message of that kind.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         example: Option<String>,
     },
     /// The client, not the server, may have been the limit at a level.
@@ -561,6 +998,42 @@ pub enum FindingKind {
         concurrencies: Vec<u32>,
         /// Smallest sample.
         n: u64,
+    },
+    /// Throughput does not follow one law: the levels below `from` are in a regime of their own.
+    RegimeChange {
+        /// Levels of the other regime.
+        before: Vec<u32>,
+        /// Smallest level of the regime that the law describes.
+        from: u32,
+        /// Throughput at the largest level before it.
+        measured_tok_s: f64,
+        /// What the law of the larger levels would give there.
+        law_tok_s: f64,
+    },
+    /// A level had not settled when it ended.
+    NotSettled {
+        /// Level.
+        concurrency: u32,
+        /// Completed requests.
+        n: u64,
+    },
+    /// A few requests are far slower than the rest.
+    LongTail {
+        /// Level.
+        concurrency: u32,
+        /// `ttft` or `e2el`.
+        metric: String,
+        /// Median in milliseconds.
+        p50: f64,
+        /// 99th percentile in milliseconds.
+        p99: f64,
+    },
+    /// Requests were so much alike that a level says little more than its waves.
+    InStep {
+        /// Levels concerned.
+        concurrencies: Vec<u32>,
+        /// Smallest ratio of effective to measured requests.
+        share: f64,
     },
     /// The run did not reach its planned end.
     Incomplete {
@@ -624,9 +1097,20 @@ pub struct GpuOption {
     pub vram_gb: f64,
     /// Requests that fit by the simple method; 0 when the weights do not fit.
     pub simple_max_requests: u32,
-    /// Requests of the context length that fit by the engine's arithmetic; absent when the weights do not fit.
+    /// Requests of the context length that fit by the engine's arithmetic; absent when the weights do not fit, or when
+    /// `exact_unknown` says that this cannot be told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exact_max_requests: Option<f64>,
+    /// The same with `--max-num-seqs 256 --max-num-batched-tokens 2048`, where the engine's defaults for this GPU are
+    /// larger and cost more than a twentieth of the requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exact_max_requests_at_256_seqs: Option<f64>,
+    /// Whether it is not known how much of this GPU's memory a program sees, so that the exact figures are unknown.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub exact_unknown: bool,
+    /// Memory bandwidth of one card, in decimal gigabytes per second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_bandwidth_gb_s: Option<f64>,
     /// Cards that the target needs by the simple method; absent when no tensor-parallel count up to 8 holds it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub simple_cards_needed: Option<u32>,
@@ -636,9 +1120,24 @@ pub struct GpuOption {
     /// Purchase price of all cards of this row, where known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub purchase_usd: Option<f64>,
+    /// Day of the purchase price.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price_date: Option<String>,
+    /// Who says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price_source: Option<String>,
     /// Cloud price per hour of all cards of this row, where known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cloud_usd_per_hour: Option<f64>,
+    /// Day of the cloud price.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cloud_price_date: Option<String>,
+    /// Who says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cloud_price_source: Option<String>,
+    /// What is rented, such as `AWS p4d.24xlarge`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cloud_offer: Option<String>,
 }
 
 /// Where the reference report's method departs from the engine's arithmetic.
@@ -669,7 +1168,7 @@ pub enum Deviation {
         /// Window in tokens.
         window: u64,
     },
-    /// A row of its table does not follow from its own method.
+    /// The number of requests in a row of its table does not follow from its own method.
     TableRow {
         /// GPU of the row.
         gpu: String,
@@ -677,5 +1176,18 @@ pub enum Deviation {
         stated: f64,
         /// What the method gives.
         method: f64,
+    },
+    /// The number of cards in a row is not what the sum of memory gives.
+    CardsNeeded {
+        /// GPU of the row.
+        gpu: String,
+        /// What it states; absent for "N/A".
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        stated: Option<u32>,
+        /// By the sum of memory alone.
+        by_memory: u64,
+        /// As a tensor-parallel group of 1, 2, 4 or 8; absent when 8 do not hold the target.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tensor_parallel: Option<u32>,
     },
 }

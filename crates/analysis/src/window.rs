@@ -38,6 +38,13 @@ impl<'a> LevelRecords<'a> {
         requests.filter(|record| record.stage == Stage::Measured)
     }
 
+    /// The measured requests in the order in which they were sent.
+    pub(crate) fn in_order(&self) -> Vec<&'a RequestRecord> {
+        let mut measured: Vec<&RequestRecord> = self.measured().collect();
+        measured.sort_by_key(|record| (record.sent_ns, record.request));
+        measured
+    }
+
     /// The measured requests that completed.
     pub(crate) fn completed(&self) -> impl Iterator<Item = &'a RequestRecord> {
         self.measured().filter(|record| is_completed(record))
@@ -103,8 +110,24 @@ fn level<'a>(
     }
 }
 
-/// Whether as many measured requests as planned came to an end of their own.
+/// Whether as many measured requests as planned came to an end of their own; where time decides how many, whether all
+/// did.
 fn reached_plan(run: &RunData, index: u32, requests: &[&RequestRecord]) -> bool {
+    let plan = &run.manifest.plan;
+    let of_level = |values: &[u64]| {
+        usize::try_from(index)
+            .ok()
+            .and_then(|i| values.get(i).copied())
+    };
+    if of_level(&plan.requests) == Some(0) && of_level(&plan.durations_ns).is_some_and(|ns| ns > 0)
+    {
+        let measured = |record: &&&RequestRecord| record.stage == Stage::Measured;
+        let mut ends = requests
+            .iter()
+            .filter(measured)
+            .map(|record| &record.outcome);
+        return ends.all(|outcome| *outcome != Outcome::Cancelled);
+    }
     let ended = requests
         .iter()
         .filter(|record| record.stage == Stage::Measured && record.outcome != Outcome::Cancelled)
@@ -115,7 +138,8 @@ fn reached_plan(run: &RunData, index: u32, requests: &[&RequestRecord]) -> bool 
     planned.is_none_or(|&planned| ended >= planned)
 }
 
-/// The plan's figure; for a level that the plan does not know, as many as there were slots.
+/// The plan's figure; for an open loop and a level that the plan does not know, as many as there were slots: the most
+/// that was in flight.
 fn concurrency(run: &RunData, index: u32, requests: &[&RequestRecord]) -> u32 {
     let slots = || {
         requests
@@ -126,6 +150,7 @@ fn concurrency(run: &RunData, index: u32, requests: &[&RequestRecord]) -> u32 {
     usize::try_from(index)
         .ok()
         .and_then(|i| run.manifest.plan.levels.get(i).copied())
+        .filter(|&concurrency| concurrency > 0)
         .or_else(slots)
         .unwrap_or(0)
 }

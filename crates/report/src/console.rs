@@ -1,14 +1,19 @@
-//! The same in a terminal: banners, the table of levels, the verdict, and what to beware of.
+//! The same in a terminal: banners, the table of levels, the verdict and the findings.
 //!
 //! English is pure ASCII, so that it survives any pipe and log; Korean keeps its letters, which take two columns each,
-//! and draws everything else in ASCII. Columns that do not fit the width go, least important first.
+//! and draws everything else in ASCII. Columns that hold no figure are left out; those that
+//! do not fit the width go, least important first.
 
-use analysis::{Distribution, LevelSummary, Severity, Summary};
-use unicode_width::UnicodeWidthStr;
+mod comparison;
+mod sizing;
+mod text;
 
+use analysis::{Distribution, LevelSummary, Summary};
+
+use self::text::{Column as GridColumn, grid, wrapped};
+pub use self::{comparison::comparison, sizing::sizing_console};
 use crate::{
     language::{Language, Words},
-    legible::one_line,
     number::{ABSENT, Figures, count, maybe, mean_only, mib, number},
     prose,
     view::{banners, engine_name},
@@ -43,14 +48,12 @@ const COLUMNS: [Column; 11] = [
             .map_or_else(|| ABSENT.into(), mib)
     }),
 ];
-const DEAREST: u8 = 5;
-const GAP: &str = "  ";
 
 fn p95(distribution: Option<Distribution>) -> String {
     maybe(distribution.and_then(|d| Some(d.p95?.value)))
 }
 
-/// What a run says in a terminal of `width` columns: banners, table, verdict, and the findings that call for care.
+/// What a run says in a terminal of `width` columns: banners, table, verdict and findings.
 ///
 /// The text ends with a line feed and holds no colour and no control character.
 pub fn console(summary: &Summary, language: Language, width: usize) -> String {
@@ -58,6 +61,7 @@ pub fn console(summary: &Summary, language: Language, width: usize) -> String {
     let Ok(words) = Words::load(language) else {
         return String::new();
     };
+    let words = words.with_confidence(summary.confidence_level);
     let width = width.max(40);
     let figures = Figures::of(language);
     let mut lines = head(summary, &words, width);
@@ -68,19 +72,12 @@ pub fn console(summary: &Summary, language: Language, width: usize) -> String {
     lines.push(String::new());
     let verdict = prose::verdict::sentences(summary, &words, figures).join(" ");
     lines.extend(wrapped(&verdict, "", language, width));
-    let careful = summary
-        .findings
-        .iter()
-        .filter(|finding| finding.severity != Severity::Insight);
-    for finding in careful {
-        let severity = prose::finding::severity(finding, &words);
-        let sentence = prose::finding::sentence(finding, summary, &words, figures);
-        lines.extend(wrapped(
-            &format!("{severity}: {sentence}"),
-            "- ",
-            language,
-            width,
-        ));
+    for sentence in prose::goodput::sentences(summary, &words, figures) {
+        lines.extend(wrapped(&sentence, "", language, width));
+    }
+    for told in prose::finding::all(summary, &words, figures) {
+        let sentence = format!("{}: {}", told.label, told.text);
+        lines.extend(wrapped(&sentence, "- ", language, width));
     }
     let mut text = lines.join("\n");
     text.push('\n');
@@ -114,82 +111,10 @@ fn head(summary: &Summary, words: &Words, width: usize) -> Vec<String> {
 }
 
 fn table(summary: &Summary, words: &Words, width: usize) -> Vec<String> {
-    let mut dear = DEAREST;
-    loop {
-        let columns: Vec<Vec<String>> = COLUMNS
-            .iter()
-            .filter(|(_, cost, _)| *cost <= dear)
-            .map(|(head, _, cell)| {
-                let cells = summary
-                    .levels
-                    .iter()
-                    .map(|level| plain(&cell(level), words.language));
-                std::iter::once(plain(&words.get(head), words.language))
-                    .chain(cells)
-                    .collect()
-            })
-            .collect();
-        let widths: Vec<usize> = columns
-            .iter()
-            .map(|column| column.iter().map(|cell| cell.width()).max().unwrap_or(0))
-            .collect();
-        let total = widths.iter().sum::<usize>() + GAP.len() * widths.len().saturating_sub(1);
-        if total > width && dear > 0 {
-            dear -= 1;
-            continue;
-        }
-        return (0..=summary.levels.len())
-            .map(|row| {
-                let cells: Vec<String> = columns
-                    .iter()
-                    .zip(&widths)
-                    .map(|(column, &width)| right_aligned(&column[row], width))
-                    .collect();
-                cells.join(GAP)
-            })
-            .collect();
-    }
-}
-
-fn right_aligned(text: &str, width: usize) -> String {
-    " ".repeat(width.saturating_sub(text.width())) + text
-}
-
-/// Lines no wider than `width`, the first behind `bullet`, the others indented as far.
-fn wrapped(text: &str, bullet: &str, language: Language, width: usize) -> Vec<String> {
-    let mut lines = Vec::new();
-    let mut line = bullet.to_owned();
-    let mut empty = true;
-    for word in plain(text, language).split(' ') {
-        if !empty && line.width() + 1 + word.width() > width {
-            lines.push(std::mem::replace(&mut line, " ".repeat(bullet.len())));
-            empty = true;
-        }
-        if !empty {
-            line.push(' ');
-        }
-        line.push_str(word);
-        empty = false;
-    }
-    lines.push(line);
-    lines
-}
-
-/// One line without control characters, typographic signs as ASCII; in English nothing but ASCII is left.
-fn plain(text: &str, language: Language) -> String {
-    let mut plain = String::with_capacity(text.len());
-    for c in one_line(text).chars() {
-        match c {
-            '—' | '–' | '−' => plain.push('-'),
-            '→' => plain.push_str("->"),
-            '×' => plain.push('x'),
-            '·' => plain.push('|'),
-            '“' | '”' => plain.push('"'),
-            '‘' | '’' => plain.push('\''),
-            '…' => plain.push_str("..."),
-            c if c.is_ascii() || language == Language::Ko => plain.push(c),
-            _ => plain.push('?'),
-        }
-    }
-    plain
+    let told = |(_, _, cell): &&Column| summary.levels.iter().any(|level| cell(level) != ABSENT);
+    let columns = COLUMNS.iter().filter(told).map(|(head, cost, cell)| {
+        let cells = summary.levels.iter().map(cell);
+        GridColumn::numbers(*cost, words.get(head), cells)
+    });
+    grid(&columns.collect::<Vec<_>>(), words.language, width)
 }

@@ -56,6 +56,8 @@ impl Language {
 #[derive(Debug)]
 pub(crate) struct Words {
     pub(crate) language: Language,
+    /// What stands for `{confidence}` in every text.
+    confidence: String,
     tables: BTreeMap<String, Table>,
 }
 
@@ -70,7 +72,20 @@ impl Words {
                 language: language.tag(),
                 source,
             })?;
-        Ok(Self { language, tables })
+        Ok(Self {
+            language,
+            confidence: "95 %".into(),
+            tables,
+        })
+    }
+
+    /// The same words for intervals of another confidence.
+    pub(crate) fn with_confidence(mut self, level: Option<f64>) -> Self {
+        if let Some(level) = level {
+            let percent = format!("{:.1}", 100.0 * level);
+            self.confidence = format!("{} %", percent.trim_end_matches(".0"));
+        }
+        self
     }
 
     /// The text of `table.key`. A missing key shows as `⟦table.key⟧` rather than costing the user the report; the tests
@@ -78,8 +93,10 @@ impl Words {
     pub(crate) fn get(&self, key: &str) -> String {
         key.split_once('.')
             .and_then(|(table, key)| self.tables.get(table)?.0.get(key))
-            .cloned()
-            .unwrap_or_else(|| format!("⟦{key}⟧"))
+            .map_or_else(
+                || format!("⟦{key}⟧"),
+                |text| text.replace("{confidence}", &self.confidence),
+            )
     }
 
     /// The text of `table.key` with its `{named}` places filled. Values are not searched for places again.
@@ -112,17 +129,26 @@ mod tests {
     use super::*;
 
     /// Every source file that may ask for words.
-    const SOURCES: [&str; 22] = [
+    const SOURCES: [&str; 33] = [
         include_str!("view/mod.rs"),
         include_str!("view/results.rs"),
         include_str!("view/operation.rs"),
         include_str!("view/sizing.rs"),
         include_str!("view/option.rs"),
+        include_str!("view/cost.rs"),
+        include_str!("view/level_table.rs"),
+        include_str!("view/limited.rs"),
+        include_str!("view/promise.rs"),
         include_str!("view/conclusion.rs"),
         include_str!("view/evidence.rs"),
         include_str!("view/method.rs"),
         include_str!("prose/mod.rs"),
         include_str!("prose/finding.rs"),
+        include_str!("prose/finding/of_levels.rs"),
+        include_str!("prose/finding/sample.rs"),
+        include_str!("prose/goodput.rs"),
+        include_str!("prose/failure.rs"),
+        include_str!("prose/sizing.rs"),
         include_str!("prose/verdict.rs"),
         include_str!("prose/reading.rs"),
         include_str!("prose/deviation.rs"),
@@ -135,6 +161,8 @@ mod tests {
         include_str!("chart/capacity.rs"),
         include_str!("chart/gpu.rs"),
         include_str!("console.rs"),
+        include_str!("console/sizing.rs"),
+        include_str!("console/comparison.rs"),
     ];
 
     fn entries(language: Language) -> BTreeMap<String, String> {
@@ -206,6 +234,7 @@ mod tests {
     fn values_are_not_searched_for_places() {
         let words = Words {
             language: Language::En,
+            confidence: String::new(),
             tables: BTreeMap::from([(
                 "a".into(),
                 Table(BTreeMap::from([("b".into(), "{x} of {y}, {z}".into())])),

@@ -24,7 +24,7 @@ fn value(estimate: Option<Estimate>) -> Option<f64> {
     Some(estimate?.value)
 }
 
-const COLUMNS: [Column; 47] = [
+const COLUMNS: [Column; 48] = [
     ("level", |l| Some(f64::from(l.level))),
     ("concurrency", |l| Some(f64::from(l.concurrency))),
     ("measured", |l| Some(l.requests.measured as f64)),
@@ -76,6 +76,7 @@ const COLUMNS: [Column; 47] = [
     ("gpu_j_per_output_token", |l| l.gpu?.j_per_output_token),
     ("client_cpu_percent", |l| Some(l.client?.cpu_percent)),
     ("client_lag_p99_ms", |l| Some(l.client?.lag_p99_ms)),
+    ("tokens_per_chunk", |l| l.tokens_per_chunk),
 ];
 
 /// The whole file. The first three columns say what a row is worth even when it is cut out and pasted elsewhere.

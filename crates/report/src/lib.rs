@@ -24,7 +24,7 @@ mod number;
 mod prose;
 mod view;
 
-pub use console::console;
+pub use console::{comparison, console, sizing_console};
 pub use language::Language;
 
 use analysis::Summary;
@@ -89,7 +89,7 @@ pub fn render(
     summary: &Summary,
     language: Language,
 ) -> Result<Vec<OutFile>, ReportError> {
-    let words = Words::load(language)?;
+    let words = Words::load(language)?.with_confidence(summary.confidence_level);
     let figures = Figures::of(language);
     let charts = chart::all(run, summary, &words, figures)?;
     let document = view::document(run, summary, &charts, &words, figures);

@@ -50,12 +50,43 @@ pub(crate) fn maybe(value: Option<f64>) -> String {
 
 /// `7,089 (6,950–7,230)`.
 pub(crate) fn estimate(value: Estimate) -> String {
-    match (value.low, value.high) {
-        (Some(low), Some(high)) => {
-            format!("{} ({}–{})", figure(value.value), figure(low), figure(high))
-        }
-        _ => figure(value.value),
+    let text = figure(value.value);
+    match interval(value) {
+        Some(interval) => format!("{text} ({interval})"),
+        None => text,
     }
+}
+
+/// `6,950–7,230`.
+pub(crate) fn interval(value: Estimate) -> Option<String> {
+    ends(value, figure)
+}
+
+/// The ends of an interval; none when rounding leaves nothing of it.
+fn ends(value: Estimate, text: impl Fn(f64) -> String) -> Option<String> {
+    let (low, high) = (text(value.low?), text(value.high?));
+    (low != high).then(|| format!("{low}–{high}"))
+}
+
+/// The smallest and the largest of some figures, as one when they read the same.
+pub(crate) fn range(
+    values: impl Iterator<Item = f64> + Clone,
+    text: impl Fn(f64) -> String,
+) -> String {
+    let Some(low) = values.clone().reduce(f64::min) else {
+        return ABSENT.into();
+    };
+    let (low, high) = (text(low), text(values.fold(low, f64::max)));
+    if low == high {
+        low
+    } else {
+        format!("{low}–{high}")
+    }
+}
+
+/// Such a range of shares of 0 to 1, in percent.
+pub(crate) fn percent_range(shares: impl Iterator<Item = f64> + Clone) -> String {
+    format!("{} %", range(shares, |share| number(share * 100.0, 1)))
 }
 
 /// The mean of a distribution with its interval.
@@ -75,16 +106,26 @@ pub(crate) fn percent(share: f64) -> String {
 
 /// A share with its interval in percent, the unit once.
 pub(crate) fn percent_estimate(share: Estimate) -> String {
-    let scaled = |value: f64| number(value * 100.0, 1);
-    match (share.low, share.high) {
-        (Some(low), Some(high)) => format!(
-            "{} % ({}–{})",
-            scaled(share.value),
-            scaled(low),
-            scaled(high)
-        ),
-        _ => percent(share.value),
+    let text = percent(share.value);
+    match percent_interval(share) {
+        Some(interval) => format!("{text} ({interval})"),
+        None => text,
     }
+}
+
+/// Its interval in percent, without the unit.
+pub(crate) fn percent_interval(share: Estimate) -> Option<String> {
+    ends(share, |value| number(value * 100.0, 1))
+}
+
+/// Requests that fit, in whole ones: half a request is none.
+pub(crate) fn held(requests: f64) -> String {
+    number(requests.floor(), 0)
+}
+
+/// Requests that fit, to a tenth.
+pub(crate) fn held_tenths(requests: f64) -> String {
+    number(requests, 1)
 }
 
 /// A change from `from` to `to` in percent, with its sign.
@@ -106,7 +147,10 @@ pub(crate) fn mib(bytes: u64) -> String {
 
 /// Decimal gigabytes.
 pub(crate) fn gigabytes(gb: f64) -> String {
-    let decimals = usize::from((gb - gb.round()).abs() > 0.05);
+    let decimals = match gb {
+        gb if gb < 1.0 => 2,
+        gb => usize::from((gb - gb.round()).abs() > 0.05),
+    };
     format!("{} GB", number(gb, decimals))
 }
 
@@ -142,9 +186,6 @@ impl Figures {
 
     /// A time with its interval, the unit once: `7.09 s (6.95–7.23)`.
     pub(crate) fn time_estimate(self, ms: Estimate) -> String {
-        let (Some(low), Some(high)) = (ms.low, ms.high) else {
-            return self.time(ms.value);
-        };
         let unit = |value: f64| {
             if ms.value.abs() < 999.5 {
                 number(value, usize::from(ms.value.abs() < 99.95))
@@ -157,7 +198,11 @@ impl Figures {
         } else {
             self.second
         };
-        format!("{}{name} ({}–{})", unit(ms.value), unit(low), unit(high))
+        match ends(ms, unit) {
+            Some(ends) => format!("{}{name} ({ends})", unit(ms.value)),
+            None if ms.low.is_none() => self.time(ms.value),
+            None => format!("{}{name}", unit(ms.value)),
+        }
     }
 
     /// A limit that someone set: no decimals that nobody wrote.
@@ -194,6 +239,7 @@ mod tests {
         assert_eq!(percent(1.0), "100.0 %");
         assert_eq!(dollars(30_000.0), "$30,000");
         assert_eq!(gigabytes(1.5), "1.5 GB");
+        assert_eq!(gigabytes(0.0944), "0.09 GB");
         assert_eq!(gigabytes(102.0), "102 GB");
     }
 
@@ -210,6 +256,18 @@ mod tests {
     }
 
     #[test]
+    fn ranges_have_their_unit_once_and_capacities_are_cut() {
+        let hits = [0.246, 0.2, 0.215];
+        assert_eq!(percent_range(hits.into_iter()), "20.0–24.6 %");
+        assert_eq!(percent_range([0.2, 0.2001].into_iter()), "20.0 %");
+        assert_eq!(range(std::iter::empty(), figure), ABSENT);
+        assert_eq!(
+            (held(25.59), held_tenths(25.59)),
+            ("25".into(), "25.6".into())
+        );
+    }
+
+    #[test]
     fn an_interval_follows_its_figure() {
         let latency = Estimate {
             value: 7089.0,
@@ -221,6 +279,13 @@ mod tests {
             Figures::of(Language::En).time_estimate(latency),
             "7.09 s (6.95–7.23)"
         );
+        let narrow = Estimate {
+            low: Some(7088.9),
+            high: Some(7089.2),
+            ..latency
+        };
+        assert_eq!(estimate(narrow), "7,089");
+        assert_eq!(Figures::of(Language::En).time_estimate(narrow), "7.09 s");
         assert_eq!(Figures::of(Language::En).limit(8000.0), "8 s");
         assert_eq!(Figures::of(Language::En).limit(2500.0), "2.5 s");
         assert_eq!(Figures::of(Language::Ko).time(10_459.0), "10.5초");

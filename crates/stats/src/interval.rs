@@ -54,19 +54,28 @@ pub fn wilson(successes: u64, trials: u64, confidence: Confidence) -> Option<Int
         return None;
     }
     let successes = successes.min(trials);
-    let n = trials as f64;
-    let p = successes as f64 / n;
+    let share = successes as f64 / trials as f64;
+    wilson_effective(share, trials as f64, confidence)
+}
+
+/// Wilson's interval of a share of trials that say as much as `effective` independent ones. `None` unless the share lies
+/// between 0 and 1 and `effective` is a positive number.
+pub fn wilson_effective(share: f64, effective: f64, confidence: Confidence) -> Option<Interval> {
+    if !((0.0..=1.0).contains(&share) && effective > 0.0 && effective.is_finite()) {
+        return None;
+    }
+    let (n, p) = (effective, share);
     let z = normal_quantile(1.0 - confidence.tail());
     let centre = p + z * z / (2.0 * n);
     let half = z * (p * (1.0 - p) / n + z * z / (4.0 * n * n)).sqrt();
     let scale = 1.0 + z * z / n;
     // At the borders the closed form is exactly 0 and 1; in floating point it is off by a rounding error.
-    let low = if successes == 0 {
+    let low = if share <= 0.0 {
         0.0
     } else {
         (centre - half) / scale
     };
-    let high = if successes == trials {
+    let high = if share >= 1.0 {
         1.0
     } else {
         (centre + half) / scale
@@ -91,14 +100,20 @@ pub fn mean_interval(sample: &Sample, confidence: Confidence) -> Option<Interval
     })
 }
 
-fn normal_quantile(p: f64) -> f64 {
+pub(crate) fn normal_quantile(p: f64) -> f64 {
     Normal::standard().inverse_cdf(p)
+}
+
+/// Probability that a standard normal variate is not above `z`. The error function of statrs 0.19 is right to 11 digits
+/// only; that of `libm` to the last.
+pub(crate) fn normal_probability(z: f64) -> f64 {
+    0.5 * libm::erfc(-z / std::f64::consts::SQRT_2)
 }
 
 /// Quantile of Student's t. From 1,000 degrees of freedom on by the expansion around the normal quantile (Abramowitz
 /// and Stegun 26.7.5, error of order `ν⁻⁵`): the root finder of statrs 0.19 loses digits there (it is off by 3·10⁻⁶
 /// at 100,000).
-fn student_quantile(p: f64, degrees_of_freedom: f64) -> f64 {
+pub(crate) fn student_quantile(p: f64, degrees_of_freedom: f64) -> f64 {
     const EXPANSION_FROM: f64 = 1000.0;
     if degrees_of_freedom < EXPANSION_FROM {
         return StudentsT::new(0.0, 1.0, degrees_of_freedom)

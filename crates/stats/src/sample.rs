@@ -95,7 +95,7 @@ impl Sample {
 }
 
 /// Neumaier's improved Kahan–Babuška summation (1974): the rounding error does not grow with the number of terms.
-fn compensated_sum(values: impl Iterator<Item = f64>) -> f64 {
+pub(crate) fn compensated_sum(values: impl Iterator<Item = f64>) -> f64 {
     let mut sum = 0.0_f64;
     let mut lost = 0.0_f64;
     for x in values {

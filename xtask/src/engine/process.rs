@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Loading a small model takes a second; a loaded machine may need many.
-const READY_WITHIN: Duration = Duration::from_secs(120);
+const READY_WITHIN: Duration = Duration::from_mins(2);
 const POLL: Duration = Duration::from_millis(100);
 
 /// The child. Dropping it kills it.

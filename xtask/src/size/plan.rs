@@ -3,7 +3,8 @@
 use analysis::{SizingSection, SizingTarget};
 use serde::Serialize;
 use sizing::{
-    Engine, EngineFlags, KvCachePlan, KvMemory, ModelSpec, PrintedGib, catalogue,
+    Blocks, Bytes, Engine, EngineFlags, KvCachePlan, KvMemory, ModelSpec, PrintedGib, Tokens,
+    catalogue,
     engine::KvGroup,
     inverse::{Effect, Flags, Wanted},
 };
@@ -12,6 +13,7 @@ use super::PlanArgs;
 use crate::{
     exit::{self, Exit, WithExit as _},
     output,
+    report::CONSOLE_WIDTH,
 };
 
 /// What the command says. `docs/schema.md` lists the keys.
@@ -21,6 +23,7 @@ struct Sized {
     engine: String,
     available_kv_gib: f64,
     max_model_len: u64,
+    printed: String,
     gpu_blocks: u64,
     bytes_per_block: u64,
     blocks_per_request: u64,
@@ -82,6 +85,7 @@ fn size(args: &PlanArgs) -> anyhow::Result<Sized> {
         engine: engine.to_string(),
         available_kv_gib: args.available_kv_gib,
         max_model_len: args.max_model_len,
+        printed: nominal.to_string(),
         gpu_blocks: nominal.blocks().get(),
         bytes_per_block: nominal.bytes_per_block().get(),
         blocks_per_request: nominal.blocks_per_request().get(),
@@ -120,11 +124,29 @@ fn flags_for(args: &PlanArgs, engine: &Engine, model: &ModelSpec) -> anyhow::Res
 }
 
 fn text(sized: &Sized, args: &PlanArgs) -> String {
-    let mut lines = vec![format!("{} on {}", sized.model, sized.engine)];
-    if let Some(flags) = &sized.flags {
-        lines.push(flags_text(flags, args));
-    }
-    lines.join("\n")
+    let answer = sized.flags.as_ref().map_or_else(
+        || printed_text(sized),
+        |flags| {
+            let Sized { model, engine, .. } = sized;
+            format!("{model} on {engine}\n{}", flags_text(flags, args))
+        },
+    );
+    let table = ::report::sizing_console(&sized.sizing, args.lang.spoken(), CONSOLE_WIDTH);
+    format!("{answer}\n\n{table}")
+}
+
+fn printed_text(sized: &Sized) -> String {
+    format!(
+        "{} on {} with {:.2} GiB for the KV cache will print\n\n  {}\n\n({} of {}; a request of {} holds up to {})",
+        sized.model,
+        sized.engine,
+        sized.available_kv_gib,
+        sized.printed.replace('\n', "\n  "),
+        Blocks::new(sized.gpu_blocks),
+        Bytes::new(sized.bytes_per_block),
+        Tokens::new(sized.max_model_len),
+        Blocks::new(sized.blocks_per_request),
+    )
 }
 
 fn flags_text(flags: &Flags, args: &PlanArgs) -> String {

@@ -157,7 +157,7 @@ fn ctrl_c_keeps_and_reports_what_was_measured() {
     assert!(summary["levels"][0]["requests"]["completed"].as_u64() > Some(0));
     let html = fs::read_to_string(results.path().join("cut/report.html")).expect("a report");
     assert!(
-        html.contains("interrupted"),
+        html.contains("INCOMPLETE") && html.contains("interrupted by the user"),
         "the report says that it is partial"
     );
 }

@@ -4,7 +4,9 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use crate::binary::{json, run, stdout};
 
-const COMMANDS: [&str; 6] = ["all", "bench", "report", "size", "sim", "engine"];
+const COMMANDS: [&str; 9] = [
+    "all", "bench", "report", "compare", "size", "sim", "overhead", "gpumon", "engine",
+];
 
 fn help(command: &[&str]) -> String {
     let output = run(&[command, &["--help"]].concat());

@@ -3,9 +3,15 @@
 mod binary;
 
 mod architecture;
-mod size;
 mod sources;
 
+mod access;
 mod bad_days;
 mod command;
+mod gpumon;
+mod judging;
+mod overhead;
 mod pipeline;
+mod resume;
+mod size;
+mod workloads;

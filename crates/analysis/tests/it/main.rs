@@ -1,10 +1,15 @@
 //! `analysis` from outside: records in, summary out.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod bottleneck;
 mod build;
+mod energy;
 
+mod comparison;
+mod goodput;
 mod gpu_level;
 mod level;
+mod limits;
 mod partial_runs;
 mod reference_report;
 mod server_level;

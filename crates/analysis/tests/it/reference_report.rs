@@ -279,3 +279,24 @@ fn memory_is_the_samples_in_the_window() {
     );
     assert_eq!(summary.levels[1].gpu, None);
 }
+
+#[test]
+fn one_request_at_a_time_is_another_regime() {
+    let summary = summary();
+    let regime = findings(&summary).into_iter().find_map(|what| match what {
+        FindingKind::RegimeChange {
+            before,
+            from,
+            measured_tok_s,
+            law_tok_s,
+        } => Some((before.clone(), *from, *measured_tok_s, *law_tok_s)),
+        _ => None,
+    });
+    let (before, from, measured, law) = regime.unwrap();
+    assert_eq!((before, from), (vec![1], 2));
+    assert_prints(measured, 55.6);
+    // From 2 on the table gives 14 tok/s for each request: so would the law give a single one.
+    assert!((13.5..15.0).contains(&law), "{law}");
+    let scaling = summary.scaling.unwrap();
+    assert_eq!((scaling.from, scaling.levels_before), (2, 1));
+}

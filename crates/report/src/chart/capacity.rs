@@ -15,9 +15,12 @@ use super::{
 };
 use crate::{
     ReportError,
-    number::{count, number},
-    prose,
-    view::option_name,
+    number::{count, held},
+    prose::{
+        self,
+        sizing::{SMALL_LIMITS, holds, option_name},
+    },
+    view::sizing::{exact_whole, simple_text},
 };
 
 const NAME: &str = "capacity";
@@ -29,18 +32,19 @@ pub(super) fn draw(scene: &Scene<'_>) -> Result<Option<Chart>, ReportError> {
     let Some(sizing) = &scene.summary.sizing else {
         return Ok(None);
     };
-    if sizing.options.is_empty() {
+    let shown = shown(sizing);
+    if shown.is_empty() {
         return Ok(None);
     }
     let title = scene.words.say(
         "chart.capacity",
         &[("tokens", &count(sizing.context_tokens))],
     );
-    let height = BODY + 96.0 + ROW * sizing.options.len() as f64;
+    let height = BODY + 96.0 + ROW * shown.len() as f64;
     let svg = named(
         NAME,
         paper(height, &title, &subtitle(scene, sizing), |sheet| {
-            plot(scene, sheet, sizing)
+            plot(scene, sheet, sizing, &shown)
         }),
     )?;
     let rows = sizing
@@ -49,8 +53,8 @@ pub(super) fn draw(scene: &Scene<'_>) -> Result<Option<Chart>, ReportError> {
         .map(|option| {
             vec![
                 option_name(option),
-                simple_text(scene, option),
-                exact_text(scene, option),
+                simple_text(option, scene.words),
+                exact_whole(option, scene.words),
             ]
         })
         .collect();
@@ -78,30 +82,51 @@ fn subtitle(scene: &Scene<'_>, sizing: &SizingSection) -> String {
     crate::legible::one_line(&parts.join(" · "))
 }
 
-fn exact_text(scene: &Scene<'_>, option: &GpuOption) -> String {
-    option.exact_max_requests.map_or_else(
-        || scene.words.get("sizing.does_not_fit"),
-        |fit| number(fit, usize::from(fit < 10.0)),
-    )
+/// One card of each GPU that holds anything, and the smallest number of it that holds the target; the table has all.
+fn shown(sizing: &SizingSection) -> Vec<&GpuOption> {
+    let enough = |option: &GpuOption| {
+        let by_simple = option.simple_max_requests >= sizing.target_concurrency;
+        holds(sizing, option) || (option.exact_unknown && by_simple)
+    };
+    let fewest = |gpu: &str| {
+        let of_gpu = sizing.options.iter().filter(|option| option.gpu == gpu);
+        of_gpu
+            .filter(|option| enough(option))
+            .map(|o| o.count)
+            .min()
+    };
+    let fits =
+        |option: &GpuOption| option.simple_max_requests > 0 || option.exact_max_requests.is_some();
+    let options = sizing.options.iter();
+    options
+        .filter(|option| fits(option))
+        .filter(|option| option.count == 1 || Some(option.count) == fewest(&option.gpu))
+        .collect()
 }
 
-fn plot(scene: &Scene<'_>, sheet: &Sheet<'_>, sizing: &SizingSection) -> Drawn {
+fn plot(
+    scene: &Scene<'_>,
+    sheet: &Sheet<'_>,
+    sizing: &SizingSection,
+    shown: &[&GpuOption],
+) -> Drawn {
     let target = f64::from(sizing.target_concurrency);
-    let max = sizing
-        .options
-        .iter()
-        .map(|option| {
-            option
-                .exact_max_requests
-                .unwrap_or(0.0)
-                .max(f64::from(option.simple_max_requests))
-        })
-        .fold(target, f64::max);
+    let longest = |option: &&GpuOption| {
+        fits(option)
+            .map(|(_, fit)| fit)
+            .into_iter()
+            .fold(gained(option), f64::max)
+    };
+    let max = shown.iter().map(longest).fold(target, f64::max);
     let axis = Axis::from_zero(max, 6.0);
     let top = BODY + 40.0;
-    let bottom = top + ROW * sizing.options.len() as f64;
+    let bottom = top + ROW * shown.len() as f64;
     let at = |value: f64| LEFT + axis.share(value) * (RIGHT - LEFT);
-    key(scene, sheet)?;
+    key(
+        scene,
+        sheet,
+        shown.iter().any(|option| gained(option) > 0.0),
+    )?;
     for tick in &axis.ticks {
         let x = at(tick.at);
         sheet.line(&[(x, top), (x, bottom)], GRID, 1.0)?;
@@ -115,10 +140,11 @@ fn plot(scene: &Scene<'_>, sheet: &Sheet<'_>, sizing: &SizingSection) -> Drawn {
         &below,
     )?;
     let row = |index: usize| top + ROW * index as f64;
-    for (index, option) in sizing.options.iter().enumerate() {
+    for (index, option) in shown.iter().enumerate() {
         let y = row(index);
         let name = shortened(&option_name(option), LABEL.size, LEFT - 26.0);
         sheet.text((LEFT - 8.0, y + ROW / 2.0 + 4.0), Anchor::End, LABEL, &name)?;
+        gain(sheet, (at(0.0), at(gained(option))), bar_top(y, true))?;
         for (exact, fit) in fits(option) {
             bar(sheet, (at(0.0), at(fit)), bar_top(y, exact), exact)?;
         }
@@ -138,13 +164,23 @@ fn plot(scene: &Scene<'_>, sheet: &Sheet<'_>, sizing: &SizingSection) -> Drawn {
         ..LABEL
     };
     sheet.text((at(target), top - 11.0), Anchor::Middle, face, &text)?;
-    for (index, option) in sizing.options.iter().enumerate() {
-        let texts = [simple_text(scene, option), exact_text(scene, option)];
+    for (index, option) in shown.iter().enumerate() {
+        let mut exact_text = exact_whole(option, scene.words);
+        if let Some(with) = option.exact_max_requests_at_256_seqs {
+            exact_text = format!("{exact_text} (‡ {})", held(with));
+        }
+        let texts = [simple_text(option, scene.words), exact_text];
         for ((exact, fit), text) in fits(option).into_iter().zip(texts) {
-            value(sheet, (at(fit) + 5.0, bar_top(row(index), exact)), &text)?;
+            let end = if exact { fit.max(gained(option)) } else { fit };
+            value(sheet, (at(end) + 5.0, bar_top(row(index), exact)), &text)?;
         }
     }
     Ok(())
+}
+
+/// What fits with the limits of small cards; 0 where they gain little.
+fn gained(option: &GpuOption) -> f64 {
+    option.exact_max_requests_at_256_seqs.unwrap_or(0.0)
 }
 
 /// `(exact, requests)` of both methods.
@@ -159,13 +195,6 @@ fn bar_top(row: f64, exact: bool) -> f64 {
     row + if exact { 22.0 } else { 6.0 }
 }
 
-fn simple_text(scene: &Scene<'_>, option: &GpuOption) -> String {
-    match option.simple_max_requests {
-        0 => scene.words.get("sizing.does_not_fit"),
-        fit => count(fit),
-    }
-}
-
 /// A figure at the end of its bar, on a patch of paper so that the target's line does not cross it.
 fn value(sheet: &Sheet<'_>, (x, y): (f64, f64), text: &str) -> Drawn {
     let width = text_width(text, LABEL.size);
@@ -177,7 +206,7 @@ fn value(sheet: &Sheet<'_>, (x, y): (f64, f64), text: &str) -> Drawn {
     sheet.text((x, y + 10.5), Anchor::Start, LABEL, text)
 }
 
-fn key(scene: &Scene<'_>, sheet: &Sheet<'_>) -> Drawn {
+fn key(scene: &Scene<'_>, sheet: &Sheet<'_>, with_gain: bool) -> Drawn {
     let y = BODY + 6.0;
     let mut x = 16.0;
     for (exact, name) in [(false, "sizing.simple"), (true, "sizing.exact")] {
@@ -185,6 +214,11 @@ fn key(scene: &Scene<'_>, sheet: &Sheet<'_>) -> Drawn {
         bar(sheet, (x, x + 24.0), y - 6.0, exact)?;
         sheet.text((x + 31.0, y + 4.0), Anchor::Start, LABEL, &name)?;
         x += 31.0 + text_width(&name, LABEL.size) + 24.0;
+    }
+    if with_gain {
+        gain(sheet, (x, x + 24.0), y - 6.0)?;
+        let name = format!("‡ {SMALL_LIMITS}");
+        sheet.text((x + 31.0, y + 4.0), Anchor::Start, LABEL, &name)?;
     }
     Ok(())
 }
@@ -203,4 +237,14 @@ fn bar(sheet: &Sheet<'_>, (from, to): (f64, f64), y: f64, exact: bool) -> Drawn 
         (to - 0.5, y + 12.5),
         BLUE.stroke_width(2),
     )
+}
+
+/// The bar that two flags would give, behind the filled one.
+fn gain(sheet: &Sheet<'_>, (from, to): (f64, f64), y: f64) -> Drawn {
+    if to <= from {
+        return Ok(());
+    }
+    let (top, bottom) = (y + 0.5, y + 12.5);
+    let outline = [(from, top), (to, top), (to, bottom), (from, bottom)];
+    sheet.dashed(&outline, BLUE, 1.0, (3, 3))
 }

@@ -11,7 +11,7 @@ use super::{
     frame::{Frame, Place},
     named,
     series::{PALETTE, Sample, legend},
-    sheet::{Anchor, BODY, SHADE, Sheet, TICK, paper, text_width},
+    sheet::{Anchor, BODY, HEAD, SHADE, Sheet, TICK, paper, text_width},
     steps::{averaged, in_progress, thinned},
 };
 use crate::{
@@ -162,7 +162,7 @@ pub(super) fn panel_place(top: f64, height: f64) -> Place {
     }
 }
 
-/// A panel over the whole run, with its level bands.
+/// A panel over the whole run, with its level bands. The head of the first stands above the names of the levels.
 pub(super) fn panel(
     scene: &Scene<'_>,
     (sheet, place, ends): (&Sheet<'_>, Place, Ends),
@@ -176,7 +176,12 @@ pub(super) fn panel(
     } else {
         String::new()
     };
-    let frame = Frame::draw(sheet, place, (Axis::span(end, 10.0), y), head, &below)?;
+    let beside = if ends.first { "" } else { head };
+    if ends.first {
+        let above = (place.left - 46.0, place.top - 23.0);
+        sheet.text(above, Anchor::Start, HEAD, head)?;
+    }
+    let frame = Frame::draw(sheet, place, (Axis::span(end, 10.0), y), beside, &below)?;
     for (look, curve) in PALETTE.iter().zip(curves) {
         frame.line(*look, &curve.points)?;
     }

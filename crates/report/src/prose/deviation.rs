@@ -4,11 +4,49 @@ use analysis::Deviation;
 
 use crate::{
     language::Words,
-    number::{count, gigabytes, number},
+    number::{ABSENT, count, gigabytes, number},
 };
 
-/// The deviation as a sentence.
-pub(crate) fn sentence(deviation: &Deviation, words: &Words) -> String {
+/// A sentence for each deviation; rows whose numbers of cards are the same share one.
+pub(crate) fn sentences(deviations: &[Deviation], words: &Words) -> Vec<String> {
+    let mut groups: Vec<(&Deviation, Vec<&str>)> = Vec::new();
+    for deviation in deviations {
+        match groups.iter_mut().find(|(first, _)| alike(first, deviation)) {
+            Some((_, gpus)) => gpus.extend(gpu(deviation)),
+            None => groups.push((deviation, gpu(deviation).into_iter().collect())),
+        }
+    }
+    groups
+        .into_iter()
+        .map(|(deviation, gpus)| sentence(deviation, &gpus.join(", "), words))
+        .collect()
+}
+
+fn gpu(deviation: &Deviation) -> Option<&str> {
+    match deviation {
+        Deviation::TableRow { gpu, .. } | Deviation::CardsNeeded { gpu, .. } => Some(gpu),
+        _ => None,
+    }
+}
+
+/// The figures of a row on numbers of cards.
+fn cards(deviation: &Deviation) -> Option<(Option<u32>, u64, Option<u32>)> {
+    match *deviation {
+        Deviation::CardsNeeded {
+            stated,
+            by_memory,
+            tensor_parallel,
+            ..
+        } => Some((stated, by_memory, tensor_parallel)),
+        _ => None,
+    }
+}
+
+fn alike(a: &Deviation, b: &Deviation) -> bool {
+    cards(a).is_some() && cards(a) == cards(b)
+}
+
+fn sentence(deviation: &Deviation, gpus: &str, words: &Words) -> String {
     match deviation {
         Deviation::FormulaProduct {
             stated_gb,
@@ -40,18 +78,33 @@ pub(crate) fn sentence(deviation: &Deviation, words: &Words) -> String {
                 ("window", &count(*window)),
             ],
         ),
-        Deviation::TableRow {
-            gpu,
-            stated,
-            method,
-        } => words.say(
+        Deviation::TableRow { stated, method, .. } => words.say(
             "deviation.row",
             &[
-                ("gpu", gpu),
+                ("gpu", gpus),
                 ("stated", &number(*stated, 0)),
                 ("method", &number(*method, 0)),
             ],
         ),
+        Deviation::CardsNeeded {
+            stated,
+            by_memory,
+            tensor_parallel,
+            ..
+        } => {
+            let or_absent = |cards: Option<u32>| cards.map_or_else(|| ABSENT.into(), count);
+            let values = [
+                ("gpu", gpus),
+                ("stated", &*or_absent(*stated)),
+                ("by_memory", &*count(*by_memory)),
+                ("group", &*or_absent(*tensor_parallel)),
+            ];
+            let key = match stated {
+                Some(_) => "deviation.cards",
+                None => "deviation.no_cards",
+            };
+            words.say(key, &values)
+        }
         // A kind newer than this crate: better named by its own field names than left out.
         other => format!("{other:?}"),
     }

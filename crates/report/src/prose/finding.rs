@@ -1,6 +1,12 @@
-//! Findings as sentences, each with the figures that prove it.
+//! Findings as sentences, each with the figures that prove it. Findings of one kind at several levels are one sentence
+//! that names the levels and the range of the figures.
 
-use analysis::{Finding, FindingKind, Severity, Summary};
+mod of_levels;
+mod sample;
+
+use std::mem::discriminant;
+
+use analysis::{FindingKind, Severity, Summary};
 
 use super::{in_the_valley, list};
 use crate::{
@@ -8,57 +14,80 @@ use crate::{
     number::{Figures, change, count, figure, number, percent},
 };
 
-/// The name of a severity.
-pub(crate) fn severity(finding: &Finding, words: &Words) -> String {
-    words.get(match finding.severity {
-        Severity::Problem => "word.problem",
-        Severity::Warning => "word.warning",
-        Severity::Insight => "word.insight",
-    })
+/// A finding in words, over all levels that it was made at.
+#[derive(Debug)]
+pub(crate) struct Told {
+    pub(crate) severity: Severity,
+    /// Name of the severity.
+    pub(crate) label: String,
+    pub(crate) text: String,
 }
 
-/// The finding in words.
-pub(crate) fn sentence(
-    finding: &Finding,
-    summary: &Summary,
-    words: &Words,
+/// What a sentence is written from.
+#[derive(Clone, Copy)]
+struct Pen<'a> {
+    summary: &'a Summary,
+    words: &'a Words,
     figures: Figures,
-) -> String {
-    let what = &finding.what;
-    throughput(what, summary, words)
-        .or_else(|| requests(what, words))
-        .or_else(|| server(what, words, figures))
-        .unwrap_or_else(|| conditions(what, words))
 }
 
-fn throughput(what: &FindingKind, summary: &Summary, words: &Words) -> Option<String> {
-    Some(match what {
-        FindingKind::ThroughputCliff {
-            from,
-            to,
-            from_tok_s,
-            to_tok_s,
-        } => {
-            let fall = words.say(
-                "finding.cliff",
-                &[
-                    ("from", &count(*from)),
-                    ("to", &count(*to)),
-                    ("from_tok_s", &figure(*from_tok_s)),
-                    ("to_tok_s", &figure(*to_tok_s)),
-                    ("change", &change(*from_tok_s, *to_tok_s)),
-                ],
-            );
-            let valley = in_the_valley(summary, *from, *from_tok_s);
-            if valley.is_empty() {
-                return Some(fall);
-            }
-            let rest = words.say(
-                "finding.valley",
-                &[("levels", &list(&valley, words)), ("from", &count(*from))],
-            );
-            format!("{fall} {rest}")
+/// All findings in words, in their order; those of one kind stand where the first of them does.
+pub(crate) fn all(summary: &Summary, words: &Words, figures: Figures) -> Vec<Told> {
+    let pen = Pen {
+        summary,
+        words,
+        figures,
+    };
+    let mut groups: Vec<(Severity, Vec<&FindingKind>)> = Vec::new();
+    for finding in &summary.findings {
+        let belongs = |(severity, kinds): &&mut (Severity, Vec<&FindingKind>)| {
+            *severity == finding.severity && kinds.iter().all(|kind| alike(kind, &finding.what))
+        };
+        match groups.iter_mut().find(belongs) {
+            Some((_, kinds)) => kinds.push(&finding.what),
+            None => groups.push((finding.severity, vec![&finding.what])),
         }
+    }
+    groups
+        .into_iter()
+        .map(|(severity, kinds)| Told {
+            severity,
+            label: words.get(match severity {
+                Severity::Problem => "word.problem",
+                Severity::Warning => "word.warning",
+                Severity::Insight => "word.insight",
+                Severity::Note => "word.note",
+            }),
+            text: sentence(&kinds, pen),
+        })
+        .collect()
+}
+
+/// Whether two findings are one sentence.
+fn alike(a: &FindingKind, b: &FindingKind) -> bool {
+    let metric = |kind: &FindingKind| match kind {
+        FindingKind::Disagreement { metric, .. } | FindingKind::LongTail { metric, .. } => {
+            Some(metric.clone())
+        }
+        _ => None,
+    };
+    discriminant(a) == discriminant(b) && metric(a) == metric(b)
+}
+
+fn sentence(kinds: &[&FindingKind], pen: Pen<'_>) -> String {
+    let told = of_levels::sentence(kinds, pen).or_else(|| sample::sentence(kinds, pen));
+    if let Some(text) = told {
+        return text;
+    }
+    let texts = kinds
+        .iter()
+        .map(|what| throughput(what, pen).unwrap_or_else(|| conditions(what, pen.words)));
+    texts.collect::<Vec<_>>().join(" ")
+}
+
+fn throughput(what: &FindingKind, pen: Pen<'_>) -> Option<String> {
+    let words = pen.words;
+    Some(match what {
         FindingKind::AggregateVersusPerRequest {
             aggregate_at,
             aggregate_tok_s,
@@ -102,114 +131,37 @@ fn throughput(what: &FindingKind, summary: &Summary, words: &Words) -> Option<St
     })
 }
 
-fn requests(what: &FindingKind, words: &Words) -> Option<String> {
-    Some(match what {
-        FindingKind::OutputLength {
-            concurrency,
-            asked,
-            mean,
-            short,
-            completed,
-        } => words.say(
-            "finding.output_length",
-            &[
-                ("c", &count(*concurrency)),
-                ("asked", &count(*asked)),
-                ("mean", &figure(*mean)),
-                ("short", &count(*short)),
-                ("completed", &count(*completed)),
-            ],
-        ),
-        FindingKind::Failures {
-            concurrency,
-            failed,
-            measured,
-            failure,
-            example,
-        } => {
-            let values = [
-                ("c", &*count(*concurrency)),
-                ("failed", &*count(*failed)),
-                ("measured", &*count(*measured)),
-                ("failure", failure),
-                ("example", example.as_deref().unwrap_or_default()),
-            ];
+/// Falls of throughput: every step with its figures, then the usual cause, then what follows for operation.
+fn falls(steps: &[(u32, u32, f64, f64)], pen: Pen<'_>) -> String {
+    let words = pen.words;
+    let mut sentences: Vec<String> = steps
+        .iter()
+        .map(|&(from, to, from_tok_s, to_tok_s)| {
             words.say(
-                if example.is_some() {
-                    "finding.failures_example"
-                } else {
-                    "finding.failures"
-                },
-                &values,
-            )
-        }
-        FindingKind::FewSamples { concurrencies, n } => words.say(
-            "finding.few_samples",
-            &[("levels", &list(concurrencies, words)), ("n", &count(*n))],
-        ),
-        FindingKind::ClientLimited { concurrency } => {
-            words.say("finding.client_limited", &[("c", &count(*concurrency))])
-        }
-        _ => return None,
-    })
-}
-
-fn server(what: &FindingKind, words: &Words, figures: Figures) -> Option<String> {
-    Some(match what {
-        FindingKind::PrefixCacheHits {
-            concurrency,
-            hit_rate,
-        } => words.say(
-            "finding.prefix_hits",
-            &[("c", &count(*concurrency)), ("rate", &percent(*hit_rate))],
-        ),
-        FindingKind::Queueing {
-            concurrency,
-            waiting_mean,
-        } => words.say(
-            "finding.queueing",
-            &[
-                ("c", &count(*concurrency)),
-                ("waiting", &figure(*waiting_mean)),
-            ],
-        ),
-        FindingKind::Preemptions {
-            concurrency,
-            count: preemptions,
-        } => words.say(
-            "finding.preemptions",
-            &[
-                ("c", &count(*concurrency)),
-                ("count", &number(*preemptions, 0)),
-            ],
-        ),
-        FindingKind::Disagreement {
-            concurrency,
-            metric,
-            client,
-            server,
-        } => {
-            let is_time = matches!(metric.as_str(), "ttft" | "e2el");
-            let text = |value: f64| {
-                if is_time {
-                    figures.time(value)
-                } else {
-                    figure(value)
-                }
-            };
-            words.say(
-                "finding.disagreement",
+                "finding.cliff",
                 &[
-                    ("c", &count(*concurrency)),
-                    ("metric", &metric_name(metric, words)),
-                    ("client", &text(*client)),
-                    ("server", &text(*server)),
-                    ("difference", &change(*client, *server)),
+                    ("from", &count(from)),
+                    ("to", &count(to)),
+                    ("from_tok_s", &figure(from_tok_s)),
+                    ("to_tok_s", &figure(to_tok_s)),
+                    ("change", &change(from_tok_s, to_tok_s)),
                 ],
             )
+        })
+        .collect();
+    sentences.push(words.get(if steps.iter().all(|step| step.0 == 1) {
+        "finding.cliff_single"
+    } else {
+        "finding.cliff_loaded"
+    }));
+    for &(from, _, from_tok_s, _) in steps {
+        let valley = in_the_valley(pen.summary, from, from_tok_s);
+        if !valley.is_empty() {
+            let values = [("levels", &*list(&valley, words)), ("from", &*count(from))];
+            sentences.push(words.say("finding.valley", &values));
         }
-        _ => return None,
-    })
+    }
+    sentences.join(" ")
 }
 
 /// The name of a metric that has a client's and a server's account.
@@ -228,6 +180,10 @@ fn conditions(what: &FindingKind, words: &Words) -> String {
         FindingKind::Incomplete { reason } => words.say(
             "finding.incomplete",
             &[("reason", &end_reason(reason, words))],
+        ),
+        FindingKind::FewSamples { concurrencies, n } => words.say(
+            "finding.few_samples",
+            &[("levels", &list(concurrencies, words)), ("n", &count(*n))],
         ),
         FindingKind::DebugBuild => words.get("finding.debug_build"),
         FindingKind::NoGpuTelemetry => words.get("finding.no_gpu"),

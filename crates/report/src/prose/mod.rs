@@ -4,13 +4,43 @@
 //! `analysis`) or how a sentence is set (that is a template).
 
 pub(crate) mod deviation;
+pub(crate) mod failure;
 pub(crate) mod finding;
+pub(crate) mod goodput;
 pub(crate) mod reading;
+pub(crate) mod sizing;
 pub(crate) mod verdict;
 
 use analysis::{Distribution, LevelSummary, SloStatistic, Summary};
 
 use crate::language::Words;
+
+/// Measured requests of all levels by their ends; those that the client gave up itself do not count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Completion {
+    pub(crate) completed: u64,
+    pub(crate) measured: u64,
+    pub(crate) failed: u64,
+}
+
+impl Completion {
+    /// Of a run; `None` when nothing was measured.
+    pub(crate) fn of(summary: &Summary) -> Option<Self> {
+        let requests = || summary.levels.iter().map(|level| level.requests);
+        let measured = requests().map(|r| r.measured - r.cancelled.min(r.measured));
+        let of_all = Self {
+            completed: requests().map(|r| r.completed).sum(),
+            measured: measured.sum(),
+            failed: requests().map(|r| r.failed).sum(),
+        };
+        (of_all.measured > 0).then_some(of_all)
+    }
+
+    /// Share that completed, 0 to 1.
+    pub(crate) fn share(self) -> f64 {
+        self.completed as f64 / self.measured as f64
+    }
+}
 
 /// The level that was run with this concurrency.
 pub(crate) fn level_at(summary: &Summary, concurrency: u32) -> Option<&LevelSummary> {

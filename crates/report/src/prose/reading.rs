@@ -1,12 +1,15 @@
 //! One sentence under each chart: what to see in it, with figures from the data.
 
-use analysis::{FindingKind, LevelSummary, SizingSection, Summary};
+use analysis::{FindingKind, GpuOption, LevelSummary, SizingSection, Summary};
 
-use super::{level_at, list, mean_of, usable_levels};
+use super::{
+    level_at, list, mean_of,
+    sizing::{SMALL_LIMITS, holds},
+    usable_levels,
+};
 use crate::{
     language::Words,
     number::{ABSENT, Figures, count, figure, number, percent},
-    view::option_name,
 };
 
 /// What hollow points and daggers stand for, where there are any.
@@ -137,13 +140,7 @@ pub(crate) fn distribution(levels: &[&LevelSummary], words: &Words, figures: Fig
 
 /// Which options hold the target.
 pub(crate) fn capacity(sizing: &SizingSection, words: &Words) -> String {
-    let target = f64::from(sizing.target_concurrency);
-    let holding: Vec<String> = sizing
-        .options
-        .iter()
-        .filter(|option| option.exact_max_requests.is_some_and(|fit| fit >= target))
-        .map(option_name)
-        .collect();
+    let exact = sizing.options.iter().filter(|option| holds(sizing, option));
     let simple = sizing
         .options
         .iter()
@@ -151,11 +148,17 @@ pub(crate) fn capacity(sizing: &SizingSection, words: &Words) -> String {
         .count() as u64;
     let values = [
         ("target", &*count(sizing.target_concurrency)),
-        ("exact", &*count(holding.len() as u64)),
+        ("exact", &*count(exact.count() as u64)),
         ("simple", &*count(simple)),
         ("all", &*count(sizing.options.len() as u64)),
     ];
-    words.say("reading.capacity", &values)
+    let mut text = words.say("reading.capacity", &values);
+    let gains = |option: &GpuOption| option.exact_max_requests_at_256_seqs.is_some();
+    if sizing.options.iter().any(gains) {
+        let flags = words.say("reading.gains", &[("flags", SMALL_LIMITS)]);
+        text = format!("{text} {flags}");
+    }
+    text
 }
 
 /// What the cards did at the level of the largest throughput.

@@ -1,11 +1,11 @@
 //! The verdict: the few sentences that a reader in a hurry takes away.
 
-use analysis::{Estimate, FindingKind, Summary};
+use analysis::{Estimate, FindingKind, LevelSummary, Summary};
 
-use super::{level_at, usable_levels};
+use super::{Completion, failure, level_at, usable_levels};
 use crate::{
     language::Words,
-    number::{Figures, count, figure, mean_only, percent},
+    number::{Figures, count, figure, mean_only, percent, percent_range},
 };
 
 /// The verdict, sentence by sentence.
@@ -15,7 +15,8 @@ pub(crate) fn sentences(summary: &Summary, words: &Words, figures: Figures) -> V
     }
     [
         Some(stability(summary, words)),
-        peak(summary, words, figures),
+        failures(summary, words),
+        Some(peak(summary, words, figures)),
         growth(summary, words),
     ]
     .into_iter()
@@ -47,9 +48,42 @@ fn stability(summary: &Summary, words: &Words) -> String {
     words.say(key, &values)
 }
 
-fn peak(summary: &Summary, words: &Words, figures: Figures) -> Option<String> {
-    let peak = summary.limits.peak_output?;
-    let level = level_at(summary, peak.concurrency)?;
+/// What did complete, and what mostly kept the rest from it.
+fn failures(summary: &Summary, words: &Words) -> Option<String> {
+    let all = Completion::of(summary).filter(|all| all.completed < all.measured)?;
+    let rates = summary.levels.iter();
+    let rates = rates.filter_map(|level| Some(level.success_rate?.value));
+    let completed = words.say(
+        "verdict.completed",
+        &[
+            ("completed", &count(all.completed)),
+            ("measured", &count(all.measured)),
+            ("range", &percent_range(rates)),
+        ],
+    );
+    let Some(cause) = failure::most_frequent(summary.levels.iter()) else {
+        return Some(completed);
+    };
+    let described = failure::described(cause.kind, cause.example, words);
+    let key = if cause.count == all.failed {
+        "verdict.only_cause"
+    } else {
+        "verdict.cause"
+    };
+    let values = [
+        ("count", &*count(cause.count)),
+        ("failed", &*count(all.failed)),
+        ("failure", &*described),
+    ];
+    Some(format!("{completed} {}", words.say(key, &values)))
+}
+
+fn peak(summary: &Summary, words: &Words, figures: Figures) -> String {
+    let peak = summary.limits.peak_output;
+    let Some((peak, level)) = peak.and_then(|p| Some((p, level_at(summary, p.concurrency)?)))
+    else {
+        return words.get("verdict.no_valid_level");
+    };
     let e2el = level.e2el_ms.map_or(
         Estimate {
             value: f64::NAN,
@@ -58,22 +92,29 @@ fn peak(summary: &Summary, words: &Words, figures: Figures) -> Option<String> {
         },
         |d| d.mean,
     );
-    Some(words.say(
-        "verdict.peak",
+    // A level that is not valid may show more: said, so that the table does not seem to contradict.
+    let more = |level: &&LevelSummary| level.output_tok_s > Some(peak.tok_s);
+    let key = if usable_levels(summary).iter().any(more) {
+        "verdict.peak_of_valid"
+    } else {
+        "verdict.peak"
+    };
+    words.say(
+        key,
         &[
             ("c", &count(peak.concurrency)),
             ("total", &figure(peak.tok_s)),
             ("single", &mean_only(level.per_request_tok_s)),
             ("e2el", &figures.time_estimate(e2el)),
         ],
-    ))
+    )
 }
 
 fn growth(summary: &Summary, words: &Words) -> Option<String> {
-    let still = summary
-        .findings
-        .iter()
-        .any(|finding| matches!(finding.what, FindingKind::StillGrowing { .. }));
+    let peak_at = summary.limits.peak_output?.concurrency;
+    let still = summary.findings.iter().any(|finding| {
+        matches!(finding.what, FindingKind::StillGrowing { concurrency, .. } if concurrency == peak_at)
+    });
     if still {
         return Some(words.get("verdict.still_growing"));
     }

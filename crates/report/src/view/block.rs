@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::number::ABSENT;
+
 /// A whole report in one language.
 #[derive(Debug, Serialize)]
 pub(crate) struct Document {
@@ -89,8 +91,10 @@ pub(crate) struct Tile {
 pub(crate) struct Item {
     pub(crate) label: Option<String>,
     pub(crate) text: String,
-    /// Severity for the eye: `problem`, `warning`, `insight` or `plain`.
+    /// Severity for the eye: `problem`, `warning`, `insight`, `note` or `plain`.
     pub(crate) tone: &'static str,
+    /// A command that does it, verbatim.
+    pub(crate) code: Option<String>,
 }
 
 impl Item {
@@ -99,6 +103,7 @@ impl Item {
             label: None,
             text,
             tone: "plain",
+            code: None,
         }
     }
 
@@ -107,7 +112,12 @@ impl Item {
             label: Some(label),
             text,
             tone: "plain",
+            code: None,
         }
+    }
+
+    pub(super) fn with_code(self, code: Option<String>) -> Self {
+        Self { code, ..self }
     }
 }
 
@@ -158,25 +168,65 @@ impl Column {
 /// A row.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Row {
-    pub(crate) cells: Vec<String>,
+    pub(crate) cells: Vec<Cell>,
     /// Whether the eye should find it.
     pub(crate) strong: bool,
+}
+
+impl Row {
+    pub(super) fn new(cells: Vec<String>, strong: bool) -> Self {
+        let cells = cells.into_iter().map(Cell::from).collect();
+        Self { cells, strong }
+    }
+}
+
+/// A figure, and what belongs to it: small below it in HTML, in brackets behind it in Markdown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Cell {
+    pub(crate) text: String,
+    pub(crate) small: Option<String>,
+}
+
+impl From<String> for Cell {
+    fn from(text: String) -> Self {
+        Self { text, small: None }
+    }
 }
 
 impl Table {
     pub(crate) fn plain(columns: Vec<Column>, rows: Vec<Vec<String>>) -> Self {
         let rows = rows
             .into_iter()
-            .map(|cells| Row {
-                cells,
-                strong: false,
-            })
+            .map(|cells| Row::new(cells, false))
             .collect();
         Self {
             columns,
             rows,
             notes: Vec::new(),
         }
+    }
+
+    /// Without the columns that hold no figure in any row; the first column stays.
+    pub(super) fn without_empty_columns(mut self) -> Self {
+        let absent = |column: usize| {
+            let mut cells = self.rows.iter().filter_map(|row| row.cells.get(column));
+            cells.all(|cell| cell.text == ABSENT)
+        };
+        let keep: Vec<bool> = (0..self.columns.len())
+            .map(|column| column == 0 || self.rows.is_empty() || !absent(column))
+            .collect();
+        let kept = |index: &mut usize| {
+            let keep = keep.get(*index).copied().unwrap_or(true);
+            *index += 1;
+            keep
+        };
+        let mut index = 0;
+        self.columns.retain(|_| kept(&mut index));
+        for row in &mut self.rows {
+            let mut index = 0;
+            row.cells.retain(|_| kept(&mut index));
+        }
+        self
     }
 
     pub(super) fn with_notes(mut self, notes: Vec<String>) -> Self {

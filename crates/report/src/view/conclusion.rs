@@ -1,14 +1,19 @@
 //! Section 4: what was found about the present server, and what the target would need.
 
+use analysis::{Limits, Peak};
+
 use super::{
     Block, Desk, Item, Part, Table,
     operation::held_objectives,
-    option::{cheapest_cloud, cheapest_purchase, roomiest},
-    option_name,
+    option::{cheapest_cloud, cheapest_purchase, fastest_purchase},
 };
 use crate::{
     number::{ABSENT, count, dollars, figure, gigabytes, percent},
-    prose::{self, level_at, mean_of, statistic_key, usable_levels},
+    prose::{
+        self, Completion, level_at, mean_of,
+        sizing::{SMALL_LIMITS, gains, option_name},
+        statistic_key, usable_levels,
+    },
 };
 
 pub(super) fn parts(desk: &Desk<'_>) -> Vec<Part> {
@@ -36,23 +41,13 @@ fn present(desk: &Desk<'_>) -> Table {
         || ABSENT.into(),
         |(least, most)| format!("{}–{}", count(least), count(most)),
     );
-    let (completed, measured) = desk
-        .summary
-        .levels
-        .iter()
-        .fold((0, 0), |(done, all), level| {
-            (
-                done + level.requests.completed,
-                all + level.requests.measured
-                    - level.requests.cancelled.min(level.requests.measured),
-            )
-        });
-    let success = if measured == 0 {
-        ABSENT.into()
-    } else {
-        let share = percent(completed as f64 / measured as f64);
-        format!("{share} ({}/{})", count(completed), count(measured))
-    };
+    let success = Completion::of(desk.summary).map_or_else(
+        || ABSENT.into(),
+        |all| {
+            let share = percent(all.share());
+            format!("{share} ({}/{})", count(all.completed), count(all.measured))
+        },
+    );
     let recommended = match held_objectives(desk) {
         (Some(tight), widest) => {
             let up_to = widest.and_then(|row| row.concurrency).or(tight.concurrency);
@@ -64,7 +59,7 @@ fn present(desk: &Desk<'_>) -> Table {
                 format!("{low}–{high}")
             }
         }
-        _ => ABSENT.into(),
+        _ => desk.get("conclusion.none_recommended"),
     };
     let peak = limits.peak_output.map_or_else(
         || ABSENT.into(),
@@ -81,7 +76,9 @@ fn present(desk: &Desk<'_>) -> Table {
         ("conclusion.success", success),
         (
             "conclusion.stable",
-            limits.largest_stable.map_or_else(|| ABSENT.into(), count),
+            limits
+                .largest_stable
+                .map_or_else(|| desk.get("conclusion.none_stable"), count),
         ),
         ("conclusion.recommended", recommended),
         ("conclusion.peak", peak),
@@ -90,6 +87,11 @@ fn present(desk: &Desk<'_>) -> Table {
     .map(|(name, value)| vec![desk.get(name), value])
     .collect();
     Table::plain(desk.texts(&["column.item", "column.result"]), rows)
+}
+
+/// Whether one request is fastest at that level too: batching gains nothing, so the level is no advice for batch jobs.
+pub(super) fn is_also_fastest(limits: &Limits, peak: Peak) -> bool {
+    limits.peak_per_request.map(|single| single.concurrency) == Some(peak.concurrency)
 }
 
 fn suited(desk: &Desk<'_>) -> Vec<Item> {
@@ -106,10 +108,10 @@ fn suited(desk: &Desk<'_>) -> Vec<Item> {
             desk.words.say("conclusion.suited_text", &values),
         ));
     }
-    let peak = desk
-        .summary
-        .limits
+    let limits = &desk.summary.limits;
+    let peak = limits
         .peak_output
+        .filter(|peak| !is_also_fastest(limits, *peak))
         .and_then(|peak| level_at(desk.summary, peak.concurrency))
         .filter(|level| level.requests.failed == 0 && level.invalid.is_empty());
     if let Some(level) = peak {
@@ -147,7 +149,7 @@ fn target(desk: &Desk<'_>) -> Option<Table> {
         )
     });
     let total = gigabytes(sizing.simple.total_gb);
-    let rows = [
+    let mut rows = vec![
         (
             "conclusion.load",
             desk.words.say(
@@ -164,14 +166,21 @@ fn target(desk: &Desk<'_>) -> Option<Table> {
             with_price(cheapest_purchase(sizing), |option| option.purchase_usd),
         ),
         (
-            "conclusion.most_room",
-            with_price(roomiest(sizing), |option| option.purchase_usd),
+            "conclusion.performance",
+            with_price(fastest_purchase(sizing), |option| option.purchase_usd),
         ),
         ("conclusion.cloud", per_hour),
-    ]
-    .into_iter()
-    .map(|(name, value)| vec![desk.get(name), value])
-    .collect();
+    ];
+    let gains = gains(sizing, desk.words);
+    if !gains.is_empty() {
+        let values = [("flags", SMALL_LIMITS), ("gains", &gains)];
+        let text = desk.words.say("conclusion.free_gain", &values);
+        rows.push(("sizing.free_label", text));
+    }
+    let rows = rows
+        .into_iter()
+        .map(|(name, value)| vec![desk.get(name), value])
+        .collect();
     Some(Table::plain(
         desk.texts(&["column.requirement", "column.result"]),
         rows,

@@ -16,6 +16,8 @@ pub(super) fn parts(desk: &Desk<'_>) -> Vec<Part> {
     let mut blocks = vec![Block::Table(latencies(desk))];
     blocks.extend(desk.chart("distribution"));
     parts.push(desk.part("part.latencies", blocks));
+    parts.extend(super::promise::scaling(desk));
+    parts.extend(super::promise::samples(desk));
     let blocks = [side_by_side(desk), engine(desk)]
         .into_iter()
         .flatten()
@@ -85,7 +87,9 @@ fn latencies(desk: &Desk<'_>) -> Table {
         "column.osl",
         "column.short",
     ]);
-    Table::plain(columns, rows).with_notes(vec![desk.get("note.latencies")])
+    Table::plain(columns, rows)
+        .without_empty_columns()
+        .with_notes(vec![desk.get("note.latencies")])
 }
 
 fn side_by_side(desk: &Desk<'_>) -> Option<Table> {
@@ -171,7 +175,7 @@ fn engine(desk: &Desk<'_>) -> Option<Table> {
         "column.preemptions",
         "column.prefix_hits",
     ]);
-    (!rows.is_empty()).then(|| Table::plain(columns, rows))
+    (!rows.is_empty()).then(|| Table::plain(columns, rows).without_empty_columns())
 }
 
 fn gpu(desk: &Desk<'_>) -> Option<Table> {
@@ -205,7 +209,10 @@ fn gpu(desk: &Desk<'_>) -> Option<Table> {
         "column.energy",
         "column.j_per_token",
     ]);
-    (!rows.is_empty()).then(|| Table::plain(columns, rows).with_notes(vec![desk.get("note.gpu")]))
+    (!rows.is_empty()).then(|| {
+        let table = Table::plain(columns, rows).without_empty_columns();
+        table.with_notes(vec![desk.get("note.gpu")])
+    })
 }
 
 fn failures(desk: &Desk<'_>) -> Block {

@@ -5,8 +5,12 @@ use jiff::Timestamp;
 use super::{Block, Column, Desk, Fact, Item, Part, Table, engine_name};
 use crate::{
     language::Language,
-    number::{ABSENT, count, number},
+    number::{ABSENT, count, number, range},
+    prose::list,
 };
+
+/// Mean tokens of a chunk from which on it is told; an end-of-sequence token without a chunk of its own stays below.
+const SEVERAL_TOKENS: f64 = 1.05;
 
 /// The facts under the title.
 pub(super) fn subject(desk: &Desk<'_>) -> Vec<Fact> {
@@ -69,7 +73,7 @@ fn date(unix_s: u64) -> String {
 
 pub(super) fn parts(desk: &Desk<'_>) -> Vec<Part> {
     let run = &desk.summary.run;
-    let definitions = [
+    let mut definitions: Vec<Item> = [
         "define.window",
         "define.ttft",
         "define.e2el",
@@ -82,6 +86,7 @@ pub(super) fn parts(desk: &Desk<'_>) -> Vec<Part> {
     .into_iter()
     .map(|key| Item::plain(desk.get(key)))
     .collect();
+    definitions.extend(tokens_per_chunk(desk));
     let mut parts = vec![
         desk.part(
             "part.definitions",
@@ -108,6 +113,24 @@ pub(super) fn parts(desk: &Desk<'_>) -> Vec<Part> {
         parts.push(desk.part("part.notes", vec![Block::Bullets { items: notes }]));
     }
     parts
+}
+
+/// Where chunks carry several tokens, what that means for the times.
+fn tokens_per_chunk(desk: &Desk<'_>) -> Option<Item> {
+    let levels = desk.summary.levels.iter();
+    let (at, values): (Vec<u32>, Vec<f64>) = levels
+        .filter_map(|level| {
+            let several = level
+                .tokens_per_chunk
+                .filter(|&mean| mean > SEVERAL_TOKENS)?;
+            Some((level.concurrency, several))
+        })
+        .unzip();
+    let values = [
+        ("c", &*list(&at, desk.words)),
+        ("range", &*range(values.into_iter(), |mean| number(mean, 2))),
+    ];
+    (!at.is_empty()).then(|| Item::plain(desk.words.say("define.chunks", &values)))
 }
 
 fn setup(desk: &Desk<'_>) -> Table {

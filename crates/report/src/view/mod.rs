@@ -5,18 +5,22 @@
 
 mod block;
 mod conclusion;
+mod cost;
 mod evidence;
+mod level_table;
+mod limited;
 mod method;
 mod operation;
 mod option;
+mod promise;
 mod results;
-mod sizing;
+pub(crate) mod sizing;
 
-use analysis::{GpuOption, Summary};
+use analysis::Summary;
 use records::RunData;
 
 pub(crate) use self::block::{
-    Banner, Block, Column, Document, Fact, Figure, Item, Part, Row, Section, Table, Tile,
+    Banner, Block, Cell, Column, Document, Fact, Figure, Item, Part, Row, Section, Table, Tile,
 };
 use crate::{
     chart::Chart,
@@ -87,6 +91,8 @@ pub(crate) fn document(
         figures,
         charts,
     };
+    let mut operation = operation::parts(&desk);
+    operation.extend(limited::parts(&desk));
     let section = |id, title, parts| Section {
         id,
         title: desk.get(title),
@@ -103,7 +109,7 @@ pub(crate) fn document(
         banners: banners(summary, words),
         sections: vec![
             section("results", "section.results", results::parts(&desk)),
-            section("operation", "section.operation", operation::parts(&desk)),
+            section("operation", "section.operation", operation),
             section("sizing", "section.sizing", sizing::parts(&desk)),
             section("conclusion", "section.conclusion", conclusion::parts(&desk)),
             section("evidence", "section.evidence", evidence::parts(&desk)),
@@ -152,13 +158,4 @@ pub(crate) fn banners(summary: &Summary, words: &Words) -> Vec<Banner> {
         });
     }
     banners
-}
-
-/// `2× A100 80GB`; one card goes without a number.
-pub(crate) fn option_name(option: &GpuOption) -> String {
-    if option.count == 1 {
-        option.gpu.clone()
-    } else {
-        format!("{}× {}", option.count, option.gpu)
-    }
 }

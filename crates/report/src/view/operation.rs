@@ -2,9 +2,9 @@
 
 use analysis::{Estimate, FindingKind, LevelSummary, SloRow, SloStatistic};
 
-use super::{Block, Column, Desk, Item, Part, Row, Table};
+use super::{Block, Column, Desk, Item, Part, Row, Table, conclusion::is_also_fastest};
 use crate::{
-    number::{ABSENT, count, figure, maybe, mean_only, percent_estimate},
+    number::{ABSENT, count, figure, maybe, mean_only, number, percent_estimate},
     prose::{in_the_valley, level_at, list, statistic_key, usable_levels},
 };
 
@@ -31,6 +31,7 @@ pub(super) fn parts(desk: &Desk<'_>) -> Vec<Part> {
         ));
     }
     parts.push(desk.part("part.slo", vec![Block::Table(objectives(desk))]));
+    parts.extend(super::promise::goodput(desk));
     let items = scenarios(desk);
     parts.push(desk.part("part.scenarios", vec![Block::Bullets { items }]));
     parts
@@ -75,10 +76,7 @@ fn objectives(desk: &Desk<'_>) -> Table {
         .summary
         .slo
         .iter()
-        .map(|row| Row {
-            cells: objective(desk, row),
-            strong: false,
-        })
+        .map(|row| Row::new(objective(desk, row), false))
         .collect();
     let limits = &desk.summary.limits;
     let peaks = [
@@ -92,25 +90,24 @@ fn objectives(desk: &Desk<'_>) -> Table {
             continue;
         };
         let e2el = level.e2el_ms.map(|d| d.mean);
-        rows.push(Row {
-            cells: vec![
-                desk.get(name),
-                desk.words.say("slo.at", &[("c", &count(peak.concurrency))]),
-                time(desk, e2el),
-                maybe(level.output_tok_s),
-                with_caution(
-                    desk,
-                    level,
-                    desk.words.say(remark, &[("tok_s", &figure(peak.tok_s))]),
-                ),
-            ],
-            strong: name == "slo.total",
-        });
+        let remark = desk.words.say(remark, &[("tok_s", &figure(peak.tok_s))]);
+        let cells = vec![
+            desk.get(name),
+            desk.words.say("slo.at", &[("c", &count(peak.concurrency))]),
+            time(desk, e2el),
+            maybe(level.output_tok_s),
+            with_caution(desk, level, remark),
+        ];
+        rows.push(Row::new(cells, name == "slo.total"));
+    }
+    let mut notes = vec![desk.get("slo.note")];
+    if desk.summary.slo.is_empty() {
+        notes.insert(0, desk.get("slo.nothing_held"));
     }
     Table {
         columns,
         rows,
-        notes: vec![desk.get("slo.note")],
+        notes,
     }
 }
 
@@ -192,6 +189,10 @@ fn objective(desk: &Desk<'_>, row: &SloRow) -> Vec<String> {
         remark.push(' ');
         remark.push_str(&words.get("slo.tight"));
     }
+    if let Some(between) = between(desk, row) {
+        remark.push(' ');
+        remark.push_str(&between);
+    }
     vec![
         name,
         words.say("slo.up_to", &[("c", &count(concurrency))]),
@@ -199,6 +200,16 @@ fn objective(desk: &Desk<'_>, row: &SloRow) -> Vec<String> {
         maybe(row.output_tok_s),
         remark,
     ]
+}
+
+/// Where between the tested levels the objective is passed.
+fn between(desk: &Desk<'_>, row: &SloRow) -> Option<String> {
+    let capacity = row.capacity?;
+    let (at, low, high) = (capacity.concurrency?, capacity.low?, capacity.high?);
+    let whole = |load: f64| number(load.floor(), 0);
+    let ends = [("c", whole(at)), ("low", whole(low)), ("high", whole(high))];
+    let ends = ends.each_ref().map(|(name, text)| (*name, &**text));
+    Some(desk.words.say("slo.between", &ends))
 }
 
 /// The tightest and the widest objective that more than the smallest level held.
@@ -264,7 +275,10 @@ fn scenarios(desk: &Desk<'_>) -> Vec<Item> {
             add(name, "scenario.objective_text", concurrency, Some(row));
         }
     }
-    if let Some(peak) = limits.peak_output {
+    if let Some(peak) = limits
+        .peak_output
+        .filter(|peak| !is_also_fastest(limits, *peak))
+    {
         add(
             "scenario.batch",
             "scenario.batch_text",

@@ -1,19 +1,22 @@
-//! Section 3, second half: what to buy or rent. Options that hold the target, what the present server would need, and
-//! the options by cost.
+//! Section 3, second half: what to buy or rent: the options that hold the target, and what the present server would need.
 
 use analysis::{GpuOption, SizingSection};
 
-use super::{
-    Block, Column, Desk, Item, Table, option_name,
-    sizing::{holds, price},
-};
+use super::{Desk, Item, sizing::price};
 use crate::{
-    number::{ABSENT, count, gigabytes, number},
-    prose::{mean_of, usable_levels},
+    number::{ABSENT, count, gigabytes, held, number},
+    prose::{
+        mean_of,
+        sizing::{SMALL_LIMITS, dated, holds, option_name},
+        usable_levels,
+    },
 };
 
+/// The GPU that bandwidths are compared with, as the reference report does.
+const YARDSTICK: &str = "A100 80GB";
+
 /// Hours of a month, 365 × 24 / 12.
-const HOURS_PER_MONTH: f64 = 730.0;
+pub(super) const HOURS_PER_MONTH: f64 = 730.0;
 
 /// Options that hold the target by the exact method, cheapest by `price` first.
 fn cheapest(sizing: &SizingSection, price: fn(&GpuOption) -> Option<f64>) -> Option<&GpuOption> {
@@ -38,65 +41,182 @@ pub(super) fn cheapest_cloud(sizing: &SizingSection) -> Option<&GpuOption> {
     cheapest(sizing, |option| option.cloud_usd_per_hour)
 }
 
-/// The option with the most room. The summary predicts no speed yet, so room is all that "best" can honestly mean.
-pub(super) fn roomiest(sizing: &SizingSection) -> Option<&GpuOption> {
-    let fit = |option: &GpuOption| option.exact_max_requests.unwrap_or(0.0);
+/// The option whose cards have the most memory bandwidth, which is what decode is bound by; of equal ones the cheapest,
+/// then that with the fewest cards. By one card's bandwidth: a tensor-parallel group does not reach the sum of its cards'.
+fn fastest(sizing: &SizingSection, eligible: impl Fn(&GpuOption) -> bool) -> Option<&GpuOption> {
+    let bandwidth = |option: &GpuOption| option.memory_bandwidth_gb_s.unwrap_or(0.0);
+    let price = |option: &GpuOption| option.purchase_usd.unwrap_or(f64::MAX);
     sizing
         .options
         .iter()
-        .filter(|option| holds(sizing, option))
-        .max_by(|a, b| fit(a).total_cmp(&fit(b)))
+        .filter(|option| holds(sizing, option) && eligible(option))
+        .filter(|option| option.memory_bandwidth_gb_s.is_some())
+        .min_by(|a, b| {
+            let by_bandwidth = bandwidth(b).total_cmp(&bandwidth(a));
+            by_bandwidth
+                .then(price(a).total_cmp(&price(b)))
+                .then(a.count.cmp(&b.count))
+        })
 }
 
-/// The four ways to serve the target.
+/// The fastest option that can be bought at a known price.
+pub(super) fn fastest_purchase(sizing: &SizingSection) -> Option<&GpuOption> {
+    fastest(sizing, |option| option.purchase_usd.is_some())
+}
+
+/// The four ways to serve the target, each with the command that starts the server.
 pub(super) fn options(desk: &Desk<'_>, sizing: &SizingSection) -> Vec<Item> {
-    let sentence = |key: &str, option: Option<&GpuOption>| {
-        let Some(option) = option else {
-            return desk.get("option.none");
-        };
-        let exact = option.exact_max_requests.unwrap_or(0.0);
-        let flag = if option.count > 1 {
-            desk.words
-                .say("option.tensor_parallel", &[("count", &count(option.count))])
-        } else {
-            desk.get("option.one_card")
-        };
-        let hour = option.cloud_usd_per_hour;
-        desk.words.say(
-            key,
-            &[
-                ("name", &*option_name(option)),
-                ("fit", &*number(exact, 0)),
-                ("target", &*count(sizing.target_concurrency)),
-                (
-                    "vram",
-                    &*gigabytes(option.vram_gb * f64::from(option.count)),
-                ),
-                ("purchase", &*price(desk, option.purchase_usd)),
-                ("hour", &*price(desk, hour)),
-                (
-                    "month",
-                    &*price(desk, hour.map(|usd| usd * HOURS_PER_MONTH)),
-                ),
-                ("flag", &*flag),
-            ],
-        )
+    let item = |name: &str, text: String, option: Option<&GpuOption>| {
+        let command = option.map(|option| command(sizing, option));
+        Item::labelled(desk.get(name), text).with_code(command)
     };
+    let (cheapest, fastest) = (cheapest_purchase(sizing), fastest_purchase(sizing));
     vec![
-        Item::labelled(
-            desk.get("option.least_cost"),
-            sentence("option.least_cost_text", cheapest_purchase(sizing)),
-        ),
-        Item::labelled(
-            desk.get("option.most_room"),
-            sentence("option.most_room_text", roomiest(sizing)),
-        ),
-        Item::labelled(
-            desk.get("option.cloud"),
-            sentence("option.cloud_text", cheapest_cloud(sizing)),
-        ),
-        Item::labelled(desk.get("option.keep"), keep(desk, sizing)),
+        item("option.least_cost", least_cost(desk, sizing), cheapest),
+        item("option.performance", performance(desk, sizing), fastest),
+        item("option.cloud", cloud(desk, sizing), cheapest_cloud(sizing)),
+        item("option.keep", keep(desk, sizing), None),
     ]
+}
+
+/// What starts vLLM so on this option; with small limits where those gain requests.
+fn command(sizing: &SizingSection, option: &GpuOption) -> String {
+    let mut words = vec![
+        format!("vllm serve {}", sizing.model),
+        format!("--max-model-len {}", sizing.context_tokens),
+    ];
+    if option.count > 1 {
+        words.push(parallel_flag(option));
+    }
+    if option.exact_max_requests_at_256_seqs.is_some() {
+        words.push(SMALL_LIMITS.to_owned());
+    }
+    words.join(" ")
+}
+
+fn parallel_flag(option: &GpuOption) -> String {
+    format!("--tensor-parallel-size {}", option.count)
+}
+
+/// The key's sentence about an option, and what small limits gain there.
+fn about(desk: &Desk<'_>, sizing: &SizingSection, key: &str, option: &GpuOption) -> String {
+    let words = desk.words;
+    let hour = option.cloud_usd_per_hour;
+    let purchase_date = option.price_date.as_deref();
+    let cloud_date = option.cloud_price_date.as_deref();
+    let offer = option.cloud_offer.clone();
+    let sentence = words.say(
+        key,
+        &[
+            ("name", &*option_name(option)),
+            ("fit", &*held(option.exact_max_requests.unwrap_or(0.0))),
+            ("target", &*count(sizing.target_concurrency)),
+            (
+                "vram",
+                &*gigabytes(option.vram_gb * f64::from(option.count)),
+            ),
+            (
+                "purchase",
+                &*dated(option.purchase_usd, purchase_date, words),
+            ),
+            ("hour", &*dated(hour, cloud_date, words)),
+            (
+                "month",
+                &*price(words, hour.map(|usd| usd * HOURS_PER_MONTH)),
+            ),
+            (
+                "offer",
+                &*offer.unwrap_or_else(|| words.get("option.any_offer")),
+            ),
+            ("flag", &*parallel_flag(option)),
+        ],
+    );
+    match option.exact_max_requests_at_256_seqs {
+        Some(with) => {
+            let values = [("flags", SMALL_LIMITS), ("with", &held(with))];
+            format!("{sentence} {}", words.say("option.small_limits", &values))
+        }
+        None => sentence,
+    }
+}
+
+fn least_cost(desk: &Desk<'_>, sizing: &SizingSection) -> String {
+    let Some(cheapest) = cheapest_purchase(sizing) else {
+        return desk.get("option.none");
+    };
+    let text = about(desk, sizing, "option.least_cost_text", cheapest);
+    // Few cards need less of a host than the price of cards alone shows.
+    let priced = || {
+        let options = sizing.options.iter();
+        options.filter(|option| holds(sizing, option) && option.purchase_usd.is_some())
+    };
+    let fewest = priced().map(|option| option.count).min();
+    let fewer = priced()
+        .filter(|option| Some(option.count) == fewest && option.count < cheapest.count)
+        .min_by(|a, b| {
+            let usd = |option: &GpuOption| option.purchase_usd.unwrap_or(f64::MAX);
+            usd(a).total_cmp(&usd(b))
+        });
+    match fewer {
+        Some(option) => {
+            let fewer = about(desk, sizing, "option.fewest_cards_text", option);
+            format!("{text} {fewer}")
+        }
+        None => text,
+    }
+}
+
+fn performance(desk: &Desk<'_>, sizing: &SizingSection) -> String {
+    let Some(option) = fastest_purchase(sizing) else {
+        return desk.get("option.none");
+    };
+    let mut text = about(desk, sizing, "option.performance_text", option);
+    let mut add = |key: &str, option: &GpuOption| {
+        let values = [
+            ("name", &*option_name(option)),
+            ("bandwidth", &*bandwidth(desk, sizing, option)),
+            ("fit", &*held(option.exact_max_requests.unwrap_or(0.0))),
+            ("hour", &*price(desk.words, option.cloud_usd_per_hour)),
+        ];
+        text.push(' ');
+        text.push_str(&desk.words.say(key, &values));
+    };
+    add("option.bandwidth_text", option);
+    let faster = |other: &GpuOption| other.memory_bandwidth_gb_s > option.memory_bandwidth_gb_s;
+    if let Some(faster) = fastest(sizing, faster) {
+        add("option.faster_unpriced", faster);
+    }
+    text
+}
+
+/// `3,350 GB/s a card, 1.6× the A100 80GB's`.
+fn bandwidth(desk: &Desk<'_>, sizing: &SizingSection, option: &GpuOption) -> String {
+    let rate = option.memory_bandwidth_gb_s.unwrap_or(0.0);
+    let of_yardstick = sizing
+        .options
+        .iter()
+        .find(|other| other.gpu == YARDSTICK && other.gpu != option.gpu)
+        .and_then(|other| other.memory_bandwidth_gb_s);
+    match of_yardstick {
+        Some(yardstick) => desk.words.say(
+            "option.bandwidth_ratio",
+            &[
+                ("rate", &number(rate, 0)),
+                ("ratio", &number(rate / yardstick, 1)),
+                ("yardstick", YARDSTICK),
+            ],
+        ),
+        None => desk
+            .words
+            .say("option.bandwidth", &[("rate", &number(rate, 0))]),
+    }
+}
+
+fn cloud(desk: &Desk<'_>, sizing: &SizingSection) -> String {
+    cheapest_cloud(sizing).map_or_else(
+        || desk.get("option.none"),
+        |option| about(desk, sizing, "option.cloud_text", option),
+    )
 }
 
 /// What the measured server, as it is, holds of the target, and how many like it would hold all.
@@ -116,7 +236,7 @@ fn keep(desk: &Desk<'_>, sizing: &SizingSection) -> String {
                 ("target", &number(target, 0)),
                 (
                     "purchase",
-                    &price(desk, unit.map(|usd| usd * cards * replicas)),
+                    &price(desk.words, unit.map(|usd| usd * cards * replicas)),
                 ),
             ],
         ));
@@ -162,62 +282,4 @@ fn present_gpu<'a>(desk: &Desk<'_>, sizing: &'a SizingSection) -> Option<&'a Gpu
         .options
         .iter()
         .find(|option| option.count == 1 && name.contains(&option.gpu))
-}
-
-/// Options that hold the target, by cost.
-pub(super) fn costs(desk: &Desk<'_>, sizing: &SizingSection) -> Vec<Block> {
-    let mut holding: Vec<&GpuOption> = sizing
-        .options
-        .iter()
-        .filter(|option| holds(sizing, option))
-        .collect();
-    if holding.is_empty() {
-        return vec![Block::Paragraph {
-            text: desk.get("option.none"),
-        }];
-    }
-    holding.sort_by(|a, b| {
-        let key = |option: &GpuOption| option.purchase_usd.unwrap_or(f64::MAX);
-        let cloud = |option: &GpuOption| option.cloud_usd_per_hour.unwrap_or(f64::MAX);
-        key(a)
-            .total_cmp(&key(b))
-            .then(cloud(a).total_cmp(&cloud(b)))
-    });
-    let rows = holding
-        .iter()
-        .enumerate()
-        .map(|(index, option)| {
-            let monthly = option.cloud_usd_per_hour.map(|usd| usd * HOURS_PER_MONTH);
-            let fit = option.exact_max_requests.unwrap_or(0.0);
-            let rank = option
-                .purchase_usd
-                .map_or_else(|| ABSENT.into(), |_| count(index as u64 + 1));
-            vec![
-                rank,
-                option_name(option),
-                price(desk, option.purchase_usd),
-                price(desk, option.purchase_usd.map(|usd| usd / fit)),
-                price(desk, option.cloud_usd_per_hour),
-                price(desk, monthly),
-                option.purchase_usd.zip(monthly).map_or_else(
-                    || desk.get("word.unknown"),
-                    |(buy, rent)| number(buy / rent, 1),
-                ),
-            ]
-        })
-        .collect();
-    let mut columns = vec![
-        Column::number(desk.get("column.rank")),
-        Column::text(desk.get("column.gpu")),
-    ];
-    columns.extend(desk.numbers(&[
-        "column.purchase",
-        "column.purchase_per_request",
-        "column.cloud_hour",
-        "column.cloud_month",
-        "column.break_even",
-    ]));
-    vec![Block::Table(
-        Table::plain(columns, rows).with_notes(vec![desk.get("sizing.cost_note")]),
-    )]
 }

@@ -1,13 +1,11 @@
-//! Section 1: verdict, findings, what the server says of itself, the table of levels, and where the limits lie.
+//! Section 1: verdict, findings, what the server says of itself, the levels, and where the limits lie.
 
-use analysis::{Distribution, Invalid, LevelSummary, Peak, Severity};
+use analysis::{Distribution, LevelSummary, Peak, Severity};
 
-use super::{Block, Column, Desk, Item, Part, Row, Table, Tile};
+use super::{Block, Column, Desk, Item, Part, Table, Tile, level_table};
 use crate::{
-    number::{
-        ABSENT, count, estimate, figure, gib, maybe, mean, mean_only, mib, number, percent_estimate,
-    },
-    prose::{self, level_at, mean_of, usable_levels},
+    number::{ABSENT, count, figure, gib, number, percent},
+    prose::{self, Completion, level_at, mean_of, usable_levels},
 };
 
 pub(super) fn parts(desk: &Desk<'_>) -> Vec<Part> {
@@ -16,7 +14,7 @@ pub(super) fn parts(desk: &Desk<'_>) -> Vec<Part> {
         let blocks = vec![Block::Table(table)];
         parts.push(desk.part("part.capacity", blocks));
     }
-    let mut blocks = vec![Block::Table(levels(desk))];
+    let mut blocks = vec![Block::Table(level_table::levels(desk))];
     blocks.extend(desk.chart("throughput"));
     blocks.extend(desk.chart("latency"));
     blocks.extend(desk.chart("frontier"));
@@ -32,18 +30,18 @@ fn verdict(desk: &Desk<'_>) -> Vec<Block> {
     if !tiles.is_empty() {
         blocks.push(Block::Tiles { tiles });
     }
-    let items: Vec<Item> = desk
-        .summary
-        .findings
-        .iter()
-        .map(|finding| Item {
-            label: Some(prose::finding::severity(finding, desk.words)),
-            text: prose::finding::sentence(finding, desk.summary, desk.words, desk.figures),
-            tone: match finding.severity {
+    let items: Vec<Item> = prose::finding::all(desk.summary, desk.words, desk.figures)
+        .into_iter()
+        .map(|told| Item {
+            label: Some(told.label),
+            text: told.text,
+            tone: match told.severity {
                 Severity::Problem => "problem",
                 Severity::Warning => "warning",
                 Severity::Insight => "insight",
+                Severity::Note => "note",
             },
+            code: None,
         })
         .collect();
     if !items.is_empty() {
@@ -67,6 +65,14 @@ fn tiles(desk: &Desk<'_>) -> Vec<Tile> {
             .words
             .say("tile.stable_note", &[("tested", &count(tested))]);
         tile("tile.stable", count(stable), note);
+    }
+    if let (None, Some(completion)) = (limits.largest_stable, Completion::of(desk.summary)) {
+        let values = [
+            ("completed", &*count(completion.completed)),
+            ("measured", &*count(completion.measured)),
+        ];
+        let note = desk.words.say("tile.success_note", &values);
+        tile("tile.success", percent(completion.share()), note);
     }
     let at = |c: u32| desk.words.say("tile.at", &[("c", &count(c))]);
     if let Some(peak) = limits.peak_output {
@@ -134,112 +140,6 @@ fn capacity(desk: &Desk<'_>) -> Option<Table> {
         notes.push(desk.get("capacity.meaning"));
     }
     (!rows.is_empty()).then(|| Table::plain(columns, rows).with_notes(notes))
-}
-
-fn levels(desk: &Desk<'_>) -> Table {
-    let columns = desk.numbers(&[
-        "column.concurrency",
-        "column.n",
-        "column.success",
-        "column.ttft_mean",
-        "column.ttft_p95",
-        "column.e2el_mean",
-        "column.e2el_p95",
-        "column.single_tok_s",
-        "column.total_tok_s",
-        "column.requests_per_s",
-        "column.memory",
-    ]);
-    let peak = desk.summary.limits.peak_output.map(|peak| peak.concurrency);
-    let rows = desk
-        .summary
-        .levels
-        .iter()
-        .map(|level| Row {
-            cells: level_row(level),
-            strong: peak == Some(level.concurrency),
-        })
-        .collect();
-    Table {
-        columns,
-        rows,
-        notes: level_notes(desk),
-    }
-}
-
-fn level_row(level: &LevelSummary) -> Vec<String> {
-    let p95 = |d: Option<Distribution>| {
-        d.and_then(|d| d.p95)
-            .map_or_else(|| ABSENT.into(), estimate)
-    };
-    let mark = if level.invalid.is_empty() { "" } else { " †" };
-    let memory = level.gpu.and_then(|gpu| gpu.memory_used_bytes_max);
-    vec![
-        format!("{}{mark}", count(level.concurrency)),
-        count(level.requests.measured),
-        level
-            .success_rate
-            .map_or_else(|| ABSENT.into(), percent_estimate),
-        mean(level.ttft_ms),
-        p95(level.ttft_ms),
-        mean(level.e2el_ms),
-        p95(level.e2el_ms),
-        mean_only(level.per_request_tok_s),
-        maybe(level.output_tok_s),
-        number(
-            level.requests_per_s,
-            if level.requests_per_s < 10.0 { 2 } else { 1 },
-        ),
-        memory.map_or_else(|| ABSENT.into(), mib),
-    ]
-}
-
-fn level_notes(desk: &Desk<'_>) -> Vec<String> {
-    let levels = &desk.summary.levels;
-    let mut notes = vec![desk.get("note.two_throughputs"), desk.get("note.intervals")];
-    let without_p95 = |level: &LevelSummary| level.e2el_ms.is_some_and(|d| d.p95.is_none());
-    if levels.iter().any(without_p95) {
-        notes.push(desk.get("note.no_percentile"));
-    }
-    if levels.iter().all(|level| {
-        level
-            .gpu
-            .is_none_or(|gpu| gpu.memory_used_bytes_max.is_none())
-    }) {
-        notes.push(desk.get("note.no_memory"));
-    }
-    for level in levels {
-        let reasons: Vec<String> = level
-            .invalid
-            .iter()
-            .map(|reason| invalid(desk, reason))
-            .collect();
-        if !reasons.is_empty() {
-            notes.push(desk.words.say(
-                "note.invalid",
-                &[
-                    ("c", &count(level.concurrency)),
-                    ("reasons", &reasons.join("; ")),
-                ],
-            ));
-        }
-    }
-    notes
-}
-
-fn invalid(desk: &Desk<'_>, reason: &Invalid) -> String {
-    match reason {
-        Invalid::NothingCompleted => desk.get("invalid.nothing_completed"),
-        Invalid::ClientBusy { cpu_percent } => desk
-            .words
-            .say("invalid.client_busy", &[("cpu", &figure(*cpu_percent))]),
-        Invalid::ClientLate { lag_p99_ms } => desk
-            .words
-            .say("invalid.client_late", &[("lag", &number(*lag_p99_ms, 2))]),
-        Invalid::Stopped => desk.get("invalid.stopped"),
-        // A kind newer than this crate: better named by its own field names than left out.
-        other => format!("{other:?}"),
-    }
 }
 
 fn limits(desk: &Desk<'_>) -> Table {

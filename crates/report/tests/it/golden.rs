@@ -1,6 +1,6 @@
 //! Golden copies of what is read as text. A change here is a change that readers see.
 
-use report::{Language, console, render};
+use report::{Language, console, render, sizing_console};
 
 use crate::fixture;
 
@@ -48,6 +48,16 @@ fn console_of_every_run() {
 fn narrow_console_drops_columns_and_never_overflows() {
     let (_, summary) = fixture::rtx3090();
     insta::assert_snapshot!("rtx3090.en.console60", console(&summary, Language::En, 60));
+}
+
+/// The reference report's target on the catalogue's GPUs.
+#[test]
+fn console_of_sizing() {
+    let sizing = fixture::rtx3090().1.sizing.expect("in the fixture");
+    for language in Language::ALL {
+        let text = sizing_console(&sizing, language, 100);
+        insta::assert_snapshot!(format!("sizing.{}.console", language.tag()), text);
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use analysis::Summary;
 use pulldown_cmark::{Event, Options, Parser, Tag};
 use records::RunData;
-use report::{Language, console, render};
+use report::{Language, console, render, sizing_console};
 
 use crate::{
     fixture,
@@ -46,6 +46,11 @@ fn poisoned() -> (RunData, Summary) {
         sizing.model = poison();
         sizing.engine = poison();
         sizing.weight_dtype = poison();
+        for option in &mut sizing.options {
+            option.price_source = Some(poison());
+            option.price_date = Some(poison());
+            option.cloud_offer = Some(poison());
+        }
         sizing.options[0].gpu = poison();
     }
     let mut run = run;
@@ -123,7 +128,8 @@ fn markdown_shows_hostile_text_as_text() {
 fn the_terminal_gets_no_control_character() {
     let (_, summary) = poisoned();
     for language in Language::ALL {
-        let text = console(&summary, language, 100);
+        let sizing = summary.sizing.as_ref().expect("poisoned above");
+        let text = console(&summary, language, 100) + &sizing_console(sizing, language, 100);
         assert!(!text.chars().any(|c| c.is_control() && c != '\n'));
         assert!(!text.contains('\u{202e}'));
     }

@@ -2,7 +2,7 @@
 
 use analysis::Summary;
 use records::RunData;
-use report::{Language, OutFile, console, render};
+use report::{Language, OutFile, console, render, sizing_console};
 use roxmltree::{Document, Node};
 use unicode_width::UnicodeWidthStr;
 
@@ -222,6 +222,9 @@ fn no_word_is_missing_and_no_place_is_left_open() {
                 assert!(!text.contains("NaN"), "{}", file.path);
             }
             assert!(!console(&summary, language, 100).contains('⟦'));
+            if let Some(sizing) = &summary.sizing {
+                assert!(!sizing_console(sizing, language, 100).contains('⟦'));
+            }
         }
     }
 }
@@ -267,10 +270,12 @@ fn charts_stand_alone() {
 fn console_is_ascii_in_english_and_keeps_its_width_in_both() {
     for (_, summary) in all_runs() {
         for width in [60, 80, 120] {
-            let english = console(&summary, Language::En, width);
-            assert!(english.is_ascii(), "{english}");
             for language in Language::ALL {
-                for line in console(&summary, language, width).lines() {
+                let sizing = summary.sizing.as_ref();
+                let sizing = sizing.map(|sizing| sizing_console(sizing, language, width));
+                let text = console(&summary, language, width) + &sizing.unwrap_or_default();
+                assert!(language == Language::Ko || text.is_ascii(), "{text}");
+                for line in text.lines() {
                     assert!(line.width() <= width, "{width} < {}: {line}", line.width());
                 }
             }

@@ -1,5 +1,7 @@
 //! `stats` against numpy and scipy (`fixtures/stats/*.json`), and the laws that no table of values covers.
 
+mod dependent;
+
 use proptest::prelude::*;
 use serde_json::Value;
 use stats::{
@@ -7,7 +9,7 @@ use stats::{
     order_statistic_ranks, quantile, quantile_interval, wilson,
 };
 
-fn cases(json: &str) -> Vec<Value> {
+pub(crate) fn cases(json: &str) -> Vec<Value> {
     let document: Value = serde_json::from_str(json).expect("the generator writes JSON");
     document["cases"]
         .as_array()
@@ -15,12 +17,12 @@ fn cases(json: &str) -> Vec<Value> {
         .clone()
 }
 
-fn number(value: &Value) -> f64 {
+pub(crate) fn number(value: &Value) -> f64 {
     value.as_f64().expect("a number")
 }
 
 #[track_caller]
-fn assert_close(ours: f64, theirs: f64, what: &str) {
+pub(crate) fn assert_close(ours: f64, theirs: f64, what: &str) {
     let tolerance = 1e-12 * theirs.abs().max(1.0);
     assert!(
         (ours - theirs).abs() <= tolerance,

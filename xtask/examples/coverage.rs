@@ -1,0 +1,483 @@
+//! How often the intervals of a report hold the truth: hundreds of runs of a simulated server in virtual time, each
+//! summarised as a real run would be, against the same server watched for very long.
+//!
+//! ```text
+//! cargo run --release -p xtask --example coverage            # 500 runs a row, writes the table in docs/methodology.md
+//! cargo run --release -p xtask --example coverage -- 100     # fewer, printed only
+//! ```
+
+use std::{fs, path::Path, time::Duration};
+
+use analysis::{Estimate, Summary, summarise};
+use anyhow::Context as _;
+use records::{
+    Chunks, ClockAnchor, Connection, EndReason, EngineFacts, Host, Judgement, Manifest, Objectives,
+    Offset, Outcome, Phase, PhaseKind, Plan, RequestRecord, RunData, SCHEMA_VERSION, Stage, Target,
+    TokenCount, TokenSource, Tool,
+};
+use simserver::{
+    Profile,
+    simulate::{ClosedLoop, Served, closed_loop},
+};
+use stats::{Quantile, Sample, quantile};
+
+const RUNS: u64 = 500;
+const ISL: u32 = 500;
+const OSL: u32 = 24;
+const MARKS: (&str, &str) = ("<!-- coverage -->", "<!-- /coverage -->");
+
+/// A way of loading the server.
+#[derive(Clone, Copy, Debug)]
+struct Scenario {
+    name: &'static str,
+    /// Levels of the sweep. Latencies are taken at the middle one, goodput at the next, where objectives begin to fail.
+    levels: [u32; 5],
+    /// Measured requests of each slot.
+    waves: u32,
+    /// Spread of the slots' pauses: 0 keeps them in step.
+    turnaround: Duration,
+    /// Standard deviation of a step over its mean.
+    noise: f64,
+    /// Warm-up requests a slot.
+    warmup: u32,
+}
+
+const SCENARIOS: [Scenario; 6] = [
+    Scenario {
+        name: "in step: 120 waves of 16",
+        levels: [8, 12, 16, 20, 24],
+        waves: 120,
+        turnaround: Duration::ZERO,
+        noise: 0.2,
+        warmup: 2,
+    },
+    Scenario {
+        name: "in step: 300 waves of 16",
+        levels: [8, 12, 16, 20, 24],
+        waves: 300,
+        turnaround: Duration::ZERO,
+        noise: 0.2,
+        warmup: 2,
+    },
+    Scenario {
+        name: "in step: 12 waves of 16",
+        levels: [8, 12, 16, 20, 24],
+        waves: 12,
+        turnaround: Duration::ZERO,
+        noise: 0.2,
+        warmup: 2,
+    },
+    Scenario {
+        name: "staggered: 40 rounds of 16",
+        levels: [8, 12, 16, 20, 24],
+        waves: 40,
+        turnaround: Duration::from_millis(150),
+        noise: 0.2,
+        warmup: 20,
+    },
+    Scenario {
+        name: "staggered: 200 rounds of 16",
+        levels: [8, 12, 16, 20, 24],
+        waves: 200,
+        turnaround: Duration::from_millis(150),
+        noise: 0.2,
+        warmup: 20,
+    },
+    Scenario {
+        name: "one request at a time: 200",
+        levels: [1, 2, 3, 4, 5],
+        waves: 200,
+        turnaround: Duration::ZERO,
+        noise: 0.2,
+        warmup: 2,
+    },
+];
+
+/// What the server does in the long run.
+#[derive(Debug)]
+struct Truth {
+    p95_ttft_ms: f64,
+    mean_ttft_ms: f64,
+    mean_e2el_ms: f64,
+    output_tok_s: f64,
+    good_per_s: f64,
+    attainment: f64,
+    capacity: f64,
+    objectives: Objectives,
+}
+
+#[expect(clippy::print_stdout, reason = "a program that prints a table")]
+fn main() -> anyhow::Result<()> {
+    let asked = std::env::args()
+        .nth(1)
+        .map(|n| n.parse::<u64>())
+        .transpose()?;
+    let mut table = String::from(
+        "| load | figure | truth | intervals | hold it | median width |\n|---|---|---|---|---|---|\n",
+    );
+    for scenario in SCENARIOS {
+        let truth = truth(scenario)?;
+        let mut rows = rows();
+        for seed in 0..asked.unwrap_or(RUNS) {
+            let summary = simulated(scenario, seed, truth.objectives)?;
+            for row in &mut rows {
+                row.count(&summary, &truth, scenario);
+            }
+            if seed == 0 {
+                println!("{scenario:?}\n{truth:?}");
+            }
+        }
+        for row in rows {
+            table.push_str(&row.line(scenario));
+        }
+    }
+    println!("{table}");
+    if asked.is_none() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/methodology.md");
+        let text = fs::read_to_string(&path)?;
+        let (before, rest) = text
+            .split_once(MARKS.0)
+            .context("docs/methodology.md has the marks")?;
+        let (_, after) = rest
+            .split_once(MARKS.1)
+            .context("docs/methodology.md has both marks")?;
+        fs::write(
+            path,
+            format!("{before}{}\n{table}{}{after}", MARKS.0, MARKS.1),
+        )?;
+    }
+    Ok(())
+}
+
+/// A figure of a summary, its truth, and how often the interval held it.
+struct Row {
+    name: &'static str,
+    figure: fn(&Summary, Scenario) -> Option<(f64, f64)>,
+    truth: fn(&Truth) -> f64,
+    value: f64,
+    intervals: u64,
+    held: u64,
+    widths: Vec<f64>,
+}
+
+impl Row {
+    fn count(&mut self, summary: &Summary, truth: &Truth, scenario: Scenario) {
+        self.value = (self.truth)(truth);
+        if let Some((low, high)) = (self.figure)(summary, scenario) {
+            self.intervals += 1;
+            self.held += u64::from(low <= self.value && self.value <= high);
+            self.widths.push(high - low);
+        }
+    }
+
+    fn line(&self, scenario: Scenario) -> String {
+        let width = Sample::new(self.widths.clone())
+            .map_or(f64::NAN, |widths| quantile(&widths, Quantile::P50));
+        if self.intervals == 0 {
+            return format!(
+                "| {} | {} | {:.3} | none | — | — |\n",
+                scenario.name, self.name, self.value
+            );
+        }
+        let share = 100.0 * self.held as f64 / self.intervals as f64;
+        format!(
+            "| {} | {} | {:.3} | {} | {share:.1} % | {:.1} % |\n",
+            scenario.name,
+            self.name,
+            self.value,
+            self.intervals,
+            100.0 * width / self.value
+        )
+    }
+}
+
+fn rows() -> Vec<Row> {
+    let row = |name, figure, truth| Row {
+        name,
+        figure,
+        truth,
+        value: f64::NAN,
+        intervals: 0,
+        held: 0,
+        widths: Vec::new(),
+    };
+    vec![
+        row(
+            "TTFT p95 (ms)",
+            |s, c| ends(middle(s, c).ttft_ms?.p95),
+            |t| t.p95_ttft_ms,
+        ),
+        row(
+            "TTFT mean (ms)",
+            |s, c| ends(Some(middle(s, c).ttft_ms?.mean)),
+            |t| t.mean_ttft_ms,
+        ),
+        row(
+            "E2EL mean (ms)",
+            |s, c| ends(Some(middle(s, c).e2el_ms?.mean)),
+            |t| t.mean_e2el_ms,
+        ),
+        row(
+            "output (tok/s)",
+            |s, c| ends(middle(s, c).output_tok_s_estimate),
+            |t| t.output_tok_s,
+        ),
+        row(
+            "SLO attainment",
+            |s, c| ends(Some(next(s, c).goodput?.attainment)),
+            |t| t.attainment,
+        ),
+        row(
+            "goodput (req/s)",
+            |s, c| ends(Some(next(s, c).goodput?.requests_per_s)),
+            |t| t.good_per_s,
+        ),
+        row(
+            "capacity (concurrency)",
+            |s, _| {
+                let capacity = s.goodput.as_ref()?.capacity;
+                Some((capacity.low?, capacity.high.unwrap_or(f64::INFINITY)))
+            },
+            |t| t.capacity,
+        ),
+    ]
+}
+
+fn middle(summary: &Summary, _: Scenario) -> &analysis::LevelSummary {
+    &summary.levels[2]
+}
+
+fn next(summary: &Summary, _: Scenario) -> &analysis::LevelSummary {
+    &summary.levels[3]
+}
+
+fn ends(estimate: Option<Estimate>) -> Option<(f64, f64)> {
+    estimate.and_then(|estimate| Some((estimate.low?, estimate.high?)))
+}
+
+fn profile(scenario: Scenario, seed: u64) -> anyhow::Result<Profile> {
+    let text = format!(
+        "name = \"coverage\"\ndescription = \"steps that scatter\"\nsource = \"by definition\"\nserved_model = \"m\"\nseed = {seed}\n\
+         eos_mean_tokens = 200\n[limits]\nmax_model_len = 8192\nmax_num_seqs = 1024\nmax_num_batched_tokens = 65536\n\
+         [kv_cache]\nblock_size = 16\nnum_gpu_blocks = 65536\ngroups = 1\n\
+         [timing]\nkind = \"linear\"\nadmission_ms = 2.0\nnoise_fraction = {}\nbase_ms = 10.0\nper_sequence_ms = 0.1\nper_prompt_token_ms = 0.02\n",
+        scenario.noise
+    );
+    Ok(Profile::from_toml(&text)?)
+}
+
+fn load(scenario: Scenario, concurrency: u32, waves: u32) -> ClosedLoop {
+    ClosedLoop {
+        concurrency,
+        requests_per_slot: waves,
+        prompt_tokens: ISL,
+        output_tokens: OSL,
+        ramp: scenario.turnaround,
+        turnaround: scenario.turnaround,
+    }
+}
+
+fn truth(scenario: Scenario) -> anyhow::Result<Truth> {
+    const LONG: u32 = 20_000;
+    let long = |concurrency: u32| -> anyhow::Result<Vec<Served>> {
+        let profile = profile(scenario, 1_000_000 + u64::from(concurrency))?;
+        let served = closed_loop(&profile, &load(scenario, concurrency, LONG))?;
+        // Neither the beginning nor the end, where slots have sent their last, is the steady state.
+        let rounds = |n: u32| (n * concurrency) as usize;
+        let steady = served
+            .into_iter()
+            .skip(rounds(20))
+            .take(rounds(LONG / 2) + 1);
+        Ok(steady.collect())
+    };
+    let [first, _, at, next, last] = scenario.levels;
+    let p95 = |served: &[Served]| -> anyhow::Result<f64> {
+        let ttft = Sample::new(served.iter().map(|s| ms(s.ttft())).collect())?;
+        Ok(quantile(&ttft, Quantile::P95))
+    };
+    // The objective is the p95 of a load a little above the middle level.
+    let between = p95(&long(at)?)?.midpoint(p95(&long(at + 1)?)?);
+    let curve: Vec<(f64, f64)> = (first..=last)
+        .map(|c| Ok((f64::from(c), p95(&long(c)?)?)))
+        .collect::<anyhow::Result<_>>()?;
+    let stats::Crossing::At(capacity) = stats::crossing(&curve, between) else {
+        anyhow::bail!("the objective lies within the levels");
+    };
+    let served = long(at)?;
+    let at_next = long(next)?;
+    let mean = |figure: fn(&Served) -> Duration| {
+        served.iter().map(|s| ms(figure(s))).sum::<f64>() / served.len() as f64
+    };
+    // The last request only marks the end of the time before it.
+    let seconds = |served: &[Served]| {
+        served[served.len() - 1].sent.as_secs_f64() - served[0].sent.as_secs_f64()
+    };
+    let good = at_next.iter().filter(|s| ms(s.ttft()) <= between).count() as f64;
+    Ok(Truth {
+        p95_ttft_ms: p95(&served)?,
+        mean_ttft_ms: mean(Served::ttft),
+        mean_e2el_ms: mean(Served::e2el),
+        output_tok_s: (served.len() - 1) as f64 * f64::from(OSL) / seconds(&served),
+        good_per_s: good / seconds(&at_next),
+        attainment: good / at_next.len() as f64,
+        capacity,
+        objectives: Objectives {
+            ttft_ns: Some(nanoseconds(between)),
+            tpot_ns: None,
+            e2el_ns: None,
+            attainment: 0.95,
+        },
+    })
+}
+
+fn ms(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}
+
+fn nanoseconds(ms: f64) -> u64 {
+    u64::try_from(Duration::from_secs_f64(ms / 1e3).as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// A sweep as the tool would have recorded it.
+fn simulated(scenario: Scenario, seed: u64, objectives: Objectives) -> anyhow::Result<Summary> {
+    let mut run = RunData {
+        manifest: manifest(scenario, seed, objectives),
+        requests: Vec::new(),
+        phases: Vec::new(),
+        gpu: Vec::new(),
+        server: Vec::new(),
+        skipped: Vec::new(),
+    };
+    let mut epoch = Duration::ZERO;
+    for (index, concurrency) in (0..).zip(scenario.levels) {
+        let profile = profile(scenario, seed * 8 + u64::from(index))?;
+        // More than is measured, so that the load is the same until the last measured request has ended.
+        let sent = 2 * scenario.waves + scenario.warmup;
+        let served = closed_loop(&profile, &load(scenario, concurrency, sent))?;
+        let mut warm = scenario.warmup * concurrency;
+        let mut measured = scenario.waves * concurrency;
+        let mut window = (u64::MAX, 0);
+        for request in served {
+            let stage = if warm > 0 {
+                warm -= 1;
+                Stage::Warmup
+            } else if measured > 0 {
+                measured -= 1;
+                Stage::Measured
+            } else {
+                Stage::Cooldown
+            };
+            let record = record(run.requests.len() as u64, index, epoch, &request, stage);
+            if stage == Stage::Measured {
+                window.0 = window.0.min(record.sent_ns.0);
+                window.1 = window.1.max(record.finished_ns.0);
+            }
+            run.requests.push(record);
+        }
+        run.phases.push(Phase {
+            kind: PhaseKind::Measure,
+            level: Some(index),
+            start_ns: Offset(window.0),
+            end_ns: Offset(window.1),
+            client: None,
+        });
+        epoch = Duration::from_nanos(window.1) + Duration::from_secs(1);
+    }
+    Ok(summarise(&run, None, None))
+}
+
+fn record(
+    request: u64,
+    level: u32,
+    epoch: Duration,
+    served: &Served,
+    stage: Stage,
+) -> RequestRecord {
+    let at = |since: Duration| Offset::from_duration(epoch + since);
+    let since_sent = |since: Duration| nanoseconds(ms(since.saturating_sub(served.sent)));
+    RequestRecord {
+        request,
+        level,
+        stage,
+        slot: served.slot,
+        intended_ns: at(served.sent),
+        sent_ns: at(served.sent),
+        connection: Connection::Reused,
+        head_ns: None,
+        chunks: Chunks {
+            count: u64::from(OSL),
+            since_sent_ns: vec![
+                since_sent(served.first_token),
+                since_sent(served.last_token),
+            ],
+            tokens: Vec::new(),
+        },
+        first_output_ns: None,
+        finished_ns: at(served.last_token),
+        asked_output_tokens: OSL,
+        prompt_tokens: Some(u64::from(ISL)),
+        cached_prompt_tokens: None,
+        output_tokens: Some(TokenCount {
+            count: u64::from(OSL),
+            source: TokenSource::Usage,
+        }),
+        server_timings: None,
+        outcome: Outcome::Completed {
+            finish_reason: None,
+        },
+    }
+}
+
+fn manifest(scenario: Scenario, seed: u64, objectives: Objectives) -> Manifest {
+    let anchor = ClockAnchor {
+        offset_ns: Offset::ZERO,
+        unix_ns: 0,
+    };
+    let each = |count: u32| {
+        scenario
+            .levels
+            .iter()
+            .map(|c| u64::from(c * count))
+            .collect()
+    };
+    Manifest {
+        schema_version: SCHEMA_VERSION,
+        run_id: "coverage".to_owned(),
+        tool: Tool {
+            name: "plimsoll".to_owned(),
+            version: String::new(),
+            git_revision: None,
+            profile: "release".to_owned(),
+        },
+        argv: Vec::new(),
+        target: Target::Server { url: String::new() },
+        plan: Plan {
+            levels: scenario.levels.to_vec(),
+            requests: each(scenario.waves),
+            arrivals: Vec::new(),
+            durations_ns: Vec::new(),
+            warmup_requests: each(scenario.warmup),
+            endpoint: String::new(),
+            model: "m".to_owned(),
+            stream: true,
+            workload: String::new(),
+            workload_options: serde_json::Map::new(),
+            osl: OSL,
+            ignore_eos: true,
+            extra_body: serde_json::Map::new(),
+            seed,
+            request_timeout_ns: u64::MAX,
+        },
+        host: Host::default(),
+        engine: EngineFacts::default(),
+        started: anchor,
+        ended: Some(anchor),
+        end: Some(EndReason::Completed),
+        resumed: Vec::new(),
+        notes: Vec::new(),
+        judgement: Judgement {
+            objectives: Some(objectives),
+            confidence_level: None,
+        },
+    }
+}
