@@ -363,7 +363,7 @@ mod tests {
         assert_eq!(none.choice, None);
     }
 
-    /// Qwen3.5 (states, 4 KV heads) and DeepSeek (latent): what the issue lists of each.
+    /// Qwen3.5 (states, 4 KV heads) and `DeepSeek-V2` (latent): what the issue lists of each.
     #[test]
     fn no_ops_are_those_of_the_architecture() {
         let states = flags("Qwen/Qwen3.5-27B", "H200", "0.28.0", 8, 512);

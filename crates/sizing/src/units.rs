@@ -4,6 +4,16 @@
 //! gigabytes (10^9 B) and reported by engines in binary ones (GiB, 2^30 B): the 7 % between them is a whole card at scale.
 //!
 //! Arithmetic on [`Bytes`] saturates at 2^64 − 1, since block counts come from servers and may be nonsense.
+//!
+//! Bytes and tokens do not add up, and neither do they compare:
+//!
+//! ```compile_fail,E0308
+//! let sum = sizing::Bytes::new(1) + sizing::Tokens::new(1);
+//! ```
+//!
+//! ```compile_fail,E0308
+//! let more = sizing::Tokens::new(2) > sizing::Blocks::new(1);
+//! ```
 
 use std::fmt;
 use std::iter::Sum;

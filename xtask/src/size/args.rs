@@ -171,6 +171,9 @@ pub(crate) struct PredictArgs {
     /// vLLM version whose arithmetic to follow, or two as 0.11.2..0.27.1 for what an upgrade changes
     #[arg(long, value_name = "VERSION", default_value = "0.11.2")]
     pub(crate) vllm: String,
+    /// The old engine of that version (`VLLM_USE_V1=0`)
+    #[arg(long)]
+    pub(crate) v0: bool,
     /// Tokens of your prompts, N or LOW-HIGH: says how many such requests fit
     #[arg(long, value_name = "TOKENS", requires = "osl", value_parser = lengths)]
     pub(crate) isl: Option<Lengths>,

@@ -115,7 +115,7 @@ fn flags_for(args: &PlanArgs, engine: &Engine, model: &ModelSpec) -> anyhow::Res
     };
     let flags = wanted.flags().ok_or_else(|| {
         let problem = format!(
-            "it is not known how much memory a program sees of an {}",
+            "it is not known how much memory of {} a program sees",
             gpu.name
         );
         exit::error(Exit::Usage, problem)

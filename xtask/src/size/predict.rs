@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use sizing::{
-    Engine, EngineFlags, KvCachePlan, KvMemory, Shape, catalogue,
+    Engine, EngineFlags, KvCachePlan, KvMemory, Shape, Tokens, catalogue,
     engine::{KvGroup, Step},
     mix::Held,
 };
@@ -36,6 +36,9 @@ struct Predicted {
     max_concurrency_interval: [f64; 2],
     /// Whether one request of the longest length fits; vLLM refuses to start otherwise.
     starts: bool,
+    /// The longest length that would fit, where that one does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    longest_model_len: Option<u64>,
     replicas: u64,
     /// How many requests of the given lengths fit.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -77,6 +80,7 @@ fn predict(args: &PredictArgs) -> anyhow::Result<Predicted> {
         None => (args.vllm.as_str(), None),
     };
     let engine = Engine::vllm(from).exit(Exit::Usage)?;
+    let engine = if args.v0 { engine.v0() } else { engine };
     let model = Model::of(&args.model)?;
     let gpu = (args.memory.gpu.as_deref())
         .map(catalogue::gpu)
@@ -93,6 +97,13 @@ fn predict(args: &PredictArgs) -> anyhow::Result<Predicted> {
     let upgrade = to
         .map(|to| upgrade(&engine, to, &model.shape, &setup.flags, memory.nominal))
         .transpose()?;
+    let longest = if nominal.starts() {
+        None
+    } else {
+        engine
+            .longest(&model.shape, &setup.flags, memory.nominal)
+            .exit(Exit::Usage)?
+    };
     let lengths = args.isl.as_ref().zip(args.osl.as_ref());
     let tokens = |plan: &KvCachePlan| plan.kv_cache_tokens().get();
     Ok(Predicted {
@@ -116,6 +127,7 @@ fn predict(args: &PredictArgs) -> anyhow::Result<Predicted> {
         max_concurrency: nominal.max_concurrency(),
         max_concurrency_interval: [low.max_concurrency(), high.max_concurrency()],
         starts: nominal.starts(),
+        longest_model_len: longest.map(Tokens::get),
         replicas: args.engine.data_parallel_size,
         mix: lengths.and_then(|(isl, osl)| nominal.holds(isl, osl)),
         upgrade,
@@ -175,7 +187,10 @@ fn text(predicted: &Predicted) -> String {
         ),
     ];
     if !predicted.starts {
-        lines.push("one such request does not fit: this server refuses to start".to_owned());
+        let longest = predicted.longest_model_len.unwrap_or(0);
+        lines.push(format!(
+            "one such request does not fit: this server refuses to start; {longest} tokens would fit"
+        ));
     }
     if predicted.replicas > 1 {
         lines.push(format!(

@@ -57,6 +57,7 @@ impl Model {
         let text = fs::read_to_string(&file)
             .with_context(|| format!("read {}", file.display()))
             .exit(Exit::Usage)?;
+        let text = with_quantisation(text, path);
         let checkpoint = Checkpoint::from_json(&text)
             .with_context(|| format!("understand {}", file.display()))
             .exit(Exit::Usage)?;
@@ -70,6 +71,24 @@ impl Model {
             checkpoint: Some(checkpoint),
         })
     }
+}
+
+/// The config with what NVIDIA's checkpoints put beside it, in `hf_quant_config.json`, as vLLM reads both.
+fn with_quantisation(config: String, folder: &std::path::Path) -> String {
+    let beside = || {
+        let text = fs::read_to_string(folder.join("hf_quant_config.json")).ok()?;
+        let mut quantisation: serde_json::Map<String, serde_json::Value> =
+            serde_json::from_str(&text).ok()?;
+        quantisation.insert("quant_method".to_owned(), "modelopt".into());
+        let mut own: serde_json::Map<String, serde_json::Value> =
+            serde_json::from_str(&config).ok()?;
+        if own.contains_key("quantization_config") {
+            return None;
+        }
+        own.insert("quantization_config".to_owned(), quantisation.into());
+        serde_json::to_string(&own).ok()
+    };
+    beside().unwrap_or(config)
 }
 
 /// Weights by the headers in the checkpoint's folder, else by parameters and format; and what was assumed for it.
@@ -339,7 +358,7 @@ impl Memory {
         let budget = budget.ok_or_else(|| {
             exit::error(
                 Exit::Usage,
-                format!("it is not known how much memory a program sees of an {}\nhint: give --available-kv-gib", gpu.name),
+                format!("it is not known how much memory of {} a program sees\nhint: give --available-kv-gib", gpu.name),
             )
         })?;
         let (low, high) = budget.available_interval();

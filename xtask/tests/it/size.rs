@@ -203,3 +203,20 @@ fn a_load_on_a_gpu_gets_its_flags() {
         "{text}"
     );
 }
+
+/// NVIDIA's checkpoints keep their quantisation in a second file; vLLM takes the KV cache that it names.
+#[test]
+fn what_lies_beside_the_config_is_read_too() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = r#"{"model_type": "llama", "num_hidden_layers": 2, "hidden_size": 64, "num_attention_heads": 4,
+        "num_key_value_heads": 4, "vocab_size": 99, "intermediate_size": 64}"#;
+    fs::write(folder.path().join("config.json"), config).expect("written");
+    let quantised = r#"{"quantization": {"quant_algo": "NVFP4", "kv_cache_quant_algo": "FP8"}}"#;
+    fs::write(folder.path().join("hf_quant_config.json"), quantised).expect("written");
+    let folder = folder.path().to_str().expect("UTF-8");
+    let memory = ["--available-kv-gib", "1", "--max-model-len", "512"];
+    let with = |version| predict(&[&["--config", folder, "--vllm", version], &memory[..]].concat());
+    assert_eq!(with("0.20.1")["kv_cache_dtype"], "fp8");
+    assert_eq!(with("0.20.1")["bytes_per_block"], 2 * 16 * 2 * 4 * 16);
+    assert_eq!(with("0.9.2")["kv_cache_dtype"], "auto");
+}

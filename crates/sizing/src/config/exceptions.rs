@@ -87,6 +87,15 @@ fn by_block(fields: &Fields<'_>, blocks: &[Value]) -> Result<Vec<Caches>, Config
     blocks.iter().map(of_block).collect()
 }
 
+/// Types whose `sliding_window` is that of every layer.
+const ALL_SLIDE: [&str; 5] = [
+    "mistral",
+    "mixtral",
+    "phi3",
+    "starcoder2",
+    "phi4_multimodal",
+];
+
 /// Attention with a window or chunk in all, some or none of the layers.
 pub(super) fn by_window(fields: &Fields<'_>) -> Result<Vec<Caches>, ConfigError> {
     let layers = count(fields)?;
@@ -123,6 +132,9 @@ pub(super) fn by_window(fields: &Fields<'_>) -> Result<Vec<Caches>, ConfigError>
         let full_until = fields.number(&["max_window_layers"])?.unwrap_or(0);
         return Ok(some(sliding(fields)?, &|layer| layer < full_until));
     }
+    if !ALL_SLIDE.contains(&model_type) {
+        fields.assume("all layers have the window: the config names no pattern of layers");
+    }
     Ok(vec![vec![sliding(fields)?]; layers])
 }
 
@@ -139,7 +151,8 @@ fn window_pattern(fields: &Fields<'_>) -> Result<Option<u64>, ConfigError> {
         "gemma2" | "gpt_oss" => 2,
         "cohere2" | "exaone4" | "olmo3" | "afmoe" => 4,
         "gemma3n_text" => 5,
-        "gemma3_text" | "gemma4_text" => 6,
+        "gemma3_text" => 6,
+        other if other.starts_with("gemma4") => 6,
         _ => return Ok(None),
     };
     fields.assume(format!(

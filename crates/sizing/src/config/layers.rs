@@ -384,9 +384,10 @@ pub(super) fn shape(layers: &[Caches], fields: &Fields<'_>) -> Result<Shape, Con
     };
     Ok(Shape {
         attention_heads,
-        vocabulary: fields.needed(&["vocab_size"])?,
+        vocabulary: fields.needed(&["vocab_size", "padded_vocab_size"])?,
         layers: groups,
         order,
+        names_chunk: fields.value("attention_chunk_size").is_some(),
         largest_item: None,
     })
 }

@@ -53,7 +53,7 @@ pub(super) fn count(
         return Ok(None);
     };
     let tied = fields.flag("tie_word_embeddings").unwrap_or(false);
-    let vocabulary = fields.needed(&["vocab_size"])?;
+    let vocabulary = fields.needed(&["vocab_size", "padded_vocab_size"])?;
     let embedding = vocabulary * hidden * if tied { 1 } else { 2 };
     let mut total = embedding + hidden;
     for (index, caches) in layers.iter().enumerate() {

@@ -96,7 +96,10 @@ fn kept(
             .iter()
             .any(|other| other.kind == LayerKind::Full)
     };
-    let one_pool = rules.pool == Pool::AllFull || !flags.hybrid_manager;
+    let is_chunked = |group: &LayerGroup| matches!(group.kind, LayerKind::Chunked { .. });
+    let chunks = shape.names_chunk || shape.layers.iter().any(is_chunked);
+    let managed = flags.hybrid_manager && (flags.chunked_hybrid || !chunks);
+    let one_pool = rules.pool == Pool::AllFull || !managed;
     Ok(match kind {
         LayerKind::State if rules.states == States::Refused => {
             return Err(KvCacheError::NoStates);
@@ -105,8 +108,7 @@ fn kept(
             return Err(KvCacheError::WindowAcrossRanks);
         }
         LayerKind::Sliding { .. } if rules.pool == Pool::AllFull => LayerKind::Full,
-        LayerKind::Sliding { .. } if one_pool && mixed() => LayerKind::Full,
-        LayerKind::Chunked { .. } if (one_pool || !flags.chunked_hybrid) && mixed() => {
+        LayerKind::Sliding { .. } | LayerKind::Chunked { .. } if one_pool && mixed() => {
             LayerKind::Full
         }
         kind => kind,

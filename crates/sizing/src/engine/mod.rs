@@ -28,7 +28,7 @@ pub use upgrade::{Step, UpgradeError};
 pub use version::{EngineError, Version};
 
 use crate::model::Shape;
-use crate::{GpuSpec, ModelSpec};
+use crate::{GpuSpec, ModelSpec, Tokens};
 use rules::Rules;
 
 /// A version of vLLM whose arithmetic is known.
@@ -48,6 +48,15 @@ impl Engine {
         let version: Version = version.parse()?;
         let rules = rules::of(version)?;
         Ok(Self { version, rules })
+    }
+
+    /// The same version's old engine, V0 (`VLLM_USE_V1=0`, up to 0.10): every layer keeps every token, and blocks are printed.
+    #[must_use]
+    pub fn v0(self) -> Self {
+        Self {
+            rules: self.rules.of_v0(),
+            ..self
+        }
     }
 
     /// The newest version whose arithmetic is known.
@@ -72,6 +81,36 @@ impl Engine {
         memory: KvMemory,
     ) -> Result<KvCachePlan, KvCacheError> {
         KvCachePlan::new(&self.rules, shape, flags, memory)
+    }
+
+    /// The longest `max_model_len`, up to that of the flags, of which one request fits: what vLLM calls the estimated maximum
+    /// model length when it refuses to start. `None` when not even one token fits.
+    ///
+    /// # Errors
+    /// As [`Engine::plan`].
+    pub fn longest(
+        &self,
+        shape: &Shape,
+        flags: &EngineFlags,
+        memory: KvMemory,
+    ) -> Result<Option<Tokens>, KvCacheError> {
+        let starts = |length: u64| {
+            let flags = EngineFlags {
+                max_model_len: Tokens::new(length),
+                ..*flags
+            };
+            self.plan(shape, &flags, memory).map(|plan| plan.starts())
+        };
+        let (mut fits, mut too_long) = (0, flags.max_model_len.get().saturating_add(1));
+        while too_long - fits > 1 {
+            let middle = fits.midpoint(too_long);
+            if starts(middle)? {
+                fits = middle;
+            } else {
+                too_long = middle;
+            }
+        }
+        Ok((fits > 0).then(|| Tokens::new(fits)))
     }
 
     /// [`Engine::plan`] of a model's shape.

@@ -173,6 +173,20 @@ const FIRST: Rules = Rules {
     null_block_checked: false,
 };
 
+impl Rules {
+    /// The same version's V0 engine.
+    pub(super) const fn of_v0(self) -> Self {
+        Self {
+            pool: Pool::AllFull,
+            request: Request::Tokens,
+            tokens_line: TokensLine::BlocksOfAGroup,
+            states: States::Refused,
+            lines: Lines::Blocks,
+            ..self
+        }
+    }
+}
+
 /// A change of the arithmetic.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Change {

@@ -41,6 +41,9 @@ pub struct Shape {
     /// of unlike layers into pipeline stages. A shorter list repeats.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub order: Vec<u64>,
+    /// Whether the config names an `attention_chunk_size`, used or not: vLLM then turns its hybrid manager off.
+    #[serde(default)]
+    pub names_chunk: bool,
     /// Multimodal tokens of the largest item, where a model must see an item in one step (Gemma 4: 2,496).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub largest_item: Option<Tokens>,
@@ -184,6 +187,7 @@ impl Shape {
             vocabulary,
             layers: vec![layers],
             order: Vec::new(),
+            names_chunk: false,
             largest_item: None,
         }
     }

@@ -250,6 +250,34 @@ fn what_is_not_understood_is_named() {
     ));
 }
 
+/// vLLM turns its hybrid manager off for every config that names an `attention_chunk_size`, though MiMo-V2 uses windows only:
+/// all layers keep everything and pool pages of two sizes, 4 and 8 heads of 192 + 128.
+#[test]
+fn a_chunk_size_that_is_only_named_turns_the_hybrid_manager_off() {
+    let mimo = r#"{"model_type": "mimo_v2_flash", "num_hidden_layers": 3, "hybrid_layer_pattern": [0, 1, 1],
+        "num_attention_heads": 64, "num_key_value_heads": 4, "head_dim": 192, "v_head_dim": 128, "hidden_size": 4096,
+        "swa_num_key_value_heads": 8, "swa_head_dim": 192, "swa_v_head_dim": 128, "sliding_window": 128,
+        "attention_chunk_size": 128, "vocab_size": 152576}"#;
+    let shape = read(mimo).shape;
+    let plan = |chunked_hybrid| {
+        let flags = EngineFlags {
+            chunked_hybrid,
+            ..EngineFlags::new(4096)
+        };
+        let memory = KvMemory::Available(Bytes::from_gib(1.0));
+        Engine::vllm("0.24.0")
+            .unwrap()
+            .plan(&shape, &flags, memory)
+            .unwrap()
+    };
+    assert_eq!(plan(false).groups().len(), 1);
+    assert_eq!(
+        plan(false).bytes_per_block().get(),
+        16 * 320 * 2 * (4 + 2 * 8)
+    );
+    assert_eq!(plan(true).groups().len(), 3);
+}
+
 /// `ModelOpt` and compressed-tensors checkpoints name their KV cache.
 #[test]
 fn a_quantised_checkpoint_declares_its_kv_cache() {

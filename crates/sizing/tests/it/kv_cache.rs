@@ -162,3 +162,36 @@ fn impossible_flags_and_absurd_sizes_are_errors_not_panics() {
         .unwrap_err();
     assert_eq!(error, KvCacheError::NoLayers);
 }
+
+/// A V0 log of 0.8 (Phi-4, 45.21 GiB): "# cuda blocks: 14815", 462.97x for 512 tokens.
+#[test]
+fn the_old_engine_counts_blocks() {
+    let model = catalogue::model("microsoft/phi-4").unwrap();
+    let memory = KvMemory::Available(Bytes::from_gib(45.212));
+    let engine = Engine::vllm("0.8.5").unwrap().v0();
+    let plan = engine
+        .kv_cache(model, &EngineFlags::new(512), memory)
+        .unwrap();
+    let printed = "# GPU blocks: 14815\nMaximum concurrency for 512 tokens per request: 462.97x";
+    assert_eq!(plan.to_string(), printed);
+}
+
+/// vllm-project/vllm#10517: 1,478 blocks of 16 hold 23,648 tokens, so a length of 29,000 is refused.
+#[test]
+fn the_longest_length_is_the_one_that_still_fits() {
+    let model = catalogue::model("meta-llama/Llama-3.1-8B-Instruct").unwrap();
+    let shape = &model.shape.value;
+    let memory = KvMemory::Blocks(Blocks::new(1478));
+    let flags = EngineFlags::new(29_000);
+    let engine = engine();
+    assert!(!engine.plan(shape, &flags, memory).unwrap().starts());
+    let longest = engine.longest(shape, &flags, memory).unwrap();
+    assert_eq!(longest, Some(Tokens::new(23_648)));
+    let nothing = KvMemory::Blocks(Blocks::new(0));
+    assert_eq!(engine.longest(shape, &flags, nothing), Ok(None));
+    let enough = KvMemory::Blocks(Blocks::new(10_000));
+    assert_eq!(
+        engine.longest(shape, &flags, enough),
+        Ok(Some(Tokens::new(29_000)))
+    );
+}

@@ -10,6 +10,7 @@ mod catalogue;
 mod config;
 mod kv_cache;
 mod properties;
+mod real_vllm;
 mod reference;
 mod start_log;
 mod startup_rows;

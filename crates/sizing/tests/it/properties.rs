@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 use sizing::engine::StateCache;
+use sizing::model::LayerKind;
 use sizing::{Bytes, Engine, EngineFlags, KvDtype, KvMemory, ModelSpec, Tokens, catalogue};
 
 const VERSIONS: [&str; 12] = [
@@ -77,8 +78,9 @@ proptest! {
         let memory = KvMemory::Available(Bytes::from_gib(40.0));
         let twice = EngineFlags { tensor_parallel: flags.tensor_parallel * 2, ..flags };
         if let (Ok(few), Ok(many)) = (engine.kv_cache(model, &flags, memory), engine.kv_cache(model, &twice, memory)) {
-            // A state shared by more GPUs may leave smaller blocks that divide a length less well: one block of slack.
-            let slack = 1.0 + 2.0 / few.blocks_per_request().get() as f64;
+            // A smaller state is padded to blocks of 16 tokens all the same, which may waste more of it.
+            let states = model.shape.value.layers.iter().any(|group| group.kind == LayerKind::State);
+            let slack = if states { 1.1 } else { 1.0 };
             prop_assert!(many.max_concurrency() * slack >= few.max_concurrency(), "{} {}", few.max_concurrency(), many.max_concurrency());
         }
     }
