@@ -2,7 +2,7 @@
 //! summarised as a real run would be, against the same server watched for very long.
 //!
 //! ```text
-//! cargo run --release -p xtask --example coverage            # 500 runs a row, writes the table in docs/methodology.md
+//! cargo run --release -p xtask --example coverage            # 400 runs a row, writes the table in docs/methodology.md
 //! cargo run --release -p xtask --example coverage -- 100     # fewer, printed only
 //! ```
 
@@ -21,7 +21,7 @@ use simserver::{
 };
 use stats::{Quantile, Sample, quantile};
 
-const RUNS: u64 = 500;
+const RUNS: u64 = 400;
 const ISL: u32 = 500;
 const OSL: u32 = 24;
 const MARKS: (&str, &str) = ("<!-- coverage -->", "<!-- /coverage -->");

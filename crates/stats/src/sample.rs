@@ -49,7 +49,7 @@ impl Sample {
             let value = values[index];
             return Err(SampleError::NotFinite { index, value });
         }
-        values.sort_unstable_by(f64::total_cmp);
+        values = sorted(values);
         let (Some(&min), Some(&max)) = (values.first(), values.last()) else {
             return Err(SampleError::Empty);
         };
@@ -92,6 +92,19 @@ impl Sample {
     pub fn max(&self) -> f64 {
         self.sorted[self.sorted.len() - 1]
     }
+}
+
+/// Ascending. As whole numbers in the same order, floats sort about twice as fast; the vector is reused.
+fn sorted(values: Vec<f64>) -> Vec<f64> {
+    const SIGN: u64 = 1 << 63;
+    let key = |x: f64| {
+        let bits = x.to_bits();
+        if bits & SIGN == 0 { bits | SIGN } else { !bits }
+    };
+    let value = |key: u64| f64::from_bits(if key & SIGN == 0 { !key } else { key ^ SIGN });
+    let mut keys: Vec<u64> = values.into_iter().map(key).collect();
+    keys.sort_unstable();
+    keys.into_iter().map(value).collect()
 }
 
 /// Neumaier's improved Kahan–Babuška summation (1974): the rounding error does not grow with the number of terms.
