@@ -23,7 +23,7 @@ use crate::{
     recorder::Recorder,
     redact,
     resume::Begun,
-    telemetry::Telemetry,
+    telemetry::{self, Telemetry},
 };
 
 /// Length of the baseline before the load, where there is a GPU whose idle power matters.
@@ -46,6 +46,7 @@ pub(crate) fn measure(
     output: &OutputArgs,
     begun: Option<Begun>,
 ) -> anyhow::Result<Measured> {
+    telemetry::check(&load.telemetry)?;
     let secrets = Secrets::gather(load)?;
     let watch = Watch::open(target.url(), load, &secrets)?;
     let engine = gpumon::describe::engine_facts(&watch.base, &watch.access);

@@ -46,6 +46,25 @@ pub(crate) struct GpuSources {
     pub(crate) notes: Vec<String>,
 }
 
+/// Whether the addresses that the flags name are addresses, before anything is begun.
+///
+/// # Errors
+/// One that is none, with [`Exit::Usage`].
+pub(crate) fn check(args: &TelemetryArgs) -> anyhow::Result<()> {
+    let gpus = args.gpu_telemetry.iter();
+    for url in gpus.filter(|place| ![LOCAL, NONE].contains(&place.as_str())) {
+        exporter_url(url)
+            .context("understand --gpu-telemetry")
+            .exit(Exit::Usage)?;
+    }
+    if let Some(url) = &args.server_metrics {
+        exporter_url(url)
+            .context("understand --server-metrics")
+            .exit(Exit::Usage)?;
+    }
+    Ok(())
+}
+
 /// Opens the GPU sources that the flags name. What is not there becomes a note: telemetry never fails a run.
 ///
 /// # Errors

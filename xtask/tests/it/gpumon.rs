@@ -191,13 +191,21 @@ fn telemetry_that_is_not_there_does_not_stop_a_run() {
         "{}",
         stderr(&output)
     );
+    let untouched = tempfile::tempdir().expect("a folder");
     let wrong = run(&[
         "bench",
         "--url",
         &sim.url,
         "--gpu-telemetry",
         "http://me:pw@gpu-host:9400",
+        "--result-dir",
+        untouched.path().to_str().expect("UTF-8"),
     ]);
+    assert_eq!(
+        fs::read_dir(untouched.path()).expect("a folder").count(),
+        0,
+        "a flag that is wrong leaves no run folder"
+    );
     assert_eq!(wrong.status.code(), Some(2));
     assert!(!stderr(&wrong).contains("pw"), "{}", stderr(&wrong));
 }
