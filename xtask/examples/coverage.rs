@@ -454,11 +454,14 @@ fn manifest(scenario: Scenario, seed: u64, objectives: Objectives) -> Manifest {
         plan: Plan {
             levels: scenario.levels.to_vec(),
             requests: each(scenario.waves),
+            arrivals: Vec::new(),
+            durations_ns: Vec::new(),
             warmup_requests: each(scenario.warmup),
             endpoint: String::new(),
             model: "m".to_owned(),
             stream: true,
             workload: String::new(),
+            workload_options: serde_json::Map::new(),
             osl: OSL,
             ignore_eos: true,
             extra_body: serde_json::Map::new(),
@@ -470,6 +473,7 @@ fn manifest(scenario: Scenario, seed: u64, objectives: Objectives) -> Manifest {
         started: anchor,
         ended: Some(anchor),
         end: Some(EndReason::Completed),
+        resumed: Vec::new(),
         notes: Vec::new(),
         judgement: Judgement {
             objectives: Some(objectives),

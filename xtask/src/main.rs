@@ -2,23 +2,31 @@
 //!
 //! The only crate that knows flags, the terminal, signals, exit codes and where files lie.
 
+mod access;
 mod cli;
 mod compare;
+mod dry_run;
 mod engine;
 mod exit;
+mod gpumon;
 mod host;
 mod interrupt;
 mod judge;
+mod levels;
 mod measure;
 mod output;
+mod overhead;
 mod plan;
 mod progress;
 mod recorder;
 mod redact;
 mod report;
+mod resume;
 mod run;
 mod sim;
 mod size;
+mod telemetry;
+mod workload;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -27,6 +35,8 @@ use clap::Parser as _;
 use crate::cli::{Cli, Command};
 
 fn main() -> ExitCode {
+    // Every stream is an open file, and the usual limit is 1,024. Where it cannot be raised, connecting says so.
+    drop(rlimit::increase_nofile_limit(u64::MAX));
     let result = match Cli::parse().command {
         Command::All(args) => run::all(&args),
         Command::Bench(args) => run::bench(&args),
@@ -34,6 +44,8 @@ fn main() -> ExitCode {
         Command::Compare(args) => compare::run(&args),
         Command::Size(args) => size::run(&args),
         Command::Sim(args) => sim::run(&args),
+        Command::Overhead(args) => overhead::run(&args),
+        Command::Gpumon(args) => gpumon::run(&args),
         Command::Engine(command) => engine::run(&command),
     };
     match result {

@@ -5,20 +5,25 @@ use std::{
     time::{Duration, Instant},
 };
 
-use loadgen::{LoadPlan, RunEnd, StopHandle};
+use loadgen::{Done, LoadPlan, RunEnd, StopHandle, workload::Workload};
 use records::{
     ClockAnchor, EndReason, EngineFacts, Manifest, Offset, Phase, PhaseKind, RunDir,
     SCHEMA_VERSION, Target,
 };
 
 use crate::{
+    access::{Secrets, Watch},
     cli::{LoadArgs, OutputArgs},
-    exit::{Exit, WithExit as _},
+    dry_run,
+    exit::{self, Exit, WithExit as _},
     host,
     interrupt::Interrupt,
-    plan::{self, Defaults, Secrets},
-    recorder::{Recorder, Telemetry},
+    levels::Defaults,
+    overhead, plan,
+    recorder::Recorder,
     redact,
+    resume::Begun,
+    telemetry::Telemetry,
 };
 
 /// Length of the baseline before the load, where there is a GPU whose idle power matters.
@@ -39,32 +44,117 @@ pub(crate) fn measure(
     load: &LoadArgs,
     defaults: Defaults,
     output: &OutputArgs,
+    begun: Option<Begun>,
 ) -> anyhow::Result<Measured> {
     let secrets = Secrets::gather(load)?;
-    let access = secrets.access()?;
-    let base = plan::base_url(target.url())?;
-    let engine = gpumon::describe::engine_facts(&base, &access).exit(Exit::Server)?;
+    let watch = Watch::open(target.url(), load, &secrets)?;
+    let engine = gpumon::describe::engine_facts(&watch.base, &watch.access);
+    let engine =
+        engine.map_err(|e| exit::error(Exit::Server, not_through(e, &watch, target.url())))?;
     let (plan, mut notes) = plan::build(target.url(), load, &secrets, defaults, &engine)?;
     let stop = StopHandle::default();
     let on_interrupt = stop.clone();
     let interrupt = Interrupt::install_with(move || on_interrupt.stop())?;
-    let epoch = Instant::now();
+    let epoch = begun
+        .as_ref()
+        .map_or_else(Instant::now, |begun| begun.epoch);
     loadgen::probe(&plan, epoch, &stop).exit(Exit::Server)?;
+    let plan = match &begun {
+        Some(begun) => begun.check(plan)?,
+        None => calibrated(plan, epoch, &stop, &mut notes)?,
+    };
 
-    let mut manifest = manifest(target, &plan, engine, output);
-    let dir = RunDir::create(&output.result_dir, &manifest.run_id).exit(Exit::Usage)?;
-    dir.write_manifest(&manifest)?;
-    let telemetry = Telemetry::start(&base, &access, epoch)?;
+    let Begun {
+        dir,
+        mut manifest,
+        done,
+        lock: _lock,
+        ..
+    } = match begun {
+        Some(begun) => begun.go_on(target)?,
+        None => Begun::new(
+            manifest(target, &plan, engine, output),
+            load.clone(),
+            output,
+            epoch,
+        )?,
+    };
+    let telemetry = Telemetry::start(&load.telemetry, &watch.base, &watch.access, epoch)?;
     let mut recorder = Recorder::new(&dir, &manifest, telemetry)?;
     idle_baseline(&mut recorder, epoch, &interrupt)?;
-    let end = load_and_record(&plan, &mut recorder, epoch, &stop);
-    notes.extend(recorder.finish()?);
-
+    let end = load_and_record(&plan, &done, &mut recorder, epoch, &stop);
+    notes.extend(open_loops(&plan));
+    notes.extend((!load.replicas.is_empty()).then(|| {
+        let others = load.replicas.iter().map(|url| redact::url(url)).collect::<Vec<_>>().join(", ");
+        format!("the load was shared by several servers, slot by slot; besides the target: {others}; telemetry watched the target only")
+    }));
+    notes.extend(overhead::note(&output.result_dir));
+    let end = match recorder.finish() {
+        Ok(more) => {
+            notes.extend(more);
+            end
+        }
+        Err(error) => failed(end, &error),
+    };
     manifest.ended = Some(anchor(epoch));
     manifest.end = Some(end.clone());
-    manifest.notes = notes;
-    dir.write_manifest(&manifest)?;
+    for note in notes {
+        if !manifest.notes.contains(&note) {
+            manifest.notes.push(note);
+        }
+    }
+    let end = match dir.write_manifest(&manifest) {
+        Ok(()) => end,
+        // The manifest of the start is still there, and says the same: a run that did not come to its end.
+        Err(error) => failed(end, &error.into()),
+    };
     Ok(Measured { dir, end })
+}
+
+/// The error with the server's own address in place of the tunnel's.
+fn not_through(error: impl Into<anyhow::Error>, watch: &Watch, url: &str) -> String {
+    format!("{:#}", error.into()).replace(&watch.base.to_string(), url)
+}
+
+/// The plan with prompts made to the server's own count of tokens.
+fn calibrated(
+    plan: LoadPlan,
+    epoch: Instant,
+    stop: &StopHandle,
+    notes: &mut Vec<String>,
+) -> anyhow::Result<LoadPlan> {
+    if !matches!(plan.spec().work.workload, Workload::Synthetic(_)) {
+        return Ok(plan);
+    }
+    if let Some(calibration) = loadgen::calibrate(&plan, epoch, stop).exit(Exit::Server)? {
+        return Ok(plan.calibrated(calibration));
+    }
+    notes.push("the server does not count prompt tokens, so a prompt has as many words as tokens were asked for".to_owned());
+    Ok(plan)
+}
+
+/// What the first failure says counts: a full disk makes everything after it fail too.
+fn failed(end: EndReason, error: &anyhow::Error) -> EndReason {
+    match end {
+        EndReason::Failed { .. } => end,
+        _ => EndReason::Failed {
+            message: format!("{error:#}"),
+        },
+    }
+}
+
+/// What the table of levels does not show of an open loop.
+fn open_loops(plan: &LoadPlan) -> Vec<String> {
+    let record = plan.to_record();
+    let open = (1..).zip(&record.arrivals);
+    open.filter_map(|(level, arrivals)| {
+        let arrivals = arrivals.as_ref()?;
+        Some(format!(
+            "level {level}: {}; the concurrency shown is the most that was in flight",
+            dry_run::open_loop(arrivals)
+        ))
+    })
+    .collect()
 }
 
 /// Watches the machine without load, so that what it takes idle is known.
@@ -100,11 +190,12 @@ fn idle_baseline(
 
 fn load_and_record(
     plan: &LoadPlan,
+    done: &Done,
     recorder: &mut Recorder,
     epoch: Instant,
     stop: &StopHandle,
 ) -> EndReason {
-    let end = loadgen::run(plan, epoch, stop, &mut |event| {
+    let end = loadgen::resume(plan, done, epoch, stop, &mut |event| {
         recorder.record(event).map_err(Into::into)
     });
     match end {
@@ -139,6 +230,7 @@ fn manifest(target: Target, plan: &LoadPlan, engine: EngineFacts, output: &Outpu
         started,
         ended: None,
         end: None,
+        resumed: Vec::new(),
         notes: Vec::new(),
         judgement: output.judge.judgement(records::Judgement::default()),
     }

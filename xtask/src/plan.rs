@@ -1,19 +1,17 @@
 //! From flags to a checked plan. The defaults of the measurement are here and nowhere else.
 
-use std::{
-    num::{NonZeroU32, NonZeroU64},
-    time::Duration,
-};
+use std::{num::NonZeroU32, time::Duration};
 
-use anyhow::Context as _;
-use gpumon::{Access, BaseUrl};
-use loadgen::{LengthControl, Level, LoadPlan, LoadSpec, Secret, Target, Threads, Timeouts};
+use loadgen::{LengthControl, LoadPlan, LoadSpec, Threads, Timeouts};
 use records::EngineFacts;
 
 use crate::{
+    access::Secrets,
     cli::LoadArgs,
     exit::{self, Exit, WithExit as _},
     host,
+    levels::{Defaults, levels},
+    workload,
 };
 
 /// A connection on a healthy network takes far less; a full accept queue takes longer than a second (one SYN again).
@@ -22,74 +20,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// Warm-up requests ask for a tenth of the output: `docs/decisions.md`.
 const WARMUP_SHARE: u32 = 10;
-
-/// How many requests are measured when the user does not say.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Defaults {
-    per_slot: u64,
-    at_least: u64,
-}
-
-impl Defaults {
-    /// Enough for intervals at every level without waiting for an afternoon.
-    pub(crate) const SERVER: Self = Self {
-        per_slot: 4,
-        at_least: 10,
-    };
-    /// The simulated card is as slow as the real one, and hardly scatters: two waves show all there is in two minutes.
-    pub(crate) const SIMULATED: Self = Self {
-        per_slot: 2,
-        at_least: 4,
-    };
-
-    fn requests(self, concurrency: u32) -> u64 {
-        (self.per_slot * u64::from(concurrency)).max(self.at_least)
-    }
-}
-
-/// The bearer key of the environment and the headers of the command line.
-pub(crate) struct Secrets {
-    key: Option<String>,
-    headers: Vec<(String, String)>,
-}
-
-impl Secrets {
-    pub(crate) fn gather(load: &LoadArgs) -> anyhow::Result<Self> {
-        let key = std::env::var("OPENAI_API_KEY")
-            .ok()
-            .filter(|key| !key.is_empty());
-        let headers = load.header.iter().map(|header| {
-            let (name, value) = header.split_once(':').ok_or_else(|| {
-                exit::error(
-                    Exit::Usage,
-                    "understand --header: there is no colon\nhint: write it as \"Name: value\"",
-                )
-            })?;
-            Ok((name.trim().to_owned(), value.trim().to_owned()))
-        });
-        Ok(Self {
-            key,
-            headers: headers.collect::<anyhow::Result<_>>()?,
-        })
-    }
-
-    /// For telemetry.
-    pub(crate) fn access(&self) -> anyhow::Result<Access> {
-        let mut access = Access::default();
-        if let Some(key) = &self.key {
-            access = access.with_bearer_key(key).exit(Exit::Usage)?;
-        }
-        for (name, value) in &self.headers {
-            access = access.with_header(name, value).exit(Exit::Usage)?;
-        }
-        Ok(access)
-    }
-}
-
-/// The base URL for telemetry.
-pub(crate) fn base_url(url: &str) -> anyhow::Result<BaseUrl> {
-    BaseUrl::parse(url).exit(Exit::Usage)
-}
 
 /// The plan, and sentences about what could not be planned as asked.
 pub(crate) fn build(
@@ -100,23 +30,21 @@ pub(crate) fn build(
     engine: &EngineFacts,
 ) -> anyhow::Result<(LoadPlan, Vec<String>)> {
     let (length_control, notes) = length_control(load, engine);
-    let target = Target::new(
-        url,
-        model(load, engine)?,
-        secrets.key.as_deref().map(Secret::new),
-        &secrets.headers,
-    )
-    .exit(Exit::Usage)?;
-    let levels = load
-        .concurrency
+    let model = model(load, engine)?;
+    let replicas = load
+        .replicas
         .iter()
-        .map(|&concurrency| level(concurrency, load, defaults));
+        .map(|url| secrets.target(url, model, load));
+    let levels = levels(load, defaults)?;
+    let (work, osl) = workload::work(load)?;
     let total = Duration::from_secs(load.request_timeout_seconds);
     let spec = LoadSpec {
-        target,
-        levels: levels.collect::<anyhow::Result<_>>()?,
-        osl: NonZeroU32::new(load.osl).context("--osl is at least 1")?,
-        warmup_osl: NonZeroU32::new(load.osl / WARMUP_SHARE).unwrap_or(NonZeroU32::MIN),
+        target: secrets.target(url, model, load)?,
+        replicas: replicas.collect::<anyhow::Result<_>>()?,
+        levels,
+        work,
+        osl,
+        warmup_osl: NonZeroU32::new(osl.get() / WARMUP_SHARE).unwrap_or(NonZeroU32::MIN),
         length_control,
         extra_body: extra_body(load)?,
         seed: load.seed.unwrap_or_else(host::unix_ns),
@@ -130,17 +58,6 @@ pub(crate) fn build(
         threads: Threads::Auto,
     };
     Ok((LoadPlan::new(spec).exit(Exit::Usage)?, notes))
-}
-
-fn level(concurrency: u32, load: &LoadArgs, defaults: Defaults) -> anyhow::Result<Level> {
-    let requests = load
-        .request_count
-        .unwrap_or_else(|| defaults.requests(concurrency));
-    Ok(Level {
-        concurrency: NonZeroU32::new(concurrency).context("--concurrency is at least 1")?,
-        requests: NonZeroU64::new(requests).context("--request-count is at least 1")?,
-        warmup_requests: load.warmup_request_count.unwrap_or(u64::from(concurrency)),
-    })
 }
 
 fn model<'a>(load: &'a LoadArgs, engine: &'a EngineFacts) -> anyhow::Result<&'a str> {

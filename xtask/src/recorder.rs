@@ -7,44 +7,14 @@ use std::{
 };
 
 use anyhow::Context as _;
-use gpumon::{Access, BaseUrl, Line, Period, Sampler, Source, nvml, server::ServerSource};
+use gpumon::Line;
 use loadgen::Event;
 use records::{JsonlWriter, Manifest, Phase, RunDir, Stage, run_dir};
 
-use crate::progress::Progress;
+use crate::{progress::Progress, telemetry::Telemetry};
 
 /// A killed client loses at most this much of what had been measured.
 const FLUSH_EVERY: Duration = Duration::from_secs(1);
-
-/// What is watched beside the load.
-#[derive(Debug)]
-pub(crate) struct Telemetry {
-    sampler: Sampler,
-    has_gpu: bool,
-    notes: Vec<String>,
-}
-
-impl Telemetry {
-    /// Watches the engine's `/metrics` and whatever GPU there is. What cannot be watched becomes a note.
-    pub(crate) fn start(base: &BaseUrl, access: &Access, epoch: Instant) -> anyhow::Result<Self> {
-        // The GPUs first: they answer at once, while a server that hangs keeps what comes after it waiting.
-        let mut sources: Vec<Box<dyn Source>> = Vec::new();
-        let mut notes = Vec::new();
-        match nvml::open() {
-            Ok(gpus) => sources.push(Box::new(gpus)),
-            Err(absent) => notes.push(absent.to_string()),
-        }
-        let has_gpu = !sources.is_empty();
-        sources.push(Box::new(ServerSource::new(base, access)));
-        let sampler = Sampler::start(sources, Period::default(), epoch)
-            .context("start the telemetry thread")?;
-        Ok(Self {
-            sampler,
-            has_gpu,
-            notes,
-        })
-    }
-}
 
 /// Appends every record to its file.
 #[derive(Debug)]
@@ -77,7 +47,7 @@ impl Recorder {
     }
 
     pub(crate) fn has_gpu(&self) -> bool {
-        self.telemetry.has_gpu
+        self.telemetry.has_gpu()
     }
 
     /// Shows a message on the progress line.
@@ -87,7 +57,7 @@ impl Recorder {
 
     /// Reads telemetry now, while the server is idle: counters on both sides of a level bound what the level did.
     pub(crate) fn idle_scrape(&mut self) -> anyhow::Result<()> {
-        self.telemetry.sampler.sample_now();
+        self.telemetry.sample_now();
         self.take_telemetry()?;
         self.flush()
     }
@@ -127,33 +97,23 @@ impl Recorder {
     /// Stops telemetry, writes the rest, and returns the notes taken.
     pub(crate) fn finish(mut self) -> anyhow::Result<Vec<String>> {
         self.progress.finish();
+        let settled = self.telemetry.settle();
+        write_lines(settled, &mut self.gpu, &mut self.server)?;
         self.take_telemetry()?;
         self.flush()?;
-        let Telemetry {
-            sampler, mut notes, ..
-        } = self.telemetry;
-        let report = sampler.stop();
-        if report.missed > 0 {
-            notes.push(format!(
-                "telemetry missed {} of {} readings: they took longer than their period",
-                report.missed,
-                report.missed + report.ticks
-            ));
-        }
+        let (last, notes) = self.telemetry.stop();
+        let gpu = &mut self.gpu;
+        let server = &mut self.server;
+        write_lines(last, gpu, server)?;
+        gpu.flush()
+            .and_then(|()| server.flush())
+            .context("write the run folder")?;
         Ok(notes)
     }
 
     fn take_telemetry(&mut self) -> anyhow::Result<()> {
-        for line in self.telemetry.sampler.drain() {
-            match line {
-                Line::Gpu(line) => self.gpu.append(&line).context("write gpu.jsonl")?,
-                Line::Server(sample) => {
-                    self.server.append(&sample).context("write server.jsonl")?;
-                }
-                Line::Note(note) => self.telemetry.notes.push(note),
-            }
-        }
-        Ok(())
+        let lines = self.telemetry.drain();
+        write_lines(lines, &mut self.gpu, &mut self.server)
     }
 
     fn flush(&mut self) -> anyhow::Result<()> {
@@ -169,4 +129,19 @@ impl Recorder {
             .try_for_each(JsonlWriter::flush)
             .context("write the run folder")
     }
+}
+
+fn write_lines<W: std::io::Write>(
+    lines: Vec<Line>,
+    gpu: &mut JsonlWriter<W>,
+    server: &mut JsonlWriter<W>,
+) -> anyhow::Result<()> {
+    for line in lines {
+        match line {
+            Line::Gpu(line) => gpu.append(&line).context("write gpu.jsonl")?,
+            Line::Server(sample) => server.append(&sample).context("write server.jsonl")?,
+            Line::Note(_) => {}
+        }
+    }
+    Ok(())
 }

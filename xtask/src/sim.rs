@@ -1,12 +1,19 @@
 //! `cargo xtask sim`: the simulated server on its own.
 
-use std::{fs, net::SocketAddr, thread, time::Duration};
+use std::{
+    fs,
+    io::{self, Write as _},
+    net::SocketAddr,
+    thread,
+    time::Duration,
+};
 
+use anyhow::Context as _;
 use serde::Serialize;
-use simserver::{Profile, SimConfig, SimServer, profile_names};
+use simserver::{LogWording, Profile, SimConfig, SimServer, profile_names, start_log};
 
 use crate::{
-    cli::SimArgs,
+    cli::{MetricNames, SimArgs, StartLog},
     exit::{self, Exit, WithExit as _},
     interrupt::Interrupt,
     output,
@@ -28,10 +35,19 @@ pub(crate) fn run(args: &SimArgs) -> anyhow::Result<Exit> {
     let config = SimConfig {
         listen,
         die_after: args.die_after,
+        faults: args.fault.clone(),
+        fault_seed: args.fault_seed,
+        metric_names: match args.metric_names {
+            MetricNames::Current => simserver::MetricNames::Current,
+            MetricNames::Old => simserver::MetricNames::Old,
+        },
         ..SimConfig::new(profile(&args.profile)?)
     };
     let interrupt = Interrupt::install()?;
     let server = SimServer::start(config).exit(Exit::Usage)?;
+    if let Some(version) = args.start_log {
+        print_start_log(&server, version)?;
+    }
     let profile = server.profile();
     let running = Running {
         url: server.url(),
@@ -51,6 +67,19 @@ pub(crate) fn run(args: &SimArgs) -> anyhow::Result<Exit> {
         thread::sleep(Duration::from_millis(100));
     }
     Ok(Exit::Ok)
+}
+
+fn print_start_log(server: &SimServer, version: StartLog) -> anyhow::Result<()> {
+    let wording = match version {
+        StartLog::V0_6_5 => LogWording::V0_6_5,
+        StartLog::V0_11_2 => LogWording::V0_11_2,
+        StartLog::V0_30_0 => LogWording::V0_30_0,
+    };
+    let stamp = jiff::Timestamp::now()
+        .strftime("%m-%d %H:%M:%S")
+        .to_string();
+    let lines = start_log(server.profile(), server.address(), wording, &stamp);
+    writeln!(io::stderr().lock(), "{}", lines.join("\n")).context("write to stderr")
 }
 
 /// A built-in profile by its name, or one from a file.

@@ -1,8 +1,8 @@
 //! What the GPUs did in a level's window.
 //!
-//! Gauges are means and maxima over the samples in the window. Energy is the difference of the driver's counter, which
-//! is read at other moments than the window's borders and therefore interpolated there. A figure that stands for all
-//! GPUs together is absent when one of them does not give it: a sum over some of them would be no sum.
+//! Gauges are time-weighted means, and maxima over the samples in the window. Energy is the difference of the driver's
+//! counter over exactly the window (`series`). A figure that stands for all GPUs together is absent when one of them does
+//! not give it: a sum over some of them would be no sum. Parts of a GPU (MIG) are not counted beside the whole.
 
 use std::collections::BTreeMap;
 
@@ -11,12 +11,10 @@ use stats::Span;
 
 use crate::{
     GpuLevel,
-    distribution::{mean, ratio},
+    distribution::ratio,
+    energy::{GpuSeries, whole_gpus},
+    series::Gauge,
 };
-
-/// Longest time between two readings of the energy counter over which it is interpolated, in nanoseconds. The power of
-/// a GPU changes within it; `InferenceX` discards windows with larger gaps than 3 s.
-pub(crate) const ENERGY_GAP_MAX_NS: u64 = 3_000_000_000;
 
 /// The GPUs' account of the window, in which `output_tokens` arrived; `None` when no sample lies in it.
 pub(crate) fn gpu_level(
@@ -30,7 +28,7 @@ pub(crate) fn gpu_level(
     if devices.is_empty() {
         return None;
     }
-    let energy_j = all(&|device| energy_j(&device.readings, window));
+    let energy_j = all(&|device| device.whole.counter_j(window).ok());
     let memory: Option<u64> = devices
         .iter()
         .map(|device| {
@@ -41,7 +39,7 @@ pub(crate) fn gpu_level(
                 .max()
         })
         .try_fold(0_u64, |sum, largest| Some(sum.saturating_add(largest?)));
-    let utilisation = all(&|device| device.mean(|s| s.gpu_util_percent.map(f64::from)));
+    let utilisation = all(&|device| device.util.mean(window));
     Some(GpuLevel {
         gpus: u32::try_from(devices.len()).unwrap_or(u32::MAX),
         samples: devices
@@ -50,7 +48,7 @@ pub(crate) fn gpu_level(
             .sum(),
         memory_used_bytes_max: memory,
         gpu_util_percent_mean: utilisation.map(|sum| sum / devices.len() as f64),
-        power_w_mean: all(&|device| device.mean(power_w)),
+        power_w_mean: all(&|device| device.whole.gauge_w(window)),
         temperature_c_max: devices
             .iter()
             .flat_map(|device| device.inside.iter().filter_map(|s| s.temperature_c))
@@ -63,65 +61,31 @@ pub(crate) fn gpu_level(
 }
 
 /// One GPU's samples.
-#[derive(Default)]
 struct Device<'a> {
     /// Those in the window.
     inside: Vec<&'a GpuSample>,
-    /// Time in nanoseconds and energy in millijoules of every sample that has it, in order of time.
-    readings: Vec<(u64, u64)>,
-}
-
-impl Device<'_> {
-    fn mean(&self, figure: impl Fn(&GpuSample) -> Option<f64>) -> Option<f64> {
-        mean(self.inside.iter().copied().filter_map(figure))
-    }
+    util: Gauge,
+    whole: GpuSeries,
 }
 
 /// The GPUs with a sample in the window.
-fn devices<'a>(window: Span, lines: &'a [GpuLine]) -> Vec<Device<'a>> {
-    let mut by_uuid: BTreeMap<&str, Device<'a>> = BTreeMap::new();
+fn devices(window: Span, lines: &[GpuLine]) -> Vec<Device<'_>> {
+    let mut by_uuid: BTreeMap<&str, Vec<&GpuSample>> = BTreeMap::new();
     for line in lines {
         if let GpuLine::Sample(sample) = line {
-            let device = by_uuid.entry(&sample.uuid).or_default();
-            if (window.start()..window.end()).contains(&sample.t_ns.0) {
-                device.inside.push(sample);
-            }
-            if let Some(energy_mj) = sample.energy_mj {
-                device.readings.push((sample.t_ns.0, energy_mj));
-            }
+            by_uuid.entry(&sample.uuid).or_default().push(sample);
         }
     }
-    let mut devices: Vec<Device> = by_uuid.into_values().collect();
-    devices.retain(|device| !device.inside.is_empty());
-    for device in &mut devices {
-        device.readings.sort_unstable();
-    }
-    devices
-}
-
-/// Power at the instant where the driver gives it: its one-second average still tells of the second before the window.
-fn power_w(sample: &GpuSample) -> Option<f64> {
-    let milliwatts = sample.power_instant_mw.or(sample.power_average_mw)?;
-    Some(milliwatts as f64 / 1e3)
-}
-
-/// Growth of the counter over exactly the window; `None` when readings on both sides of each border are missing or too
-/// far apart, or when the counter was set back.
-fn energy_j(readings: &[(u64, u64)], window: Span) -> Option<f64> {
-    let start = counter_at(readings, window.start())?;
-    let end = counter_at(readings, window.end())?;
-    Some((end - start) / 1e3).filter(|joules| *joules >= 0.0)
-}
-
-/// The counter at a moment, linear between the readings around it, in millijoules.
-fn counter_at(readings: &[(u64, u64)], at: u64) -> Option<f64> {
-    let next = readings.partition_point(|&(t, _)| t < at);
-    let &(after_t, after) = readings.get(next)?;
-    if after_t == at {
-        return Some(after as f64);
-    }
-    let &(before_t, before) = readings.get(next.checked_sub(1)?)?;
-    let gap = after_t - before_t;
-    let share = (at - before_t) as f64 / gap as f64;
-    (gap <= ENERGY_GAP_MAX_NS).then_some(before as f64 + share * (after as f64 - before as f64))
+    let device = |whole: GpuSeries| {
+        let samples = by_uuid.get(whole.uuid.as_str())?;
+        let within = |sample: &&&GpuSample| (window.start()..window.end()).contains(&sample.t_ns.0);
+        let inside: Vec<&GpuSample> = samples.iter().filter(within).copied().collect();
+        let util = |s: &&GpuSample| Some((s.t_ns.0, f64::from(s.gpu_util_percent?)));
+        (!inside.is_empty()).then(|| Device {
+            inside,
+            util: Gauge::new(samples.iter().filter_map(util)),
+            whole,
+        })
+    };
+    whole_gpus(lines).into_iter().filter_map(device).collect()
 }

@@ -9,10 +9,11 @@ use records::{Outcome, Phase, RequestRecord, RunData, Stage, TokenSource};
 use stats::{Confidence, Sample, Span, mser5, occupancy};
 
 use crate::{
-    ClientLevel, Distribution, Estimate, FailureAdjusted, Invalid, LevelSummary, RequestCounts,
-    Steady, adjusted,
+    ClientLevel, Distribution, EnergyLevel, Estimate, FailureAdjusted, Invalid, LevelSummary,
+    RequestCounts, Steady, adjusted,
     arrivals::{tokens, tokens_within},
     distribution::{Reading, distribution, pooled, ratio, share_up_to},
+    energy::{LevelTokens, energy_level, prompt_tokens_within},
     failures::failures,
     goodput::{self, Strains},
     gpu_level::gpu_level,
@@ -110,6 +111,8 @@ pub(crate) fn figures<'a>(
             .window
             .and_then(|window| gpu_level(window, output, &run.gpu)),
         client,
+        energy: energy(level, output, run),
+        bottleneck: None,
     };
     LevelFigures {
         summary,
@@ -118,6 +121,15 @@ pub(crate) fn figures<'a>(
         strains,
         reading,
     }
+}
+
+fn energy(level: &LevelRecords<'_>, output: Option<f64>, run: &RunData) -> Option<EnergyLevel> {
+    let window = level.window?;
+    let tokens = LevelTokens {
+        output,
+        prompt: prompt_tokens_within(&level.requests, window),
+    };
+    energy_level(window, level.index, tokens, &run.gpu, &run.phases)
 }
 
 /// Output tokens of all requests that arrived in the window.

@@ -4,8 +4,10 @@
 //! was derived: everything here can be computed again from the run folder.
 //!
 //! The way from records to summary: `window` says which records belong to a level and when it was measured; `level`
-//! with `arrivals`, `distribution`, `failures`, `server_level` and `gpu_level` turns them into figures; `limits`, `scaling`, `slo`, `goodput`
-//! (with `slo_capacity`) and `findings` (with `level_findings` and `sample_findings`) look across levels; `comparison` (with `compared_figures`) holds two runs side by side; [`summarise()`] puts it all together.
+//! with `arrivals`, `distribution`, `failures`, `server_level`, `gpu_level` and `energy` (on `series`) turns them into
+//! figures; `bottleneck` says what limited each level; `limits`, `scaling`, `slo`, `goodput` (with `slo_capacity`) and
+//! `findings` (with `level_findings` and `sample_findings`) look across levels; `comparison` (with `compared_figures`)
+//! holds two runs side by side; [`summarise()`] puts it all together.
 #![warn(
     clippy::disallowed_methods,
     reason = "pure crate: no files, clock, environment or network"
@@ -18,11 +20,14 @@ mod window;
 
 mod adjusted;
 mod arrivals;
+mod bottleneck;
 mod distribution;
+mod energy;
 mod failures;
 mod gpu_level;
 mod level;
 mod rates;
+mod series;
 mod server_level;
 
 mod findings;

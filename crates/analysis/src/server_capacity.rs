@@ -48,7 +48,7 @@ fn plan(facts: &EngineFacts, max_num_batched_tokens: u64) -> Option<KvCachePlan>
     let model = names.find_map(|name| catalogue::model(name).ok())?;
     let flags = EngineFlags {
         max_num_batched_tokens: Tokens::new(max_num_batched_tokens),
-        block_size: Tokens::new(label(facts, "block_size")?),
+        block_size: Some(Tokens::new(label(facts, "block_size")?)),
         kv_dtype: kv_dtype(facts)?,
         ..EngineFlags::new(facts.max_model_len?)
     };
@@ -65,10 +65,9 @@ fn label(facts: &EngineFacts, name: &str) -> Option<u64> {
 /// The element of the cache; `None` for a type whose size is not known here. `auto` is the model's own type, which all
 /// models of the catalogue have in 16 bits.
 fn kv_dtype(facts: &EngineFacts) -> Option<KvDtype> {
-    match facts.cache_config.get("cache_dtype").map(String::as_str) {
-        None | Some("auto" | "bfloat16" | "float16") => Some(KvDtype::Bits16),
-        Some("fp8" | "fp8_e4m3" | "fp8_e5m2" | "fp8_inc") => Some(KvDtype::Fp8),
-        Some(_) => None,
+    match facts.cache_config.get("cache_dtype") {
+        None => Some(KvDtype::Bits16),
+        Some(name) => name.parse().ok(),
     }
 }
 
@@ -151,10 +150,10 @@ mod tests {
 
     #[test]
     fn what_needs_the_unknown_is_left_out() {
-        let fp4 = [GEMMA_POOL[0], GEMMA_POOL[1], ("cache_dtype", "nvfp4")];
+        let fp4 = [GEMMA_POOL[0], GEMMA_POOL[1], ("cache_dtype", "fp2")];
         for facts in [
             vllm("in-house-model", "0.11.2", 4096, &GEMMA_POOL),
-            vllm("google/gemma-3-12b-it", "0.20.1", 4096, &GEMMA_POOL),
+            vllm("google/gemma-3-12b-it", "0.99.0", 4096, &GEMMA_POOL),
             vllm("google/gemma-3-12b-it", "0.11.2", 4096, &fp4),
         ] {
             let capacity = server_capacity(&facts, 2048).unwrap();

@@ -4,7 +4,7 @@ use records::RunData;
 use stats::Confidence;
 
 use crate::{
-    LevelSummary, SUMMARY_VERSION, ServerCapacity, SizingSection, Summary,
+    LevelSummary, SUMMARY_VERSION, ServerCapacity, SizingSection, Summary, bottleneck,
     findings::{self, Evidence},
     goodput,
     level::{self, LevelFigures},
@@ -30,7 +30,8 @@ pub fn summarise(
         .collect();
     let slo = slo::rows(&figures, seed);
     let slo_capacity = judgement.objectives.map(|_| slo::capacity(&figures, seed));
-    let levels: Vec<LevelSummary> = figures.into_iter().map(|level| level.summary).collect();
+    let mut levels: Vec<LevelSummary> = figures.into_iter().map(|level| level.summary).collect();
+    bottleneck::judge_all(&mut levels, &records, run);
     let scaling = scaling::scaling(&limits::points(&levels), confidence);
     let limits = limits::limits(&levels);
     let facts = run_facts::run_facts(run, &levels);

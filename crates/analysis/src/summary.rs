@@ -239,6 +239,12 @@ pub struct LevelSummary {
     /// What the client itself spent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client: Option<ClientLevel>,
+    /// What the level cost in joules, and how sure that is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub energy: Option<EnergyLevel>,
+    /// What limited the level.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bottleneck: Option<Bottleneck>,
 }
 
 /// Latencies in which every failed request counts as infinitely late. They cannot be made better by failing.
@@ -508,6 +514,263 @@ pub struct GpuLevel {
     /// That energy per output token of the window.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub j_per_output_token: Option<f64>,
+}
+
+/// What the window cost in joules. Sums over GPUs are absent when one of them does not give the figure.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct EnergyLevel {
+    /// Energy of the window, all GPUs together, each by its best method.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub energy_j: Option<f64>,
+    /// Integral of instant power over the window, all GPUs together: the cross-check.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub integral_j: Option<f64>,
+    /// Power without load, all GPUs together, from the baseline before the first level.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_w: Option<f64>,
+    /// Energy of the window less what the GPUs would have taken idle.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub above_idle_j: Option<f64>,
+    /// Energy per output token that arrived in the window.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub j_per_output_token: Option<f64>,
+    /// Energy per token, output and prompt together: far smaller where prompts are long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub j_per_total_token: Option<f64>,
+    /// Energy above idle per output token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub above_idle_j_per_output_token: Option<f64>,
+    /// Energy above idle per token, output and prompt together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub above_idle_j_per_total_token: Option<f64>,
+    /// Output tokens of the window, and the prompt tokens of the requests whose first token arrived in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total_tokens: Option<f64>,
+    /// Power in each phase of the level and in the baseline, where it can be told.
+    pub phases: Vec<PhasePower>,
+    /// Each GPU's share.
+    pub gpus: Vec<GpuEnergy>,
+    /// Why the figures are not to be relied on; empty when they are.
+    pub issues: Vec<WindowIssue>,
+}
+
+/// One GPU's energy in the window.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct GpuEnergy {
+    /// Which GPU.
+    pub uuid: String,
+    /// Samples in the window.
+    pub samples: u64,
+    /// How `energy_j` was found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<EnergyMethod>,
+    /// Energy of the window.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub energy_j: Option<f64>,
+    /// Integral of instant power over the window.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub integral_j: Option<f64>,
+    /// Power without load.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_w: Option<f64>,
+    /// What is wrong with this GPU's window.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub issues: Vec<WindowIssue>,
+}
+
+/// How an energy was found, best first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum EnergyMethod {
+    /// Growth of the driver's counter.
+    Counter,
+    /// Integral of instant power.
+    InstantPower,
+    /// Integral of the driver's one-second average, which lags behind by up to that second.
+    AveragePower,
+}
+
+/// Power of all GPUs in one phase.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PhasePower {
+    /// Which phase.
+    pub phase: records::PhaseKind,
+    /// Its length.
+    pub seconds: f64,
+    /// Mean power of all GPUs together.
+    pub power_w: f64,
+}
+
+/// Why a window of telemetry is not to be relied on. The codes are `InferenceX`'s where it has them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "code", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum WindowIssue {
+    /// There is no reading before its start or after its end.
+    BenchmarkWindowNotBracketed,
+    /// Fewer than two readings lie in it.
+    TooFewSamples {
+        /// How many.
+        samples: u64,
+    },
+    /// Readings are missing within it.
+    SamplingGapExceeded {
+        /// Longest distance between two readings.
+        gap_s: f64,
+        /// What is accepted: three times the usual distance, and 3 s at most.
+        allowed_s: f64,
+    },
+    /// GPUs are missing.
+    ExpectedGpuCountMismatch {
+        /// GPUs that the run knows.
+        expected: u64,
+        /// GPUs that were read in the window.
+        seen: u64,
+    },
+    /// The energy counter was set back: the driver was loaded anew.
+    CounterReset,
+    /// Counter and integral of instant power differ by more than 5 %.
+    EnergyMismatch {
+        /// By the counter.
+        counter_j: f64,
+        /// By the integral.
+        integral_j: f64,
+    },
+}
+
+/// What limited a level, with what proves it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Bottleneck {
+    /// The limit.
+    pub verdict: BottleneckVerdict,
+    /// What speaks for it, strongest first, and what else was seen.
+    pub evidence: Vec<BottleneckEvidence>,
+    /// What could not be looked at: `server_metrics`, `gpu`, `gpu_profiling`, `throttle_reasons`, `client`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<String>,
+}
+
+/// What limited a level. The first that is proved counts, in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum BottleneckVerdict {
+    /// The client: the figures are not the server's.
+    Client,
+    /// Memory for the KV cache.
+    KvCache,
+    /// The server admits no more requests at once, though memory is left.
+    Queue,
+    /// Nothing: more load gives more output.
+    Nothing,
+    /// Clocks held back by the power limit.
+    Power,
+    /// Clocks held back by heat.
+    Thermal,
+    /// Bandwidth of the GPU's memory.
+    MemoryBandwidth,
+    /// The multiprocessors.
+    Compute,
+    /// The engine's step time: compute or memory bandwidth, which cannot be told apart from what was seen.
+    EngineStep,
+    /// What was seen does not tell.
+    Unknown,
+}
+
+/// Something that was seen at a level. Shares are 0 to 1.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum BottleneckEvidence {
+    /// The client's threads were busy.
+    ClientBusy {
+        /// Their utilisation in percent.
+        cpu_percent: f64,
+    },
+    /// The client's event loop was late.
+    ClientLate {
+        /// 99th percentile of its lag.
+        lag_p99_ms: f64,
+    },
+    /// The engine threw requests back for want of KV blocks.
+    Preemptions {
+        /// How many.
+        count: f64,
+    },
+    /// Requests waited at the server.
+    Waiting {
+        /// Mean number.
+        mean: f64,
+    },
+    /// Requests waited, by the engine's own reason.
+    WaitingFor {
+        /// The engine's word.
+        reason: String,
+        /// Mean number.
+        mean: f64,
+    },
+    /// How full the KV cache became.
+    KvUsage {
+        /// Largest share in use.
+        max: f64,
+        /// Share from which on one more request of the mean size does not fit.
+        full_from: f64,
+    },
+    /// Requests that the server worked on.
+    Running {
+        /// Mean number.
+        mean: f64,
+    },
+    /// What the next larger level gave more.
+    GrowthToNext {
+        /// Its concurrency.
+        concurrency: u32,
+        /// Growth of output, as a share of proportional growth.
+        share: f64,
+    },
+    /// What this level gave more than the next smaller one; for the largest level.
+    GrowthFromPrevious {
+        /// Concurrency of the smaller one.
+        concurrency: u32,
+        /// Growth of output, as a share of proportional growth.
+        share: f64,
+    },
+    /// Clocks were held back by the power limit.
+    PowerThrottled {
+        /// Share of the time.
+        share: f64,
+    },
+    /// Clocks were held back by heat.
+    ThermalThrottled {
+        /// Share of the time.
+        share: f64,
+    },
+    /// Clock of the multiprocessors.
+    SmClock {
+        /// Mean, in percent of the largest.
+        percent: f64,
+    },
+    /// Bandwidth of the GPU's memory in use.
+    DramActive {
+        /// Mean, in percent.
+        percent: f64,
+    },
+    /// Multiprocessors with work.
+    SmActive {
+        /// Mean, in percent.
+        percent: f64,
+    },
+    /// Tensor cores at work.
+    TensorActive {
+        /// Mean, in percent.
+        percent: f64,
+    },
+    /// Time in which any kernel ran; says nothing of how much of the GPU it used.
+    GpuUtil {
+        /// Mean, in percent.
+        percent: f64,
+    },
 }
 
 /// What the client itself spent in the window.

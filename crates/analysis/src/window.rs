@@ -110,8 +110,24 @@ fn level<'a>(
     }
 }
 
-/// Whether as many measured requests as planned came to an end of their own.
+/// Whether as many measured requests as planned came to an end of their own; where time decides how many, whether all
+/// did.
 fn reached_plan(run: &RunData, index: u32, requests: &[&RequestRecord]) -> bool {
+    let plan = &run.manifest.plan;
+    let of_level = |values: &[u64]| {
+        usize::try_from(index)
+            .ok()
+            .and_then(|i| values.get(i).copied())
+    };
+    if of_level(&plan.requests) == Some(0) && of_level(&plan.durations_ns).is_some_and(|ns| ns > 0)
+    {
+        let measured = |record: &&&RequestRecord| record.stage == Stage::Measured;
+        let mut ends = requests
+            .iter()
+            .filter(measured)
+            .map(|record| &record.outcome);
+        return ends.all(|outcome| *outcome != Outcome::Cancelled);
+    }
     let ended = requests
         .iter()
         .filter(|record| record.stage == Stage::Measured && record.outcome != Outcome::Cancelled)
@@ -122,7 +138,8 @@ fn reached_plan(run: &RunData, index: u32, requests: &[&RequestRecord]) -> bool 
     planned.is_none_or(|&planned| ended >= planned)
 }
 
-/// The plan's figure; for a level that the plan does not know, as many as there were slots.
+/// The plan's figure; for an open loop and a level that the plan does not know, as many as there were slots: the most
+/// that was in flight.
 fn concurrency(run: &RunData, index: u32, requests: &[&RequestRecord]) -> u32 {
     let slots = || {
         requests
@@ -133,6 +150,7 @@ fn concurrency(run: &RunData, index: u32, requests: &[&RequestRecord]) -> u32 {
     usize::try_from(index)
         .ok()
         .and_then(|i| run.manifest.plan.levels.get(i).copied())
+        .filter(|&concurrency| concurrency > 0)
         .or_else(slots)
         .unwrap_or(0)
 }

@@ -7,7 +7,8 @@
 //! parallel tests share nothing. See [`scenario`] for the format. `nvmlInit_v2` reads the file anew and forgets every
 //! count; without a scenario it answers `NVML_ERROR_LIBRARY_NOT_FOUND`.
 //!
-//! Layouts, constants and signatures are those of `nvml-wrapper-sys`, which are generated from NVIDIA's `nvml.h`. Only
+//! Values of GPM metrics are called `gpm_<id>`, those of fields `field_<id>`, or `field_<id>_all` where all links are
+//! asked for. Layouts, constants and signatures are those of `nvml-wrapper-sys`, generated from NVIDIA's `nvml.h`. Only
 //! what `gpumon` calls is here: any other symbol is missing, as in a driver that is too old for it.
 
 #![expect(
@@ -21,6 +22,11 @@
 #![expect(missing_docs, reason = "the functions are documented by nvml.h")]
 
 pub mod scenario;
+
+pub mod events;
+pub mod gpm;
+pub mod instances;
+pub mod state;
 
 use std::{
     ffi::{CStr, OsStr, c_char, c_int, c_uint, c_ulonglong},
@@ -39,7 +45,7 @@ use nvml_wrapper_sys::bindings::{
     nvmlReturn_enum_NVML_ERROR_LIBRARY_NOT_FOUND as LIBRARY_NOT_FOUND,
     nvmlReturn_enum_NVML_ERROR_UNINITIALIZED as UNINITIALIZED,
     nvmlReturn_enum_NVML_SUCCESS as SUCCESS, nvmlReturn_t, nvmlTemperatureSensors_t,
-    nvmlUtilization_t, nvmlValueType_enum_NVML_VALUE_TYPE_UNSIGNED_INT,
+    nvmlUtilization_t, nvmlValueType_enum_NVML_VALUE_TYPE_UNSIGNED_LONG_LONG,
 };
 
 use scenario::Player;
@@ -309,6 +315,9 @@ pub unsafe extern "C" fn nvmlDeviceGetTotalEnergyConsumption(
     unsafe { put(device, "energy", millijoules) }
 }
 
+/// Moment of every field's value: 2026-11-24 00:00 UTC, in microseconds.
+const FIELD_UNIX_US: i64 = 1_795_478_400_000_000;
+
 /// Each field has a return code of its own, and its value is called `field_<id>`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nvmlDeviceGetFieldValues(
@@ -322,11 +331,17 @@ pub unsafe extern "C" fn nvmlDeviceGetFieldValues(
         // SAFETY: by the contract of nvml.h, which has the caller write the ids.
         let fields = unsafe { std::slice::from_raw_parts_mut(fields, count) };
         for field in fields {
-            match value(player, device, &format!("field_{}", field.fieldId)) {
+            let all = if field.scopeId == c_uint::MAX {
+                "_all"
+            } else {
+                ""
+            };
+            match value(player, device, &format!("field_{}{all}", field.fieldId)) {
                 Ok(value) => {
                     field.nvmlReturn = SUCCESS;
-                    field.valueType = nvmlValueType_enum_NVML_VALUE_TYPE_UNSIGNED_INT;
-                    field.value.uiVal = value;
+                    field.timestamp = FIELD_UNIX_US;
+                    field.valueType = nvmlValueType_enum_NVML_VALUE_TYPE_UNSIGNED_LONG_LONG;
+                    field.value.ullVal = value;
                 }
                 Err(code) => field.nvmlReturn = code,
             }

@@ -7,7 +7,9 @@
 
 use std::collections::BTreeMap;
 
-use records::{EngineKind, HistogramTotals, Offset, ServerCounters, ServerSample};
+use records::{
+    EngineGauges, EngineKind, HistogramTotals, Offset, ServerCounters, ServerDetail, ServerSample,
+};
 
 use crate::prometheus::{Sample, Scrape};
 
@@ -27,7 +29,7 @@ pub fn recognise(scrape: &Scrape<'_>) -> Option<EngineKind> {
 /// `rtt_ns` its length.
 pub fn sample(scrape: &Scrape<'_>, t_ns: Offset, rtt_ns: u64) -> Option<ServerSample> {
     let engine = recognise(scrape)?;
-    let empty = ServerSample {
+    let mut sample = ServerSample {
         t_ns,
         rtt_ns,
         engine,
@@ -35,12 +37,14 @@ pub fn sample(scrape: &Scrape<'_>, t_ns: Offset, rtt_ns: u64) -> Option<ServerSa
         waiting: None,
         kv_usage: None,
         counters: ServerCounters::default(),
+        detail: ServerDetail::default(),
     };
     match engine {
-        EngineKind::Vllm => Some(vllm(scrape, &empty)),
-        EngineKind::LlamaCpp => Some(llamacpp(scrape, &empty)),
-        _ => None,
+        EngineKind::Vllm => vllm(scrape, &mut sample),
+        EngineKind::LlamaCpp => llamacpp(scrape, &mut sample),
+        _ => return None,
     }
+    Some(sample)
 }
 
 /// Labels of `vllm:cache_config_info`, verbatim; of the first engine if there are several. Empty where there is none.
@@ -53,32 +57,77 @@ pub fn cache_config(scrape: &Scrape<'_>) -> BTreeMap<String, String> {
         .collect()
 }
 
-fn vllm(scrape: &Scrape<'_>, empty: &ServerSample) -> ServerSample {
+fn vllm(scrape: &Scrape<'_>, sample: &mut ServerSample) {
     let good_ends = scrape
         .named("vllm:request_success_total")
         .filter(|series| ended_well(series));
-    ServerSample {
-        running: sum(scrape, "vllm:num_requests_running"),
-        waiting: sum(scrape, "vllm:num_requests_waiting"),
-        kv_usage: mean(scrape, "vllm:kv_cache_usage_perc")
-            .or_else(|| mean(scrape, "vllm:gpu_cache_usage_perc")),
-        counters: ServerCounters {
-            prompt_tokens: sum(scrape, "vllm:prompt_tokens_total"),
-            output_tokens: sum(scrape, "vllm:generation_tokens_total"),
-            requests_succeeded: total(good_ends),
-            preemptions: sum(scrape, "vllm:num_preemptions_total"),
-            prefix_queries: sum(scrape, "vllm:prefix_cache_queries_total")
-                .or_else(|| sum(scrape, "vllm:gpu_prefix_cache_queries_total")),
-            prefix_hits: sum(scrape, "vllm:prefix_cache_hits_total")
-                .or_else(|| sum(scrape, "vllm:gpu_prefix_cache_hits_total")),
-            ttft: histogram(scrape, "vllm:time_to_first_token_seconds"),
-            e2el: histogram(scrape, "vllm:e2e_request_latency_seconds"),
-            queue_time: histogram(scrape, "vllm:request_queue_time_seconds"),
-            prompt_seconds: None,
-            output_seconds: None,
-        },
-        ..*empty
+    sample.running = sum(scrape, "vllm:num_requests_running");
+    sample.waiting = sum(scrape, "vllm:num_requests_waiting");
+    sample.kv_usage = mean(scrape, "vllm:kv_cache_usage_perc")
+        .or_else(|| mean(scrape, "vllm:gpu_cache_usage_perc"));
+    sample.counters = ServerCounters {
+        prompt_tokens: sum(scrape, "vllm:prompt_tokens_total"),
+        output_tokens: sum(scrape, "vllm:generation_tokens_total"),
+        requests_succeeded: total(good_ends),
+        preemptions: sum(scrape, "vllm:num_preemptions_total"),
+        prefix_queries: sum(scrape, "vllm:prefix_cache_queries_total")
+            .or_else(|| sum(scrape, "vllm:gpu_prefix_cache_queries_total")),
+        prefix_hits: sum(scrape, "vllm:prefix_cache_hits_total")
+            .or_else(|| sum(scrape, "vllm:gpu_prefix_cache_hits_total")),
+        ttft: histogram(scrape, "vllm:time_to_first_token_seconds"),
+        e2el: histogram(scrape, "vllm:e2e_request_latency_seconds"),
+        queue_time: histogram(scrape, "vllm:request_queue_time_seconds"),
+        prompt_seconds: None,
+        output_seconds: None,
+    };
+    sample.detail = ServerDetail {
+        waiting_by_reason: by_label(scrape, "vllm:num_requests_waiting_by_reason", "reason"),
+        kv_cache_size_tokens: kv_cache_size_tokens(scrape),
+        engines: engines(scrape),
+    };
+}
+
+/// Newer versions give the cache's size in tokens (pull request 42206); it is the pool of each engine, all of one size.
+/// Blocks times block size would be wrong for models with several cache groups, so nothing is computed here.
+fn kv_cache_size_tokens(scrape: &Scrape<'_>) -> Option<u64> {
+    let info = scrape.named("vllm:cache_config_info").next()?;
+    info.label("kv_cache_size_tokens")?.parse().ok()
+}
+
+/// Sums of the series by one of their labels; those that are not finite are left out.
+fn by_label(scrape: &Scrape<'_>, name: &str, label: &str) -> BTreeMap<String, f64> {
+    let mut sums = BTreeMap::new();
+    for series in scrape.named(name).filter(|series| series.value.is_finite()) {
+        if let Some(key) = series.label(label) {
+            *sums.entry(key.to_owned()).or_default() += series.value;
+        }
     }
+    sums
+}
+
+/// The gauges of each engine, if there is more than one.
+fn engines(scrape: &Scrape<'_>) -> Vec<EngineGauges> {
+    let mut engines: BTreeMap<&str, EngineGauges> = BTreeMap::new();
+    for series in &scrape.samples {
+        let Some(engine) = series.label("engine").filter(|_| series.value.is_finite()) else {
+            continue;
+        };
+        let gauge: fn(&mut EngineGauges) -> &mut Option<f64> = match series.name {
+            "vllm:num_requests_running" => |engine| &mut engine.running,
+            "vllm:num_requests_waiting" => |engine| &mut engine.waiting,
+            "vllm:kv_cache_usage_perc" => |engine| &mut engine.kv_usage,
+            _ => continue,
+        };
+        *gauge(engines.entry(engine).or_default()) = Some(series.value);
+    }
+    if engines.len() < 2 {
+        return Vec::new();
+    }
+    let named = |(name, gauges): (&str, EngineGauges)| EngineGauges {
+        engine: name.to_owned(),
+        ..gauges
+    };
+    engines.into_iter().map(named).collect()
 }
 
 /// `vllm:request_success_total` counts every end. Its reasons are stop, length and repetition, or abort and error.
@@ -88,26 +137,23 @@ fn ended_well(series: &Sample<'_>) -> bool {
 
 /// llama.cpp counts prompt tokens without those found in its cache; what was looked up is both together. It counts no
 /// ended requests and keeps no histograms. Its builds since 2025 no longer tell the cache's usage.
-fn llamacpp(scrape: &Scrape<'_>, empty: &ServerSample) -> ServerSample {
+fn llamacpp(scrape: &Scrape<'_>, sample: &mut ServerSample) {
     let prompt_tokens = sum(scrape, "llamacpp:prompt_tokens_total");
     let prefix_hits = sum(scrape, "llamacpp:prompt_tokens_cached_total");
-    ServerSample {
-        running: sum(scrape, "llamacpp:requests_processing"),
-        waiting: sum(scrape, "llamacpp:requests_deferred"),
-        kv_usage: mean(scrape, "llamacpp:kv_cache_usage_ratio"),
-        counters: ServerCounters {
-            prompt_tokens,
-            output_tokens: sum(scrape, "llamacpp:tokens_predicted_total"),
-            prefix_queries: prompt_tokens
-                .zip(prefix_hits)
-                .map(|(computed, cached)| computed + cached),
-            prefix_hits,
-            prompt_seconds: sum(scrape, "llamacpp:prompt_seconds_total"),
-            output_seconds: sum(scrape, "llamacpp:tokens_predicted_seconds_total"),
-            ..ServerCounters::default()
-        },
-        ..*empty
-    }
+    sample.running = sum(scrape, "llamacpp:requests_processing");
+    sample.waiting = sum(scrape, "llamacpp:requests_deferred");
+    sample.kv_usage = mean(scrape, "llamacpp:kv_cache_usage_ratio");
+    sample.counters = ServerCounters {
+        prompt_tokens,
+        output_tokens: sum(scrape, "llamacpp:tokens_predicted_total"),
+        prefix_queries: prompt_tokens
+            .zip(prefix_hits)
+            .map(|(computed, cached)| computed + cached),
+        prefix_hits,
+        prompt_seconds: sum(scrape, "llamacpp:prompt_seconds_total"),
+        output_seconds: sum(scrape, "llamacpp:tokens_predicted_seconds_total"),
+        ..ServerCounters::default()
+    };
 }
 
 fn sum(scrape: &Scrape<'_>, name: &str) -> Option<f64> {
@@ -168,6 +214,7 @@ mod tests {
                 prompt_seconds: None,
                 output_seconds: None,
             },
+            detail: ServerDetail::default(),
         };
         assert_eq!(read(text), Some(expected));
     }
@@ -206,6 +253,7 @@ mod tests {
                 output_seconds: Some(59.8218),
                 ..ServerCounters::default()
             },
+            detail: ServerDetail::default(),
         };
         assert_eq!(read(text), Some(expected));
         assert!(cache_config(&parse(text)).is_empty());
@@ -225,6 +273,29 @@ mod tests {
         assert_eq!(sample.running, Some(8.0));
         assert_eq!(sample.kv_usage, Some(0.5));
         assert_eq!(sample.counters.requests_succeeded, Some(6.0));
+        let second = EngineGauges {
+            engine: "1".to_owned(),
+            running: Some(5.0),
+            waiting: None,
+            kv_usage: Some(0.25),
+        };
+        assert_eq!(sample.detail.engines.len(), 2);
+        assert_eq!(sample.detail.engines[1], second);
+    }
+
+    /// Names and labels of vLLM's newer versions (pull requests 38435 and 42206).
+    #[test]
+    fn reasons_to_wait_and_the_size_of_the_cache_where_given() {
+        let sample = read(concat!(
+            "vllm:num_requests_waiting_by_reason{engine=\"0\",model_name=\"m\",reason=\"capacity\"} 3\n",
+            "vllm:num_requests_waiting_by_reason{engine=\"1\",model_name=\"m\",reason=\"capacity\"} 2\n",
+            "vllm:num_requests_waiting_by_reason{engine=\"0\",model_name=\"m\",reason=\"deferred\"} 1\n",
+            "vllm:cache_config_info{block_size=\"16\",kv_cache_size_tokens=\"28064\",num_gpu_blocks=\"10526\"} 1\n",
+        ))
+        .unwrap();
+        let reasons = [("capacity".to_owned(), 5.0), ("deferred".to_owned(), 1.0)];
+        assert_eq!(sample.detail.waiting_by_reason, reasons.into());
+        assert_eq!(sample.detail.kv_cache_size_tokens, Some(28_064));
     }
 
     #[test]

@@ -6,13 +6,18 @@
 
 use std::{
     fmt,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
+
+use records::Offset;
 
 use thiserror::Error;
 use ureq::{
     Agent,
-    http::{HeaderName, HeaderValue, Uri, header::AUTHORIZATION},
+    http::{
+        HeaderName, HeaderValue, Uri,
+        header::{AUTHORIZATION, DATE},
+    },
 };
 
 /// Longest time that one request may take.
@@ -40,6 +45,12 @@ impl BaseUrl {
             return Err(UrlError::Query);
         }
         Ok(Self(trimmed.to_owned()))
+    }
+
+    /// Name or address of the host, without the port.
+    pub fn host(&self) -> Option<String> {
+        let uri: Uri = self.0.parse().ok()?;
+        uri.host().map(str::to_ascii_lowercase)
     }
 
     /// The URL of an endpoint; `path` begins with a slash.
@@ -162,6 +173,14 @@ pub(crate) struct Answer {
     pub(crate) body: String,
     pub(crate) sent: Instant,
     pub(crate) received: Instant,
+    /// Wall-clock time of the server, to the second, where it gives one.
+    pub(crate) date: Option<SystemTime>,
+}
+
+/// The middle of an exchange, and its length. What the server saw happened in between.
+pub(crate) fn midpoint(sent: Offset, received: Offset) -> (Offset, Duration) {
+    let rtt = received - sent;
+    (sent + rtt / 2, rtt)
 }
 
 /// Nothing came back, for this reason.
@@ -202,6 +221,10 @@ impl Client {
             body: String::from_utf8_lossy(&bytes).into_owned(),
             sent,
             received,
+            date: response
+                .headers()
+                .get(DATE)
+                .and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok()),
         })
     }
 }
@@ -257,6 +280,14 @@ mod tests {
             .unwrap_err();
         assert_eq!(key, AccessError::Key);
         assert!(!format!("{key} {header} {header:?}").contains("secret"));
+    }
+
+    #[test]
+    fn the_middle_lies_halfway() {
+        let ms = Duration::from_millis;
+        let at = |millis| Offset::ZERO + ms(millis);
+        assert_eq!(midpoint(at(100), at(108)), (at(104), ms(8)));
+        assert_eq!(midpoint(at(5), at(5)), (at(5), ms(0)));
     }
 
     #[test]

@@ -8,18 +8,31 @@
 //! Telemetry never fails a run: a source that goes silent leaves one line that says so, and is tried again. A metric
 //! that cannot be had is absent, never 0. This crate draws no conclusion from what it reads, and writes no file.
 
+mod agent;
+mod capability;
 mod clock;
+mod clock_offset;
 pub mod describe;
 pub mod engine;
+mod exporter;
 mod http;
 pub mod nvml;
 mod outage;
+mod plausible;
 pub mod prometheus;
+mod replay;
 mod sampler;
+mod selection;
 pub mod server;
+pub mod smi_log;
 mod source;
 
+pub use agent::{Agent, AgentSource, is_agent};
+pub use capability::capabilities;
 pub use clock::Clock;
+pub use exporter::{ExporterSource, exporter_url};
 pub use http::{Access, AccessError, BaseUrl, UrlError};
+pub use replay::{ReplaySource, ScriptedSource};
 pub use sampler::{Period, PeriodOutOfRange, Sampler, SamplerReport};
+pub use selection::Selection;
 pub use source::{Line, Occasion, Source};

@@ -3,25 +3,30 @@
 //! All GPUs that the driver shows are read, whatever `CUDA_VISIBLE_DEVICES` says: NVML does not know it. The library is
 //! loaded when a source is opened, so nothing of it is needed to build or to run without GPUs. A GPU that is lost leaves
 //! one gap; when all are lost (as after a reload of the container's configuration) the library is opened anew.
+//!
+//! There are two rates: power, energy, activity, memory and clocks at every tick, and limits, links and errors every five
+//! seconds. Fan, encoder and process lists are not asked for: they cost milliseconds and say nothing of a language model.
+//! A GPU divided by MIG is read as a whole, for power and energy, and in its instances, for memory and activity.
 
-mod plausible;
+mod events;
+mod gpu;
+mod instance;
+mod profile;
+mod raw;
 mod reading;
+mod state;
 
 use std::{
-    collections::BTreeSet,
     ffi::{OsStr, OsString},
     path::Path,
 };
 
-use nvml_wrapper::{Device, Nvml, error::NvmlError};
-use records::{GpuDevice, GpuLine, GpuSample, Offset};
+use nvml_wrapper::{Nvml, error::NvmlError};
+use records::{GpuLine, Offset};
 use thiserror::Error;
 
-use self::{
-    plausible::Bounds,
-    reading::{PlainPower, Reading, Refusal},
-};
-use crate::{Clock, Line, Occasion, Source, outage::Outage};
+use self::{events::Events, gpu::Gpu, raw::Session};
+use crate::{Clock, Line, Occasion, Selection, Source};
 
 /// Opens the driver's own library.
 pub fn open() -> Result<NvmlSource, NvmlAbsent> {
@@ -53,6 +58,11 @@ pub enum NvmlAbsent {
     /// The driver shows no GPU.
     #[error("the NVIDIA driver shows no GPU; GPU telemetry is off")]
     NoGpu,
+    /// None of its GPUs is among those asked for.
+    #[error(
+        "none of this machine's GPUs is among those asked for; GPU telemetry is off\nhint: nvidia-smi -L lists their ids"
+    )]
+    NotChosen,
     /// Anything else.
     #[error("NVIDIA's management library does not start ({0}); GPU telemetry is off")]
     Other(String),
@@ -75,25 +85,15 @@ impl From<NvmlError> for NvmlAbsent {
 pub struct NvmlSource {
     library: Option<OsString>,
     /// Absent while the library could not be opened again.
-    nvml: Option<Nvml>,
+    session: Option<Session>,
+    events: Events,
     gpus: Vec<Gpu>,
-}
-
-#[derive(Debug)]
-struct Gpu {
-    /// NVML's index, valid until the library is opened anew; absent if it did not find this GPU again.
-    index: Option<u32>,
-    device: GpuDevice,
-    bounds: Bounds,
-    plain_power: PlainPower,
-    outage: Outage,
-    /// Metrics of which an implausible value has been noted.
-    noted: BTreeSet<&'static str>,
 }
 
 impl NvmlSource {
     fn open(library: Option<OsString>) -> Result<Self, NvmlAbsent> {
-        let nvml = init(library.as_deref())?;
+        let session = Session::new(init(library.as_deref())?);
+        let nvml = session.nvml();
         let driver = nvml.sys_driver_version().ok();
         let count = nvml.device_count()?;
         // A GPU that cannot even be named is broken or not ours; the others still count.
@@ -105,11 +105,25 @@ impl NvmlSource {
         if gpus.is_empty() {
             return Err(NvmlAbsent::NoGpu);
         }
+        let events = Events::watch(&session, gpus.iter().filter_map(|gpu| gpu.index));
         Ok(Self {
             library,
-            nvml: Some(nvml),
+            session: Some(session),
+            events,
             gpus,
         })
+    }
+
+    /// The same, with only the GPUs of `selection`.
+    ///
+    /// # Errors
+    /// [`NvmlAbsent::NotChosen`] if none is left.
+    pub fn choosing(mut self, selection: &Selection) -> Result<Self, NvmlAbsent> {
+        self.gpus.retain(|gpu| selection.includes(&gpu.device));
+        if self.gpus.is_empty() {
+            return Err(NvmlAbsent::NotChosen);
+        }
+        Ok(self)
     }
 
     /// Opens the library anew if no GPU answers any more and the next attempt is due. Indices may have changed since.
@@ -122,13 +136,17 @@ impl NvmlSource {
         if !(all_lost && due) {
             return;
         }
-        self.nvml = None;
+        // Before the library closes, whatever was kept of it is of no use any more.
+        self.events = Events::default();
+        self.session = None;
         for gpu in &mut self.gpus {
             gpu.index = None;
         }
         let Ok(nvml) = init(self.library.as_deref()) else {
             return;
         };
+        let session = Session::new(nvml);
+        let nvml = session.nvml();
         for index in 0..nvml.device_count().unwrap_or(0) {
             let uuid = nvml.device_by_index(index).and_then(|device| device.uuid());
             let Ok(uuid) = uuid else { continue };
@@ -136,7 +154,8 @@ impl NvmlSource {
                 gpu.index = Some(index);
             }
         }
-        self.nvml = Some(nvml);
+        self.events = Events::watch(&session, self.gpus.iter().filter_map(|gpu| gpu.index));
+        self.session = Some(session);
     }
 }
 
@@ -153,107 +172,29 @@ impl Source for NvmlSource {
     }
 
     fn describe(&mut self) -> Vec<Line> {
-        self.gpus
-            .iter()
-            .map(|gpu| Line::Gpu(GpuLine::Device(gpu.device.clone())))
+        let devices = self.gpus.iter().flat_map(Gpu::devices);
+        devices
+            .map(|device| Line::Gpu(GpuLine::Device(device.clone())))
             .collect()
     }
 
     fn sample(&mut self, clock: Clock, occasion: Occasion, out: &mut Vec<Line>) {
         self.reopen_if_all_are_lost(clock.now(), occasion);
         for gpu in &mut self.gpus {
-            let began = clock.now();
-            if !gpu.outage.may_try(began, occasion) {
-                continue;
-            }
-            match gpu.read(self.nvml.as_ref()) {
-                Ok(sample) => {
-                    gpu.outage.answered(began);
-                    let sample = GpuSample {
-                        t_ns: began,
-                        read_ns: Offset::from_duration(clock.now() - began).0,
-                        ..sample
-                    };
-                    gpu.keep_plausible(sample, out);
-                }
-                Err(reason) => {
-                    if gpu.outage.failed(began) {
-                        out.push(Line::Gpu(GpuLine::Gap {
-                            t_ns: began,
-                            reason: format!("{}: {reason}", gpu.device.uuid),
-                        }));
-                    }
-                }
-            }
+            gpu.sample(self.session.as_ref(), clock, occasion, out);
+        }
+        if let Some(session) = &self.session {
+            self.events.read(session, clock.now(), out);
         }
     }
-}
 
-impl Gpu {
-    /// Asks the GPU for everything once, to learn what it refuses.
-    fn probe(index: u32, device: &Device<'_>, driver: Option<&str>) -> Result<Self, NvmlError> {
-        let plain_power = PlainPower::of(device);
-        let probed = reading::read(device, plain_power);
-        let power_limit_mw = device
-            .enforced_power_limit()
-            .ok()
-            .map(u64::from)
-            .filter(|limit| *limit > 0);
-        let memory_total_bytes = reading::memory(device).ok().map(|memory| memory.total);
-        Ok(Self {
-            index: Some(index),
-            device: GpuDevice {
-                uuid: device.uuid()?,
-                name: device.name()?,
-                source: "nvml".to_owned(),
-                driver: driver.map(str::to_owned),
-                memory_total_bytes,
-                power_limit_mw,
-                unsupported: probed.refused_for_good(),
-            },
-            bounds: Bounds {
-                power_limit_mw,
-                memory_total_bytes,
-            },
-            plain_power,
-            outage: Outage::default(),
-            noted: BTreeSet::new(),
-        })
-    }
-
-    /// One reading, or why there is none. A GPU that gives no value at all is as good as lost.
-    fn read(&self, nvml: Option<&Nvml>) -> Result<GpuSample, String> {
-        let nvml = nvml.ok_or("the NVIDIA driver does not answer")?;
-        let device = nvml
-            .device_by_index(self.index.ok_or("the driver does not show it any more")?)
-            .map_err(|error| error.to_string())?;
-        let Reading { sample, refusals } = reading::read(&device, self.plain_power);
-        let lost = refusals.iter().find_map(|(_, refusal)| match refusal {
-            Refusal::Lost(reason) => Some(reason.clone()),
-            Refusal::Unsupported | Refusal::Failed(_) => None,
-        });
-        if let Some(reason) = lost {
-            return Err(reason);
+    fn finish(&mut self) -> Vec<Line> {
+        let dropped: u64 = self.gpus.iter().map(|gpu| gpu.implausible).sum();
+        if dropped == 0 {
+            return Vec::new();
         }
-        if sample == GpuSample::default() {
-            return Err("no metric can be read".to_owned());
-        }
-        Ok(GpuSample {
-            uuid: self.device.uuid.clone(),
-            ..sample
-        })
-    }
-
-    /// Appends the sample without its implausible values, and a note for each metric that shows one for the first time.
-    fn keep_plausible(&mut self, mut sample: GpuSample, out: &mut Vec<Line>) {
-        for dropped in plausible::strip(&mut sample, self.bounds) {
-            if self.noted.insert(dropped.metric) {
-                out.push(Line::Note(format!(
-                    "{} reports {} = {}, which cannot be; such values are left out",
-                    self.device.uuid, dropped.metric, dropped.value
-                )));
-            }
-        }
-        out.push(Line::Gpu(GpuLine::Sample(sample)));
+        vec![Line::Note(format!(
+            "nvml: {dropped} values that cannot be were left out"
+        ))]
     }
 }

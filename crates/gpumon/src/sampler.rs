@@ -177,6 +177,8 @@ impl Worker {
                     self.tally.missed += ticks.advance(Instant::now());
                 }
                 Ok(Request::Stop) | Err(mpsc::RecvTimeoutError::Disconnected) => {
+                    let last = self.sources.iter_mut().flat_map(|s| s.finish()).collect();
+                    self.collect(last);
                     return self.tally;
                 }
             }

@@ -3,13 +3,11 @@
 //! A sample is stamped with the middle between sending the scrape and having read its answer. The scrape opens a
 //! connection of its own, so on a link with a long round trip the values are younger than the stamp by up to half of it.
 
-use std::time::Duration;
-
 use records::Offset;
 
 use crate::{
     Access, BaseUrl, Clock, Line, Occasion, Source, engine,
-    http::{Answer, Client, NoAnswer},
+    http::{Answer, Client, NoAnswer, midpoint},
     outage::Outage,
     prometheus,
 };
@@ -95,22 +93,4 @@ fn read(answer: &Answer, clock: Clock) -> Result<Line, String> {
     )
     .map(Line::Server)
     .ok_or_else(|| "no metric of vLLM or llama.cpp among its answer".to_owned())
-}
-
-fn midpoint(sent: Offset, received: Offset) -> (Offset, Duration) {
-    let rtt = received - sent;
-    (sent + rtt / 2, rtt)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_middle_lies_halfway() {
-        let ms = Duration::from_millis;
-        let at = |millis| Offset::ZERO + ms(millis);
-        assert_eq!(midpoint(at(100), at(108)), (at(104), ms(8)));
-        assert_eq!(midpoint(at(5), at(5)), (at(5), ms(0)));
-    }
 }

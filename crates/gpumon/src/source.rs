@@ -17,6 +17,11 @@ pub trait Source: Send {
 
     /// Reads once and appends what was read, stamped by `clock`.
     fn sample(&mut self, clock: Clock, occasion: Occasion, out: &mut Vec<Line>);
+
+    /// What is to be said once, after the last sample: how much was left out, for instance.
+    fn finish(&mut self) -> Vec<Line> {
+        Vec::new()
+    }
 }
 
 /// What a source yields.

@@ -1,6 +1,6 @@
 //! One HTTP/1.1 connection, kept alive between the requests of a slot.
 //!
-//! The socket stamps itself: when the first byte of a request is handed to it and when a read returned bytes. The
+//! The socket stamps itself (`wire`). The
 //! connection is driven by the very task that waits for the response, so no queue and no other task lies between a read
 //! and its stamp, and every frame that hyper hands over comes from the last read.
 //!
@@ -8,15 +8,12 @@
 //! socket; after sending, nothing is ever repeated.
 
 use std::{
-    cell::Cell,
     error::Error,
     future::poll_fn,
     io,
-    mem::MaybeUninit,
-    net::SocketAddr,
     pin::{Pin, pin},
     rc::Rc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
     time::Instant,
 };
 
@@ -28,33 +25,43 @@ use hyper::{
     client::conn::http1::{self, SendRequest},
 };
 use hyper_util::rt::TokioIo;
-use socket2::SockRef;
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
+
+use crate::{
+    level::Load,
+    wire::{Socket, Wire},
 };
+
+/// Bytes of one read of a level's connections, and so the longest response head that is understood. Hyper's own buffers double while reads fill
+/// them, which is what they do when the client is late: thousands of streams would take more memory the less there is to
+/// spare. Heads of engines have 200 bytes and those of proxies seldom 2,000, so many streams make do with half.
+pub(crate) fn read_buffer(load: Load) -> usize {
+    match load {
+        Load::Closed { concurrency } if concurrency.get() >= 1024 => 4096,
+        _ => 8192,
+    }
+}
 
 /// An open connection.
 pub(crate) struct Connection {
     sender: SendRequest<Full<Bytes>>,
-    driver: http1::Connection<TokioIo<StampedSocket>, Full<Bytes>>,
+    driver: http1::Connection<TokioIo<Wire>, Full<Bytes>>,
     /// The driver has ended, and with it the connection.
     ended: bool,
     socket: Rc<Socket>,
 }
 
 impl Connection {
-    /// Connects to the first of `addresses` that answers.
-    pub(crate) async fn open(addresses: &[SocketAddr]) -> io::Result<Self> {
-        let stream = TcpStream::connect(addresses).await?;
-        stream.set_nodelay(true)?;
-        let socket = Rc::new(Socket {
-            stream,
-            first_write: Cell::new(None),
-            last_read: Cell::new(None),
-        });
-        let io = TokioIo::new(StampedSocket(Rc::clone(&socket)));
-        let (sender, driver) = http1::handshake(io).await.map_err(io::Error::other)?;
+    /// Speaks HTTP/1.1 over `wire`, whose socket is `socket`; reads `read_buffer` bytes at a time.
+    pub(crate) async fn over(
+        wire: Wire,
+        socket: Rc<Socket>,
+        read_buffer: usize,
+    ) -> io::Result<Self> {
+        let (sender, driver) = http1::Builder::new()
+            .read_buf_exact_size(Some(read_buffer))
+            .handshake(TokioIo::new(wire))
+            .await
+            .map_err(io::Error::other)?;
         Ok(Self {
             sender,
             driver,
@@ -78,7 +85,7 @@ impl Connection {
         &mut self,
         request: Request<Full<Bytes>>,
     ) -> hyper::Result<Response<Incoming>> {
-        self.socket.first_write.set(None);
+        self.socket.begin();
         let mut response = pin!(self.sender.send_request(request));
         poll_fn(|cx| {
             drive(&mut self.driver, &mut self.ended, cx);
@@ -105,12 +112,12 @@ impl Connection {
 
     /// When the first byte of the last request was handed to the socket.
     pub(crate) fn first_write(&self) -> Option<Instant> {
-        self.socket.first_write.get()
+        self.socket.first_write()
     }
 
     /// When bytes were last read.
     pub(crate) fn last_read(&self) -> Instant {
-        self.socket.last_read.get().unwrap_or_else(Instant::now)
+        self.socket.last_read()
     }
 
     fn drive(&mut self, cx: &mut Context<'_>) {
@@ -120,7 +127,7 @@ impl Connection {
 
 /// Moves bytes between socket and channels. Its error, if any, reaches whoever waits for the response too.
 fn drive(
-    driver: &mut http1::Connection<TokioIo<StampedSocket>, Full<Bytes>>,
+    driver: &mut http1::Connection<TokioIo<Wire>, Full<Bytes>>,
     ended: &mut bool,
     cx: &mut Context<'_>,
 ) {
@@ -141,76 +148,4 @@ pub(crate) fn describe(error: &dyn Error) -> String {
         cause = inner.source();
     }
     text
-}
-
-struct Socket {
-    stream: TcpStream,
-    first_write: Cell<Option<Instant>>,
-    last_read: Cell<Option<Instant>>,
-}
-
-impl Socket {
-    /// Whether the kernel holds neither bytes nor an end for us: an idle connection must hold neither.
-    fn is_silent(&self) -> bool {
-        let mut byte = [MaybeUninit::uninit()];
-        let peeked = SockRef::from(&self.stream).peek(&mut byte);
-        matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
-    }
-}
-
-/// The socket as hyper sees it.
-struct StampedSocket(Rc<Socket>);
-
-impl AsyncRead for StampedSocket {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let socket = &self.0;
-        loop {
-            ready!(socket.stream.poll_read_ready(cx))?;
-            match socket.stream.try_read_buf(buffer) {
-                Ok(count) => {
-                    if count > 0 {
-                        socket.last_read.set(Some(Instant::now()));
-                    }
-                    return Poll::Ready(Ok(()));
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Poll::Ready(Err(error)),
-            }
-        }
-    }
-}
-
-impl AsyncWrite for StampedSocket {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let socket = &self.0;
-        loop {
-            ready!(socket.stream.poll_write_ready(cx))?;
-            let now = Instant::now();
-            match socket.stream.try_write(bytes) {
-                Ok(count) => {
-                    let first = socket.first_write.get().unwrap_or(now);
-                    socket.first_write.set(Some(first));
-                    return Poll::Ready(Ok(count));
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Poll::Ready(Err(error)),
-            }
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(SockRef::from(&self.0.stream).shutdown(std::net::Shutdown::Write))
-    }
 }

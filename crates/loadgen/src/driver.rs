@@ -1,5 +1,5 @@
-//! Runs a plan: level after level, each with a fixed number of slots that send their next request when the last one
-//! ended (closed loop).
+//! Runs a plan: level after level, each either a fixed number of slots that send their next request when the last one
+//! ended (closed loop), or a schedule that does not wait for the server (open loop).
 //!
 //! A level with `c` slots, `W` warm-up and `M` measured requests: requests are numbered in the order in which slots take
 //! them; the first `W` are warm-up, the next `M` are measured, what follows is cool-down. Slots never wait for each
@@ -8,17 +8,23 @@
 //! themselves, phases are told, and [`Event::LevelDone`] reaches the caller while the server is idle: what client and
 //! server counted until then is the same work.
 //!
+//! An open loop goes the same way: its schedule goes on at the same rate until the last measured request has ended.
+//! A request that finds no free slot is sent late and says so: `intended_ns` is the schedule's.
+//!
 //! Slots live on threads of their own; records reach the calling thread through a channel, and it alone calls the sink.
 //! The server's name is resolved once per run, so no resolver's time is in any record.
 
 mod level;
 mod loss;
+mod schedule;
 mod tally;
 mod worker;
 
+pub(crate) use worker::event_loop;
+
 use std::{
-    net::{SocketAddr, ToSocketAddrs},
-    num::NonZeroUsize,
+    collections::BTreeSet,
+    num::{NonZeroU32, NonZeroUsize},
     sync::Arc,
     time::Instant,
 };
@@ -29,9 +35,12 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     LoadError, LoadPlan, SinkError, Target,
     clock::Clock,
+    connection::read_buffer,
+    connector::Connector,
     keep_alive::{Habit, Keeper},
+    level::Load,
     request::{Client, Job},
-    workload::{PromptId, prompt},
+    workload::{Calibration, Prompt, PromptId, Synthetic, Workload},
 };
 
 /// What happens during a run, in order.
@@ -42,7 +51,7 @@ pub enum Event {
     LevelStarted {
         /// Index into the plan's levels.
         level: u32,
-        /// Slots.
+        /// Slots; in an open loop, requests in flight at most.
         concurrency: u32,
     },
     /// A request attempt has ended.
@@ -65,7 +74,7 @@ pub struct Progress {
     pub level: u32,
     /// Warm-up and measured requests that have ended.
     pub finished: u64,
-    /// Warm-up and measured requests planned.
+    /// Warm-up and measured requests planned; 0 where time decides.
     pub planned: u64,
     /// Requests in flight, whatever their kind.
     pub in_flight: u64,
@@ -108,6 +117,17 @@ impl StopHandle {
     }
 }
 
+/// What of a plan has been done before, by a run that was cut off.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Done {
+    /// Levels that need not be run, as indices into the plan's.
+    pub levels: BTreeSet<u32>,
+    /// Number of the next request.
+    pub next_request: u64,
+    /// How often the run went on before, this time included: 0 for a run that was never cut off.
+    pub attempt: u32,
+}
+
 /// Runs the plan on the calling thread and threads of its own, until its end. `epoch` is the zero of all stamps.
 ///
 /// # Errors
@@ -118,20 +138,42 @@ pub fn run(
     stop: &StopHandle,
     sink: &mut dyn FnMut(Event) -> Result<(), SinkError>,
 ) -> Result<RunEnd, LoadError> {
+    resume(plan, &Done::default(), epoch, stop, sink)
+}
+
+/// Runs what of the plan has not been done. Prompts of levels that were begun before are new ones.
+///
+/// # Errors
+/// As [`run`].
+pub fn resume(
+    plan: &LoadPlan,
+    done: &Done,
+    epoch: Instant,
+    stop: &StopHandle,
+    sink: &mut dyn FnMut(Event) -> Result<(), SinkError>,
+) -> Result<RunEnd, LoadError> {
     let context = level::Context {
         plan: Arc::new(plan.clone()),
-        addresses: resolve(&plan.spec().target)?.into(),
+        routes: routes(plan)?,
         clock: Clock::new(epoch),
         habit: Arc::default(),
         stop: stop.0.clone(),
         processors: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
     };
-    let mut first_request = 0;
+    let mut first_request = done.next_request;
     for (index, level) in (0..).zip(&plan.spec().levels) {
+        if done.levels.contains(&index) {
+            continue;
+        }
         if stop.is_stopped() {
             return Ok(RunEnd::Interrupted);
         }
-        let end = level::run(&context, index, *level, first_request, sink)?;
+        let position = schedule::Position {
+            index,
+            first_request,
+            attempt: done.attempt,
+        };
+        let end = level::run(&context, *level, position, sink)?;
         first_request += end.issued;
         match end.kind {
             level::EndKind::Done => {}
@@ -152,21 +194,87 @@ pub fn probe(
     epoch: Instant,
     stop: &StopHandle,
 ) -> Result<RequestRecord, LoadError> {
+    let id = PromptId {
+        seed: plan.spec().seed,
+        level: BEYOND,
+        request: 0,
+    };
+    let prompt = plan.spec().work.workload.entry(id, 0).prompt;
+    trial(plan, &prompt, epoch, stop)
+}
+
+/// A server and the way to it.
+#[derive(Debug)]
+struct Route {
+    target: Target,
+    connector: Connector,
+}
+
+/// The ways to all servers of the plan.
+fn routes(plan: &LoadPlan) -> Result<Arc<[Route]>, LoadError> {
+    let spec = plan.spec();
+    let targets = std::iter::once(&spec.target).chain(&spec.replicas);
+    targets
+        .map(|target| {
+            let connector = Connector::new(target)?;
+            let target = target.clone();
+            Ok(Route { target, connector })
+        })
+        .collect()
+}
+
+/// A level that no plan reaches: prompts of trial requests are their own.
+const BEYOND: u32 = u32::MAX >> 12;
+
+/// Words of the two prompts that tell how words become tokens.
+const FEW: u32 = 32;
+const MANY: u32 = 288;
+
+/// Finds out how words become tokens, with two short requests. `None` when the plan's prompts are not made of words, or
+/// the server does not count.
+///
+/// # Errors
+/// As [`probe`].
+pub fn calibrate(
+    plan: &LoadPlan,
+    epoch: Instant,
+    stop: &StopHandle,
+) -> Result<Option<Calibration>, LoadError> {
+    if !matches!(plan.spec().work.workload, Workload::Synthetic(_)) {
+        return Ok(None);
+    }
+    let tokens = |words: u32| -> Result<Option<u64>, LoadError> {
+        let id = PromptId {
+            seed: plan.spec().seed,
+            level: BEYOND,
+            request: u64::from(words),
+        };
+        let prompt = Prompt::Text(Synthetic::probe(id, words));
+        Ok(trial(plan, &prompt, epoch, stop)?.prompt_tokens)
+    };
+    let counted = tokens(FEW)?.zip(tokens(MANY)?);
+    Ok(counted.and_then(|(few, many)| Calibration::between((FEW, few), (MANY, many))))
+}
+
+fn trial(
+    plan: &LoadPlan,
+    prompt: &Prompt,
+    epoch: Instant,
+    stop: &StopHandle,
+) -> Result<RequestRecord, LoadError> {
     let spec = plan.spec();
     let clock = Clock::new(epoch);
     let client = Client {
         target: &spec.target,
-        addresses: &resolve(&spec.target)?,
+        connector: &Connector::new(&spec.target)?,
         timeouts: spec.timeouts,
+        stream: spec.work.stream,
         clock,
+        read_buffer: read_buffer(Load::Closed {
+            concurrency: NonZeroU32::MIN,
+        }),
         halt: stop.0.clone(),
     };
-    // A level that no plan reaches: the prompt is one of its own.
-    let prompt = prompt(PromptId {
-        seed: spec.seed,
-        level: u32::MAX >> 12,
-        request: 0,
-    });
     let job = Job {
         request: u64::MAX,
         level: u32::MAX,
@@ -174,9 +282,9 @@ pub fn probe(
         slot: 0,
         intended: clock.now(),
         asked_output_tokens: spec.warmup_osl.get(),
-        body: plan.template().body(&prompt, spec.warmup_osl.get()),
+        body: plan.template().body(prompt, spec.warmup_osl.get()),
     };
-    let runtime = worker::event_loop().map_err(|source| LoadError::Thread { source })?;
+    let runtime = event_loop().map_err(|source| LoadError::Thread { source })?;
     let record = runtime.block_on(client.attempt(&mut Keeper::new(&Habit::irrelevant()), job));
     match probe_fault(&record.outcome, &spec.target) {
         None => Ok(record),
@@ -237,21 +345,6 @@ fn status_hint(status: u16) -> &'static str {
         429 => "the server limits requests; a load test needs that limit lifted",
         _ => "look into the server's log",
     }
-}
-
-fn resolve(target: &Target) -> Result<Vec<SocketAddr>, LoadError> {
-    let failed = |source| LoadError::Resolve {
-        host: target.host().to_owned(),
-        source,
-    };
-    let addresses: Vec<_> = (target.host(), target.port())
-        .to_socket_addrs()
-        .map_err(failed)?
-        .collect();
-    if addresses.is_empty() {
-        return Err(failed(std::io::ErrorKind::NotFound.into()));
-    }
-    Ok(addresses)
 }
 
 #[cfg(test)]

@@ -14,14 +14,14 @@ pub enum PlanError {
         /// What is wrong with it.
         reason: &'static str,
     },
-    /// TLS is not there yet.
+    /// TLS was left out of this build.
     #[error(
-        "https is not supported yet\nhint: measure over http, on the server's own network; TLS would be part of every time measured"
+        "this build speaks no TLS\nhint: build it with the feature `tls`, or measure over http"
     )]
     Https,
     /// A password in a URL ends up in logs and shell histories.
     #[error(
-        "the URL holds a user name or password\nhint: take it out; give the key apart, or an Authorization header"
+        "the URL holds credentials\nhint: take it out; give the key apart, or an Authorization header"
     )]
     CredentialsInUrl,
     /// The model has no name.
@@ -43,6 +43,31 @@ pub enum PlanError {
     /// There is nothing to do.
     #[error("the plan has no levels\nhint: name at least one concurrency")]
     NoLevels,
+    /// A file of prompts cannot be used.
+    #[error(
+        "the prompts in {name} cannot be used: {reason}\nhint: JSON Lines with `prompt` or `messages`, ShareGPT JSON, or CSV with a column `prompt`"
+    )]
+    BadDataset {
+        /// The file's name.
+        name: String,
+        /// What is wrong, and where.
+        reason: String,
+    },
+    /// Chats for an API that takes text.
+    #[error(
+        "the completions API takes no chat messages\nhint: use prompts of plain text, or the chat API"
+    )]
+    MessagesForCompletions,
+    /// A rate that is no rate.
+    #[error(
+        "a request rate or burstiness is not above zero\nhint: give requests per second, such as 4 or 0.5, or inf"
+    )]
+    BadRate,
+    /// All at once, and no end to it.
+    #[error(
+        "an infinite rate has no end in time\nhint: say how many requests with --request-count"
+    )]
+    EndlessBurst,
     /// A deadline of zero lets no request pass.
     #[error("the {which} deadline is zero\nhint: every deadline must be longer than zero")]
     ZeroDeadline {
@@ -76,6 +101,12 @@ pub enum LoadError {
         host: String,
         /// What the system said.
         source: io::Error,
+    },
+    /// TLS cannot be set up; the server has not been asked yet.
+    #[error("TLS cannot be set up: {reason}")]
+    Tls {
+        /// Why, and what to do.
+        reason: String,
     },
     /// A thread or its event loop cannot be made.
     #[error(

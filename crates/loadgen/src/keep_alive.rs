@@ -139,7 +139,9 @@ mod tests {
         let mut request = hyper::Request::new(http_body_util::Full::default());
         let host = hyper::header::HeaderValue::from_static("test");
         request.headers_mut().insert("host", host);
-        let mut connection = Connection::open(&[address]).await.unwrap();
+        let target = crate::Target::new(&format!("http://{address}"), "m", None, &[]).unwrap();
+        let connector = crate::connector::Connector::new(&target).unwrap();
+        let mut connection = connector.open(8192).await.unwrap();
         let mut body = connection.send(request).await.unwrap().into_body();
         while let Some(frame) = connection.frame(&mut body).await {
             frame.unwrap();

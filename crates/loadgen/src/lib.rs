@@ -1,15 +1,18 @@
 //! Sends the planned requests, stamps every token as it arrives, and yields one record per request.
 //!
-//! The client of a closed-loop load test against an OpenAI-compatible server: chat completions, streamed, over HTTP/1.1.
+//! The client of a load test, closed or open loop, against an OpenAI-compatible server: chat and text completions,
+//! streamed or not, over HTTP/1.1.
 //! [`run`] blocks its caller, who gets every event through a sink and keeps the records; this crate writes no file,
 //! prints nothing and computes no metric.
 //!
-//! Pure: [`LoadPlan`], [`workload`], [`openai`], [`sse`], [`timeline`]. With network and clock: the connection, one
+//! Pure: [`LoadPlan`], [`arrival`], [`workload`], [`openai`], [`sse`], [`timeline`]. With network and clock: the connection, one
 //! request, the driver, and what the load costs the client itself.
 
 mod error;
 mod target;
 
+pub mod arrival;
+mod level;
 mod plan;
 
 pub mod openai;
@@ -19,14 +22,21 @@ pub mod workload;
 
 mod clock;
 mod connection;
+mod connector;
 mod driver;
 mod guard;
 mod keep_alive;
 mod overhead;
 mod request;
+#[cfg(feature = "tls")]
+mod tls;
+mod tunnel;
+mod wire;
 
-pub use driver::{Event, Progress, RunEnd, StopHandle, probe, run};
+pub use driver::{Done, Event, Progress, RunEnd, StopHandle, calibrate, probe, resume, run};
 pub use error::{LoadError, PlanError, SinkError};
-pub use openai::LengthControl;
-pub use plan::{Level, LoadPlan, LoadSpec, Threads, Timeouts};
-pub use target::{Secret, Target};
+pub use level::{Level, Load, Volume};
+pub use openai::{Endpoint, LengthControl};
+pub use plan::{LoadPlan, LoadSpec, Threads, Timeouts, Work};
+pub use target::{Secret, Target, Trust};
+pub use tunnel::Tunnel;

@@ -1,4 +1,4 @@
-//! The part of the OpenAI chat-completions API that a load client speaks: request bodies and streamed chunks.
+//! The part of the OpenAI chat and completions APIs that a load client speaks: request bodies and streamed chunks.
 //!
 //! Follows the API reference of OpenAI and what vLLM 0.11.2 and llama.cpp b10434 send (`fixtures/sse`). No text is kept:
 //! of a token, only whether it is there.
@@ -6,5 +6,5 @@
 mod body;
 mod chunk;
 
-pub use body::{BodyTemplate, LengthControl};
+pub use body::{BodyTemplate, Endpoint, LengthControl};
 pub use chunk::{Bearing, Chunk, Event, ServerTimes, Usage, error_message, parse_event};

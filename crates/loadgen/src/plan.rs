@@ -1,7 +1,7 @@
 //! What a run is to do, validated once. Counts and deadlines only: where their defaults come from is the caller's affair.
 
 use std::{
-    num::{NonZeroU32, NonZeroU64, NonZeroUsize},
+    num::{NonZeroU32, NonZeroUsize},
     time::Duration,
 };
 
@@ -9,20 +9,10 @@ use serde_json::{Map, Value};
 
 use crate::{
     PlanError, Target,
-    openai::{BodyTemplate, LengthControl},
-    workload,
+    level::{Level, duration_ns},
+    openai::{BodyTemplate, Endpoint, LengthControl},
+    workload::{self, Calibration, Workload},
 };
-
-/// One step of a sweep: a fixed number of slots, each with one request in flight.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Level {
-    /// Slots.
-    pub concurrency: NonZeroU32,
-    /// Requests measured.
-    pub requests: NonZeroU64,
-    /// Requests sent before them. Fewer than `concurrency` leave connections to be made while measuring.
-    pub warmup_requests: u64,
-}
 
 /// Deadlines of one request, by what is being waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,14 +51,43 @@ impl Threads {
     }
 }
 
+/// What is asked of the server.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Work {
+    /// Through which API.
+    pub endpoint: Endpoint,
+    /// Whether tokens are sent as they are made. Without, there is no TTFT and no TPOT.
+    pub stream: bool,
+    /// Where prompts come from.
+    pub workload: Workload,
+    /// Standard deviation of the output length around [`LoadSpec::osl`], in tokens.
+    pub osl_stddev: f64,
+}
+
+impl Default for Work {
+    /// Translations through the chat API, streamed, all of one length.
+    fn default() -> Self {
+        Self {
+            endpoint: Endpoint::Chat,
+            stream: true,
+            workload: Workload::Translation,
+            osl_stddev: 0.0,
+        }
+    }
+}
+
 /// A plan as it is asked for; [`LoadPlan::new`] checks it.
 #[derive(Clone, Debug)]
 pub struct LoadSpec {
     /// Where requests go.
     pub target: Target,
+    /// Further servers that share the load: slot `k` sends to server `k` modulo their number, the target being the first.
+    pub replicas: Vec<Target>,
     /// The sweep, in the order in which it runs.
     pub levels: Vec<Level>,
-    /// Output tokens asked of measured requests.
+    /// What is asked of the server.
+    pub work: Work,
+    /// Output tokens asked of measured requests, on average.
     pub osl: NonZeroU32,
     /// Output tokens asked of warm-up and cool-down requests.
     pub warmup_osl: NonZeroU32,
@@ -99,10 +118,11 @@ impl LoadPlan {
     ///
     /// # Errors
     /// [`PlanError`] says what to change.
-    pub fn new(spec: LoadSpec) -> Result<Self, PlanError> {
+    pub fn new(mut spec: LoadSpec) -> Result<Self, PlanError> {
         if spec.levels.is_empty() {
             return Err(PlanError::NoLevels);
         }
+        spec.levels.iter().try_for_each(Level::check)?;
         let Timeouts {
             connect,
             first_byte,
@@ -120,8 +140,20 @@ impl LoadPlan {
                 return Err(PlanError::ZeroDeadline { which });
             }
         }
+        if let (Workload::Dataset(own), Endpoint::Completions) =
+            (&spec.work.workload, spec.work.endpoint)
+            && own.has_messages()
+        {
+            return Err(PlanError::MessagesForCompletions);
+        }
+        spec.target = spec.target.with_endpoint(spec.work.endpoint)?;
+        for replica in &mut spec.replicas {
+            *replica = replica.clone().with_endpoint(spec.work.endpoint)?;
+        }
         let template = BodyTemplate::new(
             spec.target.model(),
+            spec.work.endpoint,
+            spec.work.stream,
             spec.length_control,
             spec.extra_body.clone(),
         )?;
@@ -137,18 +169,93 @@ impl LoadPlan {
     pub fn to_record(&self) -> records::Plan {
         let spec = &self.spec;
         records::Plan {
-            levels: spec.levels.iter().map(|l| l.concurrency.get()).collect(),
-            requests: spec.levels.iter().map(|l| l.requests.get()).collect(),
+            levels: spec.levels.iter().map(Level::closed_slots).collect(),
+            requests: (0..)
+                .zip(&spec.levels)
+                .map(|(index, level)| level.planned_requests(self.level_seed(index)).unwrap_or(0))
+                .collect(),
+            arrivals: self.arrivals_record(),
+            durations_ns: self.durations_record(),
             warmup_requests: spec.levels.iter().map(|l| l.warmup_requests).collect(),
             endpoint: spec.target.endpoint().to_owned(),
             model: spec.target.model().to_owned(),
-            stream: true,
-            workload: workload::NAME.to_owned(),
+            stream: spec.work.stream,
+            workload: spec.work.workload.name().to_owned(),
+            workload_options: self.workload_options(),
             osl: spec.osl.get(),
             ignore_eos: self.template.ignores_eos(),
             extra_body: spec.extra_body.clone(),
             seed: spec.seed,
-            request_timeout_ns: u64::try_from(spec.timeouts.total.as_nanos()).unwrap_or(u64::MAX),
+            request_timeout_ns: duration_ns(spec.timeouts.total),
+        }
+    }
+
+    /// Seed of a level's arrivals.
+    pub fn level_seed(&self, index: u32) -> u64 {
+        workload::mix(self.spec.seed ^ workload::mix(u64::from(index) ^ 0x6172_7269_7661_6c73))
+    }
+
+    /// The same plan with synthetic prompts made to measure.
+    #[must_use]
+    pub fn calibrated(mut self, calibration: Calibration) -> Self {
+        if let Workload::Synthetic(synthetic) = &mut self.spec.work.workload {
+            synthetic.calibration = calibration;
+        }
+        self
+    }
+
+    fn workload_options(&self) -> Map<String, Value> {
+        let mut options = Map::new();
+        let work = &self.spec.work;
+        match &work.workload {
+            Workload::Translation => {}
+            Workload::Synthetic(synthetic) => {
+                options.insert("isl".to_owned(), synthetic.isl.mean.into());
+                options.insert("isl_stddev".to_owned(), synthetic.isl.stddev.into());
+                options.insert(
+                    "shared_prefix_tokens".to_owned(),
+                    synthetic.shared_prefix.into(),
+                );
+                options.insert(
+                    "tokens_per_word".to_owned(),
+                    synthetic.calibration.per_word.into(),
+                );
+                options.insert(
+                    "overhead_tokens".to_owned(),
+                    synthetic.calibration.overhead.into(),
+                );
+            }
+            Workload::Dataset(own) => {
+                options.insert("prompts".to_owned(), own.entries.len().into());
+            }
+        }
+        if work.osl_stddev > 0.0 {
+            options.insert("osl_stddev".to_owned(), work.osl_stddev.into());
+        }
+        options
+    }
+
+    fn arrivals_record(&self) -> Vec<Option<records::Arrivals>> {
+        let all: Vec<_> = self
+            .spec
+            .levels
+            .iter()
+            .map(Level::arrivals_record)
+            .collect();
+        if all.iter().all(Option::is_none) {
+            Vec::new()
+        } else {
+            all
+        }
+    }
+
+    fn durations_record(&self) -> Vec<u64> {
+        let ns = |level: &Level| level.volume.time().map_or(0, duration_ns);
+        let all: Vec<_> = self.spec.levels.iter().map(ns).collect();
+        if all.iter().all(|ns| *ns == 0) {
+            Vec::new()
+        } else {
+            all
         }
     }
 
@@ -159,17 +266,17 @@ impl LoadPlan {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU64;
+
     use super::*;
 
     fn spec() -> LoadSpec {
         let second = Duration::from_secs(1);
         LoadSpec {
             target: Target::new("http://h:1", "m", None, &[]).unwrap(),
-            levels: vec![Level {
-                concurrency: NonZeroU32::MIN,
-                requests: NonZeroU64::MIN,
-                warmup_requests: 3,
-            }],
+            replicas: Vec::new(),
+            levels: vec![Level::closed(NonZeroU32::MIN, NonZeroU64::MIN, 3)],
+            work: Work::default(),
             osl: NonZeroU32::new(200).unwrap(),
             warmup_osl: NonZeroU32::new(16).unwrap(),
             length_control: LengthControl::IgnoreEosAndMinTokens,

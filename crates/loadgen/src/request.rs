@@ -1,21 +1,24 @@
 //! One request attempt, from a free slot to a finished record. Whatever happens becomes the record's outcome; nothing is
 //! repeated and no time starts over.
 
-use std::{io, net::SocketAddr, time::Instant};
+use std::{io, time::Instant};
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::Full;
 use hyper::{Request, Response, StatusCode, body::Incoming, header::CONTENT_TYPE};
-use records::{Chunks, ConnectPhase, Offset, Outcome, RequestRecord, Stage, TimeoutPhase};
+use records::{
+    Chunks, Offset, Outcome, RequestRecord, Stage, TimeoutPhase, TokenCount, TokenSource,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     Target,
     clock::Clock,
     connection::{Connection, describe},
+    connector::{Connector, Refused},
     guard::{Guard, Interruption},
     keep_alive::Keeper,
-    openai::error_message,
+    openai::{Chunk, Event, error_message, parse_event},
     plan::Timeouts,
     timeline::{Ending, Reading, Timeline},
 };
@@ -24,14 +27,20 @@ use crate::{
 const BODY_EXCERPT: usize = 1024;
 /// Bytes of an error body that are read, so that the connection can be used again.
 const BODY_LIMIT: usize = 64 * 1024;
+/// Bytes of an answer in one piece that are read.
+const ANSWER_LIMIT: usize = 16 * 1024 * 1024;
 
 /// What every request of a level needs.
 #[derive(Clone)]
 pub(crate) struct Client<'a> {
     pub(crate) target: &'a Target,
-    pub(crate) addresses: &'a [SocketAddr],
+    pub(crate) connector: &'a Connector,
     pub(crate) timeouts: Timeouts,
+    /// Whether answers are streamed.
+    pub(crate) stream: bool,
     pub(crate) clock: Clock,
+    /// Bytes of one read.
+    pub(crate) read_buffer: usize,
     /// Ends every request in flight.
     pub(crate) halt: CancellationToken,
 }
@@ -99,14 +108,14 @@ impl Client<'_> {
             return Ok(connection);
         }
         let begin = Instant::now();
-        match guard.within(Connection::open(self.addresses)).await {
+        match guard.within(self.connector.open(self.read_buffer)).await {
             Ok(Ok(connection)) => {
                 let connect_ns = u64::try_from(begin.elapsed().as_nanos()).unwrap_or(u64::MAX);
                 record.connection = records::Connection::New { connect_ns };
                 Ok(connection)
             }
-            Ok(Err(error)) => Err(Outcome::ConnectFailed {
-                phase: ConnectPhase::Connect,
+            Ok(Err(Refused { phase, error })) => Err(Outcome::ConnectFailed {
+                phase,
                 message: connect_message(&error),
             }),
             Err(Interruption::Cancelled) => Err(Outcome::Cancelled),
@@ -122,6 +131,22 @@ impl Client<'_> {
         *request.uri_mut() = self.target.uri().clone();
         *request.headers_mut() = self.target.headers().clone();
         request
+    }
+}
+
+/// What an answer in one piece is.
+enum Answer {
+    Complete(Chunk),
+    Error(String),
+    Malformed,
+}
+
+fn read_answer(bytes: &[u8]) -> Answer {
+    match parse_event(bytes) {
+        // An answer has choices or at least a count; `{}` has neither.
+        Ok(Event::Chunk(chunk)) if chunk != Chunk::default() => Answer::Complete(chunk),
+        Ok(Event::Error(message)) => Answer::Error(message),
+        _ => Answer::Malformed,
     }
 }
 
@@ -193,6 +218,9 @@ impl<'a> Exchange<'a> {
             return self.refusal(head.status, body, guard).await;
         }
         let content_type = head.headers.get(CONTENT_TYPE);
+        if !self.client.stream {
+            return self.whole(body, guard).await;
+        }
         if content_type.is_some_and(|v| !v.as_bytes().starts_with(b"text/event-stream")) {
             return self.not_a_stream(body, guard).await;
         }
@@ -257,7 +285,7 @@ impl<'a> Exchange<'a> {
     }
 
     async fn refusal(&mut self, status: StatusCode, body: Incoming, guard: &mut Guard<'_>) -> bool {
-        let (bytes, reusable) = self.collect(body, guard).await;
+        let (bytes, reusable) = self.collect(body, BODY_LIMIT, guard).await;
         self.record.outcome = Outcome::HttpStatus {
             status: status.as_u16(),
             body: self.excerpt(&bytes),
@@ -267,7 +295,7 @@ impl<'a> Exchange<'a> {
 
     /// A 200 that is no stream: an error in disguise, or a server that ignores `stream`.
     async fn not_a_stream(&mut self, body: Incoming, guard: &mut Guard<'_>) -> bool {
-        let (bytes, reusable) = self.collect(body, guard).await;
+        let (bytes, reusable) = self.collect(body, BODY_LIMIT, guard).await;
         self.record.outcome = match error_message(&bytes) {
             Some(message) => Outcome::ErrorInStream {
                 message: self.client.target.redact(&message),
@@ -279,6 +307,60 @@ impl<'a> Exchange<'a> {
         reusable
     }
 
+    /// An answer that was asked for in one piece. It has an end and no first token.
+    async fn whole(&mut self, body: Incoming, guard: &mut Guard<'_>) -> bool {
+        let (bytes, reusable) = self.collect(body, ANSWER_LIMIT, guard).await;
+        if !reusable {
+            self.record.outcome = match guard.passed(Instant::now()) {
+                Some(interruption) => self.interrupted(interruption),
+                None => Outcome::Cut {
+                    message: "the answer broke off".to_owned(),
+                },
+            };
+            return false;
+        }
+        let answer = read_answer(&bytes);
+        let at = self.client.clock.at(self.connection.last_read());
+        self.record.chunks.since_sent_ns = vec![at.0.saturating_sub(self.record.sent_ns.0)];
+        self.fill_answer(answer, &bytes);
+        true
+    }
+
+    fn fill_answer(&mut self, answer: Answer, bytes: &[u8]) {
+        let excerpt = self.excerpt(bytes);
+        let target = self.client.target;
+        let record = &mut *self.record;
+        record.outcome = match answer {
+            Answer::Complete(chunk) => {
+                let usage = chunk.usage.unwrap_or_default();
+                let source = TokenSource::Usage;
+                record.prompt_tokens = usage.prompt_tokens;
+                record.cached_prompt_tokens =
+                    usage.prompt_tokens_details.and_then(|d| d.cached_tokens);
+                record.output_tokens = usage
+                    .completion_tokens
+                    .map(|count| TokenCount { count, source });
+                record.server_timings = chunk.times.map(Into::into);
+                if chunk.bearing.token || usage.completion_tokens > Some(0) {
+                    Outcome::Completed {
+                        finish_reason: chunk.finish_reason,
+                    }
+                } else {
+                    Outcome::NoTokens
+                }
+            }
+            Answer::Error(message) => Outcome::ErrorInStream {
+                message: target.redact(&message),
+            },
+            Answer::Malformed => Outcome::Malformed {
+                message: format!("the answer is no completion: {excerpt}"),
+            },
+        };
+        if !matches!(record.outcome, Outcome::Completed { .. }) {
+            record.chunks.since_sent_ns.clear();
+        }
+    }
+
     fn excerpt(&self, bytes: &[u8]) -> String {
         // Redacted before it is cut, or half a secret could stay at the edge.
         let text = self.client.target.redact(&String::from_utf8_lossy(bytes));
@@ -287,9 +369,14 @@ impl<'a> Exchange<'a> {
     }
 
     /// As much of a body as is there; whether it ended properly.
-    async fn collect(&mut self, mut body: Incoming, guard: &mut Guard<'_>) -> (Bytes, bool) {
+    async fn collect(
+        &mut self,
+        mut body: Incoming,
+        limit: usize,
+        guard: &mut Guard<'_>,
+    ) -> (Bytes, bool) {
         let mut bytes = BytesMut::new();
-        while bytes.len() < BODY_LIMIT {
+        while bytes.len() < limit {
             match guard.within(self.connection.frame(&mut body)).await {
                 Ok(Some(Ok((_, frame)))) => bytes.extend(frame.into_data()),
                 Ok(None) => return (bytes.freeze(), true),
@@ -312,6 +399,7 @@ impl<'a> Exchange<'a> {
         let phase = match interruption {
             Interruption::Cancelled => return Outcome::Cancelled,
             Interruption::Elapsed if self.begin.elapsed() >= timeouts.total => TimeoutPhase::Total,
+            Interruption::Elapsed if !self.client.stream => TimeoutPhase::Total,
             // The head alone says nothing: engines send it at once.
             Interruption::Elapsed if self.record.head_ns.is_none() => TimeoutPhase::FirstByte,
             Interruption::Elapsed => TimeoutPhase::BetweenTokens,
@@ -322,6 +410,8 @@ impl<'a> Exchange<'a> {
     fn move_deadline(&self, guard: &mut Guard<'_>) {
         let timeouts = &self.client.timeouts;
         let next = match self.last_token {
+            // An answer in one piece has no first byte before its last.
+            None if !self.client.stream => self.begin + timeouts.total,
             None => self.begin + timeouts.first_byte,
             Some(at) => at + timeouts.between_tokens,
         };

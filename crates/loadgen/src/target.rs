@@ -1,13 +1,13 @@
 //! Where requests go: URL, model, key and headers, validated once. Secrets are held so that they cannot be printed.
 
-use std::fmt;
+use std::{fmt, path::PathBuf};
 
 use hyper::{
     HeaderMap, Uri,
     header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, HeaderValue, USER_AGENT},
 };
 
-use crate::PlanError;
+use crate::{PlanError, openai::Endpoint};
 
 /// A string that must be in no file, no message and no log. Its `Debug` prints `***`.
 #[derive(Clone, PartialEq, Eq)]
@@ -34,9 +34,33 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// How a server is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Scheme {
+    Http,
+    Https,
+    /// A socket file.
+    Unix(PathBuf),
+}
+
+/// Whose certificates are taken.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Trust {
+    /// Those that the system's authorities vouch for.
+    #[default]
+    System,
+    /// Those that the authorities in this PEM file vouch for, and no others.
+    Authority(Vec<u8>),
+    /// Any at all.
+    Anyone,
+}
+
 /// The server, the model and how to get in.
 #[derive(Clone, Debug)]
 pub struct Target {
+    scheme: Scheme,
+    trust: Trust,
+    prefix: String,
     host: String,
     port: u16,
     base_url: String,
@@ -50,7 +74,7 @@ pub struct Target {
 const SHORTEST_SECRET_HEADER: usize = 6;
 
 impl Target {
-    /// A server at `base_url`, which may end in `/v1`; `api_key` is sent as bearer token; `extra_headers` replace
+    /// A server at `base_url`, `http`, `https` or `unix:/path/of/socket`, which may end in `/v1`; `api_key` is sent as bearer token; `extra_headers` replace
     /// headers of the same name.
     ///
     /// # Errors
@@ -61,14 +85,16 @@ impl Target {
         api_key: Option<Secret>,
         extra_headers: &[(String, String)],
     ) -> Result<Self, PlanError> {
-        let (host, port, prefix) = parse_url(base_url)?;
+        let Address {
+            scheme,
+            host,
+            port,
+            prefix,
+        } = parse_url(base_url)?;
         if model.is_empty() {
             return Err(PlanError::NoModel);
         }
-        let path = format!("{prefix}/v1/chat/completions");
-        let endpoint = Uri::try_from(path).map_err(|_| PlanError::BadUrl {
-            reason: "its path cannot be sent",
-        })?;
+        let endpoint = uri(&prefix, Endpoint::Chat)?;
         let authority = format!("{host}:{port}");
         let mut headers = HeaderMap::new();
         let host_value = HeaderValue::try_from(&authority).map_err(|_| PlanError::BadUrl {
@@ -99,7 +125,14 @@ impl Target {
             );
         }
         Ok(Self {
-            base_url: format!("http://{authority}{prefix}"),
+            base_url: match &scheme {
+                Scheme::Http => format!("http://{authority}{prefix}"),
+                Scheme::Https => format!("https://{authority}{prefix}"),
+                Scheme::Unix(path) => format!("unix:{}", path.display()),
+            },
+            scheme,
+            trust: Trust::System,
+            prefix,
             host,
             port,
             endpoint,
@@ -107,6 +140,36 @@ impl Target {
             headers,
             secrets,
         })
+    }
+
+    /// The same server, asked through `endpoint` instead of the chat API.
+    ///
+    /// # Errors
+    /// [`PlanError::BadUrl`].
+    pub fn with_endpoint(mut self, endpoint: Endpoint) -> Result<Self, PlanError> {
+        self.endpoint = uri(&self.prefix, endpoint)?;
+        Ok(self)
+    }
+
+    /// The same server, whose certificate must come from others than the system's authorities.
+    #[must_use]
+    pub fn trusting(self, trust: Trust) -> Self {
+        Self { trust, ..self }
+    }
+
+    /// Whose certificates are taken.
+    pub fn trust(&self) -> &Trust {
+        &self.trust
+    }
+
+    /// Whether it is reached in plain HTTP over TCP.
+    pub fn is_plain(&self) -> bool {
+        self.scheme == Scheme::Http
+    }
+
+    /// Host and port, as the `Host` header has them.
+    pub fn authority(&self) -> String {
+        format!("{}:{}", self.host, self.port)
     }
 
     /// URL without credentials and without `/v1`, such as `http://127.0.0.1:8000`.
@@ -139,6 +202,15 @@ impl Target {
             .unwrap_or(&self.host)
     }
 
+    pub(crate) fn scheme(&self) -> &Scheme {
+        &self.scheme
+    }
+
+    /// What precedes `/v1` in paths.
+    pub(crate) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
     pub(crate) fn port(&self) -> u16 {
         self.port
     }
@@ -152,19 +224,45 @@ impl Target {
     }
 }
 
-/// Host, port and path prefix of an `http` URL.
-fn parse_url(url: &str) -> Result<(String, u16, String), PlanError> {
+fn uri(prefix: &str, endpoint: Endpoint) -> Result<Uri, PlanError> {
+    Uri::try_from(format!("{prefix}{}", endpoint.path())).map_err(|_| PlanError::BadUrl {
+        reason: "its path cannot be sent",
+    })
+}
+
+/// The parts of a base URL.
+struct Address {
+    scheme: Scheme,
+    host: String,
+    port: u16,
+    prefix: String,
+}
+
+fn parse_url(url: &str) -> Result<Address, PlanError> {
     let bad = |reason| PlanError::BadUrl { reason };
+    let url = url.trim();
+    if let Some(path) = url.strip_prefix("unix:") {
+        let path = path.strip_prefix("//").unwrap_or(path);
+        if !path.starts_with('/') {
+            return Err(bad("the path of its socket does not begin with a slash"));
+        }
+        return Ok(Address {
+            scheme: Scheme::Unix(path.into()),
+            host: "localhost".to_owned(),
+            port: 80,
+            prefix: String::new(),
+        });
+    }
     let uri: Uri = url
-        .trim()
         .parse()
         .map_err(|_| bad("it does not follow RFC 3986"))?;
-    match uri.scheme_str() {
-        Some("http") => {}
+    let (scheme, default_port) = match uri.scheme_str() {
+        Some("http") => (Scheme::Http, 80),
+        Some("https") if cfg!(feature = "tls") => (Scheme::Https, 443),
         Some("https") => return Err(PlanError::Https),
-        Some(_) => return Err(bad("only http is spoken")),
+        Some(_) => return Err(bad("only http, https and unix are spoken")),
         None => return Err(bad("it does not begin with http://")),
-    }
+    };
     let authority = uri.authority().ok_or(bad("it names no host"))?;
     if authority.as_str().contains('@') {
         return Err(PlanError::CredentialsInUrl);
@@ -178,7 +276,7 @@ fn parse_url(url: &str) -> Result<(String, u16, String), PlanError> {
         None if authority.as_str().len() > authority.host().len() => {
             return Err(bad("its port is not a number up to 65535"));
         }
-        None => 80,
+        None => default_port,
     };
     if uri.query().is_some() {
         return Err(bad("it has a query"));
@@ -186,7 +284,12 @@ fn parse_url(url: &str) -> Result<(String, u16, String), PlanError> {
     let path = uri.path().trim_end_matches('/');
     let path = path.strip_suffix("/chat/completions").unwrap_or(path);
     let prefix = path.strip_suffix("/v1").unwrap_or(path);
-    Ok((authority.host().to_owned(), port, prefix.to_owned()))
+    Ok(Address {
+        scheme,
+        host: authority.host().to_owned(),
+        port,
+        prefix: prefix.to_owned(),
+    })
 }
 
 fn header_name(name: &str) -> Result<HeaderName, PlanError> {
@@ -269,8 +372,41 @@ mod tests {
     }
 
     #[test]
+    fn tls_and_socket_files_are_told_by_the_url() {
+        let unix = target("unix:///run/vllm.sock").unwrap();
+        assert_eq!(
+            (unix.base_url(), unix.is_plain()),
+            ("unix:/run/vllm.sock", false)
+        );
+        assert_eq!(unix.endpoint(), "/v1/chat/completions");
+        assert!(matches!(
+            target("unix:run/vllm.sock"),
+            Err(PlanError::BadUrl { .. })
+        ));
+        if cfg!(feature = "tls") {
+            let secure = target("https://gpu-1/v1").unwrap();
+            assert_eq!(
+                (secure.base_url(), secure.port()),
+                ("https://gpu-1:443", 443)
+            );
+        } else {
+            assert_eq!(target("https://h").unwrap_err(), PlanError::Https);
+        }
+    }
+
+    #[test]
+    fn an_endpoint_takes_the_place_of_another() {
+        let target = target("http://h/llm/v1").unwrap();
+        let text = target.with_endpoint(Endpoint::Completions).unwrap();
+        assert_eq!(text.endpoint(), "/llm/v1/completions");
+        let again = text.with_endpoint(Endpoint::Completions).unwrap();
+        assert_eq!(again.endpoint(), "/llm/v1/completions");
+        let chat = again.with_endpoint(Endpoint::Chat).unwrap();
+        assert_eq!(chat.endpoint(), "/llm/v1/chat/completions");
+    }
+
+    #[test]
     fn urls_that_cannot_be_used_are_refused_with_a_hint() {
-        assert_eq!(target("https://h").unwrap_err(), PlanError::Https);
         assert_eq!(
             target("http://me:swordfish@h").unwrap_err(),
             PlanError::CredentialsInUrl

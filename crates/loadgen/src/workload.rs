@@ -1,18 +1,81 @@
-//! The prompts: sentences to be translated, Korean to English and English to Korean in turn, written for this project.
+//! What is sent: which prompt, and how long an answer is asked for. Pure functions of the seed.
 //!
+//! The translation prompts are sentences, Korean to English and English to Korean in turn, written for this project.
 //! No two prompts of a run are alike, nor are those of runs with different seeds, so that no server answers from its
 //! prefix cache. The cache works on blocks of 16 tokens counted from the beginning, therefore each prompt begins with
 //! what makes it unique, a booking code of 64 bits, and ends with the instruction that it has in common with others:
-//! no block is shared but those of the chat template.
+//! no block is shared but those of the chat template. Synthetic prompts do the same with words; only prompts of the
+//! user's own may repeat.
 //!
-//! A prompt is about 120 bytes of UTF-8. This module does not count tokens: the server's `usage.prompt_tokens` does.
+//! This module does not count tokens: the server's `usage.prompt_tokens` does.
 
+mod dataset;
+mod lengths;
+mod synthetic;
+mod vocabulary;
 mod words;
 
 use rand_pcg::{Pcg32, rand_core::Rng};
 
-/// Name of this workload in records.
-pub const NAME: &str = "translation";
+pub use dataset::{Dataset, Entry, Prompt};
+pub use lengths::Lengths;
+pub use synthetic::{Calibration, Synthetic};
+
+/// Where prompts come from.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Workload {
+    /// Sentences to be translated, about 40 tokens each.
+    #[default]
+    Translation,
+    /// Words, as many tokens as asked.
+    Synthetic(Synthetic),
+    /// The user's own.
+    Dataset(Dataset),
+}
+
+impl Workload {
+    /// Its name in records.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Translation => "translation",
+            Self::Synthetic(_) => "synthetic",
+            Self::Dataset(dataset) => &dataset.name,
+        }
+    }
+
+    /// What belongs to `id`; `nth` counts the run's requests, and own prompts go by it, in an order that the seed shuffles.
+    pub fn entry(&self, id: PromptId, nth: u64) -> Entry {
+        let text = match self {
+            Self::Translation => prompt(id),
+            Self::Synthetic(synthetic) => synthetic.prompt(id),
+            Self::Dataset(dataset) => {
+                return dataset.entries[place(nth, dataset.entries.len(), id.seed)].clone();
+            }
+        };
+        Entry {
+            prompt: Prompt::Text(text),
+            output_tokens: None,
+        }
+    }
+}
+
+/// The `nth` of `count` places in an order of their own for each seed and each round through them. Walks in steps that
+/// share no factor with `count`, which visits every place once.
+fn place(nth: u64, count: usize, seed: u64) -> usize {
+    let count = count as u64;
+    let (round, within) = (nth / count, nth % count);
+    let key = mix(seed ^ mix(round));
+    let mut step = mix(key) % count;
+    while gcd(step, count) != 1 {
+        step = (step + 1) % count;
+    }
+    let wide = (u128::from(within) * u128::from(step) + u128::from(key)) % u128::from(count);
+    usize::try_from(wide).expect("a remainder by a length is an index")
+}
+
+fn gcd(a: u64, b: u64) -> u64 {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
 
 /// Which prompt of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +111,7 @@ fn booking_code(id: PromptId) -> u64 {
 }
 
 /// The finaliser of `SplitMix64` (Steele, Lea, Flood 2014), a bijection.
-fn mix(value: u64) -> u64 {
+pub(crate) fn mix(value: u64) -> u64 {
     let value = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -97,6 +160,27 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
+
+    #[test]
+    fn own_prompts_are_each_sent_once_a_round_in_an_order_of_the_seed() {
+        for count in [1_usize, 2, 7, 12, 100] {
+            let order = |seed, round: u64| -> Vec<usize> {
+                let n = count as u64;
+                (round * n..(round + 1) * n)
+                    .map(|nth| place(nth, count, seed))
+                    .collect()
+            };
+            let mut sorted = order(3, 5);
+            sorted.sort_unstable();
+            assert_eq!(sorted, (0..count).collect::<Vec<_>>());
+        }
+        let order = |seed| {
+            (0..100)
+                .map(|nth| place(nth, 100, seed))
+                .collect::<Vec<_>>()
+        };
+        assert_ne!(order(1), order(2));
+    }
 
     fn ids() -> impl Iterator<Item = PromptId> {
         let requests = |level| (0..5_000).map(move |request| (level, request));

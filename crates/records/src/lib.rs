@@ -21,8 +21,8 @@ mod time;
 
 pub use jsonl::{JsonlWriter, Lines, read_lines};
 pub use manifest::{
-    ClockAnchor, EndReason, EngineFacts, Host, Judgement, Manifest, Objectives, Plan,
-    SCHEMA_VERSION, Target, Tool,
+    Arrivals, ClockAnchor, EndReason, EngineFacts, Host, Judgement, Manifest, Objectives, Plan,
+    Ramp, RampShape, SCHEMA_VERSION, Target, Tool,
 };
 pub use phase::{ClientLoad, Phase, PhaseKind};
 pub use request::{
@@ -32,6 +32,7 @@ pub use request::{
 pub use run_data::{RunData, Skipped};
 pub use run_dir::{RecordError, RunDir};
 pub use telemetry::{
-    EngineKind, GpuDevice, GpuLine, GpuSample, HistogramTotals, ServerCounters, ServerSample,
+    EngineGauges, EngineKind, GpuDevice, GpuLine, GpuSample, GpuState, HistogramTotals,
+    ServerCounters, ServerDetail, ServerSample, SourceClock,
 };
 pub use time::Offset;

@@ -36,6 +36,9 @@ pub struct Manifest {
     /// Why the run ended; absent when it was killed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end: Option<EndReason>,
+    /// Wall-clock times at which a run that had been cut off went on; the run's clock includes the pauses.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resumed: Vec<ClockAnchor>,
     /// Sentences about what did not go as asked (flags the server ignored, telemetry that was not there).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
@@ -127,15 +130,22 @@ impl Target {
     }
 }
 
-/// What was to be done. Closed loop: at level `c`, `c` slots each send their next request when the last one ended.
+/// What was to be done. Closed loop: at level `c`, `c` slots each send their next request when the last one ended. Open
+/// loop: requests are sent when `arrivals` says, whatever the server does.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
-    /// Concurrency of each level, in the order in which they run.
+    /// Concurrency of each level, in the order in which they run; 0 where the level is an open loop.
     pub levels: Vec<u32>,
-    /// Requests measured at each level, parallel to `levels`.
+    /// Requests measured at each level, parallel to `levels`; 0 where time alone decides (`durations_ns`).
     pub requests: Vec<u64>,
     /// Warm-up requests at each level, parallel to `levels`; their records carry [`crate::Stage::Warmup`].
     pub warmup_requests: Vec<u64>,
+    /// Schedules of the levels that are open loops, parallel to `levels`; empty when none is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub arrivals: Vec<Option<Arrivals>>,
+    /// Longest time of measuring of each level, parallel to `levels`, 0 for none; empty when none has one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub durations_ns: Vec<u64>,
     /// Path of the endpoint, such as `/v1/chat/completions`.
     pub endpoint: String,
     /// Model name sent with every request.
@@ -144,7 +154,10 @@ pub struct Plan {
     pub stream: bool,
     /// Name of the prompt source, such as `translation`.
     pub workload: String,
-    /// Output tokens asked of every measured request.
+    /// What the prompt source was told: lengths, spread, shared prefix. Free of form, since every source has its own.
+    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
+    pub workload_options: serde_json::Map<String, serde_json::Value>,
+    /// Output tokens asked of every measured request; on average where `workload_options` spreads them.
     pub osl: u32,
     /// Whether the server was told to generate exactly `osl` tokens (`ignore_eos`, `min_tokens`).
     pub ignore_eos: bool,
@@ -155,6 +168,44 @@ pub struct Plan {
     pub seed: u64,
     /// Deadline of one request.
     pub request_timeout_ns: u64,
+}
+
+/// The schedule of an open loop.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Arrivals {
+    /// Requests per second, at the beginning of a ramp; absent when all arrive at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_second: Option<f64>,
+    /// Shape of the gamma-distributed gaps, 1 for a Poisson process; absent when gaps are equal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub burstiness: Option<f64>,
+    /// Where the rate goes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ramp: Option<Ramp>,
+    /// Requests in flight at most; beyond it they were sent late, which `sent_ns − intended_ns` shows.
+    pub most_in_flight: u32,
+}
+
+/// A rate that moves while measuring.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Ramp {
+    /// How it moves.
+    pub shape: RampShape,
+    /// Requests per second at the end.
+    pub to_per_second: f64,
+    /// How long the way takes.
+    pub over_ns: u64,
+}
+
+/// How a rate moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum RampShape {
+    /// By equal differences.
+    Linear,
+    /// By equal ratios.
+    Exponential,
 }
 
 /// The machine that the client ran on. Absent values could not be read.

@@ -55,11 +55,11 @@ pub struct RequestRecord {
 }
 
 impl RequestRecord {
-    /// Time to first token, `t1 − t0`; `None` when no token came.
+    /// Time to first token, `t1 − t0`; `None` when no token came, or the answer came in one piece.
     pub fn ttft(&self) -> Option<Duration> {
-        self.chunks
-            .since_sent_ns
-            .first()
+        let first = self.chunks.since_sent_ns.first();
+        first
+            .filter(|_| self.chunks.count > 0)
             .map(|&ns| Duration::from_nanos(ns))
     }
 
@@ -116,7 +116,7 @@ pub enum Connection {
 /// Arrivals of the content-bearing chunks.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Chunks {
-    /// How many arrived.
+    /// How many arrived; 0 for an answer that was not streamed, whose only stamp is its end.
     pub count: u64,
     /// Arrival of each since `sent_ns`, in nanoseconds. Bounded: when `count` is larger, the last entry is the last
     /// chunk's and those between were not kept.

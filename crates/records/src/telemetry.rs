@@ -2,6 +2,8 @@
 //!
 //! Every metric is optional: "not supported" is not 0.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::Offset;
@@ -22,6 +24,36 @@ pub enum GpuLine {
         /// Why.
         reason: String,
     },
+    /// Slow-moving state of one device, read every few seconds.
+    State(GpuState),
+    /// The driver reported an XID error.
+    Xid {
+        /// When it was heard of.
+        t_ns: Offset,
+        /// Which device, where the driver says.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        uuid: Option<String>,
+        /// The code of NVIDIA's XID catalogue.
+        code: u64,
+    },
+    /// How the clock of a remote source lies to the run's clock. Samples of that source have been moved already.
+    Clock(SourceClock),
+}
+
+/// The clock of a source on another machine, estimated from several exchanges: the median of the client's midpoint minus
+/// the source's stamp.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SourceClock {
+    /// When it was estimated, on the run's clock.
+    pub t_ns: Offset,
+    /// Whose clock: a URL without credentials.
+    pub source: String,
+    /// What was added to the source's stamps (nanoseconds of its own clock) to make them offsets of the run.
+    pub add_ns: i64,
+    /// Shortest round trip seen: the estimate is sure to half of it.
+    pub rtt_min_ns: u64,
+    /// Exchanges that the estimate rests on.
+    pub exchanges: u32,
 }
 
 /// A GPU as its driver describes it.
@@ -45,6 +77,51 @@ pub struct GpuDevice {
     /// Metrics that the device refuses, by the name of their field in [`GpuSample`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unsupported: Vec<String>,
+    /// Host of the device, where it is not the client's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// For a part of a GPU (MIG): the `uuid` of the whole. Power and energy belong to the whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<String>,
+    /// What `memory_used_bytes` means: `nvml_v2`, `dcgm` (both without what the driver reserves), `amd_vram`,
+    /// `nvidia_smi`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_api: Option<String>,
+}
+
+/// What changes rarely on a device, or costs too much to be asked at every sample.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct GpuState {
+    /// When the reading began.
+    pub t_ns: Offset,
+    /// How long it took.
+    pub read_ns: u64,
+    /// Which device.
+    pub uuid: String,
+    /// Power limit in force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub power_limit_mw: Option<u64>,
+    /// Power limit that the device comes with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub power_limit_default_mw: Option<u64>,
+    /// Largest clock of the multiprocessors.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sm_clock_max_mhz: Option<u32>,
+    /// Generation of the PCIe link at this moment; it drops when the device is idle.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pcie_generation: Option<u32>,
+    /// Lanes of the PCIe link at this moment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pcie_width: Option<u32>,
+    /// PCIe transfers that were repeated, since the driver was loaded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pcie_replays: Option<u64>,
+    /// Memory errors that could not be corrected, since the driver was loaded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ecc_uncorrected: Option<u64>,
+    /// Memory rows replaced because of uncorrectable errors, since the device was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remapped_rows: Option<u64>,
 }
 
 /// A reading of one GPU.
@@ -89,6 +166,91 @@ pub struct GpuSample {
     /// Reasons for which clocks are held back, NVML's bits verbatim.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub throttle_bits: Option<u64>,
+    /// Moment that the driver itself gives for the power values (Unix time of the GPU's host).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub power_unix_ns: Option<u64>,
+    /// Round trip of the scrape, for a source behind HTTP; `t_ns` is then its middle.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rtt_ns: Option<u64>,
+    /// Memory that nobody holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_free_bytes: Option<u64>,
+    /// Temperature of the memory in degrees Celsius (field 82).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_temperature_c: Option<i32>,
+    /// Share of time with at least one warp on a multiprocessor, averaged over them, in percent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sm_active_percent: Option<f64>,
+    /// Resident warps / the most there can be, in percent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sm_occupancy_percent: Option<f64>,
+    /// Share of time in which the tensor cores worked, in percent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tensor_active_percent: Option<f64>,
+    /// Share of the memory's bandwidth in use, in percent. About 80 is the most that can be reached (NVIDIA DCGM manual).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dram_active_percent: Option<f64>,
+    /// Received over PCIe, bytes per second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pcie_rx_bytes_per_s: Option<f64>,
+    /// Sent over PCIe, bytes per second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pcie_tx_bytes_per_s: Option<f64>,
+    /// Received over NVLink, all links, bytes per second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nvlink_rx_bytes_per_s: Option<f64>,
+    /// Sent over NVLink, all links, bytes per second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nvlink_tx_bytes_per_s: Option<f64>,
+    /// Received over NVLink, all links, since the counter began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nvlink_rx_bytes: Option<u64>,
+    /// Sent over NVLink, all links, since the counter began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nvlink_tx_bytes: Option<u64>,
+    /// Time for which the power limit has held clocks back, since the driver was loaded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub power_violation_ns: Option<u64>,
+    /// Time for which heat has held clocks back, since the driver was loaded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thermal_violation_ns: Option<u64>,
+}
+
+impl GpuSample {
+    /// Names of the metrics that most data-centre GPUs give and this sample lacks.
+    pub fn absent_of_common(&self) -> Vec<String> {
+        let metrics = [
+            ("gpu_util_percent", self.gpu_util_percent.is_none()),
+            ("memory_util_percent", self.memory_util_percent.is_none()),
+            ("memory_used_bytes", self.memory_used_bytes.is_none()),
+            (
+                "memory_reserved_bytes",
+                self.memory_reserved_bytes.is_none(),
+            ),
+            ("power_average_mw", self.power_average_mw.is_none()),
+            ("power_instant_mw", self.power_instant_mw.is_none()),
+            ("energy_mj", self.energy_mj.is_none()),
+            ("temperature_c", self.temperature_c.is_none()),
+            ("sm_clock_mhz", self.sm_clock_mhz.is_none()),
+            ("memory_clock_mhz", self.memory_clock_mhz.is_none()),
+            ("throttle_bits", self.throttle_bits.is_none()),
+        ];
+        let absent = metrics.into_iter().filter(|(_, absent)| *absent);
+        absent.map(|(metric, _)| metric.to_owned()).collect()
+    }
+}
+
+impl GpuState {
+    /// Whether there is any metric in it.
+    pub fn says_something(&self) -> bool {
+        let nothing = Self {
+            t_ns: self.t_ns,
+            read_ns: self.read_ns,
+            uuid: self.uuid.clone(),
+            ..Self::default()
+        };
+        *self != nothing
+    }
 }
 
 /// The serving engine whose metrics were read.
@@ -122,6 +284,39 @@ pub struct ServerSample {
     pub kv_usage: Option<f64>,
     /// Counters since the server started.
     pub counters: ServerCounters,
+    /// What only some engines tell; its fields stand beside the others.
+    #[serde(flatten)]
+    pub detail: ServerDetail,
+}
+
+/// What only some engines tell.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ServerDetail {
+    /// Waiting requests by the engine's reason (`capacity`, `deferred`), where it tells.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub waiting_by_reason: BTreeMap<String, f64>,
+    /// Size of the KV cache in tokens, where the engine gives it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kv_cache_size_tokens: Option<u64>,
+    /// The gauges of each engine, where one server runs several; empty for one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub engines: Vec<EngineGauges>,
+}
+
+/// Gauges of one of several engines behind a server.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct EngineGauges {
+    /// The engine's label, verbatim.
+    pub engine: String,
+    /// Requests being processed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub running: Option<f64>,
+    /// Requests waiting to be processed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<f64>,
+    /// Share of the KV cache in use, 0 to 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kv_usage: Option<f64>,
 }
 
 /// Counters since the server started. Differences between two scrapes are what happened between them.

@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     /// Every source file that may ask for words.
-    const SOURCES: [&str; 32] = [
+    const SOURCES: [&str; 33] = [
         include_str!("view/mod.rs"),
         include_str!("view/results.rs"),
         include_str!("view/operation.rs"),
@@ -137,6 +137,7 @@ mod tests {
         include_str!("view/option.rs"),
         include_str!("view/cost.rs"),
         include_str!("view/level_table.rs"),
+        include_str!("view/limited.rs"),
         include_str!("view/promise.rs"),
         include_str!("view/conclusion.rs"),
         include_str!("view/evidence.rs"),

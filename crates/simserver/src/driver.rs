@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::engine::{Engine, Request, RequestId, StepResult};
 use crate::feed::{Feed, Progress};
-use crate::metrics::Telemetry;
+use crate::telemetry::Telemetry;
 
 /// What connections tell the engine.
 #[derive(Debug)]
@@ -19,8 +19,33 @@ pub(crate) enum Command {
         request: Request,
         arrived: Duration,
         feed: Arc<Feed>,
+        siblings: Arc<Siblings>,
     },
     Abort(RequestId),
+}
+
+/// The choices of one prompt.
+#[derive(Debug)]
+pub(crate) struct Siblings {
+    count: u32,
+    /// How many have not ended, and the tokens of the longest that has.
+    left: Mutex<(u32, u32)>,
+}
+
+impl Siblings {
+    pub(crate) fn new(count: u32) -> Self {
+        Self {
+            count,
+            left: Mutex::new((count, 0)),
+        }
+    }
+
+    /// Notes that a choice has ended; when it was the last, the tokens of the longest.
+    fn end(&self, tokens: u32) -> Option<u32> {
+        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        *left = (left.0.saturating_sub(1), left.1.max(tokens));
+        (left.0 == 0).then_some(left.1)
+    }
 }
 
 /// Everyone who could send a command is gone.
@@ -29,7 +54,7 @@ struct Disconnected;
 /// Engine, schedule and the feeds of the requests in it.
 pub(crate) struct Driver {
     engine: Engine,
-    feeds: HashMap<RequestId, Arc<Feed>>,
+    feeds: HashMap<RequestId, (Arc<Feed>, Arc<Siblings>)>,
     commands: Receiver<Command>,
     telemetry: Arc<Mutex<Telemetry>>,
     epoch: Instant,
@@ -101,8 +126,9 @@ impl Driver {
                 request,
                 arrived,
                 feed,
+                siblings,
             } => {
-                self.feeds.insert(request.id, feed);
+                self.feeds.insert(request.id, (feed, siblings));
                 self.engine.submit(&request, arrived);
             }
             Command::Abort(id) => {
@@ -125,11 +151,19 @@ impl Driver {
                 due: end,
                 finish,
             };
-            if let Some(feed) = self.feeds.get(&token.request) {
-                feed.publish(progress);
-            }
+            let Some((feed, siblings)) = self.feeds.get(&token.request) else {
+                continue;
+            };
             if finish.is_some() {
+                // Before the last token is published, so that who has it finds it counted.
+                if let Some(longest) = siblings.end(token.index) {
+                    let count = siblings.count;
+                    self.telemetry().observe_choices(count, longest);
+                }
+                feed.publish(progress);
                 self.feeds.remove(&token.request);
+            } else {
+                feed.publish(progress);
             }
         }
     }

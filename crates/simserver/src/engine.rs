@@ -15,10 +15,11 @@ use rand_pcg::rand_core::{Rng, SeedableRng};
 
 use crate::pacer::Pacer;
 use crate::profile::Profile;
-use crate::scheduler::Scheduler;
+pub use crate::scheduler::PrefixCounts;
+use crate::scheduler::{Batch, Scheduler};
 use crate::sequence::Sequence;
-pub use crate::sequence::{Completion, Eos, FinishReason, Request, RequestId, Token};
-use crate::timing::{Batched, Timing, milliseconds};
+pub use crate::sequence::{Completion, Eos, FinishReason, PromptBlocks, Request, RequestId, Token};
+use crate::timing::{Batched, NoiseShape, Timing, milliseconds};
 
 /// A simulated engine.
 #[derive(Debug)]
@@ -34,7 +35,7 @@ pub struct Engine {
 #[derive(Debug)]
 enum Core {
     Batched {
-        scheduler: Scheduler,
+        scheduler: Box<Scheduler>,
         timing: Batched,
         noise: Pcg64,
     },
@@ -48,8 +49,14 @@ pub struct StepResult {
     pub duration: Duration,
     /// Tokens that exist when it ends, in the order of admission.
     pub tokens: Vec<Token>,
+    /// Sequences that generate their next token.
+    pub decodes: u32,
+    /// Prompt tokens that it computes, recomputed ones included.
+    pub prefill_tokens: u32,
     /// Sequences preempted when it began.
     pub preempted: u32,
+    /// What was looked for in the prefix cache.
+    pub prefix: PrefixCounts,
     /// The engine after it.
     pub stats: EngineStats,
 }
@@ -69,7 +76,7 @@ impl Engine {
     /// An idle engine.
     pub fn new(profile: &Profile) -> Self {
         let batched = |timing| Core::Batched {
-            scheduler: Scheduler::new(profile),
+            scheduler: Box::new(Scheduler::new(profile)),
             timing,
             noise: Pcg64::seed_from_u64(profile.figures.seed),
         };
@@ -140,23 +147,29 @@ impl Engine {
     /// Runs the step that begins at `now`, which should be [`Engine::next_start`]. Its tokens exist at `now + duration`.
     pub fn step(&mut self, now: Duration) -> StepResult {
         let mut tokens = Vec::new();
-        let (duration, preempted) = match &mut self.core {
+        let (duration, batch) = match &mut self.core {
             Core::Batched {
                 scheduler,
                 timing,
                 noise,
             } => {
                 let batch = scheduler.schedule(now);
-                // Uniform noise of standard deviation s reaches s·√3 to either side.
-                let swing = (2.0 * uniform(noise) - 1.0) * 3f64.sqrt() * timing.noise_fraction;
-                let duration = milliseconds(timing.step_ms(batch.load) * (1.0 + swing));
+                let u = uniform(noise);
+                let factor = match timing.noise_shape {
+                    // Uniform noise of standard deviation s reaches s·√3 to either side.
+                    NoiseShape::Uniform => {
+                        1.0 + (2.0 * u - 1.0) * 3f64.sqrt() * timing.noise_fraction
+                    }
+                    NoiseShape::Exponential => -(1.0 - u).ln(),
+                };
+                let duration = milliseconds(timing.step_ms(batch.load) * factor);
                 scheduler.finish(now + duration, &mut tokens);
-                (duration, batch.preempted)
+                (duration, batch)
             }
             Core::Paced(pacer) => {
                 let due = pacer.next_due().unwrap_or(now);
                 pacer.finish(due, &mut tokens);
-                (due.saturating_sub(now), 0)
+                (due.saturating_sub(now), Batch::default())
             }
         };
         self.busy_until = now + duration;
@@ -164,7 +177,10 @@ impl Engine {
         StepResult {
             duration,
             tokens,
-            preempted,
+            decodes: batch.load.decodes,
+            prefill_tokens: batch.load.prefill_tokens,
+            preempted: batch.preempted,
+            prefix: batch.prefix,
             stats: self.stats(),
         }
     }
@@ -194,15 +210,21 @@ impl OutputLengths {
     fn draw(&mut self, request: &Request) -> (u32, FinishReason) {
         // Drawn for every request, so that one that ignores EOS does not change those after it.
         let u = uniform(&mut self.rng);
-        let max_tokens = request.budget.max_tokens;
+        let stop_at = request
+            .stop_at
+            .filter(|&at| at <= request.budget.max_tokens);
+        let (max_tokens, cut) = match stop_at {
+            Some(at) => (at, FinishReason::StopString),
+            None => (request.budget.max_tokens, FinishReason::Length),
+        };
         let Eos::Allowed { min_tokens } = request.eos else {
-            return (max_tokens, FinishReason::Length);
+            return (max_tokens, cut);
         };
         // Inverse of the geometric distribution on 1, 2, …; at a mean of 1 the quotient is 0.
         let further = ((1.0 - u).ln() / (1.0 - 1.0 / self.eos_mean_tokens).ln()).floor() + 1.0;
         let eos_at = f64::from(min_tokens) + further;
         if eos_at > f64::from(max_tokens) {
-            return (max_tokens, FinishReason::Length);
+            return (max_tokens, cut);
         }
         #[expect(
             clippy::cast_possible_truncation,
@@ -214,6 +236,6 @@ impl OutputLengths {
 }
 
 /// Uniform on [0, 1), 53 bits.
-fn uniform(rng: &mut Pcg64) -> f64 {
+pub(crate) fn uniform(rng: &mut Pcg64) -> f64 {
     (rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64
 }

@@ -38,10 +38,10 @@ impl Feed {
         }
     }
 
-    /// Waits for more than `seen` tokens.
+    /// Waits for more than `seen` tokens, or for the end.
     pub(crate) fn poll_beyond(&self, seen: u32, context: &mut Context<'_>) -> Poll<Progress> {
         let mut inner = self.lock();
-        if inner.0.tokens > seen {
+        if inner.0.tokens > seen || inner.0.finish.is_some() {
             return Poll::Ready(inner.0);
         }
         inner.1 = Some(context.waker().clone());

@@ -1,6 +1,6 @@
 //! The bytes of responses, as vLLM 0.11.2 writes them: field order, nulls and all, ids and times aside.
 //!
-//! What all chunks of a stream share is rendered once per stream. The text is made of neutral words, one per token; EOS has none.
+//! What all chunks of a stream share is rendered once per stream. What is said in them is `text`'s.
 
 use std::fmt::Write as _;
 
@@ -9,12 +9,7 @@ use serde_json::Value;
 use crate::engine::FinishReason;
 use crate::openai::{Endpoint, StreamUsage};
 use crate::profile::Profile;
-
-const WORDS: [&str; 24] = [
-    " harbor", " stone", " green", " paper", " window", " slow", " river", " light", " copper",
-    " field", " early", " bridge", " cotton", " plain", " garden", " wide", " north", " clay",
-    " silver", " quiet", " timber", " morning", " road", " level",
-];
+use crate::text::Text;
 
 /// What names a response.
 #[derive(Clone, Debug)]
@@ -25,15 +20,43 @@ pub(crate) struct ResponseId {
     pub(crate) created: u64,
 }
 
-/// Renders the response to one request.
+/// Token counts as a response tells them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Usage {
+    /// Of all prompts.
+    pub(crate) prompt_tokens: u32,
+    /// Of all choices.
+    pub(crate) completion_tokens: u32,
+}
+
+/// Tokens that go into one chunk of one choice.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Span {
+    pub(crate) choice: u32,
+    /// From 1.
+    pub(crate) first: u32,
+    pub(crate) last: u32,
+    /// On the last tokens of a choice.
+    pub(crate) finish: Option<FinishReason>,
+    /// Characters put after the text, more than there should be.
+    pub(crate) padding: u32,
+}
+
+/// Renders the chunks of one stream.
 #[derive(Debug)]
 pub(crate) struct Frames {
     endpoint: Endpoint,
     usage: StreamUsage,
     prompt_tokens: u32,
+    text: Text,
+    /// `stop_reason` of a choice that a stop string ended, as JSON.
+    stop_reason: String,
     /// From the opening brace to `"choices":[`.
     head: String,
 }
+
+/// What a giant chunk is padded with.
+const PADDING: &str = "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
 
 /// The last SSE event of every stream.
 pub(crate) const DONE: &str = "data: [DONE]\n\n";
@@ -45,6 +68,7 @@ impl Frames {
         id: &ResponseId,
         model: &str,
         prompt_tokens: u32,
+        text: Text,
     ) -> Self {
         let (prefix, object) = match endpoint {
             Endpoint::Chat => ("chatcmpl", "chat.completion.chunk"),
@@ -54,64 +78,66 @@ impl Frames {
             endpoint,
             usage,
             prompt_tokens,
+            stop_reason: stop_reason(&text),
+            text,
             head: head(prefix, object, id, model),
         }
     }
 
-    /// The chunk that opens a chat, without text; a completion has none.
-    pub(crate) fn role(&self) -> Option<String> {
+    /// The chunk that opens a choice of a chat, without text; a completion has none.
+    pub(crate) fn role(&self, choice: u32) -> Option<String> {
         if self.endpoint == Endpoint::Completions {
             return None;
         }
         let usage = match self.usage {
-            StreamUsage::Continuous => format!(r#","usage":{}"#, usage(self.prompt_tokens, 0)),
+            StreamUsage::Continuous => format!(r#","usage":{}"#, self.counts(0)),
             _ => String::new(),
         };
         Some(format!(
-            "data: {}{}{usage},\"prompt_token_ids\":null}}\n\n",
+            "data: {}{{\"index\":{choice},{}{usage},\"prompt_token_ids\":null}}\n\n",
             self.head,
-            r#"{"index":0,"delta":{"role":"assistant","content":"","reasoning_content":null},"logprobs":null,"finish_reason":null}]"#
+            r#""delta":{"role":"assistant","content":"","reasoning_content":null},"logprobs":null,"finish_reason":null}]"#
         ))
     }
 
-    /// Appends the chunk of token `index`, from 1; `finish` on the last one.
-    pub(crate) fn token(
-        &self,
-        index: u32,
-        finish: Option<FinishReason>,
-        out: &mut impl std::fmt::Write,
-    ) -> std::fmt::Result {
-        let word = word(self.endpoint, index, finish);
-        out.write_str("data: ")?;
-        out.write_str(&self.head)?;
+    /// Appends the chunk of some tokens of a choice.
+    pub(crate) fn tokens(&self, span: Span, out: &mut impl std::fmt::Write) -> std::fmt::Result {
+        write!(out, "data: {}{{\"index\":{},", self.head, span.choice)?;
+        let stop_reason = match span.finish {
+            Some(FinishReason::StopString) => self.stop_reason.as_str(),
+            _ => "null",
+        };
         match self.endpoint {
             Endpoint::Chat => {
-                out.write_str(r#"{"index":0,"delta":{"content":""#)?;
-                out.write_str(word)?;
+                out.write_str(r#""delta":{"content":""#)?;
+                self.write_text(span, out)?;
                 out.write_str(r#"","reasoning_content":null},"logprobs":null,"#)?;
-                match finish {
+                match span.finish {
                     None => out.write_str(r#""finish_reason":null,"token_ids":null}]"#)?,
                     Some(reason) => write!(
                         out,
-                        r#""finish_reason":"{}","stop_reason":null,"token_ids":null}}]"#,
+                        r#""finish_reason":"{}","stop_reason":{stop_reason},"token_ids":null}}]"#,
                         reason.as_str()
                     )?,
                 }
             }
             Endpoint::Completions => {
-                out.write_str(r#"{"index":0,"text":""#)?;
-                out.write_str(word)?;
+                out.write_str(r#""text":""#)?;
+                self.write_text(span, out)?;
                 out.write_str(r#"","logprobs":null,"finish_reason":"#)?;
-                match finish {
+                match span.finish {
                     None => out.write_str("null")?,
                     Some(reason) => write!(out, r#""{}""#, reason.as_str())?,
                 }
-                out.write_str(r#","stop_reason":null,"prompt_token_ids":null,"token_ids":null}]"#)?;
+                write!(
+                    out,
+                    r#","stop_reason":{stop_reason},"prompt_token_ids":null,"token_ids":null}}]"#
+                )?;
             }
         }
         match (self.usage, self.endpoint) {
             (StreamUsage::Continuous, _) => {
-                write!(out, r#","usage":{}"#, usage(self.prompt_tokens, index))?;
+                write!(out, r#","usage":{}"#, self.counts(span.last))?;
             }
             (_, Endpoint::Completions) => out.write_str(r#","usage":null"#)?,
             (_, Endpoint::Chat) => {}
@@ -120,46 +146,91 @@ impl Frames {
     }
 
     /// The chunk with the token counts, when it was asked for.
-    pub(crate) fn usage(&self, output_tokens: u32) -> Option<String> {
+    pub(crate) fn usage(&self, completion_tokens: u32) -> Option<String> {
         (self.usage != StreamUsage::Never).then(|| {
-            let usage = usage(self.prompt_tokens, output_tokens);
+            let usage = self.counts(completion_tokens);
             format!("data: {}],\"usage\":{usage}}}\n\n", self.head)
         })
     }
+
+    /// An event that breaks off.
+    pub(crate) fn malformed(&self) -> String {
+        format!("data: {}{{\"index\":0,\"del\n\n", self.head)
+    }
+
+    fn counts(&self, completion_tokens: u32) -> String {
+        let Self { prompt_tokens, .. } = self;
+        let total = prompt_tokens.saturating_add(completion_tokens);
+        format!(
+            r#"{{"prompt_tokens":{prompt_tokens},"total_tokens":{total},"completion_tokens":{completion_tokens}}}"#
+        )
+    }
+
+    fn write_text(&self, span: Span, out: &mut impl std::fmt::Write) -> std::fmt::Result {
+        self.text.write(span.first, span.last, span.finish, out)?;
+        let mut left = span.padding as usize;
+        while left > 0 {
+            let some = left.min(PADDING.len());
+            out.write_str(&PADDING[..some])?;
+            left -= some;
+        }
+        Ok(())
+    }
 }
 
-/// Body of a response that is not streamed.
+/// Body of a response that is not streamed. `ends` has the tokens of every choice, and why it ended.
 pub(crate) fn whole(
     endpoint: Endpoint,
     id: &ResponseId,
     model: &str,
-    prompt_tokens: u32,
-    output_tokens: u32,
-    finish: FinishReason,
+    text: &Text,
+    ends: &[(u32, FinishReason)],
+    usage: Option<Usage>,
 ) -> String {
-    let mut text = String::new();
-    for index in 1..=output_tokens {
-        text.push_str(word(
-            endpoint,
-            index,
-            (index == output_tokens).then_some(finish),
-        ));
+    let mut out = match endpoint {
+        Endpoint::Chat => head("chatcmpl", "chat.completion", id, model),
+        Endpoint::Completions => head("cmpl", "text_completion", id, model),
+    };
+    for (index, &(tokens, finish)) in ends.iter().enumerate() {
+        let mut said = String::new();
+        // Writing to a String cannot fail.
+        let _infallible = text.write(1, tokens.max(1), Some(finish), &mut said);
+        let reason = finish.as_str();
+        let stop_reason = match finish {
+            FinishReason::StopString => stop_reason(text),
+            _ => "null".to_owned(),
+        };
+        let comma = if index == 0 { "" } else { "," };
+        let _infallible = match endpoint {
+            Endpoint::Chat => write!(
+                out,
+                r#"{comma}{{"index":{index},"message":{{"role":"assistant","content":"{said}","refusal":null,"annotations":null,"audio":null,"function_call":null,"tool_calls":[],"reasoning":null,"reasoning_content":null}},"logprobs":null,"finish_reason":"{reason}","stop_reason":{stop_reason},"token_ids":null}}"#
+            ),
+            Endpoint::Completions => write!(
+                out,
+                r#"{comma}{{"index":{index},"text":"{said}","logprobs":null,"finish_reason":"{reason}","stop_reason":{stop_reason},"token_ids":null,"prompt_logprobs":null,"prompt_token_ids":null}}"#
+            ),
+        };
     }
-    let reason = finish.as_str();
-    let total = prompt_tokens + output_tokens;
-    let usage = format!(
-        r#"{{"prompt_tokens":{prompt_tokens},"total_tokens":{total},"completion_tokens":{output_tokens},"prompt_tokens_details":null}}"#
+    let usage = match usage {
+        None => "null".to_owned(),
+        Some(Usage {
+            prompt_tokens,
+            completion_tokens,
+        }) => format!(
+            r#"{{"prompt_tokens":{prompt_tokens},"total_tokens":{},"completion_tokens":{completion_tokens},"prompt_tokens_details":null}}"#,
+            prompt_tokens.saturating_add(completion_tokens)
+        ),
+    };
+    let _infallible = write!(
+        out,
+        r#"],"service_tier":null,"system_fingerprint":null,"usage":{usage}{},"kv_transfer_params":null}}"#,
+        match endpoint {
+            Endpoint::Chat => r#","prompt_logprobs":null,"prompt_token_ids":null"#,
+            Endpoint::Completions => "",
+        }
     );
-    match endpoint {
-        Endpoint::Chat => format!(
-            r#"{}{{"index":0,"message":{{"role":"assistant","content":"{text}","refusal":null,"annotations":null,"audio":null,"function_call":null,"tool_calls":[],"reasoning":null,"reasoning_content":null}},"logprobs":null,"finish_reason":"{reason}","stop_reason":null,"token_ids":null}}],"service_tier":null,"system_fingerprint":null,"usage":{usage},"prompt_logprobs":null,"prompt_token_ids":null,"kv_transfer_params":null}}"#,
-            head("chatcmpl", "chat.completion", id, model)
-        ),
-        Endpoint::Completions => format!(
-            r#"{}{{"index":0,"text":"{text}","logprobs":null,"finish_reason":"{reason}","stop_reason":null,"token_ids":null,"prompt_logprobs":null,"prompt_token_ids":null}}],"service_tier":null,"system_fingerprint":null,"usage":{usage},"kv_transfer_params":null}}"#,
-            head("cmpl", "text_completion", id, model)
-        ),
-    }
+    out
 }
 
 /// Body of `/v1/models`.
@@ -173,14 +244,22 @@ pub(crate) fn models(profile: &Profile, id: &ResponseId) -> String {
 }
 
 /// Body of `/tokenize`. The ids are the positions: there is no vocabulary.
-pub(crate) fn tokenized(profile: &Profile, count: u32) -> String {
+pub(crate) fn tokenized(profile: &Profile, count: u32, spelled: bool) -> String {
     let mut ids = String::new();
+    let mut strings = String::new();
     for id in 0..count {
+        let comma = if id == 0 { "" } else { "," };
         // Writing to a String cannot fail.
-        let _infallible = write!(ids, "{}{id}", if id == 0 { "" } else { "," });
+        let _infallible = write!(ids, "{comma}{id}");
+        let _infallible = write!(strings, "{comma}\"t{id}\"");
     }
+    let strings = if spelled {
+        format!("[{strings}]")
+    } else {
+        "null".to_owned()
+    };
     format!(
-        r#"{{"count":{count},"max_model_len":{},"tokens":[{ids}],"token_strs":null}}"#,
+        r#"{{"count":{count},"max_model_len":{},"tokens":[{ids}],"token_strs":{strings}}}"#,
         profile.max_model_len()
     )
 }
@@ -193,20 +272,9 @@ fn head(prefix: &str, object: &str, id: &ResponseId, model: &str) -> String {
     )
 }
 
-fn usage(prompt_tokens: u32, output_tokens: u32) -> String {
-    let total = prompt_tokens + output_tokens;
-    format!(
-        r#"{{"prompt_tokens":{prompt_tokens},"total_tokens":{total},"completion_tokens":{output_tokens}}}"#
+fn stop_reason(text: &Text) -> String {
+    text.stop().map_or_else(
+        || "null".to_owned(),
+        |stop| Value::from(stop.string.as_str()).to_string(),
     )
-}
-
-fn word(endpoint: Endpoint, index: u32, finish: Option<FinishReason>) -> &'static str {
-    if finish == Some(FinishReason::Stop) {
-        return ""; // EOS
-    }
-    let word = WORDS[(index as usize).wrapping_sub(1) % WORDS.len()];
-    match (endpoint, index) {
-        (Endpoint::Chat, 1) => word.trim_start(),
-        _ => word,
-    }
 }

@@ -1,40 +1,93 @@
-//! The HTTP face: routes, headers and the life of a request between its connection and the engine.
+//! The HTTP face: routes, headers and pages. Generations are in `generate`.
 //!
 //! HTTP/1.1 with keep-alive, over hyper. Every response carries `x-simulated: plimsoll <profile>`, and `/simulation` tells the whole
 //! profile; the version is vLLM's with a local label (PEP 440, and build metadata to semantic versioning), so a client that reads versions
-//! takes it for 0.11.2 and one that looks sees that it is simulated.
+//! takes it for 0.11.2 and one that looks sees that it is simulated. The header `x-sim-fault` asks for faults of one request (see `fault`).
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::future::pending;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::pin::Pin;
+use std::sync::atomic::AtomicU64;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::task::{Context, Poll};
+use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Either, Full, Limited};
-use hyper::body::Incoming;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, SERVER};
 use hyper::{Method, Request, Response, StatusCode};
 use rand_pcg::Pcg64;
 use rand_pcg::rand_core::Rng;
-use tokio::sync::Notify;
 
+use crate::broken::BrokenBody;
 use crate::driver::Command;
-use crate::engine::{self, RequestId};
-use crate::feed::Feed;
-use crate::frames::{self, Frames, ResponseId};
-use crate::metrics::{self, Lateness, Telemetry};
-use crate::openai::{self, ApiError, Delivery, Endpoint};
+use crate::fault::{Fault, FaultPlan};
+use crate::frames::{self, ResponseId};
+use crate::generate::{Death, generate};
+use crate::line::Line;
+use crate::metrics::{self, MetricNames};
+use crate::openai::{self, Endpoint};
 use crate::profile::Profile;
 use crate::stream::EventStream;
+use crate::telemetry::{Lateness, Telemetry};
 
 const VERSION: &str = "0.11.2+plimsoll.sim";
 const JSON: &str = "application/json";
 /// Longest request body; a prompt of 131,072 tokens has half a MiB here.
 const MAX_BODY_BYTES: usize = 16 << 20;
 
-type ResponseBody = Either<EventStream, Full<Bytes>>;
+/// Header by which a request asks for faults.
+const FAULT_HEADER: &str = "x-sim-fault";
+
+/// What is sent after the head.
+pub(crate) enum ResponseBody {
+    Stream(Box<EventStream>),
+    Broken(Box<BrokenBody>),
+    Full(Full<Bytes>),
+}
+
+impl ResponseBody {
+    pub(crate) fn stream(stream: EventStream) -> Self {
+        Self::Stream(Box::new(stream))
+    }
+
+    pub(crate) fn broken(body: BrokenBody) -> Self {
+        Self::Broken(Box::new(body))
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match self.get_mut() {
+            Self::Stream(stream) => Pin::new(stream).poll_frame(context),
+            Self::Broken(body) => Pin::new(body).poll_frame(context),
+            Self::Full(body) => Pin::new(body).poll_frame(context),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Stream(_) | Self::Broken(_) => false,
+            Self::Full(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Stream(_) => SizeHint::default(),
+            Self::Broken(body) => body.size_hint(),
+            Self::Full(body) => body.size_hint(),
+        }
+    }
+}
 
 /// What all connections share.
 pub(crate) struct App {
@@ -46,59 +99,24 @@ pub(crate) struct App {
     pub(crate) epoch: Instant,
     /// Wall-clock time at the epoch, seconds since 1970.
     pub(crate) created: f64,
+    /// Requests of the engine, several where a generation has several choices.
     pub(crate) requests: AtomicU64,
+    pub(crate) generations: AtomicU64,
+    pub(crate) faults: FaultPlan,
+    /// How often each fault has struck.
+    pub(crate) struck: Mutex<BTreeMap<&'static str, u64>>,
+    pub(crate) metric_names: MetricNames,
     pub(crate) death: Death,
 }
 
-/// When the server is to die.
-pub(crate) struct Death {
-    /// Responses that it still begins.
-    pub(crate) after: Option<u64>,
-    pub(crate) begun: AtomicU64,
-    /// Ends the server.
-    pub(crate) shutdown: Arc<Notify>,
-}
-
-impl Death {
-    /// Lets a response begin, or ends the server; then nothing of the response is sent.
-    async fn spare(&self) {
-        let Some(after) = self.after else { return };
-        if self.begun.fetch_add(1, Ordering::Relaxed) >= after {
-            self.shutdown.notify_one();
-            pending::<()>().await;
+impl App {
+    pub(crate) fn count_faults(&self, faults: &[Fault]) {
+        if faults.is_empty() {
+            return;
         }
-    }
-}
-
-/// A request in the engine. Dropped before it was finished, it aborts it.
-pub(crate) struct Ticket {
-    id: RequestId,
-    pub(crate) feed: Arc<Feed>,
-    finished: AtomicBool,
-    commands: Sender<Command>,
-    lateness: Arc<Mutex<Lateness>>,
-    epoch: Instant,
-}
-
-impl Ticket {
-    pub(crate) fn mark_finished(&self) {
-        self.finished.store(true, Ordering::Relaxed);
-    }
-
-    pub(crate) fn observe_lateness(&self, due: Duration) {
-        let late = self.epoch.elapsed().saturating_sub(due);
-        self.lateness
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .observe(late);
-    }
-}
-
-impl Drop for Ticket {
-    fn drop(&mut self) {
-        if !self.finished.load(Ordering::Relaxed) {
-            // The engine's thread ends only when there is nobody left to serve.
-            let _gone = self.commands.send(Command::Abort(self.id));
+        let mut struck = self.struck.lock().unwrap_or_else(PoisonError::into_inner);
+        for fault in faults {
+            *struck.entry(fault.name()).or_default() += 1;
         }
     }
 }
@@ -106,9 +124,10 @@ impl Drop for Ticket {
 /// Answers one request.
 pub(crate) async fn handle(
     app: Arc<App>,
+    line: Arc<Line>,
     request: Request<Incoming>,
 ) -> Result<Response<ResponseBody>, Infallible> {
-    let mut response = route(&app, request).await;
+    let mut response = route(&app, &line, request).await;
     let headers = response.headers_mut();
     headers.insert(SERVER, HeaderValue::from_static("plimsoll-simserver"));
     if let Ok(value) = HeaderValue::from_str(&format!("plimsoll {}", app.profile.name())) {
@@ -117,8 +136,16 @@ pub(crate) async fn handle(
     Ok(response)
 }
 
-async fn route(app: &Arc<App>, request: Request<Incoming>) -> Response<ResponseBody> {
+async fn route(
+    app: &Arc<App>,
+    line: &Arc<Line>,
+    request: Request<Incoming>,
+) -> Response<ResponseBody> {
     let path = request.uri().path().to_owned();
+    let asked = request.headers().get(FAULT_HEADER);
+    // What is not text is no fault, and is refused as such.
+    let asked = asked.map(|value| value.to_str().unwrap_or("?").to_owned());
+    let asked = asked.as_deref();
     let allowed = match path.as_str() {
         "/v1/chat/completions" | "/v1/completions" | "/tokenize" => Method::POST,
         "/v1/models" | "/health" | "/version" | "/metrics" | "/simulation" => Method::GET,
@@ -143,89 +170,50 @@ async fn route(app: &Arc<App>, request: Request<Incoming>) -> Response<ResponseB
     };
     let answer = match path.as_str() {
         "/tokenize" => openai::parse_tokenize(&body, &app.profile)
-            .map(|count| text(200, JSON, frames::tokenized(&app.profile, count))),
-        "/v1/completions" => generate(app, Endpoint::Completions, &body).await,
-        _ => generate(app, Endpoint::Chat, &body).await,
+            .map(|(count, spelled)| json(200, frames::tokenized(&app.profile, count, spelled))),
+        "/v1/completions" => generate(app, line, Endpoint::Completions, &body, asked).await,
+        _ => generate(app, line, Endpoint::Chat, &body, asked).await,
     };
-    answer.unwrap_or_else(|error| text(error.status, JSON, error.body()))
+    answer.unwrap_or_else(|error| json(error.status, error.body()))
 }
 
 fn page(app: &App, path: &str) -> Response<ResponseBody> {
     match path {
-        "/health" => Response::new(Either::Right(Full::default())),
-        "/version" => text(200, JSON, format!(r#"{{"version":"{VERSION}"}}"#)),
-        "/v1/models" => text(200, JSON, frames::models(&app.profile, &response_id(app))),
+        "/health" => Response::new(ResponseBody::Full(Full::default())),
+        "/version" => json(200, format!(r#"{{"version":"{VERSION}"}}"#)),
+        "/v1/models" => json(200, frames::models(&app.profile, &response_id(app))),
         "/simulation" => match serde_json::to_string(&app.profile) {
-            Ok(profile) => text(
-                200,
-                JSON,
-                format!(r#"{{"simulated":true,"profile":{profile}}}"#),
-            ),
+            Ok(profile) => {
+                let faults: Vec<String> =
+                    app.faults.rules().iter().map(ToString::to_string).collect();
+                let faults = serde_json::Value::from(faults);
+                json(
+                    200,
+                    format!(r#"{{"simulated":true,"profile":{profile},"faults":{faults}}}"#),
+                )
+            }
             Err(_) => text(500, JSON, r#"{"detail":"Internal Server Error"}"#),
         },
         _ => {
             let telemetry = app.telemetry.lock().unwrap_or_else(PoisonError::into_inner);
             let lateness = app.lateness.lock().unwrap_or_else(PoisonError::into_inner);
-            let page = metrics::render(&telemetry, &lateness, &app.profile, app.created);
+            let struck = app.struck.lock().unwrap_or_else(PoisonError::into_inner);
+            let page = metrics::Exposition {
+                telemetry: &telemetry,
+                lateness: &lateness,
+                faults: &struck,
+                profile: &app.profile,
+                names: app.metric_names,
+                created: app.created,
+            };
+            let page = page.render();
             text(200, "text/plain; version=1.0.0; charset=utf-8", page)
         }
     }
 }
 
-async fn generate(
-    app: &Arc<App>,
-    endpoint: Endpoint,
-    body: &[u8],
-) -> Result<Response<ResponseBody>, ApiError> {
-    let generation = openai::parse(endpoint, body, &app.profile)?;
-    let id = response_id(app);
-    let model = app.profile.served_model();
-    let prompt_tokens = generation.budget.prompt_tokens;
-    let ticket = submit(app, &generation);
-    match generation.delivery {
-        Delivery::Whole => {
-            let (tokens, reason) = ticket.feed.finished().await;
-            ticket.mark_finished();
-            app.death.spare().await;
-            let whole = frames::whole(endpoint, &id, model, prompt_tokens, tokens, reason);
-            Ok(text(200, JSON, whole))
-        }
-        Delivery::Stream(usage) => {
-            app.death.spare().await;
-            let frames = Frames::stream(endpoint, usage, &id, model, prompt_tokens);
-            let mut response = Response::new(Either::Left(EventStream::new(ticket, frames)));
-            let kind = HeaderValue::from_static("text/event-stream; charset=utf-8");
-            response.headers_mut().insert(CONTENT_TYPE, kind);
-            Ok(response)
-        }
-    }
-}
-
-fn submit(app: &App, generation: &openai::Generation) -> Ticket {
-    let id = RequestId(app.requests.fetch_add(1, Ordering::Relaxed));
-    let feed = Arc::new(Feed::default());
-    let command = Command::Submit {
-        request: engine::Request {
-            id,
-            budget: generation.budget,
-            eos: generation.eos,
-        },
-        arrived: app.epoch.elapsed(),
-        feed: Arc::clone(&feed),
-    };
-    // The engine's thread lives as long as this sender.
-    let _sent = app.commands.send(command);
-    Ticket {
-        id,
-        feed,
-        finished: AtomicBool::new(false),
-        commands: app.commands.clone(),
-        lateness: Arc::clone(&app.lateness),
-        epoch: app.epoch,
-    }
-}
-
-fn response_id(app: &App) -> ResponseId {
+/// Names a response.
+pub(crate) fn response_id(app: &App) -> ResponseId {
     let mut ids = app.ids.lock().unwrap_or_else(PoisonError::into_inner);
     ResponseId {
         hex: format!("{:016x}{:016x}", ids.next_u64(), ids.next_u64()),
@@ -235,8 +223,13 @@ fn response_id(app: &App) -> ResponseId {
     }
 }
 
+/// A response of JSON.
+pub(crate) fn json(status: u16, body: impl Into<Bytes>) -> Response<ResponseBody> {
+    text(status, JSON, body)
+}
+
 fn text(status: u16, kind: &'static str, body: impl Into<Bytes>) -> Response<ResponseBody> {
-    let mut response = Response::new(Either::Right(Full::new(body.into())));
+    let mut response = Response::new(ResponseBody::Full(Full::new(body.into())));
     *response.status_mut() =
         StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     response

@@ -1,239 +1,275 @@
-//! What `/metrics` says: the counters, gauges and histograms of vLLM 0.11.2 that tools read, with its names, labels and buckets.
+//! What `/metrics` looks like: every family of vLLM 0.11.2 for a text model, with its names, labels, buckets and order.
 //!
-//! Times are the engine's own, counted from the arrival of a request to the scheduled end of a step; how late the machine was in
-//! keeping that schedule is in `simserver:lateness_seconds`, which vLLM does not have. The families of Python's own process and of the
-//! HTTP framework are left out. As vLLM does, an aborted request counts in no `request_success_total`.
+//! How late the machine was is in `simserver:lateness_seconds`, and what faults have struck in `simserver:faults_total`; vLLM has
+//! neither. The families of Python's own process and of the HTTP framework are left out.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::time::Duration;
 
-use crate::engine::{EngineStats, FinishReason, StepResult, Token};
 use crate::profile::{KvCache, Profile};
+use crate::telemetry::{Histogram, Lateness, Telemetry};
 
-const REQUEST_SECONDS: [f64; 21] = [
-    0.3, 0.5, 0.8, 1.0, 1.5, 2.0, 2.5, 5.0, 10.0, 15.0, 20.0, 30.0, 40.0, 50.0, 60.0, 120.0, 240.0,
-    480.0, 960.0, 1920.0, 7680.0,
-];
-const TTFT_SECONDS: [f64; 22] = [
-    0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
-    20.0, 40.0, 80.0, 160.0, 640.0, 2560.0,
-];
-const ITL_SECONDS: [f64; 19] = [
-    0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 20.0,
-    40.0, 80.0,
-];
-
-/// Everything counted since the server started.
-#[derive(Debug)]
-pub(crate) struct Telemetry {
-    stats: EngineStats,
-    prompt_tokens: u64,
-    generation_tokens: u64,
-    preemptions: u64,
-    stopped: u64,
-    cut: u64,
-    ttft: Histogram,
-    itl: Histogram,
-    e2e: Histogram,
-    queue: Histogram,
+/// Names of metrics that changed between versions of vLLM.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum MetricNames {
+    /// Those of 0.11.2: `kv_cache_usage_perc`, `prefix_cache_queries_total`, `inter_token_latency_seconds`, and beside the last its
+    /// deprecated name `time_per_output_token_seconds`.
+    #[default]
+    Current,
+    /// Those up to 0.9.1: `gpu_cache_usage_perc`, `gpu_prefix_cache_queries_total`, `gpu_prefix_cache_hits_total`,
+    /// `time_per_output_token_seconds`.
+    Old,
 }
 
-impl Telemetry {
-    pub(crate) fn new() -> Self {
-        Self {
-            stats: EngineStats::default(),
-            prompt_tokens: 0,
-            generation_tokens: 0,
-            preemptions: 0,
-            stopped: 0,
-            cut: 0,
-            ttft: Histogram::new(&TTFT_SECONDS),
-            itl: Histogram::new(&ITL_SECONDS),
-            e2e: Histogram::new(&REQUEST_SECONDS),
-            queue: Histogram::new(&REQUEST_SECONDS),
+/// All that the page is made of.
+#[derive(Debug)]
+pub(crate) struct Exposition<'a> {
+    pub(crate) telemetry: &'a Telemetry,
+    pub(crate) lateness: &'a Lateness,
+    /// How often each fault has struck.
+    pub(crate) faults: &'a BTreeMap<&'static str, u64>,
+    pub(crate) profile: &'a Profile,
+    pub(crate) names: MetricNames,
+    /// When the counters began, in seconds since 1970.
+    pub(crate) created: f64,
+}
+
+/// Help text of the two families that count prompt tokens.
+const PREFILL_HELP: &str = "Number of prefill tokens processed.";
+const GENERATION_HELP: &str = "Number of generation tokens processed.";
+
+impl Exposition<'_> {
+    /// The page.
+    pub(crate) fn render(&self) -> String {
+        let mut page = Page {
+            text: String::with_capacity(64 * 1024),
+            model: escape(self.profile.served_model()),
+            created: self.created,
+        };
+        self.gauges(&mut page);
+        self.counters(&mut page);
+        self.histograms(&mut page);
+        self.request_histograms(&mut page);
+        page.cache_config(&self.profile.figures.kv_cache);
+        page.own(self.lateness, self.faults, self.profile.name());
+        page.text
+    }
+
+    fn is_old(&self) -> bool {
+        self.names == MetricNames::Old
+    }
+
+    fn gauges(&self, page: &mut Page) {
+        let gauges = self.telemetry.stats;
+        page.gauge(
+            "num_requests_running",
+            "Number of requests in model execution batches.",
+            gauges.running as f64,
+        );
+        page.gauge(
+            "num_requests_waiting",
+            "Number of requests waiting to be processed.",
+            gauges.waiting as f64,
+        );
+        if self.is_old() {
+            page.gauge(
+                "gpu_cache_usage_perc",
+                "GPU KV-cache usage. 1 means 100 percent usage.",
+                gauges.kv_usage,
+            );
+            return;
         }
-    }
-
-    /// Counts a step that has ended.
-    pub(crate) fn observe_step(&mut self, step: &StepResult) {
-        self.stats = step.stats;
-        self.preemptions += u64::from(step.preempted);
-        for token in &step.tokens {
-            self.observe_token(token);
+        page.family(
+            "engine_sleep_state",
+            "Engine sleep state; awake = 0 means engine is sleeping; awake = 1 means engine is awake; weights_offloaded = 1 means sleep level 1; discard_all = 1 means sleep level 2.",
+            "gauge",
+        );
+        for (state, value) in [
+            ("awake", 1.0),
+            ("weights_offloaded", 0.0),
+            ("discard_all", 0.0),
+        ] {
+            let label = format!(",sleep_state=\"{state}\"");
+            page.sample_after("engine_sleep_state", &label, value);
         }
+        page.gauge(
+            "kv_cache_usage_perc",
+            "KV-cache usage. 1 means 100 percent usage.",
+            gauges.kv_usage,
+        );
     }
 
-    /// Sets the gauges outside of a step, when requests were aborted.
-    pub(crate) fn set_stats(&mut self, stats: EngineStats) {
-        self.stats = stats;
-    }
-
-    fn observe_token(&mut self, token: &Token) {
-        self.generation_tokens += 1;
-        if token.index == 1 {
-            self.prompt_tokens += u64::from(token.prompt_tokens);
-            self.ttft.observe(token.elapsed);
+    fn counters(&self, page: &mut Page) {
+        let telemetry = self.telemetry;
+        let prefix = telemetry.prefix;
+        if self.is_old() {
+            page.counter(
+                "gpu_prefix_cache_queries",
+                "GPU prefix cache queries, in terms of number of queried blocks.",
+                &[("", prefix.queries)],
+            );
+            page.counter(
+                "gpu_prefix_cache_hits",
+                "GPU prefix cache hits, in terms of number of cached blocks.",
+                &[("", prefix.hits)],
+            );
         } else {
-            self.itl.observe(token.elapsed);
-        }
-        if let Some(end) = token.end {
-            match end.reason {
-                FinishReason::Stop => self.stopped += 1,
-                FinishReason::Length => self.cut += 1,
+            for (name, help, value) in [
+                (
+                    "prefix_cache_queries",
+                    "Prefix cache queries, in terms of number of queried tokens.",
+                    prefix.queries,
+                ),
+                (
+                    "prefix_cache_hits",
+                    "Prefix cache hits, in terms of number of cached tokens.",
+                    prefix.hits,
+                ),
+                (
+                    "external_prefix_cache_queries",
+                    "External prefix cache queries from KV connector cross-instance cache sharing, in terms of number of queried tokens.",
+                    0,
+                ),
+                (
+                    "external_prefix_cache_hits",
+                    "External prefix cache hits from KV connector cross-instance cache sharing, in terms of number of cached tokens.",
+                    0,
+                ),
+                (
+                    "mm_cache_queries",
+                    "Multi-modal cache queries, in terms of number of queried items.",
+                    0,
+                ),
+                (
+                    "mm_cache_hits",
+                    "Multi-modal cache hits, in terms of number of cached items.",
+                    0,
+                ),
+            ] {
+                page.counter(name, help, &[("", value)]);
             }
-            self.e2e.observe(end.e2e);
-            self.queue.observe(end.queued);
         }
+        self.work_counters(page);
     }
-}
 
-/// How late tokens were handed to their connections, over the last 4,096 of them.
-#[derive(Debug, Default)]
-pub(crate) struct Lateness {
-    recent: Vec<Duration>,
-    next: usize,
-    max: Duration,
-}
+    fn work_counters(&self, page: &mut Page) {
+        let telemetry = self.telemetry;
+        for (name, help, value) in [
+            (
+                "num_preemptions",
+                "Cumulative number of preemption from the engine.",
+                telemetry.preemptions,
+            ),
+            ("prompt_tokens", PREFILL_HELP, telemetry.prompt_tokens),
+            (
+                "generation_tokens",
+                GENERATION_HELP,
+                telemetry.generation_tokens,
+            ),
+        ] {
+            page.counter(name, help, &[("", value)]);
+        }
+        page.counter(
+            "request_success",
+            "Count of successfully processed requests.",
+            &[
+                ("finished_reason=\"stop\",", telemetry.stopped),
+                ("finished_reason=\"length\",", telemetry.cut),
+                ("finished_reason=\"abort\",", 0),
+            ],
+        );
+    }
 
-impl Lateness {
-    const KEPT: usize = 4096;
-
-    pub(crate) fn observe(&mut self, late: Duration) {
-        self.max = self.max.max(late);
-        if self.recent.len() < Self::KEPT {
-            self.recent.push(late);
+    fn histograms(&self, page: &mut Page) {
+        let telemetry = self.telemetry;
+        let finished = &telemetry.finished;
+        let mut list = vec![
+            (
+                "request_prompt_tokens",
+                PREFILL_HELP,
+                &finished.prompt_tokens,
+            ),
+            (
+                "request_generation_tokens",
+                GENERATION_HELP,
+                &finished.generation_tokens,
+            ),
+            (
+                "iteration_tokens_total",
+                "Histogram of number of tokens per engine_step.",
+                &telemetry.step_tokens,
+            ),
+            (
+                "request_max_num_generation_tokens",
+                "Histogram of maximum number of requested generation tokens.",
+                &finished.longest_choice,
+            ),
+            (
+                "request_params_n",
+                "Histogram of the n request parameter.",
+                &finished.choices,
+            ),
+            (
+                "request_params_max_tokens",
+                "Histogram of the max_tokens request parameter.",
+                &finished.max_tokens,
+            ),
+            (
+                "time_to_first_token_seconds",
+                "Histogram of time to first token in seconds.",
+                &telemetry.ttft,
+            ),
+        ];
+        if self.is_old() {
+            list.push((
+                "time_per_output_token_seconds",
+                "Histogram of time per output token in seconds.",
+                &telemetry.itl,
+            ));
         } else {
-            self.recent[self.next] = late;
+            list.extend([
+                ("time_per_output_token_seconds", "Histogram of time per output token in seconds.DEPRECATED: Use vllm:inter_token_latency_seconds instead.", &telemetry.itl),
+                ("inter_token_latency_seconds", "Histogram of inter-token latency in seconds.", &telemetry.itl),
+                ("request_time_per_output_token_seconds", "Histogram of time_per_output_token_seconds per request.", &finished.tpot),
+            ]);
         }
-        self.next = (self.next + 1) % Self::KEPT;
-    }
-
-    /// Nearest-rank percentile; zero when nothing was sent.
-    fn percentile(&self, percent: usize) -> Duration {
-        let mut sorted = self.recent.clone();
-        sorted.sort_unstable();
-        let rank = (sorted.len() * percent).div_ceil(100);
-        sorted
-            .get(rank.wrapping_sub(1))
-            .copied()
-            .unwrap_or_default()
-    }
-}
-
-/// Renders the exposition. `created` is when the counters began, in seconds since 1970.
-pub(crate) fn render(
-    telemetry: &Telemetry,
-    lateness: &Lateness,
-    profile: &Profile,
-    created: f64,
-) -> String {
-    let mut page = Page {
-        text: String::with_capacity(24 * 1024),
-        model: escape(profile.served_model()),
-        created,
-    };
-    let stats = telemetry.stats;
-    page.gauge(
-        "num_requests_running",
-        "Number of requests in model execution batches.",
-        stats.running as f64,
-    );
-    page.gauge(
-        "num_requests_waiting",
-        "Number of requests waiting to be processed.",
-        stats.waiting as f64,
-    );
-    page.gauge(
-        "kv_cache_usage_perc",
-        "KV-cache usage. 1 means 100 percent usage.",
-        stats.kv_usage,
-    );
-    counters(&mut page, telemetry);
-    page.histogram(
-        "time_to_first_token_seconds",
-        "Histogram of time to first token in seconds.",
-        &telemetry.ttft,
-    );
-    page.histogram(
-        "inter_token_latency_seconds",
-        "Histogram of inter-token latency in seconds.",
-        &telemetry.itl,
-    );
-    page.histogram(
-        "e2e_request_latency_seconds",
-        "Histogram of e2e request latency in seconds.",
-        &telemetry.e2e,
-    );
-    page.histogram(
-        "request_queue_time_seconds",
-        "Histogram of time spent in WAITING phase for request.",
-        &telemetry.queue,
-    );
-    page.cache_config(&profile.figures.kv_cache);
-    page.lateness(lateness, profile.name());
-    page.text
-}
-
-fn counters(page: &mut Page, telemetry: &Telemetry) {
-    // The prefix cache is not simulated: nothing is looked up in it.
-    page.counter(
-        "prefix_cache_queries",
-        "Prefix cache queries, in terms of number of queried tokens.",
-        &[("", 0)],
-    );
-    page.counter(
-        "prefix_cache_hits",
-        "Prefix cache hits, in terms of number of cached tokens.",
-        &[("", 0)],
-    );
-    page.counter(
-        "num_preemptions",
-        "Cumulative number of preemption from the engine.",
-        &[("", telemetry.preemptions)],
-    );
-    page.counter(
-        "prompt_tokens",
-        "Number of prefill tokens processed.",
-        &[("", telemetry.prompt_tokens)],
-    );
-    page.counter(
-        "generation_tokens",
-        "Number of generation tokens processed.",
-        &[("", telemetry.generation_tokens)],
-    );
-    page.counter(
-        "request_success",
-        "Count of successfully processed requests.",
-        &[
-            ("finished_reason=\"stop\",", telemetry.stopped),
-            ("finished_reason=\"length\",", telemetry.cut),
-            ("finished_reason=\"abort\",", 0),
-        ],
-    );
-}
-
-#[derive(Debug)]
-struct Histogram {
-    bounds: &'static [f64],
-    /// One per bound and one above the last.
-    counts: Vec<u64>,
-    sum: f64,
-}
-
-impl Histogram {
-    fn new(bounds: &'static [f64]) -> Self {
-        Self {
-            bounds,
-            counts: vec![0; bounds.len() + 1],
-            sum: 0.0,
+        for (name, help, histogram) in list {
+            page.histogram(name, help, histogram);
         }
     }
 
-    fn observe(&mut self, value: Duration) {
-        let seconds = value.as_secs_f64();
-        let bucket = self.bounds.partition_point(|bound| *bound < seconds);
-        self.counts[bucket] += 1;
-        self.sum += seconds;
+    fn request_histograms(&self, page: &mut Page) {
+        let finished = &self.telemetry.finished;
+        for (name, help, histogram) in [
+            (
+                "e2e_request_latency_seconds",
+                "Histogram of e2e request latency in seconds.",
+                &finished.e2e,
+            ),
+            (
+                "request_queue_time_seconds",
+                "Histogram of time spent in WAITING phase for request.",
+                &finished.queue,
+            ),
+            (
+                "request_inference_time_seconds",
+                "Histogram of time spent in RUNNING phase for request.",
+                &finished.inference,
+            ),
+            (
+                "request_prefill_time_seconds",
+                "Histogram of time spent in PREFILL phase for request.",
+                &finished.prefill,
+            ),
+            (
+                "request_decode_time_seconds",
+                "Histogram of time spent in DECODE phase for request.",
+                &finished.decode,
+            ),
+        ] {
+            page.histogram(name, help, histogram);
+        }
     }
 }
 
@@ -261,6 +297,15 @@ impl Page {
         let _infallible = writeln!(
             text,
             "vllm:{name}{{engine=\"0\",{extra}model_name=\"{model}\"}} {value:?}"
+        );
+    }
+
+    /// `extra` is a label that stands behind the model's, with its comma.
+    fn sample_after(&mut self, name: &str, extra: &str, value: f64) {
+        let Self { text, model, .. } = self;
+        let _infallible = writeln!(
+            text,
+            "vllm:{name}{{engine=\"0\",model_name=\"{model}\"{extra}}} {value:?}"
         );
     }
 
@@ -312,12 +357,17 @@ impl Page {
             num_gpu_blocks,
             ..
         } = kv;
+        let caching = if kv.enable_prefix_caching {
+            "True"
+        } else {
+            "False"
+        };
         self.line(format_args!(
-            "vllm:cache_config_info{{block_size=\"{block_size}\",cache_dtype=\"auto\",enable_prefix_caching=\"False\",engine=\"0\",gpu_memory_utilization=\"0.9\",num_gpu_blocks=\"{num_gpu_blocks}\"}} 1.0"
+            "vllm:cache_config_info{{block_size=\"{block_size}\",cache_dtype=\"auto\",enable_prefix_caching=\"{caching}\",engine=\"0\",gpu_memory_utilization=\"0.9\",num_gpu_blocks=\"{num_gpu_blocks}\"}} 1.0"
         ));
     }
 
-    fn lateness(&mut self, lateness: &Lateness, profile: &str) {
+    fn own(&mut self, lateness: &Lateness, faults: &BTreeMap<&'static str, u64>, profile: &str) {
         let profile = escape(profile);
         self.line(format_args!(
             "# HELP simserver:lateness_seconds How late tokens were handed to their connections: 99th percentile of the last 4096, and maximum since the start."
@@ -329,6 +379,15 @@ impl Page {
                 value.as_secs_f64()
             ));
         }
+        self.line(format_args!(
+            "# HELP simserver:faults_total Faults that have struck requests or connections."
+        ));
+        self.line(format_args!("# TYPE simserver:faults_total counter"));
+        for (fault, count) in faults {
+            self.line(format_args!(
+                "simserver:faults_total{{fault=\"{fault}\",profile=\"{profile}\"}} {count}.0"
+            ));
+        }
     }
 }
 
@@ -337,33 +396,4 @@ fn escape(label: &str) -> String {
         .replace('\\', "\\\\")
         .replace('"', "\\\"")
         .replace('\n', "\\n")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lateness_percentile_is_nearest_rank_over_the_last_4096() {
-        let mut lateness = Lateness::default();
-        assert_eq!(lateness.percentile(99), Duration::ZERO);
-        for ms in 1..=200 {
-            lateness.observe(Duration::from_millis(ms));
-        }
-        assert_eq!(lateness.percentile(99), Duration::from_millis(198));
-        for _ in 0..4096 {
-            lateness.observe(Duration::from_millis(1));
-        }
-        assert_eq!(lateness.percentile(99), Duration::from_millis(1));
-        assert_eq!(lateness.max, Duration::from_millis(200));
-    }
-
-    #[test]
-    fn a_value_on_a_bound_counts_below_it() {
-        let mut histogram = Histogram::new(&ITL_SECONDS);
-        histogram.observe(Duration::from_millis(25));
-        histogram.observe(Duration::from_secs(100));
-        assert_eq!(histogram.counts[1], 1);
-        assert_eq!(histogram.counts[19], 1);
-    }
 }

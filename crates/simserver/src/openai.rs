@@ -1,21 +1,18 @@
 //! Requests of the OpenAI API as vLLM 0.11.2 accepts them, and its refusals.
 //!
-//! Read here: `model`, `messages` or `prompt`, `max_tokens`, `max_completion_tokens`, `min_tokens`, `ignore_eos`, `stream`,
-//! `stream_options`. All else, `stop` and sampling included, is ignored: the text means nothing. Not simulated, and refused rather than
-//! ignored: `n` above 1 and several prompts in one request.
-//!
-//! There is no tokeniser. A prompt has ceil(UTF-8 bytes / 4) tokens, a chat 10 more for its template; token ids count as they are.
+//! Read here: `model`, `messages` or `prompt` (see `prompt`), `n`, `max_tokens`, `max_completion_tokens`, `min_tokens`, `stop`,
+//! `include_stop_str_in_output`, `ignore_eos`, `stream`, `stream_options`. All else, sampling included, is ignored: the text means nothing.
 //! Error texts are those captured from vLLM 0.11.2, without the echo of the input and the traceback that its validation errors add.
 
 use serde_json::Value;
 
-use crate::engine::Eos;
+use crate::engine::{Eos, PromptBlocks};
 use crate::profile::{LengthError, Profile, TokenBudget};
+use crate::prompt::prompts;
+use crate::text::Text;
 
-/// Tokens that a chat template adds to the contents of the messages.
-const CHAT_TEMPLATE_TOKENS: u32 = 10;
-/// UTF-8 bytes that stand for one token.
-const BYTES_PER_TOKEN: usize = 4;
+/// Choices of one request, over all of its prompts. vLLM 0.11.2 has no limit; a simulation need not run out of memory.
+const MOST_CHOICES: usize = 1024;
 /// vLLM's `max_tokens` of a completion that does not say; a chat may fill the context.
 const COMPLETION_MAX_TOKENS: u32 = 16;
 
@@ -43,11 +40,15 @@ pub(crate) enum StreamUsage {
 }
 
 /// A request that can be served.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Generation {
     pub(crate) endpoint: Endpoint,
-    pub(crate) budget: TokenBudget,
+    /// Every prompt, with what is left for its output.
+    pub(crate) prompts: Vec<(TokenBudget, PromptBlocks)>,
+    /// Choices of each prompt.
+    pub(crate) n: u32,
     pub(crate) eos: Eos,
+    pub(crate) text: Text,
     pub(crate) delivery: Delivery,
 }
 
@@ -60,7 +61,15 @@ pub(crate) struct ApiError {
 }
 
 impl ApiError {
-    fn bad_request(message: impl Into<String>) -> Self {
+    pub(crate) fn new(status: u16, kind: &'static str, message: String) -> Self {
+        Self {
+            status,
+            kind,
+            message,
+        }
+    }
+
+    pub(crate) fn bad_request(message: impl Into<String>) -> Self {
         Self {
             status: 400,
             kind: "BadRequestError",
@@ -69,7 +78,7 @@ impl ApiError {
     }
 
     /// One entry of a pydantic validation error, in the form that vLLM prints.
-    fn validation(kind: &str, loc: &str, msg: &str, rest: &str) -> Self {
+    pub(crate) fn validation(kind: &str, loc: &str, msg: &str, rest: &str) -> Self {
         Self {
             status: 400,
             kind: "Bad Request",
@@ -96,7 +105,7 @@ pub(crate) fn parse(
     profile: &Profile,
 ) -> Result<Generation, ApiError> {
     let body = json(body)?;
-    let prompt = prompt_tokens(endpoint, &body)?;
+    let prompts = prompts(endpoint, &body)?;
     let max_tokens = match endpoint {
         Endpoint::Chat => match integer(&body, "max_completion_tokens")? {
             None => integer(&body, "max_tokens")?,
@@ -108,44 +117,97 @@ pub(crate) fn parse(
     };
     let min_tokens = integer(&body, "min_tokens")?.unwrap_or(0);
     let n = integer(&body, "n")?.unwrap_or(1);
+    let stop = stop(&body)?;
     check_model(&body, profile)?;
-    if n != 1 {
-        return Err(ApiError::bad_request(
-            "n must be 1: this simulated server gives one choice",
-        ));
-    }
-    let budget = admit(endpoint, profile, prompt, max_tokens)?;
+    let n = choices(n, prompts.len())?;
+    let prompts = prompts
+        .iter()
+        .map(|prompt| {
+            let budget = admit(endpoint, profile, prompt.count(), max_tokens)?;
+            Ok((budget, profile.prompt_blocks(prompt.tokens())))
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    let most = prompts.iter().map(|(budget, _)| budget.max_tokens).min();
+    let most = most.unwrap_or(0);
     let min_tokens = u32::try_from(min_tokens)
         .ok()
-        .filter(|&min| min <= budget.max_tokens)
+        .filter(|&min| min <= most)
         .ok_or_else(|| {
             ApiError::bad_request(format!(
-                "min_tokens must be between 0 and max_tokens={}, got {min_tokens}.",
-                budget.max_tokens
+                "min_tokens must be between 0 and max_tokens={most}, got {min_tokens}."
             ))
         })?;
+    let included = flag(&body, "include_stop_str_in_output");
     Ok(Generation {
         endpoint,
-        budget,
+        prompts,
+        n,
         eos: if flag(&body, "ignore_eos") {
             Eos::Ignored
         } else {
             Eos::Allowed { min_tokens }
         },
+        text: Text::new(endpoint == Endpoint::Chat, &stop, min_tokens, included),
         delivery: delivery(&body),
     })
 }
 
-/// Reads a request for `/tokenize` and returns the number of tokens.
-pub(crate) fn parse_tokenize(body: &[u8], profile: &Profile) -> Result<u32, ApiError> {
+/// How many choices each prompt is to have.
+fn choices(n: i64, prompts: usize) -> Result<u32, ApiError> {
+    if n < 1 {
+        return Err(ApiError::bad_request(format!(
+            "n must be at least 1, got {n}."
+        )));
+    }
+    u32::try_from(n)
+        .ok()
+        .filter(|&n| (n as usize).saturating_mul(prompts) <= MOST_CHOICES)
+        .ok_or_else(|| {
+            ApiError::bad_request(format!(
+                "this simulated server gives at most {MOST_CHOICES} choices, over all prompts of a request"
+            ))
+        })
+}
+
+/// `stop`: a string or a list of strings.
+fn stop(body: &Value) -> Result<Vec<String>, ApiError> {
+    let invalid =
+        || ApiError::validation("list_type", "'stop'", "Input should be a valid list", "");
+    let strings = match body.get("stop") {
+        None | Some(Value::Null) => Vec::new(),
+        Some(Value::String(one)) => vec![one.clone()],
+        Some(Value::Array(list)) => list
+            .iter()
+            .map(|item| item.as_str().map(str::to_owned).ok_or_else(invalid))
+            .collect::<Result<_, _>>()?,
+        Some(_) => return Err(invalid()),
+    };
+    if strings.iter().any(String::is_empty) {
+        return Err(ApiError::bad_request(
+            "stop cannot contain an empty string.",
+        ));
+    }
+    Ok(strings)
+}
+
+/// Reads a request for `/tokenize` and returns the number of tokens, and whether they are to be spelled out.
+pub(crate) fn parse_tokenize(body: &[u8], profile: &Profile) -> Result<(u32, bool), ApiError> {
     let body = json(body)?;
     let endpoint = match body.get("messages") {
         Some(_) => Endpoint::Chat,
         None => Endpoint::Completions,
     };
-    let tokens = prompt_tokens(endpoint, &body)?;
+    let prompts = prompts(endpoint, &body)?;
     check_model(&body, profile)?;
-    Ok(tokens)
+    let [prompt] = prompts.as_slice() else {
+        return Err(ApiError::validation(
+            "string_type",
+            "'prompt'",
+            "Input should be a valid string",
+            "",
+        ));
+    };
+    Ok((prompt.count(), flag(&body, "return_token_strs")))
 }
 
 fn json(body: &[u8]) -> Result<Value, ApiError> {
@@ -245,67 +307,6 @@ fn integer(body: &Value, name: &str) -> Result<Option<i64>, ApiError> {
     }
 }
 
-fn prompt_tokens(endpoint: Endpoint, body: &Value) -> Result<u32, ApiError> {
-    let missing =
-        |name: &str| ApiError::validation("missing", &format!("'{name}'"), "Field required", "");
-    match endpoint {
-        Endpoint::Chat => {
-            let messages = body.get("messages").ok_or_else(|| missing("messages"))?;
-            let messages = messages.as_array().ok_or_else(|| {
-                ApiError::validation(
-                    "list_type",
-                    "'messages'",
-                    "Input should be a valid list",
-                    "",
-                )
-            })?;
-            let bytes = messages
-                .iter()
-                .map(|message| content_bytes(&message["content"]))
-                .sum();
-            Ok(tokens_of(bytes).saturating_add(CHAT_TEMPLATE_TOKENS))
-        }
-        Endpoint::Completions => match body.get("prompt").ok_or_else(|| missing("prompt"))? {
-            Value::String(text) => Ok(tokens_of(text.len())),
-            Value::Array(items) if items.iter().all(Value::is_u64) => Ok(saturated(items.len())),
-            Value::Array(items) => match items.as_slice() {
-                [Value::String(text)] => Ok(tokens_of(text.len())),
-                [Value::Array(ids)] => Ok(saturated(ids.len())),
-                _ => Err(ApiError::bad_request(
-                    "prompt must be one string or one list of token ids: this simulated server serves one prompt per request",
-                )),
-            },
-            _ => Err(ApiError::validation(
-                "string_type",
-                "'prompt'",
-                "Input should be a valid string",
-                "",
-            )),
-        },
-    }
-}
-
-/// UTF-8 bytes of a message's text, whether given as a string or in parts.
-fn content_bytes(content: &Value) -> usize {
-    match content {
-        Value::String(text) => text.len(),
-        Value::Array(parts) => parts
-            .iter()
-            .filter_map(|part| part["text"].as_str())
-            .map(str::len)
-            .sum(),
-        _ => 0,
-    }
-}
-
-fn tokens_of(bytes: usize) -> u32 {
-    saturated(bytes.div_ceil(BYTES_PER_TOKEN))
-}
-
-fn saturated(count: usize) -> u32 {
-    u32::try_from(count).unwrap_or(u32::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -320,29 +321,19 @@ mod tests {
         parse(Endpoint::Chat, body.as_bytes(), &profile)
     }
 
-    #[test]
-    fn prompt_tokens_follow_the_documented_rule() {
-        let count = |endpoint, body: &str| {
-            prompt_tokens(endpoint, &serde_json::from_str(body).unwrap()).unwrap()
-        };
-        // 5 + 3 bytes ("가" is three) in two messages, one of them in parts: ceil(8 / 4) + 10.
-        let messages = r#"{"messages":[{"content":"abcde"},{"content":[{"type":"text","text":"가"}]},{"content":null}]}"#;
-        assert_eq!(count(Endpoint::Chat, messages), 12);
-        assert_eq!(count(Endpoint::Completions, r#"{"prompt":"abcde"}"#), 2);
-        assert_eq!(count(Endpoint::Completions, r#"{"prompt":["abcde"]}"#), 2);
-        assert_eq!(count(Endpoint::Completions, r#"{"prompt":[1,2,3]}"#), 3);
-        assert_eq!(count(Endpoint::Completions, r#"{"prompt":[[1,2,3]]}"#), 3);
+    fn most(generation: &Generation) -> u32 {
+        generation.prompts[0].0.max_tokens
     }
 
     #[test]
     fn lengths_come_from_the_request_or_from_vllm_defaults() {
-        assert_eq!(chat("").unwrap().budget.max_tokens, 4096 - 12);
-        assert_eq!(chat(r#","max_tokens":7"#).unwrap().budget.max_tokens, 7);
+        assert_eq!(most(&chat("").unwrap()), 4096 - 12);
+        assert_eq!(most(&chat(r#","max_tokens":7"#).unwrap()), 7);
         let both = chat(r#","max_tokens":7,"max_completion_tokens":9"#).unwrap();
-        assert_eq!(both.budget.max_tokens, 9);
+        assert_eq!(most(&both), 9);
         let profile = Profile::builtin("rtx3090-gemma3-12b-bnb4").unwrap();
         let completion = parse(Endpoint::Completions, br#"{"prompt":"x"}"#, &profile).unwrap();
-        assert_eq!(completion.budget.max_tokens, 16);
+        assert_eq!(most(&completion), 16);
         assert_eq!(completion.eos, Eos::Allowed { min_tokens: 0 });
         assert_eq!(
             chat(r#","max_tokens":7,"min_tokens":3"#).unwrap().eos,
@@ -371,14 +362,35 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_simulated_is_refused() {
-        assert_eq!(chat(r#","n":2"#).unwrap_err().status, 400);
-        let profile = Profile::builtin("fixed").unwrap();
-        assert_eq!(
-            parse(Endpoint::Completions, br#"{"prompt":["a","b"]}"#, &profile)
-                .unwrap_err()
-                .status,
-            400
-        );
+    fn choices_and_stop_strings_are_checked_as_vllm_does() {
+        assert_eq!(chat(r#","n":2"#).unwrap().n, 2);
+        for (rest, message) in [
+            (r#","n":0"#, "n must be at least 1, got 0."),
+            (r#","n":2000"#, "at most 1024 choices"),
+            (
+                r#","stop":["a",""]"#,
+                "stop cannot contain an empty string.",
+            ),
+            (r#","stop":7"#, "Input should be a valid list"),
+        ] {
+            let error = chat(rest).unwrap_err();
+            assert_eq!(error.status, 400);
+            assert!(error.message.contains(message), "{}", error.message);
+        }
+        let stopped = chat(r#","stop":"harbor stone","max_tokens":9"#).unwrap();
+        assert_eq!(stopped.text.stop().unwrap().token, 2);
+    }
+
+    #[test]
+    fn several_prompts_are_several_requests() {
+        let profile = Profile::builtin("rtx3090-gemma3-12b-bnb4").unwrap();
+        let body = br#"{"prompt":["a","some more words"],"n":3,"max_tokens":4000}"#;
+        let generation = parse(Endpoint::Completions, body, &profile).unwrap();
+        let lengths: Vec<u32> = generation
+            .prompts
+            .iter()
+            .map(|(budget, _)| budget.prompt_tokens)
+            .collect();
+        assert_eq!((lengths, generation.n), (vec![1, 4], 3));
     }
 }

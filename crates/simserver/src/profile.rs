@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::sequence::PromptBlocks;
 use crate::timing::Timing;
 
 const BUILTIN: [(&str, &str); 3] = [
@@ -70,12 +71,40 @@ pub(crate) struct KvCache {
     pub(crate) num_gpu_blocks: u32,
     /// KV cache groups: a run of `block_size` tokens takes one block in each.
     pub(crate) groups: u32,
+    /// Groups whose layers see a window only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) sliding_window: Option<SlidingWindow>,
+    /// Whether a prompt that begins as one before it takes over its blocks.
+    #[serde(default)]
+    pub(crate) enable_prefix_caching: bool,
+}
+
+/// Sliding-window attention.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SlidingWindow {
+    /// Tokens that a token sees, itself included.
+    pub(crate) tokens: u32,
+    /// How many of the groups.
+    pub(crate) groups: u32,
 }
 
 impl KvCache {
-    /// Blocks, over all groups, that hold the KV of so many tokens.
-    pub(crate) fn blocks_for(&self, tokens: u32) -> u64 {
-        u64::from(tokens.div_ceil(self.block_size)) * u64::from(self.groups)
+    /// Groups that give blocks back.
+    pub(crate) fn sliding_groups(&self) -> u32 {
+        self.sliding_window.map_or(0, |window| window.groups)
+    }
+
+    /// Blocks, over all groups, that a request of so many tokens holds at most, when a step computes up to `chunk` of them: vLLM's
+    /// `max_memory_usage_bytes` of each kind of layer, in blocks.
+    pub(crate) fn blocks_for(&self, tokens: u32, chunk: u32) -> u64 {
+        let all = u64::from(tokens.div_ceil(self.block_size));
+        let Some(window) = self.sliding_window else {
+            return all * u64::from(self.groups);
+        };
+        let visible = (window.tokens - 1).saturating_add(chunk).min(tokens);
+        let visible = (u64::from(visible.div_ceil(self.block_size)) + 1).min(all);
+        all * u64::from(self.groups - window.groups) + visible * u64::from(window.groups)
     }
 
     /// Blocks that requests can hold: vLLM keeps block 0 as the null block.
@@ -156,6 +185,16 @@ impl Profile {
         self.figures.limits.max_model_len
     }
 
+    /// What a prompt of these tokens has in common with others, for the prefix cache. Nothing when the profile has none.
+    pub fn prompt_blocks(&self, tokens: impl IntoIterator<Item = u64>) -> PromptBlocks {
+        let kv = &self.figures.kv_cache;
+        if kv.enable_prefix_caching {
+            PromptBlocks::chain(tokens, kv.block_size)
+        } else {
+            PromptBlocks::unshared()
+        }
+    }
+
     /// What the server accepts of a request, by vLLM 0.11.2's two checks.
     pub fn admit(
         &self,
@@ -208,7 +247,17 @@ impl Figures {
         if self.kv_cache.block_size == 0 || self.kv_cache.groups == 0 {
             return Some("`block_size` and `groups` must be positive".to_owned());
         }
-        let needed = self.kv_cache.blocks_for(max_model_len);
+        if let Some(window) = self.kv_cache.sliding_window
+            && (window.tokens == 0 || window.groups == 0 || window.groups > self.kv_cache.groups)
+        {
+            return Some(
+                "`sliding_window` needs at least one token, and at most as many groups as `groups`"
+                    .to_owned(),
+            );
+        }
+        let needed = self
+            .kv_cache
+            .blocks_for(max_model_len, max_num_batched_tokens);
         if needed > u64::from(self.kv_cache.usable_blocks()) {
             return Some(format!(
                 "one request of `max_model_len` tokens needs {needed} blocks and the pool has {}\nhint: raise `num_gpu_blocks` or lower `max_model_len`",
@@ -285,7 +334,10 @@ mod tests {
             .figures
             .kv_cache;
         assert_eq!(kv.num_gpu_blocks / kv.groups * kv.block_size, 28_064);
-        assert_eq!(kv.blocks_for(17), 12);
+        assert_eq!(kv.blocks_for(17, 2048), 12);
+        // "Maximum concurrency for 4,096 tokens per request: 8.62x": 256 blocks in the group of full attention and 193 in each of
+        // five with a window of 1,024, 1,221 together.
+        assert_eq!(kv.blocks_for(4096, 2048), 1221);
     }
 
     #[test]
@@ -293,7 +345,7 @@ mod tests {
         for (from, to, names) in [
             (
                 "num_gpu_blocks = 10526",
-                "num_gpu_blocks = 1536",
+                "num_gpu_blocks = 1221",
                 "num_gpu_blocks",
             ),
             (
@@ -321,8 +373,8 @@ mod tests {
 
     #[test]
     fn one_more_block_than_refused_is_accepted() {
-        // 4096 tokens take 6 x 256 = 1536 blocks; with the null block that is a pool of 1537.
-        assert!(edited("num_gpu_blocks = 10526", "num_gpu_blocks = 1537").is_ok());
+        // 4096 tokens take 1,221 blocks; with the null block that is a pool of 1,222.
+        assert!(edited("num_gpu_blocks = 10526", "num_gpu_blocks = 1222").is_ok());
     }
 
     #[test]

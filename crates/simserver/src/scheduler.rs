@@ -3,12 +3,13 @@
 //! Each step first serves the running sequences in the order of their admission, then admits waiting ones by arrival, under
 //! `max_num_seqs` and `max_num_batched_tokens`; a prompt that does not fit the rest of the budget is prefilled in chunks. When a running
 //! sequence finds no block, the youngest running one gives up all of its blocks, goes to the head of the queue and is later
-//! recomputed, output so far included; a step that preempted admits nobody. No priorities, no prefix cache, no speculation.
+//! recomputed, output so far included, as far as the prefix cache has lost it; a step that preempted admits nobody. What is admitted
+//! begins after its longest cached prefix. Priority is arrival; no speculation, no asynchronous scheduling.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::blocks::{BlockPool, BlockTable};
+use crate::block_table::{BlockTable, KvPool};
 use crate::profile::{Limits, Profile};
 use crate::sequence::{RequestId, Sequence, Token};
 use crate::timing::StepLoad;
@@ -17,7 +18,7 @@ use crate::timing::StepLoad;
 #[derive(Debug)]
 pub(crate) struct Scheduler {
     limits: Limits,
-    pool: BlockPool,
+    pool: KvPool,
     waiting: VecDeque<Sequence>,
     running: Vec<Running>,
 }
@@ -37,13 +38,24 @@ struct Running {
 pub(crate) struct Batch {
     pub(crate) load: StepLoad,
     pub(crate) preempted: u32,
+    pub(crate) prefix: PrefixCounts,
+}
+
+/// Tokens that were looked for in the prefix cache.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PrefixCounts {
+    /// Tokens of the sequences that were looked up. As in vLLM, a sequence that finds no blocks is looked up again in the next
+    /// step, and one that was preempted is not counted.
+    pub queries: u64,
+    /// Tokens that were found.
+    pub hits: u64,
 }
 
 impl Scheduler {
     pub(crate) fn new(profile: &Profile) -> Self {
         Self {
             limits: profile.figures.limits,
-            pool: BlockPool::new(profile.figures.kv_cache),
+            pool: KvPool::new(profile.figures.kv_cache),
             waiting: VecDeque::new(),
             running: Vec::new(),
         }
@@ -110,8 +122,8 @@ impl Scheduler {
         while index < self.running.len() && *budget > 0 {
             let wanted = self.running[index].missing().min(*budget);
             let target = self.running[index].computed + wanted;
-            while index < self.running.len()
-                && !self.pool.grow(&mut self.running[index].blocks, target)
+            while let Some(running) = self.running.get_mut(index)
+                && !running.grow(&mut self.pool, target)
             {
                 self.preempt_youngest();
                 batch.preempted += 1;
@@ -131,11 +143,16 @@ impl Scheduler {
             let Some(sequence) = self.waiting.front_mut() else {
                 return;
             };
-            let wanted = sequence.tokens().min(*budget);
-            let mut blocks = BlockTable::default();
-            if !self.pool.grow(&mut blocks, wanted) {
-                return;
+            let hit = self.pool.find_prefix(sequence);
+            if self.pool.caches_prefixes() && !sequence.preempted {
+                batch.prefix.queries += u64::from(sequence.tokens());
+                batch.prefix.hits += u64::from(hit.tokens);
             }
+            let computed = hit.tokens;
+            let wanted = (sequence.tokens() - computed).min(*budget);
+            let Some(blocks) = self.pool.begin(sequence, &hit, computed + wanted) else {
+                return;
+            };
             sequence.mark_scheduled(now);
             let Some(sequence) = self.waiting.pop_front() else {
                 return;
@@ -143,7 +160,7 @@ impl Scheduler {
             let mut running = Running {
                 sequence,
                 blocks,
-                computed: 0,
+                computed,
                 scheduled: 0,
             };
             running.schedule(wanted, &mut batch.load);
@@ -155,6 +172,7 @@ impl Scheduler {
     fn preempt_youngest(&mut self) {
         if let Some(mut youngest) = self.running.pop() {
             self.pool.release(&mut youngest.blocks);
+            youngest.sequence.preempted = true;
             self.waiting.push_front(youngest.sequence);
         }
     }
@@ -165,12 +183,17 @@ impl Running {
         self.sequence.tokens() - self.computed
     }
 
+    fn grow(&mut self, pool: &mut KvPool, tokens: u32) -> bool {
+        pool.grow(&mut self.blocks, &self.sequence, self.computed, tokens)
+    }
+
     fn schedule(&mut self, tokens: u32, load: &mut StepLoad) {
         if self.sequence.has_begun() && self.missing() == 1 {
             load.decodes += 1;
         } else {
             load.prefill_tokens += tokens;
         }
+        load.context_tokens += u64::from(self.computed + tokens);
         self.scheduled = tokens;
     }
 }

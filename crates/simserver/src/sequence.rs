@@ -1,5 +1,6 @@
 //! A request inside the engine: what it was given, how far it has come, and what it says when it makes a token.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::profile::TokenBudget;
@@ -9,7 +10,7 @@ use crate::profile::TokenBudget;
 pub struct RequestId(pub u64);
 
 /// What the engine is asked to do.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Request {
     /// Name, not in use by another request.
     pub id: RequestId,
@@ -17,6 +18,63 @@ pub struct Request {
     pub budget: TokenBudget,
     /// Whether the output may end before `max_tokens`.
     pub eos: Eos,
+    /// Output token with which a `stop` string is complete, if the text has one.
+    pub stop_at: Option<u32>,
+    /// What the prompt has in common with others. [`PromptBlocks::unshared`] when that does not matter.
+    pub prompt: PromptBlocks,
+}
+
+impl Request {
+    /// A request without a `stop` string, whose prompt shares nothing with any other.
+    pub fn new(id: RequestId, budget: TokenBudget, eos: Eos) -> Self {
+        Self {
+            id,
+            budget,
+            eos,
+            stop_at: None,
+            prompt: PromptBlocks::unshared(),
+        }
+    }
+}
+
+/// The full blocks of a prompt as a chain of hashes, by which the prefix cache finds what it holds already.
+///
+/// Made by [`Profile::prompt_blocks`](crate::Profile::prompt_blocks).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PromptBlocks(Arc<[u64]>);
+
+impl PromptBlocks {
+    /// A prompt that shares nothing with any other.
+    pub fn unshared() -> Self {
+        Self::default()
+    }
+
+    /// Hashes every full run of `block_size` tokens together with all that stands before it.
+    pub(crate) fn chain(tokens: impl IntoIterator<Item = u64>, block_size: u32) -> Self {
+        let mut hash = 0;
+        let mut hashes = Vec::new();
+        let mut filled = 0;
+        for token in tokens {
+            hash = mix(hash, token);
+            filled += 1;
+            if filled == block_size {
+                hashes.push(hash);
+                filled = 0;
+            }
+        }
+        Self(hashes.into())
+    }
+}
+
+/// Steele, Lea and Flood's `SplitMix64` finaliser over both.
+pub(crate) fn mix(hash: u64, value: u64) -> u64 {
+    let mut z = hash
+        .rotate_left(23)
+        .wrapping_add(value)
+        .wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
 }
 
 /// Whether an output may end before its `max_tokens`.
@@ -36,6 +94,8 @@ pub enum Eos {
 pub enum FinishReason {
     /// EOS; the last token is EOS itself and has no text.
     Stop,
+    /// A `stop` string; the text ends before it.
+    StopString,
     /// `max_tokens` were made.
     Length,
 }
@@ -44,7 +104,7 @@ impl FinishReason {
     /// Word of the OpenAI API.
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Stop => "stop",
+            Self::Stop | Self::StopString => "stop",
             Self::Length => "length",
         }
     }
@@ -72,8 +132,12 @@ pub struct Completion {
     pub reason: FinishReason,
     /// From the arrival to the first step that held it.
     pub queued: Duration,
+    /// From the arrival to the first token.
+    pub ttft: Duration,
     /// From the arrival to the last token.
     pub e2e: Duration,
+    /// Tokens that it could have had.
+    pub max_tokens: u32,
 }
 
 /// A request under way.
@@ -81,12 +145,17 @@ pub struct Completion {
 pub(crate) struct Sequence {
     pub(crate) id: RequestId,
     prompt_tokens: u32,
+    prompt: PromptBlocks,
     /// Tokens that it will make, and why it will stop there.
     output: (u32, FinishReason),
     generated: u32,
+    /// Whether it has lost its place before.
+    pub(crate) preempted: bool,
     arrived: Duration,
     first_scheduled: Option<Duration>,
+    first_token: Option<Duration>,
     last_token: Option<Duration>,
+    max_tokens: u32,
 }
 
 impl Sequence {
@@ -94,11 +163,15 @@ impl Sequence {
         Self {
             id: request.id,
             prompt_tokens: request.budget.prompt_tokens,
+            prompt: request.prompt.clone(),
             output,
             generated: 0,
+            preempted: false,
             arrived,
             first_scheduled: None,
+            first_token: None,
             last_token: None,
+            max_tokens: request.budget.max_tokens,
         }
     }
 
@@ -112,6 +185,12 @@ impl Sequence {
         self.generated > 0
     }
 
+    /// Hash of all tokens up to the end of block `index`. What was generated is found again by the same sequence only.
+    pub(crate) fn block_hash(&self, index: u32) -> u64 {
+        let shared = self.prompt.0.get(index as usize).copied();
+        shared.unwrap_or_else(|| mix(mix(u64::MAX, self.id.0), index.into()))
+    }
+
     pub(crate) fn mark_scheduled(&mut self, at: Duration) {
         self.first_scheduled.get_or_insert(at);
     }
@@ -121,6 +200,7 @@ impl Sequence {
         self.generated += 1;
         let elapsed = at.saturating_sub(self.last_token.unwrap_or(self.arrived));
         self.last_token = Some(at);
+        let first_token = *self.first_token.get_or_insert(at);
         let (tokens, reason) = self.output;
         let end = (self.generated >= tokens).then(|| Completion {
             reason,
@@ -128,7 +208,9 @@ impl Sequence {
                 .first_scheduled
                 .unwrap_or(at)
                 .saturating_sub(self.arrived),
+            ttft: first_token.saturating_sub(self.arrived),
             e2e: at.saturating_sub(self.arrived),
+            max_tokens: self.max_tokens,
         });
         Token {
             request: self.id,

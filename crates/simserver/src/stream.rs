@@ -1,81 +1,142 @@
-//! The body of a streamed response: a feed read, one SSE event per HTTP chunk, as vLLM sends them.
+//! The body of a streamed response: feeds read, one SSE event per HTTP chunk, as vLLM sends them, unless a fault has struck.
 //!
 //! All events that are due are handed over in one go, so the connection writes once per step. A body that is dropped
-//! before its end, because the client has gone, aborts its request.
+//! before its end, because the client has gone, aborts its requests.
 
 use std::convert::Infallible;
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use hyper::body::{Body, Frame};
+use tokio::time::{Sleep, sleep};
 
-use crate::frames::{DONE, Frames};
-use crate::http::Ticket;
+use crate::engine::FinishReason;
+use crate::frames::{DONE, Frames, Span};
+use crate::generate::Ticket;
+use crate::line::Line;
+use crate::mishap::{Event, Mishaps};
 
 /// Room asked for at a time; holds about fifty chunks.
 const BUFFER_BYTES: usize = 16 * 1024;
 
+/// What an error in the middle of a stream looks like, as vLLM's stream generator writes it.
+pub(crate) const ERROR: &str = r#"{"error": {"message": "simulated fault: the engine has lost this request", "type": "BadRequestError", "param": null, "code": 400}}"#;
+
 /// A stream of SSE events.
 pub(crate) struct EventStream {
-    ticket: Ticket,
+    choices: Vec<Choice>,
+    /// The choice whose turn it is.
+    turn: usize,
     frames: Frames,
+    mishaps: Mishaps,
+    line: Arc<Line>,
     stage: Stage,
-    sent: u32,
+    padding: u32,
+    pause: Option<Pin<Box<Sleep>>>,
+    /// What drips.
+    unsent: Bytes,
     buffer: Buffer,
 }
 
+/// One of the outputs of a request.
+struct Choice {
+    ticket: Ticket,
+    sent: u32,
+    finish: Option<FinishReason>,
+}
+
 /// What comes next.
+#[derive(Clone, Copy)]
 enum Stage {
-    Role,
+    Head,
+    /// The chunk that opens choice `.0`.
+    Role(u32),
     Tokens,
     Usage,
+    UsageAgain,
     Done,
     End,
+    /// The connection is about to be closed or reset.
+    Ending(Event),
+    /// It is.
+    Ended,
 }
 
 impl EventStream {
-    pub(crate) fn new(ticket: Ticket, frames: Frames) -> Self {
-        Self {
+    pub(crate) fn new(
+        tickets: Vec<Ticket>,
+        frames: Frames,
+        mishaps: Mishaps,
+        line: Arc<Line>,
+    ) -> Self {
+        let choice = |ticket| Choice {
             ticket,
-            frames,
-            stage: Stage::Role,
             sent: 0,
+            finish: None,
+        };
+        Self {
+            choices: tickets.into_iter().map(choice).collect(),
+            turn: 0,
+            frames,
+            mishaps,
+            line,
+            stage: Stage::Head,
+            padding: 0,
+            pause: None,
+            unsent: Bytes::new(),
             buffer: Buffer(BytesMut::new()),
         }
     }
 
     fn poll_event(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
         loop {
+            if let Some(pause) = &mut self.pause {
+                ready!(pause.as_mut().poll(context));
+                self.pause = None;
+            }
+            if matches!(self.stage, Stage::Head | Stage::Tokens) {
+                let sent = self.choices.first().map_or(0, |choice| choice.sent);
+                if let Some(event) = self.mishaps.take(sent) {
+                    if let Some(bytes) = self.happen(event) {
+                        return Poll::Ready(Some(bytes));
+                    }
+                    continue;
+                }
+            }
             match self.stage {
-                Stage::Role => {
+                Stage::Head => {
                     // vLLM opens the chat when the first token is there, not before.
-                    ready!(self.ticket.feed.poll_beyond(0, context));
-                    self.stage = Stage::Tokens;
-                    if let Some(role) = self.frames.role() {
+                    ready!(self.poll_first(context));
+                    self.stage = Stage::Role(0);
+                }
+                Stage::Role(choice) => {
+                    self.stage = match choice + 1 {
+                        next if (next as usize) < self.choices.len() => Stage::Role(next),
+                        _ => Stage::Tokens,
+                    };
+                    if let Some(role) = self.frames.role(choice) {
                         return Poll::Ready(Some(role.into()));
                     }
                 }
-                Stage::Tokens => {
-                    let progress = ready!(self.ticket.feed.poll_beyond(self.sent, context));
-                    self.sent += 1;
-                    if self.sent == progress.tokens {
-                        self.ticket.observe_lateness(progress.due);
-                    }
-                    let finish = progress.finish.filter(|_| self.sent == progress.tokens);
-                    if finish.is_some() {
-                        self.ticket.mark_finished();
-                        self.stage = Stage::Usage;
-                    }
-                    // Writing to memory cannot fail.
-                    let _infallible = self.frames.token(self.sent, finish, &mut self.buffer);
-                    return Poll::Ready(Some(self.buffer.0.split().freeze()));
-                }
+                Stage::Tokens => return self.poll_tokens(context).map(Some),
                 Stage::Usage => {
+                    let twice = self.mishaps.usage.twice;
+                    self.stage = if twice {
+                        Stage::UsageAgain
+                    } else {
+                        Stage::Done
+                    };
+                    if let Some(usage) = self.usage() {
+                        return Poll::Ready(Some(usage));
+                    }
+                }
+                Stage::UsageAgain => {
                     self.stage = Stage::Done;
-                    if let Some(usage) = self.frames.usage(self.sent) {
-                        return Poll::Ready(Some(usage.into()));
+                    if let Some(usage) = self.usage() {
+                        return Poll::Ready(Some(usage));
                     }
                 }
                 Stage::Done => {
@@ -83,8 +144,142 @@ impl EventStream {
                     return Poll::Ready(Some(Bytes::from_static(DONE.as_bytes())));
                 }
                 Stage::End => return Poll::Ready(None),
+                Stage::Ending(event) => {
+                    // hyper writes what it has been given before it asks again.
+                    match event {
+                        Event::Reset => self.line.reset(),
+                        _ => self.line.close(),
+                    }
+                    self.stage = Stage::Ended;
+                }
+                Stage::Ended => return Poll::Pending,
+            }
+            if matches!(self.stage, Stage::Ending(_)) {
+                context.waker().wake_by_ref();
+                return Poll::Pending;
             }
         }
+    }
+
+    /// Carries out an event between tokens; the bytes of it, if it has any.
+    fn happen(&mut self, event: Event) -> Option<Bytes> {
+        match event {
+            Event::Stall(time) => self.pause = Some(Box::pin(sleep(time))),
+            Event::Malformed => return Some(self.frames.malformed().into()),
+            Event::Pad(characters) => self.padding = characters,
+            Event::Error => {
+                self.stage = Stage::Done;
+                return Some(format!("data: {ERROR}\n\n").into());
+            }
+            Event::Close | Event::Reset => self.stage = Stage::Ending(event),
+        }
+        None
+    }
+
+    /// Waits for a token of any choice.
+    fn poll_first(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let feeds = self.choices.iter().map(|choice| &choice.ticket.feed);
+        // Every feed is asked, so that each of them wakes this task.
+        match feeds
+            .filter(|feed| feed.poll_beyond(0, context).is_ready())
+            .count()
+        {
+            0 => Poll::Pending,
+            _ => Poll::Ready(()),
+        }
+    }
+
+    /// The next chunk of tokens: of the choice whose turn it is, or of the next one that has some.
+    fn poll_tokens(&mut self, context: &mut Context<'_>) -> Poll<Bytes> {
+        let count = self.choices.len();
+        for index in (self.turn..self.turn + count).map(|index| index % count) {
+            let choice = &mut self.choices[index];
+            if choice.finish.is_some() {
+                continue;
+            }
+            let most = match index {
+                0 => self.mishaps.tokens_until_next(choice.sent),
+                _ => u32::MAX,
+            };
+            let wanted = self.mishaps.tokens_per_chunk.min(most);
+            let Poll::Ready(progress) = choice
+                .ticket
+                .feed
+                .poll_beyond(choice.sent + (wanted - 1), context)
+            else {
+                continue;
+            };
+            let last = progress.tokens.min(choice.sent + wanted);
+            let first = choice.sent + 1;
+            choice.sent = last;
+            if last == progress.tokens {
+                choice.ticket.observe_lateness(progress.due);
+                choice.finish = progress.finish;
+            }
+            let span = Span {
+                choice: u32::try_from(index).unwrap_or(u32::MAX),
+                first,
+                last,
+                finish: choice.finish,
+                padding: std::mem::take(&mut self.padding),
+            };
+            if choice.finish.is_some() {
+                choice.ticket.mark_finished();
+            }
+            self.turn = index + 1;
+            if self.choices.iter().all(|choice| choice.finish.is_some()) {
+                self.stage = Stage::Usage;
+            }
+            // Writing to memory cannot fail.
+            let _infallible = self.frames.tokens(span, &mut self.buffer);
+            return Poll::Ready(self.buffer.0.split().freeze());
+        }
+        Poll::Pending
+    }
+
+    fn usage(&self) -> Option<Bytes> {
+        if self.mishaps.usage.missing {
+            return None;
+        }
+        let sent = self.choices.iter().map(|choice| choice.sent);
+        let sent = sent.fold(0, u32::saturating_add);
+        let usage = self.frames.usage(self.mishaps.usage.told(sent));
+        usage.map(Bytes::from)
+    }
+
+    /// A few bytes, then a pause.
+    fn poll_drip(
+        &mut self,
+        bytes: u32,
+        every: std::time::Duration,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Bytes>> {
+        if self.unsent.is_empty() {
+            match ready!(self.poll_event(context)) {
+                None => return Poll::Ready(None),
+                Some(event) => self.unsent = self.lines_ended(event),
+            }
+        } else if let Some(pause) = &mut self.pause {
+            ready!(pause.as_mut().poll(context));
+            self.pause = None;
+        }
+        let some = (bytes as usize).min(self.unsent.remaining());
+        self.pause = Some(Box::pin(sleep(every)));
+        Poll::Ready(Some(self.unsent.split_to(some)))
+    }
+
+    fn lines_ended(&self, event: Bytes) -> Bytes {
+        if !self.mishaps.crlf {
+            return event;
+        }
+        let mut ended = Vec::with_capacity(event.len() + 2);
+        for byte in event {
+            if byte == b'\n' {
+                ended.push(b'\r');
+            }
+            ended.push(byte);
+        }
+        ended.into()
     }
 }
 
@@ -96,8 +291,13 @@ impl Body for EventStream {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.poll_event(context)
-            .map(|event| event.map(|bytes| Ok(Frame::data(bytes))))
+        let event = match self.mishaps.drip {
+            Some((bytes, every)) => self.poll_drip(bytes, every, context),
+            None => self
+                .poll_event(context)
+                .map(|event| event.map(|event| self.lines_ended(event))),
+        };
+        event.map(|event| event.map(|bytes| Ok(Frame::data(bytes))))
     }
 }
 

@@ -1,8 +1,8 @@
 //! How long a step of the engine takes.
 //!
 //! Two cost models and one that has no steps. *Tables* interpolate what was measured; *linear* is `base + a·sequences +
-//! b·prompt tokens`, the usual first model of a memory-bound decode; *fixed* gives every request the same TTFT and ITL and is
-//! for auditing clients. None knows the length of the context: attention over long contexts costs nothing here.
+//! b·prompt tokens + c·context tokens`, the usual first model of a memory-bound decode; *fixed* gives every request the same TTFT and
+//! ITL and is for auditing clients.
 //! Figures come from the profile only, never from the crate `sizing`: a test of one against the other must mean something.
 
 use std::time::Duration;
@@ -21,6 +21,17 @@ pub(crate) enum Timing {
     Fixed(Fixed),
 }
 
+/// How step times lie about their mean.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum NoiseShape {
+    /// Evenly, as far as `noise_fraction` says.
+    #[default]
+    Uniform,
+    /// Without memory: `noise_fraction` is 1. With one slot and one token a request, the server of an M/M/1 queue.
+    Exponential,
+}
+
 /// Step times by what is in the step. Between rows linear, below the first row the first row's time, above the last row
 /// on the line through the last two.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,6 +41,12 @@ pub(crate) struct Tables {
     pub(crate) admission_ms: f64,
     /// See [`Batched::noise_fraction`].
     pub(crate) noise_fraction: f64,
+    /// See [`NoiseShape`].
+    #[serde(default)]
+    pub(crate) noise_shape: NoiseShape,
+    /// Per token of context, over all sequences of a step: reading their KV cache.
+    #[serde(default)]
+    pub(crate) per_context_token_us: f64,
     /// (sequences, ms) of a step that only decodes.
     pub(crate) decode_ms: Vec<(u32, f64)>,
     /// (tokens, ms) of a step that prefills.
@@ -44,6 +61,12 @@ pub(crate) struct Linear {
     pub(crate) admission_ms: f64,
     /// See [`Batched::noise_fraction`].
     pub(crate) noise_fraction: f64,
+    /// See [`NoiseShape`].
+    #[serde(default)]
+    pub(crate) noise_shape: NoiseShape,
+    /// Per token of context, over all sequences of a step: reading their KV cache.
+    #[serde(default)]
+    pub(crate) per_context_token_us: f64,
     /// What every step costs: mostly reading the weights.
     pub(crate) base_ms: f64,
     /// Per decoding sequence.
@@ -69,6 +92,8 @@ pub(crate) struct StepLoad {
     pub(crate) decodes: u32,
     /// Prompt tokens, recomputed ones included.
     pub(crate) prefill_tokens: u32,
+    /// Tokens that its sequences look back on, those of the step included.
+    pub(crate) context_tokens: u64,
 }
 
 /// A cost model of steps.
@@ -77,8 +102,10 @@ pub(crate) struct Batched {
     /// When the engine is idle: time that the API front end takes to hand over the first request. Requests that arrive
     /// meanwhile join the same step. A busy engine takes what has arrived when a step ends.
     pub(crate) admission: Duration,
-    /// Standard deviation of a step's time over its mean; the noise is uniform, so its mean is the table's.
+    /// Standard deviation of a step's time over its mean, which is the table's.
     pub(crate) noise_fraction: f64,
+    pub(crate) noise_shape: NoiseShape,
+    per_context_token_us: f64,
     cost: Cost,
 }
 
@@ -97,17 +124,21 @@ impl Timing {
         let positive = |name: &str, value: f64| {
             (!(value.is_finite() && value > 0.0)).then(|| format!("`{name}` must be positive"))
         };
-        let noise = |value: f64| {
-            (!(0.0..=0.5).contains(&value))
-                .then(|| "`noise_fraction` must lie between 0 and 0.5".to_owned())
+        let noise = |shape: NoiseShape, value: f64| match shape {
+            NoiseShape::Uniform => (!(0.0..=0.5).contains(&value))
+                .then(|| "`noise_fraction` must lie between 0 and 0.5".to_owned()),
+            NoiseShape::Exponential => ((value - 1.0).abs() > f64::EPSILON)
+                .then(|| "`noise_fraction` of an exponential is 1".to_owned()),
         };
         match self {
             Self::Tables(t) => not_negative("admission_ms", t.admission_ms)
-                .or_else(|| noise(t.noise_fraction))
+                .or_else(|| noise(t.noise_shape, t.noise_fraction))
+                .or_else(|| not_negative("per_context_token_us", t.per_context_token_us))
                 .or_else(|| table_problem("decode_ms", &t.decode_ms))
                 .or_else(|| table_problem("prefill_ms", &t.prefill_ms)),
             Self::Linear(l) => not_negative("admission_ms", l.admission_ms)
-                .or_else(|| noise(l.noise_fraction))
+                .or_else(|| noise(l.noise_shape, l.noise_fraction))
+                .or_else(|| not_negative("per_context_token_us", l.per_context_token_us))
                 .or_else(|| positive("base_ms", l.base_ms))
                 .or_else(|| not_negative("per_sequence_ms", l.per_sequence_ms))
                 .or_else(|| not_negative("per_prompt_token_ms", l.per_prompt_token_ms)),
@@ -137,6 +168,8 @@ impl Batched {
         Self {
             admission: milliseconds(tables.admission_ms),
             noise_fraction: tables.noise_fraction,
+            noise_shape: tables.noise_shape,
+            per_context_token_us: tables.per_context_token_us,
             cost: Cost::Tables(tables.clone()),
         }
     }
@@ -145,6 +178,8 @@ impl Batched {
         Self {
             admission: milliseconds(linear.admission_ms),
             noise_fraction: linear.noise_fraction,
+            noise_shape: linear.noise_shape,
+            per_context_token_us: linear.per_context_token_us,
             cost: Cost::Linear(linear.clone()),
         }
     }
@@ -154,7 +189,8 @@ impl Batched {
     /// A step that decodes and prefills is one forward pass over all its rows. The tables therefore charge it as a prefill of
     /// that many rows, and never less than the decode of its sequences.
     pub(crate) fn step_ms(&self, load: StepLoad) -> f64 {
-        match &self.cost {
+        let context = load.context_tokens as f64 * self.per_context_token_us / 1e3;
+        let rows = match &self.cost {
             Cost::Tables(tables) => {
                 let decode = match load.decodes {
                     0 => 0.0,
@@ -170,7 +206,8 @@ impl Batched {
                     + linear.per_sequence_ms * f64::from(load.decodes)
                     + linear.per_prompt_token_ms * f64::from(load.prefill_tokens)
             }
-        }
+        };
+        rows + context
     }
 }
 
@@ -197,6 +234,8 @@ mod tests {
         Batched::from_tables(&Tables {
             admission_ms: 1.0,
             noise_fraction: 0.0,
+            noise_shape: NoiseShape::Uniform,
+            per_context_token_us: 0.0,
             decode_ms: vec![(1, 10.0), (2, 40.0), (4, 44.0)],
             prefill_ms: vec![(40, 50.0), (80, 60.0), (120, 60.0)],
         })
@@ -208,6 +247,7 @@ mod tests {
             tables().step_ms(StepLoad {
                 decodes,
                 prefill_tokens,
+                context_tokens: 0,
             })
         };
         for (decodes, prefill, expected) in [
@@ -228,10 +268,12 @@ mod tests {
     }
 
     #[test]
-    fn linear_adds_its_three_parts() {
+    fn linear_adds_its_four_parts() {
         let linear = Batched::from_linear(&Linear {
             admission_ms: 0.0,
             noise_fraction: 0.0,
+            noise_shape: NoiseShape::Uniform,
+            per_context_token_us: 2.0,
             base_ms: 10.0,
             per_sequence_ms: 0.5,
             per_prompt_token_ms: 0.25,
@@ -239,7 +281,8 @@ mod tests {
         let load = StepLoad {
             decodes: 4,
             prefill_tokens: 100,
+            context_tokens: 500,
         };
-        assert!((linear.step_ms(load) - 37.0).abs() < 1e-12);
+        assert!((linear.step_ms(load) - 38.0).abs() < 1e-12);
     }
 }

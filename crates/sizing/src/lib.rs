@@ -5,8 +5,10 @@
 //! [`simple`] is the one that reports usually make: weights, a flat amount per request, a flat overhead. [`mod@reference`]
 //! holds what the report stated that this project starts from, and where it departs from its own method.
 //!
-//! The crate predicts no speed, reads no file and no clock. Facts come from the embedded [`catalogue`], in which every
-//! value names its source and date, or from the caller.
+//! Models come from the embedded [`catalogue`], in which every value names its source and date, or from a checkpoint's own
+//! `config.json` ([`config`]) and file headers ([`weights`]). [`start_log`] reads what a server printed and explains it,
+//! [`inverse`] turns a load into flags, [`mix`] counts requests of real lengths. The crate predicts no speed, reads no file
+//! and no clock.
 //!
 //! ```
 //! use sizing::{Bytes, Engine, EngineFlags, KvMemory, catalogue};
@@ -31,6 +33,7 @@
 
 pub mod units;
 
+pub mod config;
 pub mod gpu;
 pub mod model;
 pub mod prices;
@@ -38,16 +41,23 @@ mod source;
 
 pub mod catalogue;
 pub mod engine;
+pub mod inverse;
+pub mod mix;
+
+pub mod weights;
 
 pub mod reference;
 pub mod simple;
+pub mod start_log;
 
+pub use config::Checkpoint;
 pub use engine::{Engine, EngineFlags, KvCachePlan, KvDtype, KvMemory};
 pub use gpu::GpuSpec;
-pub use model::ModelSpec;
+pub use model::{ModelSpec, Shape};
 pub use prices::Prices;
 pub use simple::SimpleMethod;
 pub use source::Sourced;
+pub use start_log::StartLog;
 pub use units::{Blocks, Bytes, BytesPerSecond, PrintedGib, Tokens, Usd, UsdPerHour};
 
 /// The README's examples, so that they run.

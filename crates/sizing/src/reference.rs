@@ -203,7 +203,10 @@ pub fn deviations(model: &ModelSpec) -> Vec<Deviation> {
         product: KV_FORMULA.product(),
     }];
     let layers = &model.shape.value.layers;
-    let widest = layers.iter().map(crate::model::LayerGroup::kv_width).max();
+    let widest = layers
+        .iter()
+        .filter_map(crate::model::LayerGroup::kv_width)
+        .max();
     if let Some(actual) = widest.filter(|&actual| actual != KV_FORMULA.width) {
         found.push(Deviation::KvWidth {
             used: KV_FORMULA.width,
@@ -230,7 +233,7 @@ pub fn windows(model: &ModelSpec, context: Tokens) -> impl Iterator<Item = Devia
             layers,
             window,
         }),
-        LayerKind::Sliding { .. } | LayerKind::Full => None,
+        _ => None,
     })
 }
 

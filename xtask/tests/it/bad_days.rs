@@ -201,7 +201,7 @@ fn usage_errors_say_what_to_do() {
         ),
         (vec!["report", "no/such/run"], "cargo xtask bench"),
         (vec!["size", "--model", "no-such-model"], "no-such-model"),
-        (vec!["size", "--vllm", "0.1.0"], "0.11.2"),
+        (vec!["size", "--vllm", "0.1.0"], "0.32.0"),
     ] {
         let output = run(&args);
         let said = stderr(&output);

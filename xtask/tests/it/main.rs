@@ -5,7 +5,13 @@ mod binary;
 mod architecture;
 mod sources;
 
+mod access;
 mod bad_days;
 mod command;
+mod gpumon;
 mod judging;
+mod overhead;
 mod pipeline;
+mod resume;
+mod size;
+mod workloads;

@@ -177,7 +177,7 @@ fn departures_of_the_report_are_listed() {
 fn another_model_and_an_unknown_engine() {
     let target = SizingTarget::default();
     let section = sizing_section("smollm2-135m", Some("b1-7e4c0a9"), target).unwrap();
-    assert_eq!(section.engine, "vLLM 0.11.2");
+    assert_eq!(section.engine, "vLLM 0.32.0");
     assert_eq!(section.exact_kv_bytes_per_request, 23_040 * 4096);
     assert!((section.simple.kv_per_request_gb - 23_040.0 * 4096.0 / 1e9).abs() < 1e-12);
     assert!(section.options.iter().all(|option| option.count == 1));

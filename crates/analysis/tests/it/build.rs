@@ -40,11 +40,14 @@ pub(crate) fn manifest(levels: &[(u32, u64)], osl: u32) -> Manifest {
         plan: Plan {
             levels: levels.iter().map(|level| level.0).collect(),
             requests: levels.iter().map(|level| level.1).collect(),
+            arrivals: Vec::new(),
+            durations_ns: Vec::new(),
             warmup_requests: levels.iter().map(|level| u64::from(level.0)).collect(),
             endpoint: "/v1/chat/completions".to_owned(),
             model: "google/gemma-3-12b-it".to_owned(),
             stream: true,
             workload: "translation".to_owned(),
+            workload_options: serde_json::Map::new(),
             osl,
             ignore_eos: false,
             extra_body: serde_json::Map::new(),
@@ -61,6 +64,7 @@ pub(crate) fn manifest(levels: &[(u32, u64)], osl: u32) -> Manifest {
         started: anchor,
         ended: Some(anchor),
         end: Some(EndReason::Completed),
+        resumed: Vec::new(),
         notes: Vec::new(),
         judgement: records::Judgement::default(),
     }

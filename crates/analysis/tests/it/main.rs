@@ -1,7 +1,9 @@
 //! `analysis` from outside: records in, summary out.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod bottleneck;
 mod build;
+mod energy;
 
 mod comparison;
 mod goodput;

@@ -35,6 +35,7 @@ fn scrape(t_ms: u64) -> ServerSample {
         waiting: None,
         kv_usage: None,
         counters: ServerCounters::default(),
+        detail: records::ServerDetail::default(),
     }
 }
 

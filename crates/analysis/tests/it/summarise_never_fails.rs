@@ -158,6 +158,7 @@ prop_compose! {
                 e2el: totals,
                 ..ServerCounters::default()
             },
+            detail: records::ServerDetail::default(),
         }
     }
 }

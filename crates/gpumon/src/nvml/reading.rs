@@ -2,14 +2,19 @@
 
 use nvml_wrapper::{
     Device,
+    enum_wrappers::device::PerformancePolicy,
     enum_wrappers::device::{Clock, TemperatureSensor},
     enums::device::SampleValue,
     error::{Bits, NvmlError},
-    struct_wrappers::device::MemoryInfo,
+    struct_wrappers::device::{FieldValueSample, MemoryInfo},
     structs::device::FieldId,
-    sys_exports::field_id::{NVML_FI_DEV_POWER_AVERAGE, NVML_FI_DEV_POWER_INSTANT},
+    sys_exports::field_id::{
+        NVML_FI_DEV_MEMORY_TEMP, NVML_FI_DEV_POWER_AVERAGE, NVML_FI_DEV_POWER_INSTANT,
+    },
 };
 use records::GpuSample;
+
+use super::raw::nvlink_kib;
 
 /// What `nvmlDeviceGetPowerUsage` means on a device. Its documentation: averaged over one second on Ampere (except GA100)
 /// or newer, instantaneous on GA100 and older.
@@ -96,11 +101,16 @@ pub(super) fn read(device: &Device<'_>, plain_power: PlainPower) -> Reading {
     r.sample.gpu_util_percent = r.value("gpu_util_percent", gpu);
     r.sample.memory_util_percent = r.value("memory_util_percent", bus);
 
-    let (used, reserved) = both(memory(device), |m| (m.used, m.reserved));
+    let memory = memory(device);
+    r.sample.memory_free_bytes = memory.as_ref().ok().map(|memory| memory.free);
+    let (used, reserved) = both(memory, |m| (m.used, m.reserved));
     r.sample.memory_used_bytes = r.value("memory_used_bytes", used);
     r.sample.memory_reserved_bytes = r.value("memory_reserved_bytes", reserved);
 
-    let (average, instant) = power(device, plain_power);
+    let fields = fields(device);
+    r.sample.power_unix_ns = fields.unix_ns;
+    r.sample.memory_temperature_c = fields.memory_celsius;
+    let (average, instant) = power(device, plain_power, fields);
     r.sample.power_average_mw = r.value("power_average_mw", average);
     r.sample.power_instant_mw = r.value("power_instant_mw", instant);
     r.sample.energy_mj = r.value("energy_mj", device.total_energy_consumption());
@@ -142,8 +152,11 @@ fn both<S, T>(
 }
 
 /// Average and instantaneous power: the two fields, or in place of a missing one the plain call where it means the same.
-fn power(device: &Device<'_>, plain: PlainPower) -> (Result<u64, Refusal>, Result<u64, Refusal>) {
-    let (average, instant) = power_fields(device);
+fn power(
+    device: &Device<'_>,
+    plain: PlainPower,
+    fields: Fields,
+) -> (Result<u64, Refusal>, Result<u64, Refusal>) {
     let plain_call = |meaning, field: Result<u64, Refusal>| match field {
         Err(Refusal::Unsupported | Refusal::Failed(_)) if plain == meaning => {
             device.power_usage().map(u64::from).map_err(Refusal::from)
@@ -151,27 +164,119 @@ fn power(device: &Device<'_>, plain: PlainPower) -> (Result<u64, Refusal>, Resul
         other => other,
     };
     (
-        plain_call(PlainPower::Average, average),
-        plain_call(PlainPower::Instant, instant),
+        plain_call(PlainPower::Average, fields.average_mw),
+        plain_call(PlainPower::Instant, fields.instant_mw),
     )
 }
 
-fn power_fields(device: &Device<'_>) -> (Result<u64, Refusal>, Result<u64, Refusal>) {
-    let ids = [NVML_FI_DEV_POWER_AVERAGE, NVML_FI_DEV_POWER_INSTANT].map(FieldId);
-    let (average, instant) = both(device.field_values_for(&ids), |fields| {
-        let mut milliwatts = fields.into_iter().map(|field| match field?.value? {
-            SampleValue::U32(mw) => Ok(u64::from(mw)),
-            SampleValue::U64(mw) => Ok(mw),
-            // Power has neither sign nor fraction; anything else is a field that we misunderstand.
-            _ => Err(NvmlError::NotSupported),
-        });
-        let mut next = || {
-            let field = milliwatts.next().unwrap_or(Err(NvmlError::NotSupported));
-            field.map_err(Refusal::from)
+/// What NVML gives as numbered fields: one call, and a return code for each.
+struct Fields {
+    average_mw: Result<u64, Refusal>,
+    instant_mw: Result<u64, Refusal>,
+    /// A memory without a sensor reads 0.
+    memory_celsius: Option<i32>,
+    /// When the driver took the power values.
+    unix_ns: Option<u64>,
+}
+
+fn fields(device: &Device<'_>) -> Fields {
+    let ids = [
+        NVML_FI_DEV_POWER_AVERAGE,
+        NVML_FI_DEV_POWER_INSTANT,
+        NVML_FI_DEV_MEMORY_TEMP,
+    ];
+    let values = match device.field_values_for(&ids.map(FieldId)) {
+        Ok(values) => values,
+        Err(error) => {
+            let refusal = Refusal::from(error);
+            return Fields {
+                average_mw: Err(refusal.clone()),
+                instant_mw: Err(refusal),
+                memory_celsius: None,
+                unix_ns: None,
+            };
+        }
+    };
+    let mut values = values.into_iter();
+    let mut next = || values.next().unwrap_or(Err(NvmlError::NotSupported));
+    let (average, instant, memory) = (next(), next(), next());
+    let taken = [&instant, &average]
+        .into_iter()
+        .find_map(|field| field.as_ref().ok().filter(|field| field.value.is_ok()));
+    Fields {
+        unix_ns: taken.and_then(|field| u64::try_from(field.timestamp).ok()?.checked_mul(1_000)),
+        average_mw: whole_field(average).map_err(Refusal::from),
+        instant_mw: whole_field(instant).map_err(Refusal::from),
+        memory_celsius: whole_field(memory)
+            .ok()
+            .filter(|celsius| *celsius != 0)
+            .map(|celsius| i32::try_from(celsius).unwrap_or(i32::MAX)),
+    }
+}
+
+/// The value of a field that counts something: neither sign nor fraction. Anything else is a field that we misunderstand.
+pub(super) fn whole_field(field: Result<FieldValueSample, NvmlError>) -> Result<u64, NvmlError> {
+    match field?.value? {
+        SampleValue::U32(value) => Ok(u64::from(value)),
+        SampleValue::U64(value) => Ok(value),
+        _ => Err(NvmlError::NotSupported),
+    }
+}
+
+/// Counters that only some devices have. Those that were refused once are not asked for again.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Counters {
+    power_violation: bool,
+    thermal_violation: bool,
+    nvlink: bool,
+}
+
+impl Counters {
+    /// Asks for all of them, to be told which there are.
+    pub(super) const ALL: Self = Self {
+        power_violation: true,
+        thermal_violation: true,
+        nvlink: true,
+    };
+
+    /// Adds the counters to the sample.
+    pub(super) fn read(&mut self, device: &Device<'_>, sample: &mut GpuSample) {
+        let violation = |policy| {
+            let status = device.violation_status(policy);
+            status.map(|time| time.violation_time)
         };
-        (next(), next())
-    });
-    (average.flatten(), instant.flatten())
+        sample.power_violation_ns = ask(&mut self.power_violation, || {
+            violation(PerformancePolicy::Power)
+        });
+        sample.thermal_violation_ns = ask(&mut self.thermal_violation, || {
+            violation(PerformancePolicy::Thermal)
+        });
+        if let Some((sent, received)) = ask(&mut self.nvlink, || nvlink_kib(device)) {
+            sample.nvlink_tx_bytes = sent.checked_mul(1_024);
+            sample.nvlink_rx_bytes = received.checked_mul(1_024);
+        }
+    }
+}
+
+/// The value, if the device has it; whether it has is remembered.
+fn ask<T>(has: &mut bool, value: impl FnOnce() -> Result<T, NvmlError>) -> Option<T> {
+    if !*has {
+        return None;
+    }
+    let value = value();
+    *has = !refused(&value);
+    value.ok()
+}
+
+fn refused<T>(value: &Result<T, NvmlError>) -> bool {
+    matches!(
+        value,
+        Err(NvmlError::NotSupported
+            | NvmlError::NoPermission
+            | NvmlError::InvalidArg
+            | NvmlError::FunctionNotFound
+            | NvmlError::FailedToLoadSymbol(_))
+    )
 }
 
 /// All bits, also those that the wrapper has no name for.

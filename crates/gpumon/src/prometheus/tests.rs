@@ -8,6 +8,10 @@ const IDLE: &str = include_str!("../../../../fixtures/prometheus/vllm-0.11.2-idl
 const LOAD: &str = include_str!("../../../../fixtures/prometheus/vllm-0.11.2-load-16.txt");
 const LLAMA: &str = include_str!("../../../../fixtures/prometheus/llamacpp-b10434.txt");
 
+const TINY: &str = include_str!("../../../../fixtures/prometheus/vllm-0.11.2-tiny-dummy.txt");
+const DCGM: &str = include_str!("../../../../fixtures/prometheus/dcgm-exporter-rtx4070.txt");
+const AWKWARD: &str = include_str!("../../../../fixtures/prometheus/awkward.txt");
+
 fn only(text: &str) -> Sample<'_> {
     let scrape = parse(text);
     assert_eq!((scrape.samples.len(), scrape.bad_lines), (1, 0), "{text:?}");
@@ -17,7 +21,14 @@ fn only(text: &str) -> Sample<'_> {
 #[test]
 fn real_scrapes_are_understood_whole() {
     // Counts: grep -vcE '^#|^$' of each file.
-    for (text, lines) in [(IDLE, 434), (LOAD, 408), (LLAMA, 15)] {
+    for (text, lines) in [
+        (IDLE, 434),
+        (LOAD, 408),
+        (LLAMA, 15),
+        (TINY, 434),
+        (DCGM, 5),
+        (AWKWARD, 15),
+    ] {
         let scrape = parse(text);
         assert_eq!((scrape.samples.len(), scrape.bad_lines), (lines, 0));
     }

@@ -5,7 +5,7 @@ use std::{
     io::{self, BufRead, BufReader, Write},
     net::{TcpListener, TcpStream},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
         mpsc,
     },
@@ -37,6 +37,7 @@ pub(crate) struct Loopback {
     /// The head of every request, before it is answered.
     pub(crate) seen: mpsc::Receiver<Head>,
     dead: Arc<AtomicBool>,
+    pages: Arc<Mutex<Pages>>,
 }
 
 impl Loopback {
@@ -56,6 +57,8 @@ impl Loopback {
         let (tell, seen) = mpsc::channel();
         let dead = Arc::new(AtomicBool::new(false));
         let died = Arc::clone(&dead);
+        let pages = Arc::new(Mutex::new(pages));
+        let shown = Arc::clone(&pages);
         thread::spawn(move || {
             for connection in listener.incoming() {
                 let connection = connection.unwrap();
@@ -64,7 +67,10 @@ impl Loopback {
                 }
                 let head = read_head(&connection);
                 let path = head.first().and_then(|line| line.split(' ').nth(1));
-                let page = path.and_then(|path| pages.0.get(path)).cloned();
+                let page = path.and_then(|path| {
+                    let shown = shown.lock().unwrap_or_else(PoisonError::into_inner);
+                    shown.0.get(path).cloned()
+                });
                 // The test may have stopped listening to what was seen, and the client to what is answered.
                 tell.send(head).ok();
                 if let Some(gate) = &gate {
@@ -77,7 +83,14 @@ impl Loopback {
             url: BaseUrl::parse(&url).unwrap(),
             seen,
             dead,
+            pages,
         }
+    }
+
+    /// Answers something else from now on.
+    pub(crate) fn set_page(&self, path: &str, body: &str) {
+        let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
+        *pages = std::mem::take(&mut *pages).with(path, 200, body);
     }
 
     pub(crate) fn url(&self) -> &BaseUrl {

@@ -6,9 +6,12 @@
     reason = "the lint spares test functions, not the functions that they share"
 )]
 
+mod agent;
 mod describe;
+mod exporter;
 mod gpu_library;
 mod loopback;
 mod nvml;
+mod nvml_rare;
 mod sampler;
 mod server;

@@ -6,11 +6,11 @@ use gpumon::{
     Clock, Line, Occasion, Period, Sampler, Source,
     nvml::{NvmlAbsent, NvmlSource, open_library},
 };
-use records::{GpuDevice, GpuLine, GpuSample, Offset};
+use records::{GpuDevice, GpuLine, GpuSample, GpuState, Offset};
 
 use crate::gpu_library::GpuLibrary;
 
-const H100: &str = r#"
+pub(crate) const H100: &str = r#"
 driver = "570.86.15"
 
 [[devices]]
@@ -35,28 +35,30 @@ throttle = 0x4000_0000_0000_0004
 power_limit = 700_000
 "#;
 
-fn open(library: &GpuLibrary) -> NvmlSource {
+pub(crate) fn open(library: &GpuLibrary) -> NvmlSource {
     open_library(&library.path()).unwrap()
 }
 
-fn sample(source: &mut NvmlSource, occasion: Occasion) -> Vec<Line> {
+pub(crate) fn sample(source: &mut NvmlSource, occasion: Occasion) -> Vec<Line> {
     let mut lines = Vec::new();
     source.sample(Clock::new(Instant::now()), occasion, &mut lines);
     lines
 }
 
-/// The only sample among the lines, without its times.
-fn only_sample(lines: Vec<Line>) -> GpuSample {
+/// The only sample among the lines, without its times. The slow state may stand beside it.
+pub(crate) fn only_sample(mut lines: Vec<Line>) -> GpuSample {
+    lines.retain(|line| !matches!(line, Line::Gpu(GpuLine::State(_))));
     match <[Line; 1]>::try_from(lines) {
         Ok([Line::Gpu(GpuLine::Sample(sample))]) => timeless(sample),
         other => panic!("not one sample: {other:?}"),
     }
 }
 
-fn timeless(sample: GpuSample) -> GpuSample {
+pub(crate) fn timeless(sample: GpuSample) -> GpuSample {
     GpuSample {
         t_ns: Offset::ZERO,
         read_ns: 0,
+        power_unix_ns: None,
         ..sample
     }
 }
@@ -87,6 +89,8 @@ fn every_metric_arrives_under_its_name() {
         memory_total_bytes: Some(85_520_809_984),
         power_limit_mw: Some(700_000),
         unsupported: vec![],
+        memory_api: Some("nvml_v2".to_owned()),
+        ..GpuDevice::default()
     };
     assert_eq!(only_device(&mut source), device);
 
@@ -97,6 +101,7 @@ fn every_metric_arrives_under_its_name() {
         memory_util_percent: Some(61),
         memory_used_bytes: Some(76_235_669_504),
         memory_reserved_bytes: Some(554_827_776),
+        memory_free_bytes: Some(8_730_312_704),
         power_average_mw: Some(512_345),
         power_instant_mw: Some(501_000),
         energy_mj: Some(9_000_250_000),
@@ -252,7 +257,7 @@ fn a_lost_gpu_leaves_one_gap_and_the_others_go_on() {
         .map(|(_, device)| format!("[[devices]]{device}"))
         .unwrap()
         .replace("GPU-h100", "GPU-other")
-        .replace("[9, 0]", "[9, 0]\nlost_after_calls = 30");
+        .replace("[9, 0]", "[9, 0]\nlost_after_calls = 60");
     let library = GpuLibrary::playing(&format!("{H100}\n{second}"));
     let mut source = open(&library);
     assert_eq!(source.describe().len(), 2);
@@ -264,6 +269,7 @@ fn a_lost_gpu_leaves_one_gap_and_the_others_go_on() {
                 Line::Gpu(GpuLine::Gap { reason, .. }) => gaps.push(reason),
                 Line::Gpu(GpuLine::Sample(sample)) if sample.uuid == "GPU-h100" => samples += 1,
                 Line::Gpu(GpuLine::Sample(_)) => assert!(gaps.is_empty()),
+                Line::Gpu(GpuLine::State(_)) => {}
                 other => panic!("{other:?}"),
             }
         }
@@ -277,7 +283,7 @@ fn a_lost_gpu_leaves_one_gap_and_the_others_go_on() {
 
 #[test]
 fn a_driver_that_comes_back_is_opened_anew() {
-    let library = GpuLibrary::playing(&H100.replace("[9, 0]", "[9, 0]\nlost_after_calls = 30"));
+    let library = GpuLibrary::playing(&H100.replace("[9, 0]", "[9, 0]\nlost_after_calls = 60"));
     let mut source = open(&library);
     library.rewrite("driver = \"570.86.15\"\ninit = \"DRIVER_NOT_LOADED\"");
     let mut lines = sample(&mut source, Occasion::Scheduled);
@@ -346,11 +352,18 @@ fn the_sampler_reads_a_gpu() {
     let upper = Clock::new(epoch).now();
     assert!(matches!(&lines[0], Line::Gpu(GpuLine::Device(device)) if device.uuid == "GPU-h100"));
     assert!(lines.len() > 1);
-    for line in &lines[1..] {
+    for line in lines[1..].iter().filter(|line| gpu_state(line).is_none()) {
         let Line::Gpu(GpuLine::Sample(sample)) = line else {
             panic!("not a sample: {line:?}");
         };
         assert!(sample.t_ns.0 + sample.read_ns <= upper.0);
         assert_eq!(sample.gpu_util_percent, Some(97));
+    }
+}
+
+pub(crate) fn gpu_state(line: &Line) -> Option<&GpuState> {
+    match line {
+        Line::Gpu(GpuLine::State(state)) => Some(state),
+        _ => None,
     }
 }

@@ -1,21 +1,18 @@
 //! What a level's records add up to while it runs: progress and the marks of its phases. Pure.
 
-use records::{Offset, Phase, PhaseKind, RequestRecord, Stage};
+use records::{Offset, Outcome, Phase, PhaseKind, RequestRecord, Stage};
 
 use super::Progress;
-use crate::{
-    overhead::{ThreadLoad, client_load},
-    plan::Level,
-};
+use crate::overhead::{ThreadLoad, client_load};
 
 /// Adds up the records of one level.
 #[derive(Debug)]
 pub(super) struct Tally {
     index: u32,
-    level: Level,
+    warmup: u64,
+    planned: u64,
     finished: u64,
-    measured: u64,
-    ended: u64,
+    lost_measured: bool,
     output_tokens: u64,
     first_sent: Option<Offset>,
     first_measured_sent: Option<Offset>,
@@ -23,13 +20,14 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    pub(super) fn new(index: u32, level: Level) -> Self {
+    /// For a level with `warmup` requests and then `measured` ones, 0 where time decides.
+    pub(super) fn new(index: u32, warmup: u64, measured: u64) -> Self {
         Self {
             index,
-            level,
+            warmup,
+            planned: if measured == 0 { 0 } else { warmup + measured },
             finished: 0,
-            measured: 0,
-            ended: 0,
+            lost_measured: false,
             output_tokens: 0,
             first_sent: None,
             first_measured_sent: None,
@@ -40,11 +38,10 @@ impl Tally {
     pub(super) fn add(&mut self, record: &RequestRecord) {
         let earlier = |so_far: Option<Offset>, at: Offset| Some(so_far.map_or(at, |s| s.min(at)));
         let later = |so_far: Option<Offset>, at: Offset| Some(so_far.map_or(at, |s| s.max(at)));
-        self.ended += 1;
         self.output_tokens += record.output_tokens.map_or(0, |t| t.count);
         self.first_sent = earlier(self.first_sent, record.sent_ns);
         if record.stage == Stage::Measured {
-            self.measured += 1;
+            self.lost_measured |= record.outcome == Outcome::Cancelled;
             self.first_measured_sent = earlier(self.first_measured_sent, record.sent_ns);
             self.last_measured_finished = later(self.last_measured_finished, record.finished_ns);
         }
@@ -53,17 +50,17 @@ impl Tally {
         }
     }
 
-    /// Whether every measured request has ended.
-    pub(super) fn is_measured(&self) -> bool {
-        self.measured == self.level.requests.get()
+    /// Whether a measured request was cancelled by us, so that the level is not whole.
+    pub(super) fn lost_measured(&self) -> bool {
+        self.lost_measured
     }
 
-    pub(super) fn progress(&self, issued: u64) -> Progress {
+    pub(super) fn progress(&self, in_flight: u64) -> Progress {
         Progress {
             level: self.index,
             finished: self.finished,
-            planned: self.level.warmup_requests + self.level.requests.get(),
-            in_flight: issued.saturating_sub(self.ended),
+            planned: self.planned,
+            in_flight,
             output_tokens: self.output_tokens,
         }
     }
@@ -82,7 +79,7 @@ impl Tally {
             return phases;
         };
         let measure = self.first_measured_sent;
-        if self.level.warmup_requests > 0 {
+        if self.warmup > 0 {
             phases.push(phase(PhaseKind::Warmup, first, measure.unwrap_or(stopped)));
         }
         if let Some((start, end)) = measure.zip(self.last_measured_finished) {
@@ -95,9 +92,7 @@ impl Tally {
 
 #[cfg(test)]
 mod tests {
-    use std::num::{NonZeroU32, NonZeroU64};
-
-    use records::{Chunks, Connection, Outcome, TokenCount, TokenSource};
+    use records::{Chunks, Connection, TokenCount, TokenSource};
 
     use super::*;
 
@@ -125,12 +120,7 @@ mod tests {
     }
 
     fn tally(records: &[RequestRecord]) -> Tally {
-        let level = Level {
-            concurrency: NonZeroU32::new(2).unwrap(),
-            requests: NonZeroU64::new(2).unwrap(),
-            warmup_requests: 2,
-        };
-        let mut tally = Tally::new(2, level);
+        let mut tally = Tally::new(2, 2, 2);
         for record in records {
             tally.add(record);
         }
@@ -163,7 +153,7 @@ mod tests {
                 (PhaseKind::Drain, 700, 900)
             ]
         );
-        assert!(whole.is_measured());
+        assert!(!whole.lost_measured());
         let progress = Progress {
             level: 2,
             finished: 4,
@@ -171,7 +161,7 @@ mod tests {
             in_flight: 1,
             output_tokens: 25,
         };
-        assert_eq!(whole.progress(6), progress);
+        assert_eq!(whole.progress(1), progress);
     }
 
     #[test]
@@ -179,6 +169,8 @@ mod tests {
         assert_eq!(marks(&tally(&[])), []);
         let warm = tally(&[record(Stage::Warmup, 10, 300)]);
         assert_eq!(marks(&warm), [(PhaseKind::Warmup, 10, 900)]);
-        assert!(!warm.is_measured());
+        let mut cut = record(Stage::Measured, 310, 700);
+        cut.outcome = Outcome::Cancelled;
+        assert!(tally(&[cut]).lost_measured());
     }
 }

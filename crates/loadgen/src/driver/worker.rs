@@ -2,7 +2,6 @@
 
 use std::{
     io,
-    net::SocketAddr,
     rc::Rc,
     sync::{Arc, mpsc},
     time::Duration,
@@ -11,15 +10,20 @@ use std::{
 use records::{Connection, Offset, Outcome, RequestRecord, TimeoutPhase};
 use tokio::{
     runtime::{Builder, Runtime},
-    task::{LocalSet, spawn_local},
+    task::{JoinSet, LocalSet, spawn_local},
 };
 use tokio_util::sync::CancellationToken;
 
-use super::level::Schedule;
+use super::{
+    Route,
+    schedule::{Place, Schedule},
+};
 use crate::{
     LoadPlan,
     clock::Clock,
+    connection::read_buffer,
     keep_alive::{Habit, Keeper},
+    level::Load,
     overhead::{ThreadLoad, Ticker},
     request::{Client, Job},
 };
@@ -30,7 +34,7 @@ pub(super) const PAUSE: Duration = Duration::from_millis(50);
 /// What one load thread needs.
 pub(super) struct Worker {
     pub(super) plan: Arc<LoadPlan>,
-    pub(super) addresses: Arc<[SocketAddr]>,
+    pub(super) routes: Arc<[Route]>,
     pub(super) clock: Clock,
     pub(super) habit: Arc<Habit>,
     pub(super) schedule: Arc<Schedule>,
@@ -42,7 +46,7 @@ pub(super) struct Worker {
 }
 
 /// An event loop for one thread.
-pub(super) fn event_loop() -> io::Result<Runtime> {
+pub(crate) fn event_loop() -> io::Result<Runtime> {
     Builder::new_current_thread().enable_all().build()
 }
 
@@ -52,14 +56,15 @@ impl Worker {
         let this = Rc::new(self);
         let mut ticker = Ticker::new(this.schedule.phase());
         LocalSet::new().block_on(runtime, async {
-            let slots: Vec<_> = this
-                .slots
-                .iter()
-                .map(|&slot| spawn_local(Rc::clone(&this).slot(slot)))
-                .collect();
+            let tasks: Vec<_> = match this.schedule.level.load {
+                Load::Closed { .. } => (this.slots.iter())
+                    .map(|&slot| spawn_local(Rc::clone(&this).slot(slot)))
+                    .collect(),
+                Load::Open { .. } => vec![spawn_local(Rc::clone(&this).arrivals())],
+            };
             let all_stopped = async {
-                for slot in slots {
-                    if let Err(error) = slot.await {
+                for task in tasks {
+                    if let Err(error) = task.await {
                         std::panic::resume_unwind(error.into_panic());
                     }
                 }
@@ -72,44 +77,26 @@ impl Worker {
         ticker.finish()
     }
 
+    /// Closed loop: one request after the other.
     async fn slot(self: Rc<Self>, slot: u32) {
         // A slot ends when there is nothing left to take. Should it end otherwise, by a fault of ours, the level must not go on
         // with one slot less.
         let level_ends_with_slot = self.schedule.over.clone().drop_guard();
-        let spec = self.plan.spec();
-        let client = Client {
-            target: &spec.target,
-            addresses: &self.addresses,
-            timeouts: spec.timeouts,
-            clock: self.clock,
-            halt: self.halt.clone(),
-        };
         let mut keeper = Keeper::new(&self.habit);
         let mut free = self.level_start;
         while !self.halt.is_cancelled() {
-            let Some(place) = self.schedule.take() else {
+            let Some(place) = self.schedule.take(self.clock.now()) else {
                 level_ends_with_slot.disarm();
                 return;
             };
-            let job = Job {
-                request: place.request,
-                level: self.schedule.index(),
-                stage: place.stage,
-                slot,
-                intended: free,
-                asked_output_tokens: place.output_tokens,
-                body: place.body,
-            };
-            let record = client.attempt(&mut keeper, job).await;
-            let no_server = found_no_server(&record);
-            if no_server && record.connection == Connection::Reused {
-                self.habit.closes();
-            }
-            free = record.finished_ns;
-            self.schedule.ended(place.stage);
-            if self.records.send(record).is_err() {
+            let Some(Sent {
+                finished,
+                no_server,
+            }) = self.send(&mut keeper, slot, place, free).await
+            else {
                 return;
-            }
+            };
+            free = finished;
             if no_server {
                 self.halt
                     .run_until_cancelled(tokio::time::sleep(PAUSE))
@@ -118,6 +105,105 @@ impl Worker {
             }
         }
     }
+
+    /// Open loop: every request when it is due, as long as a slot is free. Slots only keep connections here; the one
+    /// that became free last is taken first, so that no more connections are open than were ever in flight.
+    async fn arrivals(self: Rc<Self>) {
+        let level_ends_with_arrivals = self.schedule.over.clone().drop_guard();
+        let mut fresh = self.slots.iter().copied();
+        let mut idle: Vec<(u32, Keeper)> = Vec::new();
+        let mut running: JoinSet<(u32, Keeper)> = JoinSet::new();
+        while !self.halt.is_cancelled() {
+            while let Some(freed) = running.try_join_next() {
+                idle.push(
+                    freed.unwrap_or_else(|fault| std::panic::resume_unwind(fault.into_panic())),
+                );
+            }
+            let slot = idle
+                .pop()
+                .or_else(|| Some((fresh.next()?, Keeper::new(&self.habit))));
+            let Some((slot, mut keeper)) = slot else {
+                let freed = running.join_next().await;
+                idle.extend(freed.and_then(Result::ok));
+                continue;
+            };
+            let Some(place) = self.schedule.take(self.clock.now()) else {
+                break;
+            };
+            let due = place.due.unwrap_or_else(|| self.clock.now());
+            if !self.wait_for(due).await {
+                break;
+            }
+            self.schedule.sending();
+            let this = Rc::clone(&self);
+            running.spawn_local(async move {
+                this.send(&mut keeper, slot, place, due).await;
+                (slot, keeper)
+            });
+            tokio::task::yield_now().await;
+        }
+        while running.join_next().await.is_some() {}
+        level_ends_with_arrivals.disarm();
+    }
+
+    /// Whether `due` came before the level needed no further request.
+    async fn wait_for(&self, due: Offset) -> bool {
+        let due = tokio::time::Instant::from_std(self.clock.instant(due));
+        tokio::select! {
+            biased;
+            () = self.halt.cancelled() => false,
+            () = self.schedule.measured_ended.cancelled() => false,
+            () = tokio::time::sleep_until(due) => true,
+        }
+    }
+
+    /// Sends one request and hands its record over; `None` when nobody takes records any more.
+    async fn send(
+        &self,
+        keeper: &mut Keeper,
+        slot: u32,
+        place: Place,
+        intended: Offset,
+    ) -> Option<Sent> {
+        let spec = self.plan.spec();
+        let route = &self.routes[slot as usize % self.routes.len()];
+        let client = Client {
+            target: &route.target,
+            connector: &route.connector,
+            timeouts: spec.timeouts,
+            stream: spec.work.stream,
+            clock: self.clock,
+            read_buffer: read_buffer(self.schedule.level.load),
+            halt: self.halt.clone(),
+        };
+        let job = Job {
+            request: place.request,
+            level: self.schedule.index(),
+            stage: place.stage,
+            slot,
+            intended,
+            asked_output_tokens: place.output_tokens,
+            body: place.body,
+        };
+        let record = client.attempt(keeper, job).await;
+        let no_server = found_no_server(&record);
+        if no_server && record.connection == Connection::Reused {
+            self.habit.closes();
+        }
+        let finished = record.finished_ns;
+        self.schedule.ended(place.stage);
+        self.records.send(record).ok()?;
+        Some(Sent {
+            finished,
+            no_server,
+        })
+    }
+}
+
+/// What a slot needs to know of the request that it has sent.
+struct Sent {
+    finished: Offset,
+    no_server: bool,
 }
 
 fn found_no_server(record: &RequestRecord) -> bool {

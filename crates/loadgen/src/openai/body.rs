@@ -3,7 +3,27 @@
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
-use crate::PlanError;
+use crate::{PlanError, workload::Prompt};
+
+/// Which API is called.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Endpoint {
+    /// `/v1/chat/completions`.
+    #[default]
+    Chat,
+    /// `/v1/completions`.
+    Completions,
+}
+
+impl Endpoint {
+    /// Its path below the base URL.
+    pub fn path(self) -> &'static str {
+        match self {
+            Self::Chat => "/v1/chat/completions",
+            Self::Completions => "/v1/completions",
+        }
+    }
+}
 
 /// How a server is told to generate exactly the tokens asked for. A short answer would make a level look fast.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,10 +48,14 @@ impl LengthControl {
 }
 
 /// Fields that the plan decides, and what to use in their place.
-const RESERVED: [(&str, &str); 7] = [
+const RESERVED: [(&str, &str); 8] = [
     ("model", "the target names the model"),
     ("messages", "prompts come from the workload"),
-    ("stream", "every response is streamed"),
+    ("prompt", "prompts come from the workload"),
+    (
+        "stream",
+        "responses are streamed unless the plan says otherwise",
+    ),
     ("max_tokens", "set the output length (osl)"),
     ("max_completion_tokens", "set the output length (osl)"),
     (
@@ -46,15 +70,18 @@ const RESERVED: [(&str, &str); 7] = [
 pub struct BodyTemplate {
     fields: Map<String, Value>,
     length_control: LengthControl,
+    endpoint: Endpoint,
 }
 
 impl BodyTemplate {
-    /// A template for `model`; `extra` fields replace those of the same name, `stream_options` are merged.
+    /// A template for `model` at `endpoint`, streamed or not; `extra` fields replace those of the same name, `stream_options` are merged.
     ///
     /// # Errors
     /// [`PlanError::ReservedField`] and [`PlanError::BadStreamOptions`].
     pub fn new(
         model: &str,
+        endpoint: Endpoint,
+        stream: bool,
         length_control: LengthControl,
         extra: Map<String, Value>,
     ) -> Result<Self, PlanError> {
@@ -65,8 +92,10 @@ impl BodyTemplate {
         }
         let mut fields = Map::new();
         fields.insert("model".to_owned(), model.into());
-        fields.insert("stream".to_owned(), true.into());
-        fields.insert("stream_options".to_owned(), json!({"include_usage": true}));
+        fields.insert("stream".to_owned(), stream.into());
+        if stream {
+            fields.insert("stream_options".to_owned(), json!({"include_usage": true}));
+        }
         fields.insert("temperature".to_owned(), 0.into());
         if length_control != LengthControl::MaxTokensOnly {
             fields.insert("ignore_eos".to_owned(), true.into());
@@ -83,6 +112,7 @@ impl BodyTemplate {
         Ok(Self {
             fields,
             length_control,
+            endpoint,
         })
     }
 
@@ -92,14 +122,24 @@ impl BodyTemplate {
     }
 
     /// The body that asks for `output_tokens` in answer to `prompt`.
-    pub fn body(&self, prompt: &str, output_tokens: u32) -> Bytes {
+    pub fn body(&self, prompt: &Prompt, output_tokens: u32) -> Bytes {
         let mut fields = self.fields.clone();
         fields.insert("max_tokens".to_owned(), output_tokens.into());
         if self.length_control == LengthControl::IgnoreEosAndMinTokens {
             fields.insert("min_tokens".to_owned(), output_tokens.into());
         }
-        let messages = json!([{"role": "user", "content": prompt}]);
-        fields.insert("messages".to_owned(), messages);
+        match (self.endpoint, prompt) {
+            (Endpoint::Chat, Prompt::Text(text)) => {
+                let messages = json!([{"role": "user", "content": text}]);
+                fields.insert("messages".to_owned(), messages)
+            }
+            (_, Prompt::Messages(messages)) => {
+                fields.insert("messages".to_owned(), messages.clone())
+            }
+            (Endpoint::Completions, Prompt::Text(text)) => {
+                fields.insert("prompt".to_owned(), text.as_str().into())
+            }
+        };
         Value::Object(fields).to_string().into()
     }
 }
@@ -113,8 +153,9 @@ mod tests {
             unreachable!("the tests pass objects")
         };
         let control = LengthControl::for_engine(engine);
-        let template = BodyTemplate::new("m", control, extra).unwrap();
-        serde_json::from_slice(&template.body("안녕 \"x\"\n", 200)).unwrap()
+        let template = BodyTemplate::new("m", Endpoint::Chat, true, control, extra).unwrap();
+        let prompt = Prompt::Text("안녕 \"x\"\n".to_owned());
+        serde_json::from_slice(&template.body(&prompt, 200)).unwrap()
     }
 
     #[test]
@@ -134,6 +175,17 @@ mod tests {
     }
 
     #[test]
+    fn completions_take_text_and_unstreamed_answers_no_stream_options() {
+        let control = LengthControl::MaxTokensOnly;
+        let template =
+            BodyTemplate::new("m", Endpoint::Completions, false, control, Map::new()).unwrap();
+        let body: Value =
+            serde_json::from_slice(&template.body(&Prompt::Text("a".to_owned()), 3)).unwrap();
+        let expected = json!({"model": "m", "prompt": "a", "stream": false, "max_tokens": 3, "temperature": 0});
+        assert_eq!(body, expected);
+    }
+
+    #[test]
     fn extra_fields_win_and_stream_options_are_merged() {
         let extra = json!({"temperature": 0.7, "stream_options": {"continuous_usage_stats": true}});
         let merged = body(None, extra);
@@ -148,14 +200,26 @@ mod tests {
     fn fields_of_the_plan_are_refused() {
         for (field, _) in RESERVED {
             let extra = Map::from_iter([(field.to_owned(), Value::Null)]);
-            let refused = BodyTemplate::new("m", LengthControl::MaxTokensOnly, extra);
+            let refused = BodyTemplate::new(
+                "m",
+                Endpoint::Chat,
+                true,
+                LengthControl::MaxTokensOnly,
+                extra,
+            );
             assert!(
                 matches!(refused, Err(PlanError::ReservedField { .. })),
                 "{field}"
             );
         }
         let extra = Map::from_iter([("stream_options".to_owned(), Value::Null)]);
-        let refused = BodyTemplate::new("m", LengthControl::MaxTokensOnly, extra);
+        let refused = BodyTemplate::new(
+            "m",
+            Endpoint::Chat,
+            true,
+            LengthControl::MaxTokensOnly,
+            extra,
+        );
         assert_eq!(refused.unwrap_err(), PlanError::BadStreamOptions);
     }
 }

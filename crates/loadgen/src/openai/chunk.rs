@@ -161,6 +161,8 @@ struct WireChunk {
 #[derive(Default)]
 struct WireChoice {
     delta: Option<WireDelta>,
+    /// Of an answer that is not streamed.
+    message: Option<WireDelta>,
     /// Of the completions API, which has no deltas.
     text: Presence,
     finish_reason: Option<String>,
@@ -179,7 +181,11 @@ struct WireDelta {
 
 impl WireChoice {
     fn bearing(&self) -> Bearing {
-        let delta = self.delta.as_ref().map(WireDelta::bearing);
+        let delta = self
+            .delta
+            .as_ref()
+            .or(self.message.as_ref())
+            .map(WireDelta::bearing);
         let text = Bearing {
             // llama.cpp closes a completion with an empty text, which is no token, and says why it ended.
             token: self.text == Presence::Full

@@ -11,7 +11,7 @@ use std::{
 
 use loadgen::{
     Event, LengthControl, Level, LoadError, LoadPlan, LoadSpec, RunEnd, StopHandle, Target,
-    Threads, Timeouts,
+    Threads, Timeouts, Work,
 };
 use records::RequestRecord;
 use socket2::{Domain, Socket, Type};
@@ -129,11 +129,11 @@ pub(crate) fn good_response() -> String {
 }
 
 pub(crate) fn level(concurrency: u32, warmup_requests: u64, requests: u64) -> Level {
-    Level {
-        concurrency: NonZeroU32::new(concurrency).unwrap(),
-        requests: NonZeroU64::new(requests).unwrap(),
+    Level::closed(
+        NonZeroU32::new(concurrency).unwrap(),
+        NonZeroU64::new(requests).unwrap(),
         warmup_requests,
-    }
+    )
 }
 
 /// A plan with deadlines so long that they only end a test that has failed.
@@ -141,7 +141,9 @@ pub(crate) fn spec(url: &str, levels: &[Level]) -> LoadSpec {
     let long = Duration::from_secs(20);
     LoadSpec {
         target: Target::new(url, "tiny", None, &[]).unwrap(),
+        replicas: Vec::new(),
         levels: levels.to_vec(),
+        work: Work::default(),
         osl: NonZeroU32::new(2).unwrap(),
         warmup_osl: NonZeroU32::MIN,
         length_control: LengthControl::MaxTokensOnly,

@@ -27,11 +27,14 @@ fn manifest() -> Manifest {
         plan: Plan {
             levels: vec![1, 2],
             requests: vec![4, 4],
+            arrivals: Vec::new(),
+            durations_ns: Vec::new(),
             warmup_requests: vec![1, 2],
             endpoint: "/v1/chat/completions".into(),
             model: "m".into(),
             stream: true,
             workload: "translation".into(),
+            workload_options: serde_json::Map::new(),
             osl: 100,
             ignore_eos: true,
             extra_body: serde_json::Map::new(),
@@ -46,6 +49,7 @@ fn manifest() -> Manifest {
         },
         ended: None,
         end: None,
+        resumed: Vec::new(),
         notes: vec![],
         judgement: records::Judgement::default(),
     }

@@ -2,8 +2,9 @@
 
 use records::{
     Chunks, ClientLoad, ConnectPhase, Connection, EngineKind, GpuDevice, GpuLine, GpuSample,
-    HistogramTotals, Offset, Outcome, Phase, PhaseKind, RequestRecord, ServerCounters,
-    ServerSample, ServerTimings, Stage, TimeoutPhase, TokenCount, TokenSource,
+    GpuState, HistogramTotals, Offset, Outcome, Phase, PhaseKind, RequestRecord, ServerCounters,
+    ServerDetail, ServerSample, ServerTimings, SourceClock, Stage, TimeoutPhase, TokenCount,
+    TokenSource,
 };
 
 pub(crate) fn completed_request() -> RequestRecord {
@@ -125,6 +126,7 @@ fn gpu_lines() {
             memory_total_bytes: Some(25_769_803_776),
             power_limit_mw: Some(350_000),
             unsupported: vec!["energy_mj".into()],
+            ..GpuDevice::default()
         }),
         GpuLine::Sample(GpuSample {
             t_ns: Offset(5),
@@ -160,8 +162,51 @@ fn a_server_sample() {
             }),
             ..ServerCounters::default()
         },
+        detail: ServerDetail::default(),
     };
     insta::assert_snapshot!(line(&sample));
+}
+
+#[test]
+fn what_only_some_gpus_and_engines_tell() {
+    let lines = [
+        GpuLine::State(GpuState {
+            t_ns: Offset(5),
+            read_ns: 6,
+            uuid: "GPU-1".into(),
+            power_limit_mw: Some(350_000),
+            pcie_width: Some(16),
+            ..GpuState::default()
+        }),
+        GpuLine::Xid {
+            t_ns: Offset(7),
+            uuid: Some("GPU-1".into()),
+            code: 79,
+        },
+        GpuLine::Clock(SourceClock {
+            t_ns: Offset(8),
+            source: "http://gpu-host:9400".into(),
+            add_ns: -1_500_000_000,
+            rtt_min_ns: 400_000,
+            exchanges: 9,
+        }),
+        GpuLine::Sample(GpuSample {
+            t_ns: Offset(9),
+            read_ns: 6,
+            uuid: "GPU-1".into(),
+            rtt_ns: Some(400_000),
+            dram_active_percent: Some(61.5),
+            ..GpuSample::default()
+        }),
+    ];
+    insta::assert_snapshot!(lines.iter().map(line).collect::<Vec<_>>().join("\n"));
+
+    let detailed = r#"{"t_ns":5,"rtt_ns":9,"engine":"vllm","counters":{},"waiting_by_reason":{"capacity":3.0},"kv_cache_size_tokens":28064,"engines":[{"engine":"1","running":2.0}]}"#;
+    let sample: ServerSample = serde_json::from_str(detailed).unwrap();
+    let capacity = sample.detail.waiting_by_reason.get("capacity").copied();
+    assert_eq!(capacity, Some(3.0));
+    assert_eq!(sample.detail.engines[0].running, Some(2.0));
+    assert_eq!(line(&sample), detailed);
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod conclusion;
 mod cost;
 mod evidence;
 mod level_table;
+mod limited;
 mod method;
 mod operation;
 mod option;
@@ -90,6 +91,8 @@ pub(crate) fn document(
         figures,
         charts,
     };
+    let mut operation = operation::parts(&desk);
+    operation.extend(limited::parts(&desk));
     let section = |id, title, parts| Section {
         id,
         title: desk.get(title),
@@ -106,7 +109,7 @@ pub(crate) fn document(
         banners: banners(summary, words),
         sections: vec![
             section("results", "section.results", results::parts(&desk)),
-            section("operation", "section.operation", operation::parts(&desk)),
+            section("operation", "section.operation", operation),
             section("sizing", "section.sizing", sizing::parts(&desk)),
             section("conclusion", "section.conclusion", conclusion::parts(&desk)),
             section("evidence", "section.evidence", evidence::parts(&desk)),

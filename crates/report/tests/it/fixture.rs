@@ -157,6 +157,7 @@ fn telemetry_of(
                     .kv_usage_max
                     .map(|max| max * steady * (0.85 + 0.15 * (t * 0.7).sin())),
                 counters: ServerCounters::default(),
+                detail: records::ServerDetail::default(),
             });
         }
         for name in summary.run.gpus.iter().filter(|_| level.gpu.is_some()) {
@@ -209,6 +210,8 @@ fn manifest(summary: &Summary) -> Manifest {
                 .iter()
                 .map(|level| level.requests.measured)
                 .collect(),
+            arrivals: Vec::new(),
+            durations_ns: Vec::new(),
             warmup_requests: summary
                 .levels
                 .iter()
@@ -218,6 +221,7 @@ fn manifest(summary: &Summary) -> Manifest {
             model: run.model.clone(),
             stream: true,
             workload: run.workload.clone(),
+            workload_options: serde_json::Map::new(),
             osl: run.osl,
             ignore_eos: true,
             extra_body: serde_json::Map::new(),
@@ -232,6 +236,7 @@ fn manifest(summary: &Summary) -> Manifest {
         },
         ended: None,
         end: None,
+        resumed: Vec::new(),
         notes: run.notes.clone(),
         judgement: records::Judgement::default(),
     }

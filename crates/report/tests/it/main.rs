@@ -4,4 +4,5 @@ mod findings;
 mod fixture;
 mod golden;
 mod hostile;
+mod limited;
 mod structure;

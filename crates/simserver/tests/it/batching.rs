@@ -43,13 +43,8 @@ fn profile(
 }
 
 fn request(profile: &Profile, id: u64, prompt_tokens: u32, output_tokens: u32) -> Request {
-    Request {
-        id: RequestId(id),
-        budget: profile
-            .admit(prompt_tokens, Some(output_tokens))
-            .expect("fits"),
-        eos: Eos::Ignored,
-    }
+    let budget = profile.admit(prompt_tokens, Some(output_tokens));
+    Request::new(RequestId(id), budget.expect("fits"), Eos::Ignored)
 }
 
 /// What came of a run: every token with the instant at which it existed, and the preemptions of every step.
@@ -282,11 +277,9 @@ fn output_lengths_are_geometric_after_min_tokens() {
     let count = 4000u32;
     let (mut stopped, mut sum) = (0u32, 0u32);
     for id in 0..count {
-        let request = Request {
-            id: RequestId(u64::from(id)),
-            budget: profile.admit(4, Some(60)).unwrap(),
-            eos: Eos::Allowed { min_tokens: 10 },
-        };
+        let budget = profile.admit(4, Some(60)).unwrap();
+        let eos = Eos::Allowed { min_tokens: 10 };
+        let request = Request::new(RequestId(u64::from(id)), budget, eos);
         engine.submit(&request, Duration::ZERO);
     }
     for (_, token) in drain(&mut engine).tokens {
@@ -296,6 +289,7 @@ fn output_lengths_are_geometric_after_min_tokens() {
         match end.reason {
             FinishReason::Stop => stopped += 1,
             FinishReason::Length => assert_eq!(token.index, 60),
+            FinishReason::StopString => panic!("nobody asked for a stop string"),
         }
     }
     // 10 + G cut at 60, G geometric with p = 1/20: P(stop) = 1 - 0.95^50 = 0.92306; mean 10 + (1 - 0.95^50)·20 = 28.461.
@@ -312,11 +306,8 @@ fn the_same_calls_give_the_same_answers() {
         let profile = Profile::builtin("rtx3090-gemma3-12b-bnb4").unwrap();
         let mut engine = Engine::new(&profile);
         for id in 0..20 {
-            let request = Request {
-                id: RequestId(id),
-                budget: profile.admit(40, None).unwrap(),
-                eos: Eos::Allowed { min_tokens: 0 },
-            };
+            let budget = profile.admit(40, None).unwrap();
+            let request = Request::new(RequestId(id), budget, Eos::Allowed { min_tokens: 0 });
             engine.submit(&request, Duration::from_millis(id));
         }
         drain(&mut engine).tokens

@@ -3,8 +3,11 @@
 mod client;
 
 mod batching;
+mod queueing;
 mod reference;
+mod schedule;
 
 mod faults;
+mod faults_on_order;
 mod telemetry;
 mod wire;

@@ -17,6 +17,7 @@ fn normalised(text: &str) -> String {
         (r#""created":"#, ',', "TIME"),
         (r#""content":""#, '"', "WORD"),
         (r#""text":""#, '"', "WORD"),
+        (r#""stop_reason":""#, '"', "STRING"),
     ] {
         let mut rest = std::mem::take(&mut text);
         while let Some(at) = rest.find(opening) {
@@ -65,6 +66,17 @@ fn streams_are_vllms_byte_for_byte() {
             chat(&stream(6, continuous)),
         ),
         ("chat_stream_eos_allowed", "/v1/chat/completions", chat(eos)),
+        (
+            "chat_stream_n2",
+            "/v1/chat/completions",
+            chat(&stream(4, &format!(r#","n":2{usage}"#))),
+        ),
+        (
+            // There it was "e", met in the first token; here "b" of "harbor" is.
+            "chat_stream_stop_string",
+            "/v1/chat/completions",
+            chat(&stream(40, &format!(r#","stop":["b"]{usage}"#))),
+        ),
         (
             "completions_stream_usage",
             "/v1/completions",

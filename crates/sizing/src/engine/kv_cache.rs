@@ -1,81 +1,20 @@
 //! From memory to blocks, printed tokens and printed maximum concurrency.
 //!
 //! Notation of the formulas: L = `max_model_len`, M = `max_num_batched_tokens`, w = window, cdiv = division rounded up.
-//! See [`super::rules`] for what holds in which version. Figures are those of one GPU; of several pipeline stages or
-//! unequal ranks the smallest pool counts, which is the caller's to choose.
+//! [`super::rules`] says what holds in which version. Figures are those of one GPU, and of several pipeline stages those of
+//! the fullest: the smallest pool counts.
 
 use std::fmt;
 
 use serde::Serialize;
 
-use super::rules::{Rules, UnequalLayers};
-use crate::model::{LayerGroup, LayerKind, Shape};
+use super::flags::EngineFlags;
+use super::groups::layout;
+use super::layers::{Bucket, StateMode, buckets, state_mode};
+use super::rules::{InFlight, Lines, Request, Rules, States, TokensLine};
+use crate::model::{Holds, LayerKind, Shape, StateShape};
 use crate::units::Grouped;
 use crate::{Blocks, Bytes, Tokens};
-
-/// The flags that decide on the KV cache. [`EngineFlags::new`] gives vLLM's defaults on a GPU of less than 70 GiB.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct EngineFlags {
-    /// Longest sequence (L).
-    pub max_model_len: Tokens,
-    /// Tokens of one scheduler step (M); counts where layers have a window.
-    pub max_num_batched_tokens: Tokens,
-    /// Tokens a block: 16 on CUDA, 128 on the CPU.
-    pub block_size: Tokens,
-    /// Element of the cache.
-    pub kv_dtype: KvDtype,
-    /// GPUs that share every layer.
-    pub tensor_parallel: u64,
-    /// Whether window layers may free what left their window (`--disable-hybrid-kv-cache-manager` forbids it).
-    pub hybrid_manager: bool,
-}
-
-impl EngineFlags {
-    /// Defaults for sequences of up to `max_model_len` tokens.
-    pub fn new(max_model_len: impl Into<Tokens>) -> Self {
-        Self {
-            max_model_len: max_model_len.into(),
-            max_num_batched_tokens: Tokens::new(2048),
-            block_size: Tokens::new(16),
-            kv_dtype: KvDtype::Bits16,
-            tensor_parallel: 1,
-            hybrid_manager: true,
-        }
-    }
-
-    fn check(&self) -> Result<(), KvCacheError> {
-        let zero = [
-            ("max_model_len", self.max_model_len.get()),
-            ("max_num_batched_tokens", self.max_num_batched_tokens.get()),
-            ("block_size", self.block_size.get()),
-            ("tensor_parallel", self.tensor_parallel),
-        ];
-        match zero.into_iter().find(|(_, value)| *value == 0) {
-            Some((flag, _)) => Err(KvCacheError::ZeroFlag { flag }),
-            None => Ok(()),
-        }
-    }
-}
-
-/// Element type of the KV cache.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum KvDtype {
-    /// bf16 or fp16.
-    Bits16,
-    /// fp8, of either kind.
-    Fp8,
-}
-
-impl KvDtype {
-    /// Bytes of one element.
-    pub const fn bytes(self) -> u64 {
-        match self {
-            Self::Bits16 => 2,
-            Self::Fp8 => 1,
-        }
-    }
-}
 
 /// What is known of the cache's size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,6 +34,8 @@ pub struct KvGroup {
     pub layers: u64,
     /// Places left empty because every group has the same size.
     pub padding: u64,
+    /// Tokens of its blocks.
+    pub block_size: Tokens,
 }
 
 /// The KV cache that an engine makes.
@@ -104,8 +45,14 @@ pub struct KvCachePlan {
     bytes_per_block: Bytes,
     blocks: Blocks,
     blocks_per_request: Blocks,
-    block_size: Tokens,
+    blocks_of_group: Vec<u64>,
     max_model_len: Tokens,
+    kv_cache_tokens: Tokens,
+    max_concurrency: f64,
+    #[serde(skip)]
+    lines: Lines,
+    #[serde(skip)]
+    null_block_checked: bool,
 }
 
 impl KvCachePlan {
@@ -115,27 +62,51 @@ impl KvCachePlan {
         flags: &EngineFlags,
         memory: KvMemory,
     ) -> Result<Self, KvCacheError> {
-        flags.check()?;
-        let buckets = buckets(shape, flags)?;
-        let (groups, bytes_per_block) = groups(rules, &buckets)?;
+        let layout = layout(rules, shape, flags, buckets(rules, shape, flags)?)?;
         let blocks = match memory {
             KvMemory::Blocks(blocks) => blocks,
             KvMemory::Available(bytes) => {
-                let blocks = bytes.whole(bytes_per_block);
+                let blocks = bytes.whole(layout.bytes_per_block);
                 Blocks::new(blocks.ok_or(KvCacheError::NoLayers)?)
             }
         };
-        let per_group = groups
+        let mode = state_mode(rules, shape, flags);
+        let per_group = layout.groups.iter().zip(&layout.buckets);
+        let blocks_of_group: Vec<u64> = per_group
+            .map(|(group, bucket)| blocks_of_request(rules, group, bucket, mode, flags))
+            .collect();
+        let blocks_per_request = blocks_of_group.iter().copied().fold(0, u64::saturating_add);
+        let length = flags.max_model_len.get();
+        let smallest = layout
+            .groups
             .iter()
-            .map(|group| blocks_of_request(group.kind, flags));
-        let blocks_per_request = Blocks::new(per_group.fold(0, u64::saturating_add));
+            .map(|group| group.block_size.get())
+            .min();
+        let block = smallest.unwrap_or(1).max(1);
+        let max_concurrency = match rules.request {
+            Request::Tokens => blocks.get() as f64 * block as f64 / length as f64,
+            Request::Blocks => blocks.get() as f64 / blocks_per_request as f64,
+        };
+        let kv_cache_tokens = Tokens::new(match rules.tokens_line {
+            TokensLine::BlocksOfAGroup => {
+                let of_group = blocks.get() / layout.groups.len() as u64;
+                of_group
+                    .saturating_mul(block)
+                    .saturating_mul(flags.decode_context_parallel)
+            }
+            TokensLine::Concurrency => whole(max_concurrency * length as f64),
+        });
         Ok(Self {
-            groups,
-            bytes_per_block,
+            groups: layout.groups,
+            bytes_per_block: layout.bytes_per_block,
             blocks,
-            blocks_per_request,
-            block_size: flags.block_size,
+            blocks_per_request: Blocks::new(blocks_per_request),
+            blocks_of_group,
             max_model_len: flags.max_model_len,
+            kv_cache_tokens,
+            max_concurrency,
+            lines: rules.lines,
+            null_block_checked: rules.null_block_checked,
         })
     }
 
@@ -164,138 +135,158 @@ impl KvCachePlan {
         self.blocks_per_request
     }
 
+    /// The same, group by group.
+    pub fn blocks_of_groups(&self) -> &[u64] {
+        &self.blocks_of_group
+    }
+
+    /// Blocks that a request holds which has reached this length and is being answered, over all groups: of windows and
+    /// chunks only what is still looked at, of states what the worst case holds.
+    pub fn blocks_of_length(&self, length: Tokens) -> Blocks {
+        let length = length.get().min(self.max_model_len.get());
+        let of_group = |(group, most): (&KvGroup, &u64)| {
+            let block = group.block_size.get().max(1);
+            let held = match group.kind {
+                LayerKind::Full => length.div_ceil(block),
+                LayerKind::Sliding { window } => length.min(window.get()).div_ceil(block) + 1,
+                LayerKind::Chunked { chunk } => length.min(chunk.get()).div_ceil(block),
+                LayerKind::Cross { .. } | LayerKind::State => *most,
+            };
+            held.min(*most)
+        };
+        let groups = self.groups.iter().zip(&self.blocks_of_group);
+        Blocks::new(groups.map(of_group).fold(0, u64::saturating_add))
+    }
+
     /// Bytes that a request of `max_model_len` tokens may hold, on one GPU.
     pub const fn bytes_per_request(&self) -> Bytes {
         self.bytes_per_block.times(self.blocks_per_request.get())
     }
 
-    /// "GPU KV cache size: N tokens". No capacity where layers have windows: the pool is divided by the number of groups
-    /// as if all kept everything.
+    /// "GPU KV cache size: N tokens". No capacity where layers have windows or states: up to 0.20.0 the pool is divided by
+    /// the number of groups as if all kept everything, from 0.20.1 on it depends on the longest length.
     pub const fn kv_cache_tokens(&self) -> Tokens {
-        let blocks = self.blocks.get() / self.groups.len() as u64;
-        Tokens::new(blocks.saturating_mul(self.block_size.get()))
+        self.kv_cache_tokens
     }
 
-    /// "Maximum concurrency for L tokens per request". Below 1 the engine refuses to start.
-    pub fn max_concurrency(&self) -> f64 {
-        self.blocks.get() as f64 / self.blocks_per_request.get() as f64
+    /// "Maximum concurrency for L tokens per request".
+    pub const fn max_concurrency(&self) -> f64 {
+        self.max_concurrency
     }
-}
 
-/// The two lines that vLLM prints.
-impl fmt::Display for KvCachePlan {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "GPU KV cache size: {}", self.kv_cache_tokens())?;
-        write!(
-            f,
-            "Maximum concurrency for {} tokens per request: {:.2}x",
-            Grouped(self.max_model_len.get()),
-            self.max_concurrency()
+    /// Whatever an upgrade may change.
+    pub(super) fn figures(&self) -> (u64, u64, u64, u64, u64) {
+        (
+            self.blocks.get(),
+            self.bytes_per_block.get(),
+            self.blocks_per_request.get(),
+            self.kv_cache_tokens.get(),
+            self.max_concurrency.to_bits(),
         )
     }
-}
 
-/// Layers of one kind and page.
-struct Bucket {
-    kind: LayerKind,
-    page: Bytes,
-    layers: u64,
-}
-
-/// Layers by kind and page, in the model's order, as one GPU holds them.
-fn buckets(shape: &Shape, flags: &EngineFlags) -> Result<Vec<Bucket>, KvCacheError> {
-    if !shape.attention_heads.is_multiple_of(flags.tensor_parallel) {
-        return Err(KvCacheError::IndivisibleHeads {
-            heads: shape.attention_heads,
-            tensor_parallel: flags.tensor_parallel,
-        });
+    /// Whether one request of `max_model_len` tokens fits; the engine refuses to start otherwise.
+    pub const fn starts(&self) -> bool {
+        let null = self.null_block_checked as u64;
+        self.blocks.get().saturating_sub(null) >= self.blocks_per_request.get()
     }
-    let mut buckets: Vec<Bucket> = Vec::new();
-    for layers in shape.layers.iter().filter(|group| group.count > 0) {
-        let kind = match layers.kind {
-            LayerKind::Sliding { .. } if !flags.hybrid_manager => LayerKind::Full,
-            kind => kind,
-        };
-        let page = page(layers, flags)?;
-        let same = |bucket: &&mut Bucket| bucket.kind == kind && bucket.page == page;
-        match buckets.iter_mut().find(same) {
-            Some(bucket) => bucket.layers += layers.count,
-            None => buckets.push(Bucket {
-                kind,
-                page,
-                layers: layers.count,
-            }),
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "`as` saturates; vLLM truncates too"
+)]
+const fn whole(tokens: f64) -> u64 {
+    tokens as u64
+}
+
+/// The figures as vLLM prints them.
+impl fmt::Display for KvCachePlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (length, concurrency) = (self.max_model_len.get(), self.max_concurrency);
+        match self.lines {
+            Lines::Blocks => write!(
+                f,
+                "# GPU blocks: {}\nMaximum concurrency for {length} tokens per request: {concurrency:.2}x",
+                self.blocks.get()
+            ),
+            Lines::Two | Lines::One => write!(
+                f,
+                "GPU KV cache size: {}{}Maximum concurrency for {} tokens per request: {concurrency:.2}x",
+                self.kv_cache_tokens,
+                if self.lines == Lines::One { ", " } else { "\n" },
+                Grouped(length),
+            ),
         }
     }
-    Ok(buckets)
-}
-
-/// Bytes of one layer's block on one GPU: keys and values of its share of the heads, at least one.
-fn page(layers: &LayerGroup, flags: &EngineFlags) -> Result<Bytes, KvCacheError> {
-    let (heads, ranks) = (layers.kv_heads, flags.tensor_parallel);
-    if !heads.is_multiple_of(ranks) && !ranks.is_multiple_of(heads) {
-        return Err(KvCacheError::IndivisibleHeads {
-            heads,
-            tensor_parallel: ranks,
-        });
-    }
-    let own = (heads / ranks).max(1);
-    let element = flags.kv_dtype.bytes();
-    Ok(Bytes::new(2 * own * layers.head_dim * element).times(flags.block_size.get()))
-}
-
-/// The groups and the bytes of a block.
-fn groups(rules: &Rules, buckets: &[Bucket]) -> Result<(Vec<KvGroup>, Bytes), KvCacheError> {
-    let first = buckets.first().ok_or(KvCacheError::NoLayers)?;
-    if buckets.iter().all(|bucket| bucket.page == first.page) {
-        let sizes = buckets.iter().map(|bucket| bucket.layers);
-        let size = sizes.min().ok_or(KvCacheError::NoLayers)?;
-        let groups = buckets.iter().flat_map(|bucket| cut(bucket, size));
-        return Ok((groups.collect(), first.page.times(size)));
-    }
-    let one_kind = buckets.iter().all(|bucket| bucket.kind == first.kind);
-    match rules.unequal_layers {
-        UnequalLayers::OneGroup if one_kind => {
-            let group = KvGroup {
-                kind: first.kind,
-                layers: buckets.iter().map(|bucket| bucket.layers).sum(),
-                padding: 0,
-            };
-            let pages = buckets
-                .iter()
-                .map(|bucket| bucket.page.times(bucket.layers));
-            Ok((vec![group], pages.sum()))
-        }
-        UnequalLayers::OneGroup | UnequalLayers::Refused => Err(KvCacheError::UnequalPages),
-    }
-}
-
-/// Cuts a bucket into groups of `size` layers, dealt round robin, so that the first groups have one layer more.
-fn cut(bucket: &Bucket, size: u64) -> impl Iterator<Item = KvGroup> + use<> {
-    let (kind, layers) = (bucket.kind, bucket.layers);
-    let groups = layers.div_ceil(size);
-    (0..groups).map(move |group| {
-        let dealt = layers / groups + u64::from(group < layers % groups);
-        KvGroup {
-            kind,
-            layers: dealt,
-            padding: size - dealt,
-        }
-    })
 }
 
 /// Blocks that one request of L tokens may hold in one group.
-fn blocks_of_request(kind: LayerKind, flags: &EngineFlags) -> u64 {
+fn blocks_of_request(
+    rules: &Rules,
+    group: &KvGroup,
+    bucket: &Bucket,
+    mode: StateMode,
+    flags: &EngineFlags,
+) -> u64 {
     let length = flags.max_model_len.get();
-    let block = flags.block_size.get();
-    match kind {
-        LayerKind::Full => length.div_ceil(block),
+    let block = group.block_size.get().max(1);
+    let step = flags.max_num_batched_tokens.get();
+    let batched = step.saturating_mul(steps_in_flight(rules.in_flight, flags));
+    match group.kind {
+        LayerKind::Full => length
+            .div_ceil(flags.decode_context_parallel)
+            .div_ceil(block),
         LayerKind::Sliding { window } => {
-            let batched = flags.max_num_batched_tokens.get();
             let kept = window.get().saturating_sub(1).saturating_add(batched);
             // The window rarely begins at a block's edge: one block more.
             kept.min(length).div_ceil(block).saturating_add(1)
         }
+        LayerKind::Chunked { chunk } => {
+            let kept = chunk.get().saturating_add(batched);
+            kept.min(length).div_ceil(block)
+        }
+        LayerKind::Cross { encoder_tokens } => encoder_tokens.get().div_ceil(block),
+        LayerKind::State => states_of_request(rules, bucket, mode, block, flags),
+    }
+}
+
+fn states_of_request(
+    rules: &Rules,
+    bucket: &Bucket,
+    mode: StateMode,
+    block: u64,
+    flags: &EngineFlags,
+) -> u64 {
+    let drafted = flags.speculation.tokens;
+    let by_length = flags.max_model_len.get().div_ceil(block);
+    let checkpoints = matches!(
+        bucket.holds,
+        Holds::State {
+            shape: StateShape::Mamba2 { .. } | StateShape::Kda { .. },
+            ..
+        }
+    );
+    match (rules.states, mode) {
+        (States::Refused | States::One, _) => 1,
+        (States::ByLength, _) | (_, StateMode::All) => by_length,
+        (_, StateMode::None) => drafted.saturating_add(1),
+        (_, StateMode::Align) => {
+            let checkpoint = u64::from(rules.checkpoint_state && checkpoints);
+            drafted.saturating_add(2).saturating_add(checkpoint)
+        }
+    }
+}
+
+/// Steps that may be under way at once.
+const fn steps_in_flight(rule: InFlight, flags: &EngineFlags) -> u64 {
+    let stages = flags.pipeline_parallel;
+    match rule {
+        InFlight::One => 1,
+        InFlight::StagesAndOne if flags.async_scheduling => stages.saturating_add(1),
+        InFlight::Stages if flags.async_scheduling && stages == 1 => 2,
+        InFlight::Stages | InFlight::StagesAndOne => stages,
     }
 }
 
@@ -309,17 +300,36 @@ pub enum KvCacheError {
         /// Its name.
         flag: &'static str,
     },
-    /// The model has no attention layer.
+    /// The model has no layer with a cache.
     #[error("the model has no attention layer, so there is no KV cache to plan")]
     NoLayers,
-    /// Heads cannot be shared evenly.
+    /// Query heads cannot be shared evenly; the words are vLLM's.
     #[error(
-        "{heads} heads cannot be shared by {tensor_parallel} GPUs\nhint: choose a tensor-parallel size that divides \
-         the attention heads"
+        "total number of attention heads ({heads}) must be divisible by tensor parallel size ({tensor_parallel})\nhint: \
+         choose a tensor-parallel size that divides the attention heads"
     )]
     IndivisibleHeads {
-        /// Attention or KV heads.
+        /// Attention heads.
         heads: u64,
+        /// GPUs.
+        tensor_parallel: u64,
+    },
+    /// KV heads can be neither shared nor repeated evenly.
+    #[error(
+        "{heads} KV heads can be neither shared by nor repeated on {tensor_parallel} GPUs evenly\nhint: choose a \
+         tensor-parallel size that divides them, or a multiple of them"
+    )]
+    IndivisibleKvHeads {
+        /// KV heads.
+        heads: u64,
+        /// GPUs.
+        tensor_parallel: u64,
+    },
+    /// A state cannot be shared evenly.
+    #[error(
+        "the model's state cannot be shared by {tensor_parallel} GPUs evenly\nhint: choose a smaller tensor-parallel size"
+    )]
+    IndivisibleState {
         /// GPUs.
         tensor_parallel: u64,
     },
@@ -329,4 +339,27 @@ pub enum KvCacheError {
          newer engine"
     )]
     UnequalPages,
+    /// This version's engine has no states.
+    #[error("this version does not serve models with states\nhint: use vLLM 0.9.2 or newer")]
+    NoStates,
+    /// Windows cannot be spread over ranks.
+    #[error(
+        "window layers cannot be spread by decode context parallelism\nhint: leave --decode-context-parallel-size at 1"
+    )]
+    WindowAcrossRanks,
+    /// The order of unlike layers is not known.
+    #[error(
+        "the order of the model's layers is not known, so it cannot be cut into stages\nhint: give its config.json"
+    )]
+    UnknownOrder,
+    /// There are more stages than layers.
+    #[error(
+        "{stages} pipeline stages for {layers} layers\nhint: give at most as many stages as layers"
+    )]
+    TooManyStages {
+        /// Layers.
+        layers: u64,
+        /// Stages.
+        stages: u64,
+    },
 }

@@ -1,20 +1,33 @@
 //! The engine's own arithmetic: what a version of vLLM makes of a model, its flags and the memory that is left.
 //!
-//! Follows the Python sources of vLLM 0.9.1 to 0.11.2 (`v1/core/kv_cache_utils.py`, `v1/kv_cache_interface.py`,
-//! `v1/worker/gpu_worker.py`, `engine/arg_utils.py`) for models of full and sliding-window attention. Other versions are
-//! refused, not guessed: the printed figures changed their meaning more than once.
+//! Follows the Python sources of vLLM 0.8.5 to 0.32.0, and logs for 0.6 and 0.7. What holds in which version is one table
+//! (`rules`). Not reproduced: DeepSeek-V4's packed pages, drafters with layers of their own shape (EAGLE-3, `DFlash`), and
+//! patched builds. Versions outside the table are refused, not guessed: the printed figures changed their meaning more
+//! than once.
 
-mod budget;
-mod kv_cache;
 mod rules;
 mod version;
 
+mod flags;
+mod groups;
+mod kv_cache;
+mod layers;
+
+mod budget;
+mod limits;
+
+mod upgrade;
+
 use std::fmt;
 
-pub use budget::{MemoryBudget, ServingDefaults};
-pub use kv_cache::{EngineFlags, KvCacheError, KvCachePlan, KvDtype, KvGroup, KvMemory};
+pub use budget::{Deployment, Doubt, MemoryBudget};
+pub use flags::{EngineFlags, KvDtype, Platform, Speculation, StateCache, UnknownKvDtype};
+pub use kv_cache::{KvCacheError, KvCachePlan, KvGroup, KvMemory};
+pub use limits::ServingDefaults;
+pub use upgrade::{Step, UpgradeError};
 pub use version::{EngineError, Version};
 
+use crate::model::Shape;
 use crate::{GpuSpec, ModelSpec};
 use rules::Rules;
 
@@ -22,7 +35,7 @@ use rules::Rules;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Engine {
     version: Version,
-    rules: &'static Rules,
+    rules: Rules,
 }
 
 impl Engine {
@@ -52,18 +65,46 @@ impl Engine {
     ///
     /// # Errors
     /// [`KvCacheError`] when the flags are impossible, or when this version refuses the model or the parallelism.
+    pub fn plan(
+        &self,
+        shape: &Shape,
+        flags: &EngineFlags,
+        memory: KvMemory,
+    ) -> Result<KvCachePlan, KvCacheError> {
+        KvCachePlan::new(&self.rules, shape, flags, memory)
+    }
+
+    /// [`Engine::plan`] of a model's shape.
+    ///
+    /// # Errors
+    /// As there.
     pub fn kv_cache(
         &self,
         model: &ModelSpec,
         flags: &EngineFlags,
         memory: KvMemory,
     ) -> Result<KvCachePlan, KvCacheError> {
-        KvCachePlan::new(self.rules, &model.shape.value, flags, memory)
+        self.plan(&model.shape.value, flags, memory)
     }
 
     /// The scheduler's limits that an OpenAI server takes on this GPU when no flag sets them.
     pub fn serving_defaults(&self, gpu: &GpuSpec) -> ServingDefaults {
-        ServingDefaults::on(gpu)
+        ServingDefaults::on(&self.rules, gpu)
+    }
+
+    /// `limits` as this version raises them for the model, where a multimodal item must fit into one step.
+    pub fn limits_for(&self, limits: ServingDefaults, shape: &Shape) -> ServingDefaults {
+        limits.raised_for(&self.rules, shape)
+    }
+
+    /// `--gpu-memory-utilization` unless set.
+    pub fn default_utilization(&self) -> f64 {
+        self.rules.utilization_percent as f64 / 100.0
+    }
+
+    /// Whether `auto` takes the kind of KV cache that a checkpoint declares.
+    pub const fn takes_kv_dtype_of_checkpoint(&self) -> bool {
+        self.rules.checkpoint_kv_dtype
     }
 
     /// What one GPU of a tensor-parallel group spends its memory on, in 16-bit weights and by default flags; `None`
@@ -74,7 +115,21 @@ impl Engine {
         gpu: &GpuSpec,
         tensor_parallel: u64,
     ) -> Option<MemoryBudget> {
-        MemoryBudget::predict(model, gpu, tensor_parallel)
+        let (weights, vocabulary) = (model.weights_16_bit(), model.shape.value.vocabulary);
+        let limits = self.serving_defaults(gpu);
+        self.budget(&Deployment::by_default(
+            weights,
+            vocabulary,
+            gpu,
+            tensor_parallel,
+            limits,
+        ))
+    }
+
+    /// What one GPU of a deployment spends its memory on; `None` when it is not known how much memory the GPU shows to
+    /// programs.
+    pub fn budget(&self, deployment: &Deployment<'_>) -> Option<MemoryBudget> {
+        MemoryBudget::predict(&self.rules, deployment)
     }
 }
 

@@ -19,6 +19,11 @@ impl Version {
             patch,
         }
     }
+
+    /// The first two numbers.
+    pub(crate) const fn without_patch(self) -> (u16, u16) {
+        (self.major, self.minor)
+    }
 }
 
 impl fmt::Display for Version {

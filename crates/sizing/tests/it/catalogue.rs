@@ -110,7 +110,10 @@ fn unknown_prices_are_unknown() {
 fn the_scratch_prior_agrees_with_the_reference_server() {
     let model = catalogue::model("google/gemma-3-12b-it").unwrap();
     let gpu = catalogue::gpu("RTX 3090").unwrap();
-    let budget = Engine::newest().memory_budget(model, gpu, 1).unwrap();
+    let budget = Engine::vllm("0.11.2")
+        .unwrap()
+        .memory_budget(model, gpu, 1)
+        .unwrap();
     let scratch = (budget.activation + budget.outside_framework).as_gib();
     assert!((2.1..3.1).contains(&scratch), "{scratch} GiB");
     assert_eq!(
@@ -131,7 +134,10 @@ fn activation_peaks_are_near_those_of_logs() {
     ] {
         let gpu = catalogue::gpu(gpu).unwrap();
         let model = catalogue::model(model).unwrap();
-        let budget = Engine::newest().memory_budget(model, gpu, 1).unwrap();
+        let budget = Engine::vllm("0.11.2")
+            .unwrap()
+            .memory_budget(model, gpu, 1)
+            .unwrap();
         let peak = budget.activation.as_gib();
         assert!(printed.contains(&peak), "{} {peak}", model.name);
     }

@@ -1,7 +1,7 @@
 //! The steps between memory and the printed lines, and the refusals.
 
 use sizing::engine::{KvCacheError, KvGroup};
-use sizing::model::{LayerGroup, LayerKind};
+use sizing::model::{Heads, Holds, LayerGroup, LayerKind};
 use sizing::{Blocks, Bytes, Engine, EngineFlags, KvDtype, KvMemory, ModelSpec, Tokens, catalogue};
 
 fn gemma() -> &'static ModelSpec {
@@ -65,6 +65,7 @@ fn without_the_hybrid_manager_windows_keep_everything() {
         kind: LayerKind::Full,
         layers: 48,
         padding: 0,
+        block_size: Tokens::new(16),
     };
     assert_eq!(plan.groups(), [one]);
     assert_eq!(plan.bytes_per_block(), Bytes::new(6 << 20));
@@ -106,9 +107,8 @@ fn heads_must_be_divisible() {
 fn unequal_layers_are_pooled_only_where_the_version_can() {
     let layers = |kind, kv_heads| LayerGroup {
         kind,
+        holds: Holds::Heads(Heads::new(kv_heads, 64)),
         count: 4,
-        kv_heads,
-        head_dim: 64,
     };
     let model = |other| {
         let mut model = gemma().clone();

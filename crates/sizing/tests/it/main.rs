@@ -7,6 +7,9 @@
 )]
 
 mod catalogue;
+mod config;
 mod kv_cache;
+mod properties;
 mod reference;
+mod start_log;
 mod startup_rows;

@@ -5,21 +5,31 @@ use records::GpuSample;
 
 /// What the device is known to hold.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Bounds {
-    pub(super) power_limit_mw: Option<u64>,
-    pub(super) memory_total_bytes: Option<u64>,
+pub(crate) struct Bounds {
+    pub(crate) power_limit_mw: Option<u64>,
+    pub(crate) memory_total_bytes: Option<u64>,
 }
 
 /// A value that was taken out.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Dropped {
-    pub(super) metric: &'static str,
-    pub(super) value: String,
+pub(crate) struct Dropped {
+    pub(crate) metric: &'static str,
+    pub(crate) value: String,
+}
+
+impl Dropped {
+    /// One sentence for the run's notes.
+    pub(crate) fn note(&self, uuid: &str) -> String {
+        format!(
+            "{uuid} reports {} = {}, which cannot be; such values are left out",
+            self.metric, self.value
+        )
+    }
 }
 
 /// Takes implausible values out of a sample: utilisation above 100 %, temperature outside −10 to 150 °C, power above three
 /// times the enforced limit, memory above the device's total, and all-ones anywhere, the mark of "no value".
-pub(super) fn strip(sample: &mut GpuSample, bounds: Bounds) -> Vec<Dropped> {
+pub(crate) fn strip(sample: &mut GpuSample, bounds: Bounds) -> Vec<Dropped> {
     let mut dropped = Vec::new();
     let power = bounds
         .power_limit_mw
@@ -82,8 +92,38 @@ pub(super) fn strip(sample: &mut GpuSample, bounds: Bounds) -> Vec<Dropped> {
     keep(&mut dropped, "throttle_bits", &mut s.throttle_bits, |v| {
         v < u64::MAX
     });
+    strip_more(s, memory, &mut dropped);
     dropped
 }
+
+/// The metrics that only some sources give. Profiling counters may exceed their full scale by rounding.
+fn strip_more(s: &mut GpuSample, memory: u64, dropped: &mut Vec<Dropped>) {
+    let free = &mut s.memory_free_bytes;
+    keep(dropped, "memory_free_bytes", free, |v| v <= memory);
+    let celsius = &mut s.memory_temperature_c;
+    keep(dropped, "memory_temperature_c", celsius, |v| {
+        (-10..=150).contains(&v)
+    });
+    for (metric, percent) in [
+        ("sm_active_percent", &mut s.sm_active_percent),
+        ("sm_occupancy_percent", &mut s.sm_occupancy_percent),
+        ("tensor_active_percent", &mut s.tensor_active_percent),
+        ("dram_active_percent", &mut s.dram_active_percent),
+    ] {
+        keep(dropped, metric, percent, |v| (0.0..=101.0).contains(&v));
+    }
+    for (metric, rate) in [
+        ("pcie_rx_bytes_per_s", &mut s.pcie_rx_bytes_per_s),
+        ("pcie_tx_bytes_per_s", &mut s.pcie_tx_bytes_per_s),
+        ("nvlink_rx_bytes_per_s", &mut s.nvlink_rx_bytes_per_s),
+        ("nvlink_tx_bytes_per_s", &mut s.nvlink_tx_bytes_per_s),
+    ] {
+        keep(dropped, metric, rate, |v| (0.0..FASTEST_LINK).contains(&v));
+    }
+}
+
+/// Ten times what the fastest GPU's links carry (NVLink 5: 1.8 TB/s).
+const FASTEST_LINK: f64 = 1.8e13;
 
 /// The largest 32-bit value that is not all ones: NVML gives power in 32 bits.
 const BLANK: u64 = u32::MAX as u64 - 1;

@@ -1,0 +1,50 @@
+//! What a GPU can tell, in one sentence. Pure.
+
+use records::GpuDevice;
+
+/// Metrics that a data-centre GPU gives: those of [`records::GpuSample::absent_of_common`].
+const COMMON: usize = 11;
+
+/// `NVIDIA H100 (GPU-…): 9 of 11 metrics available, missing energy_mj, throttle_bits (not supported)`.
+pub fn capabilities(device: &GpuDevice) -> String {
+    let GpuDevice {
+        name,
+        uuid,
+        unsupported,
+        ..
+    } = device;
+    if unsupported.is_empty() {
+        return format!("{name} ({uuid}): all {COMMON} metrics available");
+    }
+    format!(
+        "{name} ({uuid}): {} of {COMMON} metrics available, missing {} (not supported)",
+        COMMON.saturating_sub(unsupported.len()),
+        unsupported.join(", ")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use records::GpuSample;
+
+    use super::*;
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let device = |unsupported: &[&str]| GpuDevice {
+            uuid: "GPU-1".into(),
+            name: "Tesla T4".into(),
+            unsupported: unsupported.iter().map(|&name| name.to_owned()).collect(),
+            ..GpuDevice::default()
+        };
+        assert_eq!(
+            capabilities(&device(&[])),
+            "Tesla T4 (GPU-1): all 11 metrics available"
+        );
+        assert_eq!(
+            capabilities(&device(&["energy_mj", "throttle_bits"])),
+            "Tesla T4 (GPU-1): 9 of 11 metrics available, missing energy_mj, throttle_bits (not supported)"
+        );
+        assert_eq!(GpuSample::default().absent_of_common().len(), COMMON);
+    }
+}

@@ -1,0 +1,124 @@
+//! How the multiprocessors, tensor cores, memory and links are used: GPU performance monitoring (GPM, Hopper and later).
+//!
+//! A metric is computed between two samples of the device's counters at least 100 ms apart; each reading takes one and
+//! keeps it for the next. On a GPU divided by MIG each instance has samples of its own.
+
+use nvml_wrapper::{
+    Device,
+    enums::gpm::GpmMetricId,
+    error::NvmlError,
+    gpm::{GpmSample, gpm_metrics_get},
+};
+use records::{GpuSample, Offset};
+
+use super::raw::{KeptSample, Session};
+
+/// Samples closer than this give noise (`nvml.h`).
+const APART: std::time::Duration = std::time::Duration::from_millis(100);
+
+const MIB: f64 = 1_048_576.0;
+
+/// Puts a metric's value into a sample.
+type Set = fn(&mut GpuSample, f64);
+
+/// What is asked for. Percentages as they are; rates come in MiB per second.
+const METRICS: [(GpmMetricId, Set); 8] = [
+    (GpmMetricId::SmUtil, |s, v| s.sm_active_percent = Some(v)),
+    (GpmMetricId::SmOccupancy, |s, v| {
+        s.sm_occupancy_percent = Some(v);
+    }),
+    (GpmMetricId::AnyTensorUtil, |s, v| {
+        s.tensor_active_percent = Some(v);
+    }),
+    (GpmMetricId::DramBwUtil, |s, v| {
+        s.dram_active_percent = Some(v);
+    }),
+    (GpmMetricId::PcieTxPerSec, |s, v| {
+        s.pcie_tx_bytes_per_s = Some(v * MIB);
+    }),
+    (GpmMetricId::PcieRxPerSec, |s, v| {
+        s.pcie_rx_bytes_per_s = Some(v * MIB);
+    }),
+    (GpmMetricId::NvlinkTotalRxPerSec, |s, v| {
+        s.nvlink_rx_bytes_per_s = Some(v * MIB);
+    }),
+    (GpmMetricId::NvlinkTotalTxPerSec, |s, v| {
+        s.nvlink_tx_bytes_per_s = Some(v * MIB);
+    }),
+];
+
+/// The last sample of a device, or why there is none.
+#[derive(Debug, Default)]
+pub(super) enum Profile {
+    /// Nothing was sampled yet.
+    #[default]
+    Fresh,
+    /// This was, at that time.
+    Sampled(KeptSample, Offset),
+    /// The device has no GPM.
+    Unsupported,
+}
+
+impl Profile {
+    /// For a device that has GPM, or not.
+    pub(super) fn of(device: &Device<'_>) -> Self {
+        match device.gpm_support() {
+            Ok(true) => Self::Fresh,
+            _ => Self::Unsupported,
+        }
+    }
+
+    /// Adds the metrics since the last reading to `sample`; none at the first one, or when it is too close.
+    pub(super) fn read<'nvml>(
+        &mut self,
+        session: &'nvml Session,
+        now: Offset,
+        take: impl FnOnce() -> Result<GpmSample<'nvml>, NvmlError>,
+        sample: &mut GpuSample,
+    ) {
+        let before = match std::mem::take(self) {
+            Self::Unsupported => {
+                *self = Self::Unsupported;
+                return;
+            }
+            Self::Sampled(kept, at) if now - at < APART => {
+                *self = Self::Sampled(kept, at);
+                return;
+            }
+            Self::Sampled(kept, _) => session.sample(kept),
+            Self::Fresh => None,
+        };
+        match take() {
+            Ok(after) => {
+                if let Some(before) = before {
+                    between(session, &before, &after, sample);
+                }
+                *self = Self::Sampled(session.keep_sample(after), now);
+            }
+            Err(NvmlError::NotSupported | NvmlError::FailedToLoadSymbol(_)) => {
+                *self = Self::Unsupported;
+            }
+            // It failed this time: the next reading begins anew.
+            Err(_) => {}
+        }
+    }
+}
+
+fn between(
+    session: &Session,
+    before: &GpmSample<'_>,
+    after: &GpmSample<'_>,
+    sample: &mut GpuSample,
+) {
+    let ids = METRICS.map(|(id, _)| id);
+    let Ok(results) = gpm_metrics_get(session.nvml(), before, after, &ids) else {
+        return;
+    };
+    for ((_, set), result) in METRICS.iter().zip(results) {
+        if let Ok(metric) = result
+            && metric.value.is_finite()
+        {
+            set(sample, metric.value);
+        }
+    }
+}

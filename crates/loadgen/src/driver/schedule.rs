@@ -1,0 +1,309 @@
+//! Which request comes next at a level, and when it is due. Shared by all its threads; knows no clock and no network.
+//!
+//! Requests are numbered in the order in which they are taken: first warm-up, then measured, then cool-down until the
+//! last measured one has ended. In an open loop the number decides when a request is due.
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU8, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use records::{Offset, PhaseKind, Stage};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    LoadPlan,
+    arrival::{Arrivals, Times},
+    level::{Level, Load},
+    workload::{Lengths, PromptId, mix},
+};
+
+/// A request that was taken.
+pub(super) struct Place {
+    pub(super) request: u64,
+    pub(super) stage: Stage,
+    pub(super) output_tokens: u32,
+    pub(super) body: Bytes,
+    /// Open loop: when it is to be sent.
+    pub(super) due: Option<Offset>,
+}
+
+/// Where a level stands in its run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Position {
+    /// Index into the plan's levels.
+    pub(super) index: u32,
+    /// Number of its first request within the run.
+    pub(super) first_request: u64,
+    /// How often the run went on after it had been cut off: prompts of a level that was begun before are not sent again.
+    pub(super) attempt: u32,
+}
+
+/// The level's requests.
+pub(super) struct Schedule {
+    plan: Arc<LoadPlan>,
+    pub(super) level: Level,
+    position: Position,
+    /// Measured requests; none while time alone decides.
+    measured: Option<u64>,
+    counts: Mutex<Counts>,
+    phase: AtomicU8,
+    bodies: Vec<(Bytes, u32)>,
+    /// Set when the last measured request has ended.
+    pub(super) measured_ended: CancellationToken,
+    /// Set when the level is broken off, or cool-down takes too long: what is in flight is then cancelled.
+    pub(super) over: CancellationToken,
+}
+
+struct Counts {
+    start: Offset,
+    arrivals: Option<Times>,
+    issued: u64,
+    in_flight: u64,
+    measured_issued: u64,
+    measured_ended: u64,
+    measured_until: Option<Offset>,
+    /// No further measured request will be taken.
+    closed: bool,
+}
+
+/// Bodies made before a level starts, some 400 bytes each.
+const MAX_PREPARED: u64 = 65_536;
+/// Resumptions whose prompts can be told apart, and levels of one run.
+const LEVELS: u32 = 1 << 16;
+
+const WARMUP: u8 = 0;
+const MEASURE: u8 = 1;
+const DRAIN: u8 = 2;
+
+impl Schedule {
+    pub(super) fn new(
+        plan: Arc<LoadPlan>,
+        level: Level,
+        position: Position,
+        over: CancellationToken,
+    ) -> Self {
+        let seed = plan.level_seed(position.index);
+        let measured = level.planned_requests(seed).or(level.volume.requests());
+        let arrivals = match level.load {
+            Load::Open { arrivals, .. } => Some(arrivals.times(seed, level.warmup_requests)),
+            Load::Closed { .. } => None,
+        };
+        let mut schedule = Self {
+            plan,
+            level,
+            position,
+            measured,
+            counts: Mutex::new(Counts {
+                start: Offset::ZERO,
+                arrivals,
+                issued: 0,
+                in_flight: 0,
+                measured_issued: 0,
+                measured_ended: 0,
+                measured_until: None,
+                closed: measured == Some(0),
+            }),
+            phase: AtomicU8::new(if level.warmup_requests == 0 {
+                MEASURE
+            } else {
+                WARMUP
+            }),
+            bodies: Vec::new(),
+            measured_ended: CancellationToken::new(),
+            over,
+        };
+        // One cool-down request a slot; what comes after these, or after too many, is made when it is taken.
+        let slots = u64::from(level.most_in_flight().get());
+        let prepared = level
+            .warmup_requests
+            .saturating_add(measured.unwrap_or(16 * slots))
+            .saturating_add(slots);
+        let prepared = prepared.min(MAX_PREPARED);
+        schedule.bodies = (0..prepared)
+            .map(|k| schedule.body(k, schedule.prepared_stage(k)))
+            .collect();
+        schedule
+    }
+
+    /// The moment from which arrivals count.
+    pub(super) fn start_at(&self, start: Offset) {
+        self.counts().start = start;
+    }
+
+    /// Takes the next request at `now`; none when nothing is left to send.
+    pub(super) fn take(&self, now: Offset) -> Option<Place> {
+        let (number, stage, due) = {
+            let mut counts = self.counts();
+            let counts = &mut *counts;
+            Self::close_on_time(counts, now);
+            if counts.is_measured() || self.burst_is_over(counts) {
+                return None;
+            }
+            let due = counts.arrivals.as_mut().map(|times| {
+                let after = times.next().unwrap_or(Duration::MAX);
+                counts.start + after
+            });
+            let stage = self.next_stage(counts, now);
+            let number = counts.issued;
+            counts.issued += 1;
+            counts.in_flight += u64::from(due.is_none());
+            (number, stage, due)
+        };
+        if stage == Stage::Measured {
+            self.phase.fetch_max(MEASURE, Ordering::Relaxed);
+        }
+        let prepared = usize::try_from(number)
+            .ok()
+            .and_then(|n| self.bodies.get(n));
+        // What was prepared for another stage asks for another length.
+        let prepared = prepared.filter(|_| self.prepared_stage(number) == stage);
+        let (body, output_tokens) = prepared
+            .cloned()
+            .unwrap_or_else(|| self.body(number, stage));
+        Some(Place {
+            request: self.position.first_request + number,
+            stage,
+            output_tokens,
+            body,
+            due,
+        })
+    }
+
+    /// A request of an open loop is being sent.
+    pub(super) fn sending(&self) {
+        self.counts().in_flight += 1;
+    }
+
+    /// A request that was sent has ended.
+    pub(super) fn ended(&self, stage: Stage) {
+        let mut counts = self.counts();
+        counts.in_flight = counts.in_flight.saturating_sub(1);
+        counts.measured_ended += u64::from(stage == Stage::Measured);
+        if counts.is_measured() {
+            self.phase.fetch_max(DRAIN, Ordering::Relaxed);
+            self.measured_ended.cancel();
+        }
+    }
+
+    /// Whether the last measured request has ended.
+    pub(super) fn is_measured(&self) -> bool {
+        self.counts().is_measured()
+    }
+
+    /// Index into the plan's levels.
+    pub(super) fn index(&self) -> u32 {
+        self.position.index
+    }
+
+    /// Requests taken.
+    pub(super) fn issued(&self) -> u64 {
+        self.counts().issued
+    }
+
+    /// Requests sent that have not ended.
+    pub(super) fn in_flight(&self) -> u64 {
+        self.counts().in_flight
+    }
+
+    /// Measured requests planned, 0 where time decides.
+    pub(super) fn planned(&self) -> u64 {
+        self.measured.unwrap_or(0)
+    }
+
+    /// The phase that the level is in.
+    pub(super) fn phase(&self) -> PhaseKind {
+        match self.phase.load(Ordering::Relaxed) {
+            WARMUP => PhaseKind::Warmup,
+            MEASURE => PhaseKind::Measure,
+            _ => PhaseKind::Drain,
+        }
+    }
+
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A closed loop that stops on time takes no measured request after it.
+    fn close_on_time(counts: &mut Counts, now: Offset) {
+        counts.closed |= counts.measured_until.is_some_and(|until| now >= until);
+    }
+
+    fn next_stage(&self, counts: &mut Counts, now: Offset) -> Stage {
+        if counts.issued < self.level.warmup_requests {
+            return Stage::Warmup;
+        }
+        if counts.closed {
+            return Stage::Cooldown;
+        }
+        if let (None, Some(time)) = (&counts.arrivals, self.level.volume.time()) {
+            counts.measured_until.get_or_insert(now + time);
+        }
+        counts.measured_issued += 1;
+        counts.closed = self
+            .measured
+            .is_some_and(|planned| counts.measured_issued >= planned);
+        Stage::Measured
+    }
+
+    /// All at once has no load to keep up afterwards.
+    fn burst_is_over(&self, counts: &Counts) -> bool {
+        let at_once = matches!(
+            self.level.load,
+            Load::Open {
+                arrivals: Arrivals::AtOnce,
+                ..
+            }
+        );
+        at_once && counts.closed
+    }
+
+    fn prepared_stage(&self, number: u64) -> Stage {
+        let after = number.checked_sub(self.level.warmup_requests);
+        match (after, self.measured) {
+            (None, _) => Stage::Warmup,
+            (Some(after), Some(planned)) if after >= planned => Stage::Cooldown,
+            _ => Stage::Measured,
+        }
+    }
+
+    /// The request's body and the output tokens that it asks for. Short warm-up and cool-down keep a closed loop full at
+    /// little cost. In an open loop the load is rate times length, so there they are as long as the others.
+    fn body(&self, number: u64, stage: Stage) -> (Bytes, u32) {
+        let spec = self.plan.spec();
+        let id = PromptId {
+            seed: spec.seed,
+            level: self.position.index + self.position.attempt * LEVELS,
+            request: number,
+        };
+        let entry = spec
+            .work
+            .workload
+            .entry(id, self.position.first_request + number);
+        let output_tokens = match (stage, self.level.load) {
+            (Stage::Measured, _) | (_, Load::Open { .. }) => {
+                let osl = Lengths {
+                    mean: spec.osl.get(),
+                    stddev: spec.work.osl_stddev,
+                };
+                let key = mix(mix(id.seed) ^ (u64::from(id.level) << 44) ^ number);
+                entry.output_tokens.unwrap_or_else(|| osl.of(key, 1))
+            }
+            _ => spec.warmup_osl.get(),
+        };
+        (
+            self.plan.template().body(&entry.prompt, output_tokens),
+            output_tokens,
+        )
+    }
+}
+
+impl Counts {
+    fn is_measured(&self) -> bool {
+        self.closed && self.measured_ended >= self.measured_issued
+    }
+}

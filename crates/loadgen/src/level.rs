@@ -1,0 +1,186 @@
+//! One step of a run: what decides when its requests are sent, and how many of them count. Pure.
+
+use std::{
+    num::{NonZeroU32, NonZeroU64},
+    time::Duration,
+};
+
+use crate::{
+    PlanError,
+    arrival::{Arrivals, Shape, Spacing},
+};
+
+/// One step of a run.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Level {
+    /// What decides when requests are sent.
+    pub load: Load,
+    /// What is measured.
+    pub volume: Volume,
+    /// Requests sent before that. In a closed loop, fewer than there are slots leave connections to be made while
+    /// measuring.
+    pub warmup_requests: u64,
+}
+
+/// What decides when requests are sent.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Load {
+    /// Slots that send their next request when the last one has ended.
+    Closed {
+        /// Slots.
+        concurrency: NonZeroU32,
+    },
+    /// A schedule that does not wait for the server.
+    Open {
+        /// The schedule.
+        arrivals: Arrivals,
+        /// Requests in flight at most: beyond it they are sent late, and their records say so.
+        most_in_flight: NonZeroU32,
+    },
+}
+
+/// When a level has been measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Volume {
+    /// After this many requests.
+    Requests(NonZeroU64),
+    /// With the requests sent within this time after the first measured one.
+    Time(Duration),
+    /// Whichever is first.
+    Either(NonZeroU64, Duration),
+}
+
+impl Volume {
+    pub(crate) fn requests(self) -> Option<u64> {
+        match self {
+            Self::Requests(n) | Self::Either(n, _) => Some(n.get()),
+            Self::Time(_) => None,
+        }
+    }
+
+    pub(crate) fn time(self) -> Option<Duration> {
+        match self {
+            Self::Time(d) | Self::Either(_, d) => Some(d),
+            Self::Requests(_) => None,
+        }
+    }
+}
+
+/// Arrivals planned at most: a schedule longer than this is a slip of the keyboard.
+const MOST_ARRIVALS: u64 = 50_000_000;
+
+impl Level {
+    /// A level of the closed loop.
+    pub fn closed(concurrency: NonZeroU32, requests: NonZeroU64, warmup_requests: u64) -> Self {
+        Self {
+            load: Load::Closed { concurrency },
+            volume: Volume::Requests(requests),
+            warmup_requests,
+        }
+    }
+
+    /// Most requests that it may have in flight.
+    pub fn most_in_flight(&self) -> NonZeroU32 {
+        match self.load {
+            Load::Closed { concurrency } => concurrency,
+            Load::Open { most_in_flight, .. } => most_in_flight,
+        }
+    }
+
+    /// Measured requests, where they are known beforehand: always but for a closed loop that stops on time.
+    pub fn planned_requests(&self, seed: u64) -> Option<u64> {
+        let Load::Open { arrivals, .. } = self.load else {
+            return match self.volume {
+                Volume::Requests(n) => Some(n.get()),
+                Volume::Time(_) | Volume::Either(..) => None,
+            };
+        };
+        let Some(time) = self.volume.time() else {
+            return self.volume.requests();
+        };
+        let at_most = self.volume.requests().unwrap_or(MOST_ARRIVALS);
+        let from = usize::try_from(self.warmup_requests).unwrap_or(usize::MAX);
+        let mut measured = arrivals
+            .times(seed, self.warmup_requests)
+            .skip(from)
+            .peekable();
+        let end = measured.peek().copied().unwrap_or_default() + time;
+        let within = measured
+            .take_while(|at| *at < end)
+            .take(usize::try_from(at_most).unwrap_or(usize::MAX));
+        Some(within.count() as u64)
+    }
+
+    pub(crate) fn check(&self) -> Result<(), PlanError> {
+        if let Load::Open { arrivals, .. } = self.load {
+            arrivals.check()?;
+            if arrivals == Arrivals::AtOnce && self.volume.requests().is_none() {
+                return Err(PlanError::EndlessBurst);
+            }
+        }
+        if self.volume.time().is_some_and(|time| time.is_zero()) {
+            return Err(PlanError::ZeroDeadline {
+                which: "benchmark duration",
+            });
+        }
+        Ok(())
+    }
+
+    /// Slots of a closed loop, 0 for an open one.
+    pub(crate) fn closed_slots(&self) -> u32 {
+        match self.load {
+            Load::Closed { concurrency } => concurrency.get(),
+            Load::Open { .. } => 0,
+        }
+    }
+
+    /// The schedule as the manifest holds it; `None` for a closed loop.
+    pub(crate) fn arrivals_record(&self) -> Option<records::Arrivals> {
+        let Load::Open {
+            arrivals,
+            most_in_flight,
+        } = self.load
+        else {
+            return None;
+        };
+        let (spacing, ramp) = match arrivals {
+            Arrivals::AtOnce => (None, None),
+            Arrivals::Steady { spacing, .. } => (Some(spacing), None),
+            Arrivals::Ramp {
+                shape,
+                to,
+                over,
+                spacing,
+                ..
+            } => {
+                let shape = match shape {
+                    Shape::Linear => records::RampShape::Linear,
+                    Shape::Exponential => records::RampShape::Exponential,
+                };
+                let over_ns = duration_ns(over);
+                (
+                    Some(spacing),
+                    Some(records::Ramp {
+                        shape,
+                        to_per_second: to,
+                        over_ns,
+                    }),
+                )
+            }
+        };
+        Some(records::Arrivals {
+            per_second: arrivals.first_rate(),
+            burstiness: match spacing {
+                Some(Spacing::Gamma { burstiness }) => Some(burstiness),
+                _ => None,
+            },
+            ramp,
+            most_in_flight: most_in_flight.get(),
+        })
+    }
+}
+
+/// Nanoseconds of a record.
+pub(crate) fn duration_ns(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

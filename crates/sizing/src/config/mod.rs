@@ -1,0 +1,282 @@
+//! A model from the `config.json` of its checkpoint on Hugging Face.
+//!
+//! [`Checkpoint::from_json`] finds the language model (multimodal configs nest it), gives every layer its cache, and counts
+//! parameters where the family's form is known. A field that is left out is the model type's default, and noted as such
+//! ([`Checkpoint::assumptions`]); a layer type, or a field whose name speaks of the cache, that is not understood is an
+//! error that names it. It follows the classes of `transformers` and what vLLM's model files make of them.
+//!
+//! ```
+//! let config = r#"{ "architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3", "hidden_size": 4096,
+//!     "intermediate_size": 12288, "num_hidden_layers": 36, "num_attention_heads": 32, "num_key_value_heads": 8,
+//!     "head_dim": 128, "vocab_size": 151936, "tie_word_embeddings": false, "sliding_window": null }"#;
+//! let checkpoint = sizing::Checkpoint::from_json(config)?;
+//! assert_eq!(checkpoint.shape.layers[0].count, 36);
+//! assert_eq!(checkpoint.parameters.expect("a dense model").total, 8_190_735_360);
+//! # Ok::<(), sizing::config::ConfigError>(())
+//! ```
+
+mod exceptions;
+mod fields;
+mod known;
+mod layers;
+mod parameters;
+mod states;
+
+use serde_json::{Map, Value};
+
+pub use parameters::ParameterCount;
+
+use crate::model::Shape;
+use crate::{KvDtype, ModelSpec, Sourced, Tokens};
+use fields::Fields;
+
+/// What a `config.json` says about memory.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Checkpoint {
+    /// Type of the language model.
+    pub model_type: String,
+    /// Its layers.
+    pub shape: Shape,
+    /// Its parameters; absent where the family's closed form is not known.
+    pub parameters: Option<ParameterCount>,
+    /// Longest sequence that it was made for: vLLM's `max_model_len` unless set.
+    pub max_position: Option<Tokens>,
+    /// KV cache that a quantised checkpoint declares.
+    pub kv_dtype: Option<KvDtype>,
+    /// Name of the quantisation, such as `fp8`, `awq`, `modelopt`.
+    pub quantisation: Option<String>,
+    /// Layers of its multi-token-prediction module; 0 without one.
+    pub draft_layers: u64,
+    /// What was left out of the config and taken for granted.
+    pub assumptions: Vec<String>,
+}
+
+impl Checkpoint {
+    /// Reads a `config.json`.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when it is not one, lacks a needed field, or holds something that could change the cache and is not
+    /// understood.
+    pub fn from_json(text: &str) -> Result<Self, ConfigError> {
+        let value: Value = serde_json::from_str(text)
+            .or_else(|error| serde_json::from_str(&finite(text)).map_err(|_| error))
+            .map_err(|error| ConfigError::NotJson {
+                reason: error.to_string(),
+            })?;
+        let outer = value.as_object().ok_or_else(|| ConfigError::NotJson {
+            reason: "it is not an object".to_owned(),
+        })?;
+        let (own, model_type) = language_model(outer)?;
+        layers::refuse(outer, own, &model_type)?;
+        known::check(own)?;
+        let fields = Fields::new(own, &model_type);
+        let per_layer = layers::per_layer(&fields)?;
+        let mut shape = layers::shape(&per_layer, &fields)?;
+        shape.largest_item = largest_item(outer);
+        let parameters = parameters::count(&fields, &per_layer)?;
+        let max_position = [
+            "max_position_embeddings",
+            "n_positions",
+            "max_sequence_length",
+            "seq_length",
+        ];
+        let quantisation = quantisation(outer, own);
+        Ok(Self {
+            shape,
+            parameters,
+            max_position: fields.number(&max_position)?.map(Tokens::new),
+            kv_dtype: quantisation.and_then(declared_kv_dtype),
+            quantisation: quantisation.map(quantisation_name),
+            draft_layers: draft_layers(&fields)?,
+            assumptions: fields.into_assumptions(),
+            model_type,
+        })
+    }
+
+    /// The same as an entry of a catalogue, when its parameters are known.
+    pub fn into_spec(self, name: &str, source: &str, date: &str) -> Option<ModelSpec> {
+        let parameters = self.parameters?.total;
+        Some(ModelSpec {
+            name: name.to_owned(),
+            aliases: Vec::new(),
+            parameters: Sourced::new(parameters, source, date),
+            shape: Sourced::new(self.shape, source, date),
+        })
+    }
+}
+
+/// Python writes `Infinity` and `NaN`, which JSON does not know; no field that is read has them.
+fn finite(text: &str) -> String {
+    let quoted = text.split('"').enumerate();
+    let outside = quoted.map(|(part, text)| match part % 2 {
+        0 => text
+            .replace("-Infinity", "null")
+            .replace("Infinity", "null")
+            .replace("NaN", "null"),
+        _ => text.to_owned(),
+    });
+    outside.collect::<Vec<_>>().join("\"")
+}
+
+/// Where multimodal configs keep their language model.
+const NESTED: [&str; 5] = [
+    "text_config",
+    "llm_config",
+    "language_config",
+    "thinker_config",
+    "text_model_config",
+];
+
+/// The fields of the language model, and its type.
+fn language_model(
+    outer: &Map<String, Value>,
+) -> Result<(&Map<String, Value>, String), ConfigError> {
+    let mut level = outer;
+    let mut model_type = outer.get("model_type").and_then(Value::as_str);
+    while let Some(inner) = NESTED.iter().find_map(|name| level.get(*name)?.as_object()) {
+        if inner.is_empty() {
+            break;
+        }
+        level = inner;
+        let nested = format!("{}_text", model_type.unwrap_or_default());
+        let own = level.get("model_type").and_then(Value::as_str);
+        if own.is_none() && fields::knows(&nested) {
+            return Ok((level, nested));
+        }
+        model_type = own.or(model_type);
+    }
+    match model_type {
+        Some(model_type) => Ok((level, model_type.to_owned())),
+        None if level.contains_key("n_layers") => Ok((level, "mistral".to_owned())),
+        // Without a type there are no defaults: every field has to be there.
+        None if level.contains_key("num_hidden_layers") => Ok((level, "unnamed".to_owned())),
+        None => Err(ConfigError::Missing {
+            field: "model_type",
+            model_type: "any".to_owned(),
+        }),
+    }
+}
+
+/// Tokens of the largest multimodal item, for models that see an item in one step: a video of 32 frames in Gemma 4.
+fn largest_item(outer: &Map<String, Value>) -> Option<Tokens> {
+    let model_type = outer.get("model_type")?.as_str()?;
+    let sees = outer
+        .get("vision_config")
+        .is_some_and(|config| !config.is_null());
+    (model_type.starts_with("gemma4")
+        && (sees || outer.contains_key("vision_soft_tokens_per_image")))
+    .then_some(Tokens::new(2496))
+}
+
+fn draft_layers(fields: &Fields<'_>) -> Result<u64, ConfigError> {
+    let names = [
+        "mtp_num_hidden_layers",
+        "num_nextn_predict_layers",
+        "num_mtp_layers",
+    ];
+    Ok(fields.number(&names)?.unwrap_or(0))
+}
+
+fn quantisation<'a>(
+    outer: &'a Map<String, Value>,
+    own: &'a Map<String, Value>,
+) -> Option<&'a Map<String, Value>> {
+    let of = |map: &'a Map<String, Value>| map.get("quantization_config")?.as_object();
+    of(outer).or_else(|| of(own))
+}
+
+fn quantisation_name(config: &Map<String, Value>) -> String {
+    let method = config
+        .get("quant_method")
+        .and_then(Value::as_str)
+        .unwrap_or("unknown");
+    let inner = config.get("quantization").and_then(Value::as_object);
+    let algorithm = config
+        .get("quant_algo")
+        .or_else(|| inner?.get("quant_algo"));
+    match algorithm.and_then(Value::as_str) {
+        Some(algorithm) => format!("{method} {algorithm}"),
+        None => method.to_owned(),
+    }
+}
+
+/// The KV cache that NVIDIA's `ModelOpt` and compressed-tensors checkpoints declare.
+fn declared_kv_dtype(config: &Map<String, Value>) -> Option<KvDtype> {
+    let inner = config.get("quantization").and_then(Value::as_object);
+    let find = |name: &str| {
+        let inner = inner.and_then(|inner| inner.get(name));
+        inner
+            .or_else(|| config.get(name))
+            .filter(|value| !value.is_null())
+    };
+    if let Some(name) = find("kv_cache_quant_algo").and_then(Value::as_str) {
+        return name.to_lowercase().parse().ok();
+    }
+    let scheme = find("kv_cache_scheme")?;
+    match (
+        scheme.get("num_bits")?.as_u64()?,
+        scheme.get("type")?.as_str()?,
+    ) {
+        (8, "float") => Some(KvDtype::Fp8),
+        (4, "float") => Some(KvDtype::Nvfp4),
+        _ => None,
+    }
+}
+
+/// Why a `config.json` is not usable.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// Not JSON, or not an object.
+    #[error("not a config.json: {reason}\nhint: give the config.json that lies beside the weights")]
+    NotJson {
+        /// What the reader says.
+        reason: String,
+    },
+    /// A needed field is left out and has no known default.
+    #[error(
+        "the config has no `{field}`, and no default of it is known for model type `{model_type}`\nhint: add the field"
+    )]
+    Missing {
+        /// The field.
+        field: &'static str,
+        /// The model type.
+        model_type: String,
+    },
+    /// A field has a value that is not understood.
+    #[error(
+        "`{field}` is {value}, which is not understood\nhint: correct it, or describe the layers in a catalogue"
+    )]
+    NotUnderstood {
+        /// The field.
+        field: String,
+        /// Its value.
+        value: String,
+    },
+    /// A field that could change the cache is not known.
+    #[error(
+        "the field `{field}` is not known and its name speaks of what layers keep\nhint: remove it if it does not matter \
+         for the cache, or describe the layers in a catalogue"
+    )]
+    UnknownField {
+        /// The field.
+        field: String,
+    },
+    /// A layer type is not known.
+    #[error(
+        "the layer type `{name}` is not known\nhint: known are full_attention, sliding_attention, chunked_attention, \
+         linear_attention, mamba, conv and layers without a cache"
+    )]
+    UnknownLayerType {
+        /// The type.
+        name: String,
+    },
+    /// The architecture's cache is not reproduced.
+    #[error("the cache of model type `{model_type}` is not reproduced: {reason}")]
+    Unsupported {
+        /// The type.
+        model_type: String,
+        /// What is special about it.
+        reason: &'static str,
+    },
+}

@@ -1,0 +1,100 @@
+//! How servers are reached: keys and headers, whose certificates are taken, and telemetry's way to a server that does not
+//! speak plain HTTP.
+
+use std::fs;
+
+use gpumon::{Access, BaseUrl};
+use loadgen::{Secret, Target, Trust, Tunnel};
+
+use crate::{
+    cli::LoadArgs,
+    exit::{self, Exit, WithExit as _},
+};
+
+/// The bearer key of the environment and the headers of the command line.
+pub(crate) struct Secrets {
+    key: Option<String>,
+    headers: Vec<(String, String)>,
+}
+
+impl Secrets {
+    pub(crate) fn gather(load: &LoadArgs) -> anyhow::Result<Self> {
+        let key = std::env::var("OPENAI_API_KEY")
+            .ok()
+            .filter(|key| !key.is_empty());
+        let headers = load.header.iter().map(|header| {
+            let (name, value) = header.split_once(':').ok_or_else(|| {
+                exit::error(
+                    Exit::Usage,
+                    "understand --header: there is no colon\nhint: write it as \"Name: value\"",
+                )
+            })?;
+            Ok((name.trim().to_owned(), value.trim().to_owned()))
+        });
+        Ok(Self {
+            key,
+            headers: headers.collect::<anyhow::Result<_>>()?,
+        })
+    }
+
+    fn access(&self) -> anyhow::Result<Access> {
+        let mut access = Access::default();
+        if let Some(key) = &self.key {
+            access = access.with_bearer_key(key).exit(Exit::Usage)?;
+        }
+        for (name, value) in &self.headers {
+            access = access.with_header(name, value).exit(Exit::Usage)?;
+        }
+        Ok(access)
+    }
+
+    /// A server as the load sees it.
+    pub(crate) fn target(&self, url: &str, model: &str, load: &LoadArgs) -> anyhow::Result<Target> {
+        let key = self.key.as_deref().map(Secret::new);
+        let target = Target::new(url, model, key, &self.headers).exit(Exit::Usage)?;
+        Ok(target.trusting(trust(load)?))
+    }
+}
+
+fn trust(load: &LoadArgs) -> anyhow::Result<Trust> {
+    Ok(match &load.ca_cert {
+        Some(file) => Trust::Authority(
+            fs::read(file)
+                .map_err(|e| exit::error(Exit::Usage, format!("read {}: {e}", file.display())))?,
+        ),
+        None if load.insecure => Trust::Anyone,
+        None => Trust::System,
+    })
+}
+
+/// Telemetry's way to a server.
+pub(crate) struct Watch {
+    pub(crate) base: BaseUrl,
+    pub(crate) access: Access,
+    /// Open as long as telemetry goes through it.
+    _tunnel: Option<Tunnel>,
+}
+
+impl Watch {
+    /// Straight to a server that speaks plain HTTP, else through a tunnel.
+    pub(crate) fn open(url: &str, load: &LoadArgs, secrets: &Secrets) -> anyhow::Result<Self> {
+        let access = secrets.access()?;
+        // Telemetry asks for no model.
+        let target = secrets.target(url, "-", load)?;
+        if target.is_plain() {
+            return Ok(Self {
+                base: BaseUrl::parse(url).exit(Exit::Usage)?,
+                access,
+                _tunnel: None,
+            });
+        }
+        let tunnel = Tunnel::open(&target).exit(Exit::Server)?;
+        Ok(Self {
+            base: BaseUrl::parse(&tunnel.url(&target)).exit(Exit::Usage)?,
+            access: access
+                .with_header("host", &target.authority())
+                .exit(Exit::Usage)?,
+            _tunnel: Some(tunnel),
+        })
+    }
+}

@@ -1,0 +1,216 @@
+//! What is watched beside the load, as the flags say: GPUs here or elsewhere, and the engine's metrics.
+
+use std::{
+    collections::BTreeMap,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context as _;
+use gpumon::{
+    Access, AgentSource, BaseUrl, ExporterSource, Line, Period, Sampler, Selection, Source,
+    capabilities, exporter_url, is_agent, nvml, server::ServerSource,
+};
+use records::{GpuLine, Offset};
+
+use crate::{
+    cli::TelemetryArgs,
+    exit::{Exit, WithExit as _},
+};
+
+/// The word for the GPUs of this machine, and the one for none.
+const LOCAL: &str = "local";
+const NONE: &str = "none";
+
+/// Longest time to wait for readings of GPUs elsewhere that are later than the last level.
+const SETTLE: Duration = Duration::from_secs(2);
+/// Time between two looks for them.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// What is watched beside the load.
+#[derive(Debug)]
+pub(crate) struct Telemetry {
+    /// GPUs and engine each have a thread: a server that hangs must not leave a hole in the GPUs' readings.
+    samplers: Vec<Sampler>,
+    has_gpu: bool,
+    notes: Vec<String>,
+    epoch: Instant,
+    /// Time of the latest reading of each GPU.
+    latest: BTreeMap<String, Offset>,
+}
+
+/// The sources of GPU readings, and what is to be said about those that are not there.
+#[derive(Default)]
+pub(crate) struct GpuSources {
+    pub(crate) sources: Vec<Box<dyn Source>>,
+    pub(crate) notes: Vec<String>,
+}
+
+/// Opens the GPU sources that the flags name. What is not there becomes a note: telemetry never fails a run.
+///
+/// # Errors
+/// An address that is none, with [`Exit::Usage`].
+pub(crate) fn gpu_sources(args: &TelemetryArgs) -> anyhow::Result<GpuSources> {
+    let selection = Selection::of(&args.gpu_uuid);
+    let mut found = GpuSources::default();
+    let local = [LOCAL.to_owned()];
+    let named = if args.gpu_telemetry.is_empty() {
+        &local[..]
+    } else {
+        &args.gpu_telemetry
+    };
+    for place in named {
+        match place.as_str() {
+            NONE => {}
+            LOCAL => match nvml::open().and_then(|gpus| gpus.choosing(&selection)) {
+                Ok(gpus) => found.sources.push(Box::new(gpus)),
+                Err(absent) => found.notes.push(absent.to_string()),
+            },
+            url => {
+                let base = exporter_url(url)
+                    .context("understand --gpu-telemetry")
+                    .exit(Exit::Usage)?;
+                found.sources.push(remote(&base, &selection));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// An agent of ours, or an exporter. The server's key is for the server, so none is sent.
+fn remote(base: &BaseUrl, selection: &Selection) -> Box<dyn Source> {
+    let access = Access::default();
+    if is_agent(base, &access) {
+        Box::new(AgentSource::new(base, &access, selection.clone()))
+    } else {
+        Box::new(ExporterSource::new(base, &access, selection.clone()))
+    }
+}
+
+/// The engine's metrics: where the flag says, else at the server itself. The key goes to the server's own host only.
+///
+/// # Errors
+/// An address that is none, with [`Exit::Usage`].
+pub(crate) fn server_source(
+    args: &TelemetryArgs,
+    server: Option<(&BaseUrl, &Access)>,
+) -> anyhow::Result<Option<ServerSource>> {
+    let Some(url) = &args.server_metrics else {
+        return Ok(server.map(|(base, access)| ServerSource::new(base, access)));
+    };
+    let base = exporter_url(url)
+        .context("understand --server-metrics")
+        .exit(Exit::Usage)?;
+    let access = server
+        .filter(|(server, _)| server.host() == base.host())
+        .map_or_else(Access::default, |(_, access)| access.clone());
+    Ok(Some(ServerSource::new(&base, &access)))
+}
+
+impl Telemetry {
+    /// Watches the engine's `/metrics` and the GPUs. What cannot be watched becomes a note.
+    pub(crate) fn start(
+        args: &TelemetryArgs,
+        base: &BaseUrl,
+        access: &Access,
+        epoch: Instant,
+    ) -> anyhow::Result<Self> {
+        let GpuSources {
+            sources: gpus,
+            notes,
+        } = gpu_sources(args)?;
+        let has_gpu = !gpus.is_empty();
+        let server: Vec<Box<dyn Source>> = server_source(args, Some((base, access)))?
+            .into_iter()
+            .map(|source| Box::new(source) as Box<dyn Source>)
+            .collect();
+        let samplers = [gpus, server]
+            .into_iter()
+            .filter(|sources| !sources.is_empty());
+        let samplers = samplers
+            .map(|sources| Sampler::start(sources, Period::default(), epoch))
+            .collect::<Result<_, _>>()
+            .context("start the telemetry thread")?;
+        Ok(Self {
+            samplers,
+            has_gpu,
+            notes,
+            epoch,
+            latest: BTreeMap::new(),
+        })
+    }
+
+    pub(crate) fn has_gpu(&self) -> bool {
+        self.has_gpu
+    }
+
+    /// Reads everything now and returns when that is done.
+    pub(crate) fn sample_now(&self) {
+        self.samplers.iter().for_each(Sampler::sample_now);
+    }
+
+    /// Takes the GPUs' and the engine's lines collected so far. Notes are kept for the end.
+    pub(crate) fn drain(&mut self) -> Vec<Line> {
+        let lines: Vec<Line> = self.samplers.iter().flat_map(Sampler::drain).collect();
+        self.keep_notes(lines)
+    }
+
+    /// Reads on until there is a reading of every GPU that is later than this call: the last level's window needs one on its
+    /// far side, and GPUs elsewhere are read when their agent reads them. Gives up after two seconds.
+    pub(crate) fn settle(&mut self) -> Vec<Line> {
+        let mut lines = Vec::new();
+        if !self.has_gpu {
+            return lines;
+        }
+        let asked = Offset::from_duration(self.epoch.elapsed());
+        let until = Instant::now() + SETTLE;
+        loop {
+            self.sample_now();
+            lines.extend(self.drain());
+            let settled = !self.latest.is_empty() && self.latest.values().all(|t| *t >= asked);
+            if settled || Instant::now() >= until {
+                return lines;
+            }
+            thread::sleep(LOOK);
+        }
+    }
+
+    /// Stops watching; the last lines, and the notes of the whole run.
+    pub(crate) fn stop(mut self) -> (Vec<Line>, Vec<String>) {
+        let mut last = Vec::new();
+        for sampler in std::mem::take(&mut self.samplers) {
+            let report = sampler.stop();
+            if report.missed > 0 {
+                self.notes.push(format!(
+                    "telemetry missed {} of {} readings: they took longer than their period",
+                    report.missed,
+                    report.missed + report.ticks
+                ));
+            }
+            last.extend(self.keep_notes(report.lines));
+        }
+        (last, self.notes)
+    }
+
+    fn keep_notes(&mut self, lines: Vec<Line>) -> Vec<Line> {
+        let mut others = Vec::new();
+        for line in lines {
+            match line {
+                Line::Note(note) => self.notes.push(note),
+                Line::Gpu(GpuLine::Device(device)) => {
+                    if !device.unsupported.is_empty() {
+                        self.notes.push(capabilities(&device));
+                    }
+                    others.push(Line::Gpu(GpuLine::Device(device)));
+                }
+                other => {
+                    if let Line::Gpu(GpuLine::Sample(sample)) = &other {
+                        self.latest.insert(sample.uuid.clone(), sample.t_ns);
+                    }
+                    others.push(other);
+                }
+            }
+        }
+        others
+    }
+}
