@@ -28,16 +28,17 @@ fn sample(percent: u64) -> (TempDir, PathBuf) {
         fs::copy(source.join(raw), copy.join(raw)).expect("a copy");
     }
     let requests = fs::read_to_string(copy.join("requests.jsonl")).expect("UTF-8");
-    let slowed = requests.lines().map(|line| {
+    let mut slowed = String::new();
+    for line in requests.lines() {
         let mut record: Value = serde_json::from_str(line).expect("a record");
         let stamps = record["chunks"]["since_sent_ns"].as_array_mut();
         for stamp in stamps.expect("stamps") {
             *stamp = Value::from(stamp.as_u64().expect("nanoseconds") * percent / 100);
         }
-        record.to_string()
-    });
-    let slowed: Vec<String> = slowed.collect();
-    fs::write(copy.join("requests.jsonl"), slowed.join("\n")).expect("a file");
+        slowed += &record.to_string();
+        slowed.push('\n');
+    }
+    fs::write(copy.join("requests.jsonl"), slowed).expect("a file");
     (elsewhere, copy)
 }
 
