@@ -3,6 +3,10 @@
     clippy::doc_markdown,
     reason = "the terminal shows these comments as they stand"
 )]
+#![allow(
+    rustdoc::broken_intra_doc_links,
+    reason = "the terminal shows these comments as they stand; only rustdoc knows this lint"
+)]
 
 use std::path::PathBuf;
 
