@@ -140,12 +140,16 @@ fn still_growing(points: &[Point]) -> Option<Finding> {
     })
 }
 
+/// How many times the server must give at its best what it gives at the fastest single request, for the difference to be
+/// worth a word: the share from which on a fall counts as a cliff.
+const TELLING_RATIO: f64 = 1.1;
+
 fn aggregate_versus_per_request(limits: &Limits, points: &[Point]) -> Option<Finding> {
     let (aggregate, single) = (limits.peak_output?, limits.peak_per_request?);
     let there = points
         .iter()
         .find(|point| point.concurrency == single.concurrency)?;
-    (aggregate.concurrency != single.concurrency).then(|| {
+    (aggregate.tok_s >= TELLING_RATIO * there.output_tok_s).then(|| {
         let versus = FindingKind::AggregateVersusPerRequest {
             aggregate_at: aggregate.concurrency,
             aggregate_tok_s: aggregate.tok_s,
