@@ -241,24 +241,7 @@ impl Source for ExporterSource {
             return;
         }
         let scraped = self.scrape(clock, out);
-        let now = clock.now();
-        match scraped {
-            Ok(()) => {
-                self.outage.answered(now);
-            }
-            Err(reason) => {
-                if self.outage.failed(now) {
-                    out.push(Line::Gpu(GpuLine::Gap {
-                        t_ns: now,
-                        reason: format!("{}: {reason}", self.url),
-                    }));
-                    out.push(Line::Note(format!(
-                        "{} gives no GPU metrics from {now} on: {reason}",
-                        self.url
-                    )));
-                }
-            }
-        }
+        self.outage.gpus_read(scraped, &self.url, clock.now(), out);
     }
 
     fn finish(&mut self) -> Vec<Line> {

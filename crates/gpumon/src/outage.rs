@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use records::Offset;
+use records::{GpuLine, Offset};
 
-use crate::Occasion;
+use crate::{Line, Occasion};
 
 /// Pause after the first failure.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -27,6 +27,29 @@ pub(crate) enum Outage {
 }
 
 impl Outage {
+    /// Notes how a reading of GPUs ended. The first failure leaves a gap among the readings and a note.
+    pub(crate) fn gpus_read(
+        &mut self,
+        read: Result<(), String>,
+        source: &str,
+        now: Offset,
+        out: &mut Vec<Line>,
+    ) {
+        let Err(reason) = read else {
+            self.answered(now);
+            return;
+        };
+        if self.failed(now) {
+            out.push(Line::Gpu(GpuLine::Gap {
+                t_ns: now,
+                reason: format!("{source}: {reason}"),
+            }));
+            out.push(Line::Note(format!(
+                "{source} gives no GPU metrics from {now} on: {reason}"
+            )));
+        }
+    }
+
     pub(crate) fn is_on(self) -> bool {
         matches!(self, Self::Since { .. })
     }

@@ -192,24 +192,7 @@ impl Source for AgentSource {
             return;
         }
         let fetched = self.fetch(clock, out);
-        let now = clock.now();
-        match fetched {
-            Ok(()) => {
-                self.outage.answered(now);
-            }
-            Err(reason) => {
-                if self.outage.failed(now) {
-                    out.push(Line::Gpu(GpuLine::Gap {
-                        t_ns: now,
-                        reason: format!("{}: {reason}", self.name),
-                    }));
-                    out.push(Line::Note(format!(
-                        "{} gives no GPU metrics from {now} on: {reason}",
-                        self.name
-                    )));
-                }
-            }
-        }
+        self.outage.gpus_read(fetched, &self.name, clock.now(), out);
     }
 
     fn finish(&mut self) -> Vec<Line> {
