@@ -1,0 +1,249 @@
+//! What is said of one level of load.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Bottleneck, EnergyLevel, Estimate, GpuLevel, ServerLevel};
+
+/// What a sample of latencies supports saying. Percentiles that `n` cannot support are absent.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Distribution {
+    /// Sample size.
+    pub n: u64,
+    /// Independent observations that would say as much of the mean: requests that share the server's steps are not
+    /// independent. Absent when fewer than two waves were measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effective: Option<f64>,
+    /// Mean with a t-interval of batch means (absent for fewer than two waves).
+    pub mean: Estimate,
+    /// Smallest.
+    pub min: f64,
+    /// Largest.
+    pub max: f64,
+    /// Median.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p50: Option<Estimate>,
+    /// 90th percentile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p90: Option<Estimate>,
+    /// 95th percentile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p95: Option<Estimate>,
+    /// 99th percentile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p99: Option<Estimate>,
+}
+
+/// One level of the sweep.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LevelSummary {
+    /// Index into the plan's levels.
+    pub level: u32,
+    /// Requests kept in flight.
+    pub concurrency: u32,
+    /// Whether the level ran to its planned end.
+    pub complete: bool,
+    /// Why the figures are not valid; empty when they are.
+    pub invalid: Vec<Invalid>,
+    /// Requests by their ends.
+    pub requests: RequestCounts,
+    /// Completed / (measured − cancelled by us), with a Wilson interval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub success_rate: Option<Estimate>,
+    /// Length of the measuring window: constant load from the first measured request to the end of the last.
+    pub window_s: f64,
+    /// Time-weighted mean of the client's requests in flight over the window.
+    pub in_flight_mean: f64,
+    /// Output tokens that arrived in the window, of all requests, per second: the whole server's output.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_tok_s: Option<f64>,
+    /// The same with a t-interval over waves; absent for fewer than two.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_tok_s_estimate: Option<Estimate>,
+    /// Measured requests completed per second of the window.
+    pub requests_per_s: f64,
+    /// Time to first token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttft_ms: Option<Distribution>,
+    /// End-to-end latency, from sending.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub e2el_ms: Option<Distribution>,
+    /// End-to-end latency, from the moment the plan intended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub e2el_from_intended_ms: Option<Distribution>,
+    /// Time per output token after the first, per request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tpot_ms: Option<Distribution>,
+    /// Gaps between chunks, pooled over requests. Without intervals: the gaps of one request are not independent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub icl_ms: Option<Distribution>,
+    /// Output tokens per content-bearing chunk, over the completed requests whose tokens the server counted. Where it is
+    /// well above 1, gaps between chunks are not times per token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens_per_chunk: Option<f64>,
+    /// Output tokens / E2EL of each request: the speed that one user sees. The reference report calls it "Throughput".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_request_tok_s: Option<Distribution>,
+    /// Output tokens a request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_tokens: Option<Distribution>,
+    /// Prompt tokens a request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt_tokens: Option<Distribution>,
+    /// Percentiles that count failed requests as infinitely late; absent when none failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure_adjusted: Option<FailureAdjusted>,
+    /// Held against the objectives of `--goodput`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub goodput: Option<GoodputLevel>,
+    /// Where the start of the level ends; absent for fewer than 50 completed requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steady: Option<Steady>,
+    /// Requests that ended with fewer output tokens than asked.
+    pub short_outputs: u64,
+    /// Failures by kind, most frequent first. Those of measured requests add up to `requests.failed`; kinds of warm-up
+    /// and cool-down requests begin with `warmup/` and `cooldown/`.
+    pub failures: Vec<FailureCount>,
+    /// What the engine said during the level.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<ServerLevel>,
+    /// What the GPUs did in the window.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpu: Option<GpuLevel>,
+    /// What the client itself spent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<ClientLevel>,
+    /// What the level cost in joules, and how sure that is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub energy: Option<EnergyLevel>,
+    /// What limited the level.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bottleneck: Option<Bottleneck>,
+}
+
+/// Latencies in which every failed request counts as infinitely late. They cannot be made better by failing.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FailureAdjusted {
+    /// TTFT in milliseconds.
+    pub ttft_ms: AdjustedPercentiles,
+    /// E2EL in milliseconds.
+    pub e2el_ms: AdjustedPercentiles,
+}
+
+/// Percentiles, absent where they are infinite or the sample does not support them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct AdjustedPercentiles {
+    /// Requests, failed ones included.
+    pub n: u64,
+    /// Median.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p50: Option<f64>,
+    /// 90th percentile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p90: Option<f64>,
+    /// 95th percentile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p95: Option<f64>,
+    /// 99th percentile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p99: Option<f64>,
+}
+
+/// A level held against the objectives.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GoodputLevel {
+    /// Requests that completed and met every objective.
+    pub good: u64,
+    /// Share of good ones among all that were sent and not given up by us, with Wilson's interval of the effective sample.
+    pub attainment: Estimate,
+    /// Good requests per second of the window, with a t-interval of the ratio over batches.
+    pub requests_per_s: Estimate,
+    /// Share that completed and met the objective of TTFT.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttft: Option<f64>,
+    /// The same for TPOT. A request of a single token has none and meets it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tpot: Option<f64>,
+    /// The same for E2EL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub e2el: Option<f64>,
+    /// How near the level is to its limit: the worst of latency / objective of each request, at the share of requests that
+    /// has to be good. Up to 1 the level holds. Absent when infinite.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strain: Option<Estimate>,
+    /// Whether as large a share was good as asked.
+    pub holds: bool,
+}
+
+/// Where the start of a level ends, by MSER-5 on the requests in the order in which they were sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Steady {
+    /// Completed requests.
+    pub n: u64,
+    /// Of these, the first that TTFT would better be rid of.
+    pub ttft_cut: u64,
+    /// The same for E2EL.
+    pub e2el_cut: u64,
+    /// Whether both were steady by the middle of the level.
+    pub settled: bool,
+}
+
+/// Why a level's figures are not valid.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Invalid {
+    /// No measured request completed.
+    NothingCompleted,
+    /// The client's threads were busy: the client may have been the limit.
+    ClientBusy {
+        /// Their utilisation in percent.
+        cpu_percent: f64,
+    },
+    /// The client's event loop was late by a share of TTFT that is not negligible.
+    ClientLate {
+        /// 99th percentile of the lag.
+        lag_p99_ms: f64,
+    },
+    /// The level was stopped before its planned end.
+    Stopped,
+}
+
+/// Measured requests by their ends, and the others that ran beside them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequestCounts {
+    /// Measured requests that were sent.
+    pub measured: u64,
+    /// Of these, completed.
+    pub completed: u64,
+    /// Of these, failed.
+    pub failed: u64,
+    /// Of these, given up by the client.
+    pub cancelled: u64,
+    /// Warm-up requests.
+    pub warmup: u64,
+    /// Cool-down requests.
+    pub cooldown: u64,
+}
+
+/// How often requests failed in one way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailureCount {
+    /// `connect_failed/connect`, `timed_out/first_byte`, `http_status/503`, `cut`, …
+    pub kind: String,
+    /// How often.
+    pub count: u64,
+    /// The first message seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub example: Option<String>,
+}
+
+/// What the client itself spent in the window.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ClientLevel {
+    /// Utilisation of the client's own threads in percent.
+    pub cpu_percent: f64,
+    /// 99th percentile of the event loop's lag.
+    pub lag_p99_ms: f64,
+    /// Largest lag.
+    pub lag_max_ms: f64,
+}

@@ -1,0 +1,150 @@
+//! What is said across levels: where the server bends, and what holds within an objective.
+
+use serde::{Deserialize, Serialize};
+
+use super::Estimate;
+
+/// Largest load that meets objectives, between and beyond the tested levels as far as those say.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SloCapacity {
+    /// Concurrency, on a straight line between levels; absent when it is not within the tested ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<f64>,
+    /// Lower end of the interval; 0 when it may be below the smallest level.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub low: Option<f64>,
+    /// Upper end; absent when it may be beyond the largest level.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub high: Option<f64>,
+    /// Largest tested level that held, with all smaller ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_at: Option<u32>,
+    /// Smallest tested level that did not hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed_at: Option<u32>,
+}
+
+/// The run held against `--goodput`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GoodputSection {
+    /// Largest TTFT of a good request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttft_ms: Option<f64>,
+    /// Largest TPOT.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tpot_ms: Option<f64>,
+    /// Largest E2EL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub e2el_ms: Option<f64>,
+    /// Share of requests that has to be good, 0 to 1.
+    pub attainment: f64,
+    /// Largest concurrency at which it is.
+    pub capacity: SloCapacity,
+    /// The objective that is missed most often at the smallest level that does not hold: `ttft`, `tpot`, `e2el` or
+    /// `failed`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missed_first: Option<String>,
+    /// Level of the largest goodput.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub best_at: Option<u32>,
+}
+
+/// Aggregate output throughput `X(N) = λN / (1 + σ(N − 1) + κN(N − 1))`: the Universal Scalability Law.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Scaling {
+    /// λ: tokens per second of a single request where nothing is shared.
+    pub lambda_tok_s: Estimate,
+    /// σ: contention.
+    pub sigma: Estimate,
+    /// κ: the cost of pairs.
+    pub kappa: Estimate,
+    /// Smallest level that follows the law. Smaller ones are in another regime.
+    pub from: u32,
+    /// How many levels are in that other regime.
+    pub levels_before: u32,
+    /// Root of the mean squared relative residual.
+    pub relative_error: f64,
+    /// The knee: concurrency of the largest throughput over response time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub knee: Option<f64>,
+    /// Concurrency of the largest throughput; absent when the law never falls.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peak: Option<f64>,
+    /// Throughput there; where the law never falls, what it tends to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ceiling_tok_s: Option<f64>,
+}
+
+/// Where the server bends and ends. Levels are given as concurrency.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Largest level that was run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub largest_tested: Option<u32>,
+    /// Largest level at which every measured request completed, with all smaller levels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub largest_stable: Option<u32>,
+    /// Level of the largest aggregate output throughput, among the levels whose figures are valid: a recommendation may
+    /// stand on it. Absent when no level is valid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peak_output: Option<Peak>,
+    /// Level of the fastest single request (most output tokens per second per request), among the same levels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peak_per_request: Option<Peak>,
+    /// Smallest level after which aggregate throughput grows by less than a tenth of what proportional growth would
+    /// give, up to the last level; absent when it still grew. Valid levels only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub saturation: Option<u32>,
+    /// TTFT at the largest level / TTFT at the smallest (means).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttft_growth: Option<f64>,
+    /// The same for E2EL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub e2el_growth: Option<f64>,
+    /// The same for aggregate output throughput.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_growth: Option<f64>,
+}
+
+/// A level and its throughput.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Peak {
+    /// The level.
+    pub concurrency: u32,
+    /// Tokens per second there.
+    pub tok_s: f64,
+}
+
+/// Largest tested level that held one latency objective, and every smaller tested level held it too.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SloRow {
+    /// Objective: E2EL below this.
+    pub e2el_below_ms: f64,
+    /// Which figure had to hold: the 95th percentile where every level supports it, else the mean.
+    pub statistic: SloStatistic,
+    /// The level; absent when none held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<u32>,
+    /// The figure at that level.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub e2el_ms: Option<f64>,
+    /// Aggregate output throughput at that level.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_tok_s: Option<f64>,
+    /// Whether a larger level was tested and failed; if not, the true limit may lie higher.
+    pub bounded: bool,
+    /// The same between the tested levels, with an interval; absent where the sample supports no 95th percentile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capacity: Option<SloCapacity>,
+}
+
+/// Which figure an objective is held against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum SloStatistic {
+    /// 95th percentile.
+    P95,
+    /// Mean: the sample is too small for a percentile.
+    Mean,
+}

@@ -1,0 +1,57 @@
+//! What the engine's own counters say of a level.
+
+use serde::{Deserialize, Serialize};
+
+/// Engine metrics of one level, and the client's figures for the same requests beside them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ServerLevel {
+    /// Mean of the requests being processed, over the scrapes in the window.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub running_mean: Option<f64>,
+    /// Mean of the requests waiting.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting_mean: Option<f64>,
+    /// Largest share of the KV cache in use, 0 to 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kv_usage_max: Option<f64>,
+    /// Preemptions during the level.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preemptions: Option<f64>,
+    /// Share of prompt tokens found in the prefix cache, 0 to 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prefix_hit_rate: Option<f64>,
+    /// Mean TTFT by the server's account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttft: Option<SideBySide>,
+    /// Mean E2EL by the server's account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub e2el: Option<SideBySide>,
+    /// Output tokens by the server's account, over all requests of the level.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_tokens: Option<SideBySide>,
+    /// Prompt tokens by the server's account, over all requests of the level.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt_tokens: Option<SideBySide>,
+}
+
+/// The same quantity by the client's and by the server's account. Times in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SideBySide {
+    /// The client's.
+    pub client: f64,
+    /// The server's.
+    pub server: f64,
+    /// Which of the server's accounts.
+    pub source: ServerSource,
+}
+
+/// Which of the server's accounts a figure comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ServerSource {
+    /// Counters and histograms of `/metrics`, difference between the idle moments around the level.
+    Metrics,
+    /// `timings` in each request's final chunk (llama.cpp): prompt and generation time, without time in the queue.
+    Timings,
+}
