@@ -43,6 +43,11 @@ impl<'a> Guard<'a> {
         }
     }
 
+    /// When the present wait ends at the latest.
+    pub(crate) fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
     /// What should have ended the wait that ended at `at`.
     pub(crate) fn passed(&self, at: Instant) -> Option<Interruption> {
         if self.halt.is_cancelled() {
