@@ -7,6 +7,8 @@ mod access;
 mod captures;
 #[cfg(test)]
 mod conformance;
+#[cfg(feature = "tls")]
+mod http2;
 #[cfg(test)]
 mod levels;
 #[cfg(test)]
