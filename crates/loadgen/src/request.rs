@@ -81,6 +81,9 @@ impl Client<'_> {
             Ok(mut connection) => {
                 let mut exchange = Exchange::new(self, &mut connection, &mut record);
                 if exchange.run(job.body, &mut guard).await {
+                    // What is left to do, and the next request, would delay the stamps of other streams whose tokens have
+                    // come meanwhile.
+                    tokio::task::yield_now().await;
                     keeper.put(connection).await;
                 }
             }
