@@ -52,7 +52,12 @@ impl Secrets {
     pub(crate) fn target(&self, url: &str, model: &str, load: &LoadArgs) -> anyhow::Result<Target> {
         let key = self.key.as_deref().map(Secret::new);
         let target = Target::new(url, model, key, &self.headers).exit(Exit::Usage)?;
-        Ok(target.trusting(trust(load)?))
+        let target = target.trusting(trust(load)?);
+        Ok(if load.http2 {
+            target.over_http2()
+        } else {
+            target
+        })
     }
 }
 

@@ -101,6 +101,10 @@ pub(crate) struct LoadArgs {
     /// Take any certificate of an https server
     #[arg(long)]
     pub(crate) insecure: bool,
+    /// Speak HTTP/2 and nothing else to the load's endpoint, also without TLS [default: over https where the server
+    /// chooses it, else HTTP/1.1]
+    #[arg(long)]
+    pub(crate) http2: bool,
     /// Deadline of one request
     #[arg(long, default_value_t = 600, value_name = "S", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) request_timeout_seconds: u64,
