@@ -53,7 +53,7 @@ impl Secrets {
         let key = self.key.as_deref().map(Secret::new);
         let target = Target::new(url, model, key, &self.headers).exit(Exit::Usage)?;
         let target = target.trusting(trust(load)?);
-        Ok(if load.http2 {
+        Ok(if load.connection.http2 {
             target.over_http2()
         } else {
             target
@@ -62,12 +62,12 @@ impl Secrets {
 }
 
 fn trust(load: &LoadArgs) -> anyhow::Result<Trust> {
-    Ok(match &load.ca_cert {
+    Ok(match &load.connection.ca_cert {
         Some(file) => Trust::Authority(
             fs::read(file)
                 .map_err(|e| exit::error(Exit::Usage, format!("read {}: {e}", file.display())))?,
         ),
-        None if load.insecure => Trust::Anyone,
+        None if load.connection.insecure => Trust::Anyone,
         None => Trust::System,
     })
 }

@@ -14,10 +14,12 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{compare::CompareArgs, judge::JudgeArgs};
 
+mod connection;
 mod load;
 mod sim;
 mod telemetry;
 
+pub(crate) use connection::ConnectionArgs;
 pub(crate) use load::{EndpointType, LoadArgs, RampUp, WorkloadKind};
 pub(crate) use sim::{MetricNames, SimArgs, StartLog};
 pub(crate) use telemetry::{GpumonArgs, TelemetryArgs};

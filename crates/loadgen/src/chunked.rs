@@ -204,7 +204,7 @@ mod tests {
             let text = String::from_utf8_lossy(body);
             assert_eq!(decode([body].into_iter()), Err(fault), "{text}");
         }
-        let endless = [&b"1;"[..], &[b'x'; 70_000]].concat();
+        let endless = [&b"1;"[..], &vec![b'x'; 70_000]].concat();
         assert_eq!(decode([&endless[..]].into_iter()), Err(BadChunk::Trailer));
     }
 }

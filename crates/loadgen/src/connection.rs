@@ -121,7 +121,7 @@ impl Connection {
 }
 
 /// An error with its causes, which is where the system's own words are.
-fn describe(error: &dyn Error) -> String {
+pub(crate) fn describe(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {

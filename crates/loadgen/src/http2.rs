@@ -14,7 +14,12 @@ use h2::{
 };
 use http::{Method, Request, Uri, Version, header::HOST, response::Parts};
 
-use crate::{Target, connection::Fault, target::Scheme, wire::Wire};
+use crate::{
+    Target,
+    connection::{Fault, describe},
+    target::Scheme,
+    wire::Wire,
+};
 
 /// Bytes that the server may send before we say that we took them. A load client takes everything at once.
 const WINDOW: u32 = 1 << 20;
@@ -38,7 +43,7 @@ impl Http2 {
             .initial_connection_window_size(WINDOW)
             .handshake(wire)
             .await
-            .map_err(io::Error::other)?;
+            .map_err(|error| io::Error::other(format!("HTTP/2: {}", describe(&error))))?;
         Ok(Self {
             sender,
             driver,
@@ -150,11 +155,10 @@ fn request(target: &Target) -> Result<Request<()>, Fault> {
 }
 
 fn fault(error: &h2::Error) -> Fault {
-    if error.is_io() || error.is_reset() || error.is_go_away() && error.is_remote() {
-        return Fault::cut(error);
+    let message = format!("HTTP/2: {}", describe(error));
+    // A connection error that we found, and not the system or the server, is one of the protocol (RFC 9113, 5.4.1).
+    if error.is_go_away() && error.is_library() {
+        return Fault::Malformed(message);
     }
-    if error.is_library() {
-        return Fault::Malformed(format!("the answer is not HTTP/2: {error}"));
-    }
-    Fault::cut(error)
+    Fault::Cut(message)
 }

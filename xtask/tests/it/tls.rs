@@ -108,3 +108,22 @@ fn a_server_behind_tls_is_measured_with_its_telemetry_by_whom_it_can_trust() {
         assert!(output.stdout.is_empty(), "{distrust:?}");
     }
 }
+
+#[test]
+fn http2_by_prior_knowledge_is_spoken_when_asked_for() {
+    // The simulated server speaks HTTP/1.1 only: it refuses, and the run says what was spoken.
+    let sim = Sim::start(&["--profile", "fixed"]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let results = folder.path().to_str().expect("UTF-8");
+    let load = [
+        "bench",
+        "--url",
+        &sim.url,
+        "--http2",
+        "--result-dir",
+        results,
+    ];
+    let output = run(&load);
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+    assert!(stderr(&output).contains("HTTP/2"), "{}", stderr(&output));
+}

@@ -7,6 +7,7 @@ mod access;
 mod captures;
 #[cfg(test)]
 mod conformance;
+#[cfg(test)]
 #[cfg(feature = "tls")]
 mod http2;
 #[cfg(test)]
