@@ -52,17 +52,22 @@ impl Secrets {
     pub(crate) fn target(&self, url: &str, model: &str, load: &LoadArgs) -> anyhow::Result<Target> {
         let key = self.key.as_deref().map(Secret::new);
         let target = Target::new(url, model, key, &self.headers).exit(Exit::Usage)?;
-        Ok(target.trusting(trust(load)?))
+        let target = target.trusting(trust(load)?);
+        Ok(if load.connection.http2 {
+            target.over_http2()
+        } else {
+            target
+        })
     }
 }
 
 fn trust(load: &LoadArgs) -> anyhow::Result<Trust> {
-    Ok(match &load.ca_cert {
+    Ok(match &load.connection.ca_cert {
         Some(file) => Trust::Authority(
             fs::read(file)
                 .map_err(|e| exit::error(Exit::Usage, format!("read {}: {e}", file.display())))?,
         ),
-        None if load.insecure => Trust::Anyone,
+        None if load.connection.insecure => Trust::Anyone,
         None => Trust::System,
     })
 }

@@ -14,10 +14,12 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{compare::CompareArgs, judge::JudgeArgs};
 
+mod connection;
 mod load;
 mod sim;
 mod telemetry;
 
+pub(crate) use connection::ConnectionArgs;
 pub(crate) use load::{EndpointType, LoadArgs, RampUp, WorkloadKind};
 pub(crate) use sim::{MetricNames, SimArgs, StartLog};
 pub(crate) use telemetry::{GpumonArgs, TelemetryArgs};
@@ -163,6 +165,9 @@ pub(crate) struct OverheadArgs {
     #[arg(long, visible_alias = "concurrency", value_delimiter = ',', value_name = "N,…",
         default_values_t = [1, 16, 64, 256, 1000, 4000], value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) streams: Vec<u32>,
+    /// Be the server of known times, until standard input ends
+    #[arg(long, hide = true)]
+    pub(crate) serve: bool,
     /// Folder in which overhead-HOST.json is written
     #[arg(long, default_value = "results", value_name = "DIR")]
     pub(crate) result_dir: PathBuf,

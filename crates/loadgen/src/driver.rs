@@ -22,12 +22,7 @@ mod worker;
 
 pub(crate) use worker::event_loop;
 
-use std::{
-    collections::BTreeSet,
-    num::{NonZeroU32, NonZeroUsize},
-    sync::Arc,
-    time::Instant,
-};
+use std::{collections::BTreeSet, num::NonZeroUsize, sync::Arc, time::Instant};
 
 use records::{Outcome, Phase, RequestRecord, Stage};
 use tokio_util::sync::CancellationToken;
@@ -35,10 +30,8 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     LoadError, LoadPlan, SinkError, Target,
     clock::Clock,
-    connection::read_buffer,
     connector::Connector,
     keep_alive::{Habit, Keeper},
-    level::Load,
     request::{Client, Job},
     workload::{Calibration, Prompt, PromptId, Synthetic, Workload},
 };
@@ -270,9 +263,6 @@ fn trial(
         timeouts: spec.timeouts,
         stream: spec.work.stream,
         clock,
-        read_buffer: read_buffer(&Load::Closed {
-            concurrency: NonZeroU32::MIN,
-        }),
         halt: stop.0.clone(),
     };
     let job = Job {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::TelemetryArgs;
+use super::{ConnectionArgs, TelemetryArgs};
 
 /// What to send.
 #[derive(Clone, Debug, Args)]
@@ -95,12 +95,8 @@ pub(crate) struct LoadArgs {
     /// Servers after the first; from --url
     #[arg(skip)]
     pub(crate) replicas: Vec<String>,
-    /// Authority that vouches for an https server, as PEM file [default: those of the system]
-    #[arg(long, value_name = "FILE", conflicts_with = "insecure")]
-    pub(crate) ca_cert: Option<PathBuf>,
-    /// Take any certificate of an https server
-    #[arg(long)]
-    pub(crate) insecure: bool,
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArgs,
     /// Deadline of one request
     #[arg(long, default_value_t = 600, value_name = "S", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) request_timeout_seconds: u64,

@@ -14,4 +14,5 @@ mod overhead;
 mod pipeline;
 mod resume;
 mod size;
+mod tls;
 mod workloads;
