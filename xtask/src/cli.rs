@@ -163,6 +163,10 @@ pub(crate) struct OverheadArgs {
     #[arg(long, visible_alias = "concurrency", value_delimiter = ',', value_name = "N,…",
         default_values_t = [1, 16, 64, 256, 1000, 4000], value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) streams: Vec<u32>,
+    /// Measure each number of streams so many times without and with a sampler that reads this machine's GPUs ten times a
+    /// second, in turn, and print the ratio of the errors
+    #[arg(long, value_name = "ROUNDS", num_args = 0..=1, default_missing_value = "5", value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(crate) beside_sampler: Option<u32>,
     /// Folder in which overhead-HOST.json is written
     #[arg(long, default_value = "results", value_name = "DIR")]
     pub(crate) result_dir: PathBuf,

@@ -6,6 +6,8 @@
 //! client's error. The load is the closed loop of a measurement with records written to disk; streams of a wave are in
 //! step, which is the hardest case: all tokens arrive at once.
 
+mod beside_sampler;
+
 use std::{
     fs,
     io::{self, BufRead as _, BufReader, BufWriter, Read as _, Write as _},
@@ -92,6 +94,9 @@ pub(crate) fn run(args: &OverheadArgs) -> anyhow::Result<Exit> {
     let on_interrupt = stop.clone();
     let _interrupt = Interrupt::install_with(move || on_interrupt.stop())?;
     let server = Server::start()?;
+    if let Some(rounds) = args.beside_sampler {
+        return beside_sampler::run(args, rounds, &server, &stop);
+    }
     let mut levels = Vec::new();
     for &streams in &args.streams {
         log(&format!("{streams} streams …"));

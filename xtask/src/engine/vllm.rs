@@ -1,7 +1,7 @@
 //! vLLM on the CPU: a Python environment, a model made on this machine, and the server until Ctrl-C.
 //!
 //! Two builds, because none runs everywhere: 0.11.2 is compiled for AVX-512 with bf16 throughout, and its plain variant
-//! wants a newer C++ library than Debian 12 has; 0.12.0's plain variant runs from AVX2 on. Both link PyTorch's CUDA build,
+//! wants a newer C++ library than Debian 12 has; 0.12.0's plain variant runs from AVX2 on. Both link `PyTorch`'s CUDA build,
 //! the only one in the package index; see `stubs` for what that needs. Versions are pinned in `xtask/engines/`, without
 //! hashes, because the wheels differ from one Python to the next.
 
@@ -256,7 +256,9 @@ fn interpreter(home: &Path) -> Command {
         .env("HF_HUB_OFFLINE", "1")
         .env("TRANSFORMERS_OFFLINE", "1")
         .env("VLLM_NO_USAGE_STATS", "1")
-        .env("DO_NOT_TRACK", "1");
+        .env("DO_NOT_TRACK", "1")
+        // What it has compiled is kept beside it: else every start takes half a minute longer.
+        .env_remove("PYTHONDONTWRITEBYTECODE");
     python
 }
 

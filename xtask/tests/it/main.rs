@@ -14,4 +14,5 @@ mod overhead;
 mod pipeline;
 mod resume;
 mod size;
+mod telemetry_access;
 mod workloads;

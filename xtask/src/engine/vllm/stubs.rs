@@ -1,4 +1,4 @@
-//! Stand-ins for the CUDA libraries that PyTorch's CUDA build links.
+//! Stand-ins for the CUDA libraries that `PyTorch`'s CUDA build links.
 //!
 //! On the CPU none of their functions is called, but the loader wants every library and every versioned symbol. The real
 //! ones are 4 GB; these are some kilobytes, whose every function answers 999, CUDA's "unknown error". What is missing is
@@ -81,7 +81,7 @@ impl Linked {
                     self.needed.insert(library.to_owned());
                 }
                 ["required", "from", library] => {
-                    from = Some(library.trim_end_matches(':').to_owned())
+                    from = Some(library.trim_end_matches(':').to_owned());
                 }
                 [hash, _, _, version] if hash.starts_with("0x") => {
                     if let Some(library) = &from {
@@ -188,7 +188,7 @@ impl Stub {
 mod tests {
     use super::*;
 
-    /// Lines as `objdump` 2.40 prints them for PyTorch 2.9.1's libraries.
+    /// Lines as `objdump` 2.40 prints them for `PyTorch` 2.9.1's libraries.
     const HEADERS: &str = "
 Dynamic Section:
   NEEDED               libnvshmem_host.so.3
