@@ -196,7 +196,9 @@ mod tests {
             record(Stage::Cooldown, 600, 650),
         ];
         let mut level = Tally::new(2, 0, 2).ramped(true);
-        records.iter().for_each(|record| level.add(record));
+        for record in &records {
+            level.add(record);
+        }
         assert_eq!(
             marks(&level),
             [

@@ -109,8 +109,15 @@ impl Linked {
                         .or_default()
                         .insert((*name).to_owned());
                 }
-            } else if let Some(name) = line.split_ascii_whitespace().nth(5) {
-                self.defined.insert(name.to_owned());
+            } else {
+                // Address, flags, section, size, version and name; headings are shorter.
+                let words: Vec<&str> = line.split_ascii_whitespace().collect();
+                self.defined.extend(
+                    words
+                        .last()
+                        .filter(|_| words.len() > 4)
+                        .map(ToString::to_string),
+                );
             }
         }
     }
