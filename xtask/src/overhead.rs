@@ -8,6 +8,8 @@
 mod server;
 mod truth;
 
+mod beside_sampler;
+
 use std::{
     fs,
     io::{BufReader, BufWriter},
@@ -98,6 +100,9 @@ pub(crate) fn run(args: &OverheadArgs) -> anyhow::Result<Exit> {
     let on_interrupt = stop.clone();
     let _interrupt = Interrupt::install_with(move || on_interrupt.stop())?;
     let server = Server::start()?;
+    if let Some(rounds) = args.beside_sampler {
+        return beside_sampler::run(args, rounds, &server, &stop);
+    }
     let mut levels = Vec::new();
     for &streams in &args.streams {
         log(&format!("{streams} streams …"));

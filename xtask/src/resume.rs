@@ -21,7 +21,7 @@ use records::{
 use serde::Deserialize;
 
 use crate::{
-    cli::{Cli, Command, LoadArgs, OutputArgs},
+    cli::{Cli, Command, LoadArgs, OutputArgs, TelemetryArgs},
     exit::{self, Exit, WithExit as _},
     host, report, workload,
 };
@@ -243,32 +243,39 @@ fn settings(manifest: &Manifest, now: &LoadArgs) -> anyhow::Result<LoadArgs> {
             ));
         }
     };
-    let missing = load
-        .header
-        .iter()
-        .filter_map(|h| h.split_once(':'))
-        .map(|(name, _)| name);
-    let given = |name: &str| {
-        now.header.iter().any(|h| {
-            h.to_lowercase()
-                .starts_with(&format!("{}:", name.to_lowercase()))
-        })
-    };
-    if let Some(name) = missing.into_iter().find(|name| !given(name)) {
-        return Err(exit::error(
-            Exit::Usage,
-            format!(
-                "resume: the run sent the header {name}, whose value was not written down\nhint: give it again with --header"
-            ),
-        ));
-    }
+    given_again("--header", &load.header, &now.header)?;
+    let sent = &load.telemetry.telemetry_header;
+    given_again("--telemetry-header", sent, &now.telemetry.telemetry_header)?;
     Ok(LoadArgs {
         header: now.header.clone(),
+        telemetry: TelemetryArgs {
+            telemetry_header: now.telemetry.telemetry_header.clone(),
+            ..load.telemetry
+        },
         replicas: urls.into_iter().skip(1).collect(),
         seed: Some(manifest.plan.seed),
         model: Some(manifest.plan.model.clone()),
         ..load
     })
+}
+
+/// Whether every header that the run sent is given now: their values were not written down.
+fn given_again(flag: &str, then: &[String], now: &[String]) -> anyhow::Result<()> {
+    let name = |header: &String| Some(header.split_once(':')?.0.to_lowercase());
+    let now: Vec<_> = now.iter().filter_map(name).collect();
+    match then
+        .iter()
+        .filter_map(name)
+        .find(|name| !now.contains(name))
+    {
+        None => Ok(()),
+        Some(name) => Err(exit::error(
+            Exit::Usage,
+            format!(
+                "resume: the run sent the header {name}, whose value was not written down\nhint: give it again with {flag}"
+            ),
+        )),
+    }
 }
 
 /// The run's epoch, so that the clock goes on through the pause. After a restart of the machine the monotonic clock does

@@ -14,5 +14,6 @@ mod overhead;
 mod pipeline;
 mod resume;
 mod size;
+mod telemetry_access;
 mod tls;
 mod workloads;

@@ -11,6 +11,7 @@ mod gpu_level;
 mod level;
 mod limits;
 mod partial_runs;
+mod real_vllm;
 mod reference_report;
 mod server_level;
 mod slo;

@@ -69,6 +69,7 @@ pub(super) fn run(
     let plan = Arc::clone(&context.plan);
     let concurrency = level.most_in_flight().get();
     let warmup = level.warmup_requests;
+    let ramped = level.is_ramped();
     let schedule = Arc::new(Schedule::new(plan, level, position, over));
     tell(
         sink,
@@ -78,7 +79,7 @@ pub(super) fn run(
         },
     )?;
     let (records, threads) = start(context, &schedule)?;
-    let mut tally = Tally::new(index, warmup, schedule.planned());
+    let mut tally = Tally::new(index, warmup, schedule.planned()).ramped(ramped);
     let lost = collect(context, &schedule, &records, &mut tally, sink)?;
     let loads = join(threads, index)?;
     for phase in tally.phases(context.clock.now(), &loads) {
