@@ -11,6 +11,9 @@
 
 use crate::SloCapacity;
 
+/// An interval no wider than from one concurrency to the next is tight whatever was asked.
+const NARROWEST: f64 = 1.0;
+
 /// When the search ends.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SearchLimits {
@@ -92,13 +95,13 @@ pub fn next_search_step(
     }
 }
 
-/// Whether the interval is as narrow as asked. Ends that are not known are never tight.
+/// Whether the interval is as narrow as asked, or as one concurrency. Ends that are not known are never tight.
 fn is_tight(capacity: &SloCapacity, tolerance: f64) -> bool {
     let (Some(value), Some(low), Some(high)) = (capacity.concurrency, capacity.low, capacity.high)
     else {
         return false;
     };
-    low > 0.0 && high - low <= tolerance * value
+    low > 0.0 && high - low <= (tolerance * value).max(NARROWEST)
 }
 
 /// The next load once one has held and one has failed.
