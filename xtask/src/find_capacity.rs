@@ -212,3 +212,18 @@ fn finished(
     measured.dir.write_manifest(&manifest)?;
     Ok(measured)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tolerance_is_a_percentage_with_or_without_its_sign() {
+        assert!(percent("10%").is_ok_and(|share| (share - 0.1).abs() < 1e-12));
+        assert!(percent("2.5 %").is_ok_and(|share| (share - 0.025).abs() < 1e-12));
+        assert!(percent("15").is_ok_and(|share| (share - 0.15).abs() < 1e-12));
+        for wrong in ["0", "100%", "-1", "wide", "nan"] {
+            assert!(percent(wrong).is_err(), "{wrong}");
+        }
+    }
+}

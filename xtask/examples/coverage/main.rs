@@ -91,8 +91,11 @@ struct Truth {
 fn main() -> anyhow::Result<()> {
     if std::env::args().nth(1).is_some_and(|word| word == "search") {
         let scenario = SCENARIOS[0];
-        println!("{}", search::table(scenario, &truth(scenario)?, RUNS)?);
-        return Ok(());
+        return search::print(
+            scenario,
+            &truth(scenario)?,
+            std::env::args().nth(2).map_or(Ok(RUNS), |n| n.parse())?,
+        );
     }
     let asked = std::env::args()
         .nth(1)

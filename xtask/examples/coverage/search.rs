@@ -21,7 +21,9 @@ const SWEEPS: u64 = 21;
 /// Measured requests of each slot in a probe.
 const WAVES: u32 = 30;
 
-pub(crate) fn table(scenario: Scenario, truth: &Truth, runs: u64) -> anyhow::Result<String> {
+/// Prints both as they become known: `runs` searches, then sweeps that grow until they are as tight.
+#[expect(clippy::print_stdout, reason = "part of a program that prints a table")]
+pub(crate) fn print(scenario: Scenario, truth: &Truth, runs: u64) -> anyhow::Result<()> {
     let scenario = Scenario {
         waves: WAVES,
         ..scenario
@@ -35,8 +37,8 @@ pub(crate) fn table(scenario: Scenario, truth: &Truth, runs: u64) -> anyhow::Res
         costs.push(cost as f64);
     }
     let (cost, width) = (median(costs)?, median(widths)?);
-    let mut text = format!(
-        "search: truth {:.2}, {runs} runs, held {:.1} %, median width {:.1} %, median requests {cost}\n",
+    println!(
+        "search: truth {:.2}, {runs} runs, held {:.1} %, median width {:.1} %, median requests {cost}",
         truth.capacity,
         100.0 * held as f64 / runs as f64,
         100.0 * width
@@ -44,13 +46,13 @@ pub(crate) fn table(scenario: Scenario, truth: &Truth, runs: u64) -> anyhow::Res
     let mut waves = WAVES;
     loop {
         let (sweep_width, sweep_cost) = sweeps(Scenario { waves, ..scenario }, truth)?;
-        text.push_str(&format!(
-            "sweep of {waves} waves a level: median width {:.1} %, {sweep_cost} requests, {:.2} of which the search took\n",
+        println!(
+            "sweep, {waves} waves a level: median width {:.1} %, {sweep_cost} requests; the search took {:.2} of them",
             100.0 * sweep_width,
             cost / sweep_cost as f64
-        ));
+        );
         if sweep_width <= width || waves > 2000 {
-            return Ok(text);
+            return Ok(());
         }
         waves = waves * 3 / 2;
     }
