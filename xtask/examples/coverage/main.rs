@@ -21,6 +21,8 @@ mod virtual_run;
 use virtual_run::{OSL, Scenario, load, ms, nanoseconds, profile, simulated};
 
 const RUNS: u64 = 400;
+/// Measured requests of each slot in a probe of the search.
+const PROBE_WAVES: u64 = 30;
 const MARKS: (&str, &str) = ("<!-- coverage -->", "<!-- /coverage -->");
 
 const SCENARIOS: [Scenario; 6] = [
@@ -91,11 +93,10 @@ struct Truth {
 fn main() -> anyhow::Result<()> {
     if std::env::args().nth(1).is_some_and(|word| word == "search") {
         let scenario = SCENARIOS[0];
-        return search::print(
-            scenario,
-            &truth(scenario)?,
-            std::env::args().nth(2).map_or(Ok(RUNS), |n| n.parse())?,
-        );
+        let number = |at| std::env::args().nth(at).map(|n| n.parse()).transpose();
+        let runs = number(2)?.unwrap_or(RUNS);
+        let waves = number(3)?.unwrap_or(PROBE_WAVES);
+        return search::print(scenario, &truth(scenario)?, runs, u32::try_from(waves)?);
     }
     let asked = std::env::args()
         .nth(1)

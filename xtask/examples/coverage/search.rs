@@ -18,19 +18,24 @@ const LIMITS: SearchLimits = SearchLimits {
 const SWEEP: [u32; 8] = [1, 2, 4, 8, 16, 32, 48, 64];
 /// Sweeps whose median width is compared.
 const SWEEPS: u64 = 21;
-/// Measured requests of each slot in a probe.
+/// Measured requests of each slot in the shortest sweep.
 const WAVES: u32 = 30;
 
-/// Prints both as they become known: `runs` searches, then sweeps that grow until they are as tight.
+/// Prints both as they become known: `runs` searches by probes of `probe_waves` requests a slot, then sweeps that grow until they are as tight.
 #[expect(clippy::print_stdout, reason = "part of a program that prints a table")]
-pub(crate) fn print(scenario: Scenario, truth: &Truth, runs: u64) -> anyhow::Result<()> {
-    let scenario = Scenario {
-        waves: WAVES,
+pub(crate) fn print(
+    scenario: Scenario,
+    truth: &Truth,
+    runs: u64,
+    probe_waves: u32,
+) -> anyhow::Result<()> {
+    let probed = Scenario {
+        waves: probe_waves,
         ..scenario
     };
     let (mut held, mut widths, mut costs) = (0, Vec::new(), Vec::new());
     for seed in 0..runs {
-        let (capacity, cost) = search(scenario, truth, 5000 + seed)?;
+        let (capacity, cost) = search(probed, truth, 5000 + seed)?;
         let (low, high) = ends(&capacity);
         held += u64::from(low <= truth.capacity && truth.capacity <= high);
         widths.push((high - low) / truth.capacity);
@@ -38,7 +43,7 @@ pub(crate) fn print(scenario: Scenario, truth: &Truth, runs: u64) -> anyhow::Res
     }
     let (cost, width) = (median(costs)?, median(widths)?);
     println!(
-        "search: truth {:.2}, {runs} runs, held {:.1} %, median width {:.1} %, median requests {cost}",
+        "search by probes of {probe_waves} waves: truth {:.2}, {runs} runs, held {:.1} %, median width {:.1} %, median requests {cost}",
         truth.capacity,
         100.0 * held as f64 / runs as f64,
         100.0 * width
