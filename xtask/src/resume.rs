@@ -50,6 +50,18 @@ struct Line {
     request: u64,
 }
 
+/// A complete run that goes on with a level more, which its manifest has already.
+pub(crate) fn next_level(
+    path: &Path,
+    load: &LoadArgs,
+    manifest: Manifest,
+) -> anyhow::Result<Begun> {
+    let dir = RunDir::open(path).exit(Exit::Usage)?;
+    let lock = lock(&dir)?;
+    let run = RunData::load(&dir)?;
+    begun(dir, lock, &run, manifest, load.clone())
+}
+
 /// Reads the folder; nothing in it is changed yet.
 pub(crate) fn open(path: &Path, now: &LoadArgs) -> anyhow::Result<Begun> {
     let dir = RunDir::open(path).exit(Exit::Usage)?;
@@ -65,7 +77,18 @@ pub(crate) fn open(path: &Path, now: &LoadArgs) -> anyhow::Result<Begun> {
             ),
         ));
     }
-    let complete = report::summarise(&run)
+    let load = settings(&manifest, now)?;
+    begun(dir, lock, &run, manifest, load)
+}
+
+fn begun(
+    dir: RunDir,
+    lock: File,
+    run: &RunData,
+    manifest: Manifest,
+    load: LoadArgs,
+) -> anyhow::Result<Begun> {
+    let complete = report::summarise(run)
         .levels
         .into_iter()
         .filter(|level| level.complete);
@@ -83,8 +106,8 @@ pub(crate) fn open(path: &Path, now: &LoadArgs) -> anyhow::Result<Begun> {
                 .unwrap_or(u32::MAX)
                 .saturating_add(1),
         },
-        epoch: epoch(&run)?,
-        load: settings(&manifest, now)?,
+        epoch: epoch(run)?,
+        load,
         manifest,
         dir,
         lock,
