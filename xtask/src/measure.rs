@@ -14,7 +14,6 @@ use records::{
 use crate::{
     access::{Secrets, Watch},
     cli::{LoadArgs, OutputArgs},
-    dry_run,
     exit::{self, Exit, WithExit as _},
     host,
     interrupt::Interrupt,
@@ -84,7 +83,6 @@ pub(crate) fn measure(
     let mut recorder = Recorder::new(&dir, &manifest, telemetry)?;
     idle_baseline(&mut recorder, epoch, &interrupt)?;
     let end = load_and_record(&plan, &done, &mut recorder, epoch, &stop);
-    notes.extend(open_loops(&plan));
     notes.extend((!load.replicas.is_empty()).then(|| {
         let others = load.replicas.iter().map(|url| redact::url(url)).collect::<Vec<_>>().join(", ");
         format!("the load was shared by several servers, slot by slot; besides the target: {others}; telemetry watched the target only")
@@ -142,20 +140,6 @@ fn failed(end: EndReason, error: &anyhow::Error) -> EndReason {
             message: format!("{error:#}"),
         },
     }
-}
-
-/// What the table of levels does not show of an open loop.
-fn open_loops(plan: &LoadPlan) -> Vec<String> {
-    let record = plan.to_record();
-    let open = (1..).zip(&record.arrivals);
-    open.filter_map(|(level, arrivals)| {
-        let arrivals = arrivals.as_ref()?;
-        Some(format!(
-            "level {level}: {}; the concurrency shown is the most that was in flight",
-            dry_run::open_loop(arrivals)
-        ))
-    })
-    .collect()
 }
 
 /// Watches the machine without load, so that what it takes idle is known.

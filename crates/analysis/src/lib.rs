@@ -27,6 +27,7 @@ mod failures;
 mod gpu_level;
 mod level;
 mod rates;
+mod request_rate;
 mod series;
 mod server_level;
 

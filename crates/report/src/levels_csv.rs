@@ -24,7 +24,7 @@ fn value(estimate: Option<Estimate>) -> Option<f64> {
     Some(estimate?.value)
 }
 
-const COLUMNS: [Column; 48] = [
+const COLUMNS: [Column; 52] = [
     ("level", |l| Some(f64::from(l.level))),
     ("concurrency", |l| Some(f64::from(l.concurrency))),
     ("measured", |l| Some(l.requests.measured as f64)),
@@ -77,6 +77,12 @@ const COLUMNS: [Column; 48] = [
     ("client_cpu_percent", |l| Some(l.client?.cpu_percent)),
     ("client_lag_p99_ms", |l| Some(l.client?.lag_p99_ms)),
     ("tokens_per_chunk", |l| l.tokens_per_chunk),
+    ("request_rate_planned", |l| l.request_rate?.planned_per_s),
+    ("request_rate_planned_until", |l| {
+        l.request_rate?.planned_until_per_s
+    }),
+    ("request_rate_sent", |l| l.request_rate?.sent_per_s),
+    ("send_lag_max_ms", |l| Some(l.request_rate?.send_lag_max_ms)),
 ];
 
 /// The whole file. The first three columns say what a row is worth even when it is cut out and pasted elsewhere.
