@@ -13,6 +13,7 @@ use loadgen::{
 use crate::{
     cli::{LoadArgs, RampUp},
     exit::{self, Exit},
+    series::LevelOrder,
     workload,
 };
 
@@ -78,6 +79,16 @@ pub(crate) fn levels(load: &LoadArgs, defaults: Defaults) -> anyhow::Result<Vec<
         .into_iter()
         .map(|a| open(a, most_in_flight, volume, load))
         .collect()
+}
+
+/// The levels in the order in which a run of this seed takes them.
+pub(crate) fn in_order(levels: Vec<Level>, order: LevelOrder, seed: u64) -> Vec<Level> {
+    if order == LevelOrder::Interleaved {
+        return levels;
+    }
+    let mut keyed: Vec<_> = (0..).zip(levels).collect();
+    keyed.sort_by_key(|(index, _)| loadgen::workload::shuffle_key(seed, *index));
+    keyed.into_iter().map(|(_, level)| level).collect()
 }
 
 fn volume(load: &LoadArgs) -> anyhow::Result<Option<Volume>> {

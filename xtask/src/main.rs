@@ -23,6 +23,7 @@ mod redact;
 mod report;
 mod resume;
 mod run;
+mod series;
 mod sim;
 mod size;
 mod telemetry;

@@ -1,6 +1,7 @@
 //! The measuring part: ask the server what it is, load it, write down everything that happens. Nothing is computed here.
 
 use std::{
+    path::Path,
     thread,
     time::{Duration, Instant},
 };
@@ -87,7 +88,7 @@ pub(crate) fn measure(
         let others = load.replicas.iter().map(|url| redact::url(url)).collect::<Vec<_>>().join(", ");
         format!("the load was shared by several servers, slot by slot; besides the target: {others}; telemetry watched the target only")
     }));
-    notes.extend(overhead::note(&output.result_dir));
+    notes.extend(overhead_note(&output.result_dir, load.series.num_runs));
     let end = match recorder.finish() {
         Ok(more) => {
             notes.extend(more);
@@ -108,6 +109,12 @@ pub(crate) fn measure(
         Err(error) => failed(end, &error.into()),
     };
     Ok(Measured { dir, end })
+}
+
+/// What `overhead` measured on this machine; the runs of a series lie a folder deeper.
+fn overhead_note(result_dir: &Path, runs: u32) -> Option<String> {
+    let above = result_dir.parent().filter(|_| runs > 1);
+    overhead::note(result_dir).or_else(|| overhead::note(above?))
 }
 
 /// The error with the server's own address in place of the tunnel's.
@@ -222,7 +229,7 @@ fn manifest(target: Target, plan: &LoadPlan, engine: EngineFacts, output: &Outpu
 }
 
 /// `20261124-064500-gemma-3-12b-it`, with `-simulated` where it is.
-fn run_id(unix_ns: u64, target: &Target, model: &str) -> String {
+pub(crate) fn run_id(unix_ns: u64, target: &Target, model: &str) -> String {
     let time = jiff::Timestamp::from_nanosecond(i128::from(unix_ns)).unwrap_or_default();
     let name = model.rsplit('/').next().unwrap_or(model);
     let safe: String = name

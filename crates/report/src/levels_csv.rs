@@ -1,9 +1,9 @@
 //! `levels.csv`: one row a level, every main figure at full precision, for spreadsheets and scripts.
 //!
 //! The header is stable: columns are added at the end only. An empty cell was not measured. All cells are numbers or
-//! fixed words, so nothing needs quoting.
+//! fixed words, so nothing needs quoting. `runs.csv` is the same of several runs together.
 
-use analysis::{Distribution, Estimate, Invalid, LevelSummary, Summary};
+use analysis::{Distribution, Estimate, Invalid, LevelSummary, OverRuns, Summary};
 
 /// Name of a column and how to read it.
 type Column = (&'static str, fn(&LevelSummary) -> Option<f64>);
@@ -102,6 +102,36 @@ pub(crate) fn render(summary: &Summary) -> String {
         }));
         text.push_str(&cells.join(","));
         text.push('\n');
+    }
+    text
+}
+
+/// `runs.csv`: one row a level and figure.
+pub(crate) fn over_runs(over: &OverRuns) -> String {
+    let mut text =
+        "simulated,concurrency,request_rate,runs,invalid_runs,metric,n,mean,low,high,stddev,min,max\n"
+            .to_owned();
+    let cell = |figure: Option<f64>| figure.map_or_else(String::new, |x| x.to_string());
+    for level in &over.levels {
+        for of in &level.figures {
+            let cells = [
+                over.simulated_profile.is_some().to_string(),
+                level.concurrency.to_string(),
+                cell(level.request_rate),
+                level.runs.to_string(),
+                level.invalid_runs.to_string(),
+                of.metric.clone(),
+                of.n.to_string(),
+                of.mean.value.to_string(),
+                cell(of.mean.low),
+                cell(of.mean.high),
+                cell(of.stddev),
+                of.min.to_string(),
+                of.max.to_string(),
+            ];
+            text.push_str(&cells.join(","));
+            text.push('\n');
+        }
     }
     text
 }

@@ -13,5 +13,6 @@ mod judging;
 mod overhead;
 mod pipeline;
 mod resume;
+mod series;
 mod size;
 mod workloads;

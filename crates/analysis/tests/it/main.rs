@@ -10,6 +10,7 @@ mod goodput;
 mod gpu_level;
 mod level;
 mod limits;
+mod over_runs;
 mod partial_runs;
 mod reference_report;
 mod server_level;
