@@ -380,6 +380,7 @@ fn simulated(scenario: Scenario, seed: u64, objectives: Objectives) -> anyhow::R
             start_ns: Offset(window.0),
             end_ns: Offset(window.1),
             client: None,
+            ended_by: None,
         });
         epoch = Duration::from_nanos(window.1) + Duration::from_secs(1);
     }
@@ -400,6 +401,8 @@ fn record(
         level,
         stage,
         slot: served.slot,
+        turn: None,
+        retry: 0,
         intended_ns: at(served.sent),
         sent_ns: at(served.sent),
         connection: Connection::Reused,
@@ -467,6 +470,8 @@ fn manifest(scenario: Scenario, seed: u64, objectives: Objectives) -> Manifest {
             extra_body: serde_json::Map::new(),
             seed,
             request_timeout_ns: u64::MAX,
+            stop_when: None,
+            retries: 0,
         },
         host: Host::default(),
         engine: EngineFacts::default(),

@@ -26,6 +26,7 @@ mod run;
 mod series;
 mod sim;
 mod size;
+mod stop_when;
 mod telemetry;
 mod workload;
 

@@ -23,6 +23,7 @@ use crate::{
     recorder::Recorder,
     redact,
     resume::Begun,
+    stop_when::Watcher,
     telemetry::{self, Telemetry},
 };
 
@@ -83,7 +84,11 @@ pub(crate) fn measure(
     let telemetry = Telemetry::start(&load.telemetry, &watch.base, &watch.access, epoch)?;
     let mut recorder = Recorder::new(&dir, &manifest, telemetry)?;
     idle_baseline(&mut recorder, epoch, &interrupt)?;
-    let end = load_and_record(&plan, &done, &mut recorder, epoch, &stop);
+    let judged = manifest.judgement.confidence_level;
+    let slots = manifest.plan.levels.clone();
+    let mut watcher = Watcher::new(&load.stop, judged, slots, &stop);
+    let end = load_and_record(&plan, &done, &mut recorder, &mut watcher, epoch, &stop);
+    notes.extend(watcher.into_iter().flat_map(Watcher::notes));
     notes.extend((!load.replicas.is_empty()).then(|| {
         let others = load.replicas.iter().map(|url| redact::url(url)).collect::<Vec<_>>().join(", ");
         format!("the load was shared by several servers, slot by slot; besides the target: {others}; telemetry watched the target only")
@@ -177,6 +182,7 @@ fn idle_baseline(
         start_ns,
         end_ns,
         client: None,
+        ended_by: None,
     })
 }
 
@@ -184,10 +190,14 @@ fn load_and_record(
     plan: &LoadPlan,
     done: &Done,
     recorder: &mut Recorder,
+    watcher: &mut Option<Watcher>,
     epoch: Instant,
     stop: &StopHandle,
 ) -> EndReason {
     let end = loadgen::resume(plan, done, epoch, stop, &mut |event| {
+        if let Some(watcher) = watcher {
+            watcher.observe(&event);
+        }
         recorder.record(event).map_err(Into::into)
     });
     match end {

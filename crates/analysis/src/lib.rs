@@ -47,6 +47,7 @@ mod over_runs;
 
 mod server_capacity;
 mod sizing_section;
+mod stop_rule;
 
 pub use comparison::{
     CompareError, CompareOptions, ComparedFigure, Comparison, Condition, Verdict, compare,
@@ -54,5 +55,6 @@ pub use comparison::{
 pub use over_runs::{compare_series, over_runs};
 pub use server_capacity::server_capacity;
 pub use sizing_section::{SizingTarget, sizing_section};
+pub use stop_rule::{StopRule, StopWatch};
 pub use summarise::summarise;
 pub use summary::*;

@@ -15,4 +15,5 @@ mod partial_runs;
 mod reference_report;
 mod server_level;
 mod slo;
+mod stop_rule;
 mod summarise_never_fails;

@@ -165,6 +165,12 @@ fn setup(desk: &Desk<'_>) -> Table {
         ("setup.client", run.client.clone()),
         ("setup.tool", run.tool.clone()),
     ]);
+    if let Some(rule) = &plan.stop_when {
+        rows.push(("setup.stop_when", rule.clone()));
+    }
+    if plan.retries > 0 {
+        rows.push(("setup.retries", count(plan.retries)));
+    }
     if run.skipped_lines > 0 {
         rows.push(("setup.skipped", count(run.skipped_lines)));
     }
