@@ -24,8 +24,10 @@ mod redact;
 mod report;
 mod resume;
 mod run;
+mod series;
 mod sim;
 mod size;
+mod stop_when;
 mod telemetry;
 mod workload;
 

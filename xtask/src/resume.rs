@@ -248,7 +248,7 @@ fn lock(dir: &RunDir) -> anyhow::Result<File> {
 }
 
 /// The run's own settings. Headers are secrets and were not written down.
-fn settings(manifest: &Manifest, now: &LoadArgs) -> anyhow::Result<LoadArgs> {
+pub(crate) fn settings(manifest: &Manifest, now: &LoadArgs) -> anyhow::Result<LoadArgs> {
     let words = iter::once("xtask").chain(manifest.argv.iter().map(String::as_str));
     let then = Cli::try_parse_from(words).map_err(|e| {
         exit::error(

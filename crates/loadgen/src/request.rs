@@ -61,6 +61,8 @@ impl Client<'_> {
             level: job.level,
             stage: job.stage,
             slot: job.slot,
+            turn: None,
+            retry: 0,
             intended_ns: job.intended,
             sent_ns: Offset::ZERO,
             connection: records::Connection::None,

@@ -19,6 +19,22 @@ pub struct Phase {
     /// What the client itself spent, where measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client: Option<ClientLoad>,
+    /// Of a measurement that ran to its end: what ended it. Absent for other phases and in older folders.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_by: Option<MeasureEnd>,
+}
+
+/// What ended a measurement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum MeasureEnd {
+    /// As many requests as planned.
+    Requests,
+    /// Its time.
+    Time,
+    /// The interval of the chosen figure was as narrow as asked (`stop_when` in the plan).
+    Tight,
 }
 
 /// Kinds of phases. Within a level the order is `Warmup`, `Measure`, `Drain`, with constant load until `Measure` ends; or,

@@ -127,6 +127,7 @@ impl VirtualRun {
             start_ns: Offset(window.0),
             end_ns: Offset(window.1),
             client: None,
+            ended_by: None,
         });
         self.epoch = Duration::from_nanos(window.1) + Duration::from_secs(1);
         Ok(u64::from(concurrency * (waves + warmup)))
@@ -164,6 +165,8 @@ fn record(
         level,
         stage,
         slot: served.slot,
+        turn: None,
+        retry: 0,
         intended_ns: at(served.sent),
         sent_ns: at(served.sent),
         connection: Connection::Reused,
@@ -224,6 +227,8 @@ fn manifest(seed: u64, objectives: Objectives) -> Manifest {
             extra_body: serde_json::Map::new(),
             seed,
             request_timeout_ns: u64::MAX,
+            stop_when: None,
+            retries: 0,
         },
         host: Host::default(),
         engine: EngineFacts::default(),

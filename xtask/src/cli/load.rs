@@ -111,8 +111,13 @@ pub(crate) struct LoadArgs {
     #[arg(long, value_name = "RUN", conflicts_with_all = ["model", "concurrency", "request_rate", "burstiness",
         "ramp_up_strategy", "trace", "request_count", "benchmark_duration", "warmup_request_count", "endpoint_type", "streaming",
         "workload", "isl", "isl_stddev", "shared_prefix_tokens", "dataset", "osl", "osl_stddev", "ignore_eos", "extra_body",
-        "request_timeout_seconds", "seed", "dry_run", "find_capacity", "result_dir", "run_id"])]
+        "request_timeout_seconds", "seed", "num_runs", "level_order", "stop_when", "stop_min_requests", "dry_run", "find_capacity",
+        "result_dir", "run_id"])]
     pub(crate) resume: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) stop: crate::stop_when::StopArgs,
+    #[command(flatten)]
+    pub(crate) series: crate::series::SeriesArgs,
     #[command(flatten)]
     pub(crate) search: crate::find_capacity::SearchArgs,
     #[command(flatten)]

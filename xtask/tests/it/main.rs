@@ -13,6 +13,7 @@ mod judging;
 mod overhead;
 mod pipeline;
 mod resume;
+mod series;
 mod size;
 mod telemetry_access;
 mod tls;

@@ -83,6 +83,7 @@ impl Tally {
             start_ns,
             end_ns: end_ns.max(start_ns),
             client: client_load(threads, kind),
+            ended_by: None,
         };
         let mut phases = Vec::new();
         let Some(first) = self.first_sent else {
@@ -120,6 +121,8 @@ mod tests {
             level: 2,
             stage,
             slot: 0,
+            turn: None,
+            retry: 0,
             intended_ns: Offset(sent),
             sent_ns: Offset(sent),
             connection: Connection::Reused,
