@@ -204,6 +204,12 @@ pub struct GpuSample {
     /// Sent over PCIe, bytes per second.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pcie_tx_bytes_per_s: Option<f64>,
+    /// Received over PCIe since the counter began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pcie_rx_bytes: Option<u64>,
+    /// Sent over PCIe since the counter began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pcie_tx_bytes: Option<u64>,
     /// Received over NVLink, all links, bytes per second.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nvlink_rx_bytes_per_s: Option<f64>,
