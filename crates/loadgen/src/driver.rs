@@ -296,6 +296,8 @@ fn trial(
         connector: &Connector::new(&spec.target)?,
         timeouts: spec.timeouts,
         stream: spec.work.stream,
+        endpoint: spec.work.endpoint,
+        answer: None,
         clock,
         read_buffer: read_buffer(&Load::Closed {
             concurrency: NonZeroU32::MIN,
@@ -307,6 +309,8 @@ fn trial(
         level: u32::MAX,
         stage: Stage::Warmup,
         slot: 0,
+        turn: None,
+        retry: 0,
         intended: clock.now(),
         asked_output_tokens: spec.warmup_osl.get(),
         body: plan.template().body(prompt, spec.warmup_osl.get()),

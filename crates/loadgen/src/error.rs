@@ -65,7 +65,7 @@ pub enum PlanError {
     },
     /// Chats for an API that takes text.
     #[error(
-        "the completions API takes no chat messages\nhint: use prompts of plain text, or the chat API"
+        "the completions and embeddings APIs take no chat messages\nhint: use prompts of plain text, or the chat API"
     )]
     MessagesForCompletions,
     /// A rate that is no rate.

@@ -146,11 +146,14 @@ impl LoadPlan {
                 return Err(PlanError::ZeroDeadline { which });
             }
         }
-        if let (Workload::Dataset(own), Endpoint::Completions) =
+        if let (Workload::Dataset(own), Endpoint::Completions | Endpoint::Embeddings) =
             (&spec.work.workload, spec.work.endpoint)
             && own.has_messages()
         {
             return Err(PlanError::MessagesForCompletions);
+        }
+        if spec.work.endpoint == Endpoint::Embeddings {
+            spec.work.stream = false;
         }
         spec.target = spec.target.with_endpoint(spec.work.endpoint)?;
         for replica in &mut spec.replicas {

@@ -6,7 +6,7 @@
 use records::{Chunks, Offset, Outcome, ServerTimings, TokenCount, TokenSource};
 
 use crate::{
-    openai::{Bearing, Chunk, Event, Usage, parse_event},
+    openai::{Bearing, Chunk, Endpoint, Event, Usage},
     sse::Decoder,
 };
 
@@ -51,10 +51,15 @@ pub struct Reading {
     pub server_timings: Option<ServerTimings>,
     /// How it ended.
     pub outcome: Outcome,
+    /// What the assistant said, where it was kept.
+    pub text: Option<String>,
 }
 
 #[derive(Debug, Default)]
 struct Folded {
+    endpoint: Endpoint,
+    /// What the assistant said, where someone wants to know.
+    text: Option<String>,
     chunks: Chunks,
     last_token: Option<Offset>,
     first_output: Option<Offset>,
@@ -75,6 +80,14 @@ impl Timeline {
             decoder: Decoder::new(),
             folded: Folded::default(),
         }
+    }
+
+    /// The same for a response of another API than chat, and with what the assistant said where `keep_text`.
+    #[must_use]
+    pub fn of(mut self, endpoint: Endpoint, keep_text: bool) -> Self {
+        self.folded.endpoint = endpoint;
+        self.folded.text = keep_text.then(String::new);
+        self
     }
 
     /// Takes the bytes of one read, which happened at `at`.
@@ -122,7 +135,10 @@ impl Folded {
         if self.done || self.fault.is_some() {
             return;
         }
-        match parse_event(data) {
+        if let Some(text) = &mut self.text {
+            self.endpoint.text_of_event(data, text);
+        }
+        match self.endpoint.read_event(data) {
             Ok(Event::Chunk(chunk)) => self.chunk(sent, at, chunk),
             Ok(Event::Done) => self.done = true,
             Ok(Event::Empty) => {}
@@ -196,6 +212,7 @@ impl Folded {
             output_tokens: output_tokens.map(|(count, source)| TokenCount { count, source }),
             server_timings: self.timings,
             chunks: self.chunks,
+            text: self.text,
         }
     }
 
