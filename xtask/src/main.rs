@@ -8,6 +8,7 @@ mod compare;
 mod dry_run;
 mod engine;
 mod exit;
+mod find_capacity;
 mod gpumon;
 mod host;
 mod interrupt;

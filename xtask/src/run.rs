@@ -9,6 +9,7 @@ use crate::{
     cli::{AllArgs, BenchArgs, LoadArgs, OutputArgs},
     dry_run,
     exit::{self, Exit, WithExit as _},
+    find_capacity::find_capacity,
     levels::Defaults,
     measure::measure,
     output,
@@ -207,7 +208,11 @@ impl Work<'_> {
             let (series, end) = series::run(&target, &load, defaults, self.out)?;
             return report_series(&series, end, self.out, self.documents);
         }
-        let measured = measure(target, &load, defaults, self.out, self.begun)?;
+        let measured = if load.search.find_capacity {
+            find_capacity(&target, &load, defaults, self.out, self.begun)?
+        } else {
+            measure(target, &load, defaults, self.out, self.begun)?
+        };
         let run = measured.dir.path().display();
         if let EndReason::Failed { message } = measured.end {
             return Err(anyhow::anyhow!(

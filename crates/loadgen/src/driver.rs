@@ -16,6 +16,7 @@
 
 mod level;
 mod loss;
+mod retry;
 mod schedule;
 mod tally;
 mod worker;
@@ -24,7 +25,7 @@ pub(crate) use worker::event_loop;
 
 use std::{
     collections::BTreeSet,
-    num::{NonZeroU32, NonZeroUsize},
+    num::NonZeroUsize,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -38,10 +39,8 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     LoadError, LoadPlan, SinkError, Target,
     clock::Clock,
-    connection::read_buffer,
     connector::Connector,
     keep_alive::{Habit, Keeper},
-    level::Load,
     request::{Client, Job},
     workload::{Calibration, Prompt, PromptId, Synthetic, Workload},
 };
@@ -299,9 +298,6 @@ fn trial(
         endpoint: spec.work.endpoint,
         answer: None,
         clock,
-        read_buffer: read_buffer(&Load::Closed {
-            concurrency: NonZeroU32::MIN,
-        }),
         halt: stop.stop.clone(),
     };
     let job = Job {

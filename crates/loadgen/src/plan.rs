@@ -197,7 +197,10 @@ impl LoadPlan {
             stream: spec.work.stream,
             workload: spec.work.workload.name().to_owned(),
             workload_options: self.workload_options(),
-            osl: spec.osl.get(),
+            osl: match spec.work.endpoint {
+                Endpoint::Embeddings => 0,
+                _ => spec.osl.get(),
+            },
             ignore_eos: self.template.ignores_eos(),
             extra_body: spec.extra_body.clone(),
             seed: spec.seed,

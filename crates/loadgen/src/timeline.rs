@@ -6,12 +6,15 @@
 use records::{Chunks, Offset, Outcome, ServerTimings, TokenCount, TokenSource};
 
 use crate::{
-    openai::{Bearing, Chunk, Endpoint, Event, Usage},
+    openai::{Bearing, Chunk, Endpoint, Event, EventReader, Usage, parse_response_event},
     sse::Decoder,
 };
 
 /// Arrivals kept of one response; the last entry is always the last arrival.
 pub const MAX_STAMPS: usize = 65_536;
+
+/// Bytes of an answer's text after which no more of it is kept.
+const MAX_TEXT: usize = 1 << 20;
 
 /// Bytes of a bad event that are quoted.
 const EXCERPT: usize = 200;
@@ -58,6 +61,7 @@ pub struct Reading {
 #[derive(Debug, Default)]
 struct Folded {
     endpoint: Endpoint,
+    reader: EventReader,
     /// What the assistant said, where someone wants to know.
     text: Option<String>,
     chunks: Chunks,
@@ -135,10 +139,14 @@ impl Folded {
         if self.done || self.fault.is_some() {
             return;
         }
-        if let Some(text) = &mut self.text {
+        if let Some(text) = self.text.as_mut().filter(|text| text.len() < MAX_TEXT) {
             self.endpoint.text_of_event(data, text);
         }
-        match self.endpoint.read_event(data) {
+        let event = match self.endpoint {
+            Endpoint::Responses => parse_response_event(data),
+            _ => self.reader.read(data),
+        };
+        match event {
             Ok(Event::Chunk(chunk)) => self.chunk(sent, at, chunk),
             Ok(Event::Done) => self.done = true,
             Ok(Event::Empty) => {}

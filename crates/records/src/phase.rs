@@ -37,7 +37,8 @@ pub enum MeasureEnd {
     Tight,
 }
 
-/// Kinds of phases. Within a level the order is `Warmup`, `Measure`, `Drain`, with constant load until `Measure` ends.
+/// Kinds of phases. Within a level the order is `Warmup`, `Measure`, `Drain`, with constant load until `Measure` ends; or,
+/// where the rate moves, with a `Ramp` that begins with `Measure` and lies within it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -48,7 +49,9 @@ pub enum PhaseKind {
     Warmup,
     /// From the first measured request to the end of the last one.
     Measure,
-    /// From there until the server has nothing of ours any more.
+    /// The part of a measurement in which the rate of arrivals moves, up to the last measured request's start.
+    Ramp,
+    /// From the end of the measurement until the server has nothing of ours any more.
     Drain,
 }
 

@@ -15,4 +15,6 @@ mod pipeline;
 mod resume;
 mod series;
 mod size;
+mod telemetry_access;
+mod tls;
 mod workloads;

@@ -12,6 +12,7 @@ mod level;
 mod limits;
 mod over_runs;
 mod partial_runs;
+mod real_vllm;
 mod reference_report;
 mod server_level;
 mod slo;

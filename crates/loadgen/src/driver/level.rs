@@ -71,6 +71,7 @@ pub(super) fn run(
     let plan = Arc::clone(&context.plan);
     let concurrency = level.most_in_flight().get();
     let warmup = level.warmup_requests;
+    let ramped = level.is_ramped();
     let enough = context.enough.clone();
     let schedule = Arc::new(Schedule::new(plan, level, position, over).until(enough));
     tell(
@@ -81,7 +82,7 @@ pub(super) fn run(
         },
     )?;
     let (records, threads) = start(context, &schedule)?;
-    let mut tally = Tally::new(index, warmup, schedule.planned());
+    let mut tally = Tally::new(index, warmup, schedule.planned()).ramped(ramped);
     let lost = collect(context, &schedule, &records, &mut tally, sink)?;
     let loads = join(threads, index)?;
     let whole = lost.is_none() && schedule.is_measured() && !tally.lost_measured();

@@ -19,6 +19,7 @@ use crate::{
     LoadPlan,
     arrival::{Arrivals, Times},
     level::{Level, Load},
+    openai::Endpoint,
     workload::{Lengths, Prompt, PromptId, mix},
 };
 
@@ -350,6 +351,7 @@ impl Schedule {
             spec.work.workload.follow_up(id, nth)
         };
         let output_tokens = match (stage, &self.level.load) {
+            _ if spec.work.endpoint == Endpoint::Embeddings => 0,
             (Stage::Measured, _) | (_, Load::Open { .. }) => {
                 let osl = Lengths {
                     mean: spec.osl.get(),

@@ -10,17 +10,6 @@ use super::{
 };
 
 impl Endpoint {
-    /// Reads the data of one server-sent event.
-    ///
-    /// # Errors
-    /// When it has not the shape that the API gives it.
-    pub fn read_event(self, data: &[u8]) -> Result<Event, serde_json::Error> {
-        match self {
-            Self::Responses => responses::parse_response_event(data),
-            _ => parse_event(data),
-        }
-    }
-
     /// Reads an answer in one piece. [`Event::Empty`] when it is an object, but no answer.
     ///
     /// # Errors
@@ -41,12 +30,14 @@ impl Endpoint {
         }
     }
 
-    /// Appends what the assistant said in an answer in one piece to `text`.
-    pub(crate) fn text_of_whole(self, data: &[u8], text: &mut String) {
+    /// What the assistant said in an answer in one piece.
+    pub(crate) fn text_of_whole(self, data: &[u8]) -> String {
+        let mut text = String::new();
         match self {
-            Self::Responses => responses::text_of_whole(data, text),
-            _ => text_of_choices(data, text),
+            Self::Responses => responses::text_of_whole(data, &mut text),
+            _ => text_of_choices(data, &mut text),
         }
+        text
     }
 }
 
@@ -91,7 +82,7 @@ mod tests {
         let said = |endpoint: Endpoint, whole: bool, data: &str| {
             let mut text = "…".to_owned();
             if whole {
-                endpoint.text_of_whole(data.as_bytes(), &mut text);
+                text += &endpoint.text_of_whole(data.as_bytes());
             } else {
                 endpoint.text_of_event(data.as_bytes(), &mut text);
             }

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use records::{Offset, Outcome, Stage, Turn};
+use records::{Offset, Stage, Turn};
 use serde_json::{Value, json};
 
 use super::{MEASURE, Place, Schedule};
@@ -28,9 +28,9 @@ pub(in crate::driver) struct Conversation {
 
 impl Conversation {
     /// Takes note of how a turn ended. A question without an answer is as if it had not been asked.
-    pub(in crate::driver) fn heard(&mut self, outcome: &Outcome, answer: String) {
+    pub(in crate::driver) fn heard(&mut self, completed: bool, answer: String) {
         let question = std::mem::take(&mut self.question);
-        if matches!(outcome, Outcome::Completed { .. }) {
+        if completed {
             let said = [("user", question), ("assistant", answer)];
             let message = |(role, content)| json!({"role": role, "content": content});
             self.messages.extend(said.map(message));
