@@ -20,6 +20,8 @@ use crate::{
     rates,
     request_rate::request_rate,
     server_level::server_level,
+    stages::stages,
+    turns::turns,
     window::{LevelRecords, is_completed},
 };
 
@@ -106,6 +108,8 @@ pub(crate) fn figures<'a>(
             .zip(strains.as_ref())
             .and_then(|(of, strains)| goodput::level(&ordered, strains, of, level.window, reading)),
         steady: steady(&ttft, &e2el, reading),
+        stages: stages(level, run, reading),
+        turns: turns(&ordered, reading),
         short_outputs: level.completed().filter(|record| is_short(record)).count() as u64,
         failures: failures(level),
         server: server_level(level, all, &run.server),
@@ -211,6 +215,7 @@ fn counts(level: &LevelRecords<'_>) -> RequestCounts {
         match (record.stage, &record.outcome) {
             (Stage::Measured, outcome) => {
                 counts.measured += 1;
+                counts.retries += u64::from(record.retry > 0);
                 match outcome {
                     Outcome::Completed { .. } => counts.completed += 1,
                     Outcome::Cancelled => counts.cancelled += 1,
@@ -256,7 +261,8 @@ fn in_flight(level: &LevelRecords<'_>, window: Span) -> f64 {
     occupancy(spans, window).mean
 }
 
-fn e2el_from_intended(record: &RequestRecord) -> Option<Duration> {
+/// From the moment the plan intended.
+pub(crate) fn e2el_from_intended(record: &RequestRecord) -> Option<Duration> {
     Some(record.e2el()?.saturating_add(record.send_lag()))
 }
 

@@ -270,11 +270,9 @@ impl LoadPlan {
     }
 
     fn arrivals_record(&self) -> Vec<Option<records::Arrivals>> {
-        let all: Vec<_> = self
-            .spec
-            .levels
-            .iter()
-            .map(Level::arrivals_record)
+        let all: Vec<_> = (0..)
+            .zip(&self.spec.levels)
+            .map(|(index, level)| level.arrivals_record(self.level_seed(index)))
             .collect();
         if all.iter().all(Option::is_none) {
             Vec::new()

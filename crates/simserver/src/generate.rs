@@ -13,11 +13,11 @@ use tokio::sync::Notify;
 
 use crate::broken::BrokenBody;
 use crate::driver::{Command, Siblings};
+use crate::embeddings;
 use crate::engine::{self, FinishReason, RequestId};
+use crate::events::Events;
 use crate::fault::{self, Fault};
 use crate::feed::{Feed, Progress};
-use crate::embeddings;
-use crate::events::Events;
 use crate::frames::{self, ChoiceApi, Frames, ResponseId, Usage};
 use crate::http::{App, ResponseBody, json, response_id};
 use crate::line::Line;
@@ -171,7 +171,14 @@ fn whole(
                 usage,
                 cached: end.cached,
             });
-            responses::whole(id, model, generation.echo(), text, (end.tokens, *why), usage)
+            responses::whole(
+                id,
+                model,
+                generation.echo(),
+                text,
+                (end.tokens, *why),
+                usage,
+            )
         }
         (Endpoint::Embeddings, _) => embeddings::whole(id, model, ends.len(), usage),
         (Endpoint::Completions, _) => {

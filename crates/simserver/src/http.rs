@@ -147,7 +147,10 @@ async fn route(
     let asked = asked.map(|value| value.to_str().unwrap_or("?").to_owned());
     let asked = asked.as_deref();
     let allowed = match path.as_str() {
-        "/v1/chat/completions" | "/v1/completions" | "/v1/responses" | "/v1/embeddings"
+        "/v1/chat/completions"
+        | "/v1/completions"
+        | "/v1/responses"
+        | "/v1/embeddings"
         | "/tokenize" => Method::POST,
         "/v1/models" | "/health" | "/version" | "/metrics" | "/simulation" => Method::GET,
         _ => return text(404, JSON, r#"{"detail":"Not Found"}"#),

@@ -10,8 +10,8 @@ use serde_json::Value;
 
 use crate::engine::{Eos, PromptBlocks};
 use crate::profile::{LengthError, Profile, TokenBudget};
-use crate::responses::Echo;
 use crate::prompt::prompts;
+use crate::responses::Echo;
 use crate::text::Text;
 
 /// Choices of one request, over all of its prompts. vLLM 0.11.2 has no limit; a simulation need not run out of memory.
@@ -170,7 +170,12 @@ pub(crate) fn parse(
         } else {
             Eos::Allowed { min_tokens }
         },
-        text: Text::new(endpoint != Endpoint::Completions, &stop, min_tokens, included),
+        text: Text::new(
+            endpoint != Endpoint::Completions,
+            &stop,
+            min_tokens,
+            included,
+        ),
         delivery: if endpoint == Endpoint::Embeddings {
             Delivery::Whole
         } else {

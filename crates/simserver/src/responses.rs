@@ -87,9 +87,14 @@ impl ResponseFrames {
     }
 
     /// Appends the event of some tokens.
-    pub(crate) fn tokens(&mut self, span: Span, out: &mut impl std::fmt::Write) -> std::fmt::Result {
+    pub(crate) fn tokens(
+        &mut self,
+        span: Span,
+        out: &mut impl std::fmt::Write,
+    ) -> std::fmt::Result {
         let mut delta = String::new();
-        self.text.write(span.first, span.last, span.finish, &mut delta)?;
+        self.text
+            .write(span.first, span.last, span.finish, &mut delta)?;
         delta.extend(std::iter::repeat_n('x', span.padding as usize));
         let fields = format!(
             r#""content_index":{},"delta":"{delta}","item_id":"{}","logprobs":[],"output_index":0"#,
@@ -107,7 +112,8 @@ impl ResponseFrames {
         let said = self.said(1);
         let (first, second) = (self.content, self.content + 1);
         self.content += 2;
-        let part = format!(r#"{{"annotations":[],"text":"{said}","type":"output_text","logprobs":null}}"#);
+        let part =
+            format!(r#"{{"annotations":[],"text":"{said}","type":"output_text","logprobs":null}}"#);
         let text_done = format!(
             r#""content_index":{first},"item_id":"{item}","logprobs":[],"output_index":0,"sequence_number":{},"text":"{said}""#,
             self.sequence
@@ -137,7 +143,14 @@ impl ResponseFrames {
             cached: self.last.map_or(0, |span| span.cached),
         });
         let output = message(&self.id, &self.said(self.last.map_or(1, |span| span.first)));
-        let response = response(&self.id, &self.model, self.echo, &output, "completed", usage);
+        let response = response(
+            &self.id,
+            &self.model,
+            self.echo,
+            &output,
+            "completed",
+            usage,
+        );
         self.event("response.completed", &format!(r#""response":{response}"#))
     }
 

@@ -113,10 +113,10 @@ impl Schedule {
             0
         } else {
             level
-            .warmup_requests
-            .saturating_add(measured.unwrap_or(16 * slots))
-            .saturating_add(slots)
-            .min(MAX_PREPARED)
+                .warmup_requests
+                .saturating_add(measured.unwrap_or(16 * slots))
+                .saturating_add(slots)
+                .min(MAX_PREPARED)
         };
         let mut schedule = Self {
             plan,
@@ -287,7 +287,9 @@ impl Schedule {
         if let (None, Some(time)) = (&counts.arrivals, self.level.volume.time()) {
             counts.measured_until.get_or_insert(now + time);
         }
-        let measured_left = self.measured.map_or(u64::MAX, |all| all - counts.measured_issued);
+        let measured_left = self
+            .measured
+            .map_or(u64::MAX, |all| all - counts.measured_issued);
         let wanted = within(measured_left);
         counts.measured_issued += u64::from(wanted);
         counts.promised += u64::from(wanted);

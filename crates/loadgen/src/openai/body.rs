@@ -230,7 +230,8 @@ mod tests {
             body(Endpoint::Responses, &text),
             json!({"model": "m", "input": "a", "stream": true, "max_output_tokens": 7, "temperature": 0})
         );
-        let messages = json!([{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]);
+        let messages =
+            json!([{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]);
         let with_history = body(Endpoint::Responses, &Prompt::Messages(messages.clone()));
         assert_eq!(with_history["input"], messages);
         assert_eq!(

@@ -61,7 +61,10 @@ mod tests {
         };
         assert!(chunk.bearing.token);
         let usage = chunk.usage.unwrap();
-        assert_eq!((usage.prompt_tokens, usage.completion_tokens), (Some(8), None));
+        assert_eq!(
+            (usage.prompt_tokens, usage.completion_tokens),
+            (Some(8), None)
+        );
         // Base64, as `encoding_format` may ask for, is a vector too.
         let base64 = br#"{"data":[{"embedding":"AAAA","index":0}],"usage":{"prompt_tokens":1}}"#;
         assert!(matches!(parse_whole(base64), Ok(Event::Chunk(chunk)) if chunk.bearing.token));

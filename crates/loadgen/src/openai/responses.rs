@@ -123,7 +123,9 @@ fn end(response: WireResponse) -> Event {
     if let Some(error) = &response.error {
         return Event::Error(message_of(error));
     }
-    let reason = response.incomplete_details.and_then(|details| details.reason);
+    let reason = response
+        .incomplete_details
+        .and_then(|details| details.reason);
     match response.status.as_deref() {
         Some("failed" | "cancelled") => Event::Error("the server gave the response up".to_owned()),
         status => Event::Chunk(Chunk {
@@ -199,22 +201,35 @@ mod tests {
     #[test]
     fn deltas_are_tokens_and_repetitions_are_not() {
         let bearing = |kind: &str, delta: &str| {
-            let data = format!(r#"{{"type":"{kind}","item_id":"i","output_index":0,"delta":{delta},"sequence_number":4}}"#);
+            let data = format!(
+                r#"{{"type":"{kind}","item_id":"i","output_index":0,"delta":{delta},"sequence_number":4}}"#
+            );
             match parse_response_event(data.as_bytes()).unwrap() {
-                Event::Chunk(chunk) => (chunk.bearing.token, chunk.bearing.reasoning, chunk.bearing.output),
+                Event::Chunk(chunk) => (
+                    chunk.bearing.token,
+                    chunk.bearing.reasoning,
+                    chunk.bearing.output,
+                ),
                 Event::Empty => (false, false, false),
                 other => unreachable!("{other:?}"),
             }
         };
-        let (nothing, output, reasoning) =
-            ((false, false, false), (true, false, true), (true, true, false));
+        let (nothing, output, reasoning) = (
+            (false, false, false),
+            (true, false, true),
+            (true, true, false),
+        );
         for (kind, delta, expected) in [
             ("response.output_text.delta", r#""In""#, output),
             ("response.output_text.delta", r#""""#, (true, false, false)),
             ("response.refusal.delta", r#""no""#, output),
             ("response.function_call_arguments.delta", r#""{\"""#, output),
             ("response.reasoning_text.delta", r#""hm""#, reasoning),
-            ("response.reasoning_summary_text.delta", r#""hm""#, reasoning),
+            (
+                "response.reasoning_summary_text.delta",
+                r#""hm""#,
+                reasoning,
+            ),
             ("response.output_text.done", "null", nothing),
             ("response.content_part.added", "null", nothing),
             ("response.created", "null", nothing),

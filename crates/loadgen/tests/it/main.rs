@@ -8,6 +8,8 @@ mod captures;
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
+mod conversations;
+#[cfg(test)]
 mod http1;
 #[cfg(test)]
 #[cfg(feature = "tls")]
@@ -19,6 +21,7 @@ mod open_loop;
 #[cfg(test)]
 mod outcomes;
 #[cfg(test)]
+mod retries;
 mod server;
 #[cfg(test)]
 mod work;

@@ -4,9 +4,7 @@ use std::time::{Duration, Instant};
 
 use simserver::{Profile, SimConfig, SimServer};
 
-use crate::client::{
-    Connection, ask, capture, chat, completion, quick_server, talkative_server,
-};
+use crate::client::{Connection, ask, capture, chat, completion, quick_server, talkative_server};
 
 /// Replaces what may differ: hexadecimal ids, times, the path that a model was loaded from, and the text of a token.
 fn normalised(text: &str) -> String {
