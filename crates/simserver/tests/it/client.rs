@@ -133,9 +133,11 @@ pub(crate) fn quick_server() -> SimServer {
     SimServer::start(SimConfig::new(quick_profile())).expect("a free port")
 }
 
-/// The same, with outputs that hardly ever end before their `max_tokens`.
+/// A server of the same with a prefix cache, and with outputs that hardly ever end before their `max_tokens`.
 pub(crate) fn talkative_server() -> SimServer {
-    let toml = QUICK.replace("eos_mean_tokens = 1", "eos_mean_tokens = 1000000000");
+    let toml = QUICK
+        .replace("eos_mean_tokens = 1", "eos_mean_tokens = 1000000000")
+        .replace("groups = 1", "groups = 1\nenable_prefix_caching = true");
     let profile = Profile::from_toml(&toml).expect("a valid profile");
     SimServer::start(SimConfig::new(profile)).expect("a free port")
 }

@@ -148,7 +148,7 @@ fn the_responses_api_is_vllms_byte_for_byte() {
         let reply: serde_json::Value = serde_json::from_str(reply).unwrap();
         reply["usage"]["input_tokens_details"]["cached_tokens"].as_u64()
     };
-    let mut asked = || cached(&ask(&server, "POST", "/v1/responses", &long).body());
+    let asked = || cached(&ask(&server, "POST", "/v1/responses", &long).body());
     assert_eq!((asked(), asked()), (Some(0), Some(256)));
 }
 
