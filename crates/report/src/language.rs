@@ -165,6 +165,8 @@ mod tests {
         include_str!("console/comparison.rs"),
         include_str!("console/over_runs.rs"),
         include_str!("view/over_runs.rs"),
+        include_str!("view/stages.rs"),
+        include_str!("view/turns.rs"),
     ];
 
     fn entries(language: Language) -> BTreeMap<String, String> {
