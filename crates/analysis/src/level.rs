@@ -61,9 +61,7 @@ pub(crate) fn figures<'a>(
     let per_request =
         |figure: &dyn Fn(&RequestRecord) -> Option<f64>| distribution(&of(figure), reading);
     let requests = counts(level);
-    let seconds = level
-        .window
-        .map_or(0.0, |window| window.ticks() as f64 / 1e9);
+    let seconds = level.window.map_or(0.0, seconds);
     let output = level.window.map(|window| output_within(level, window));
     let ttft = of(&|record| record.ttft().map(ms));
     let e2el = of(&|record| record.e2el().map(ms));
@@ -138,6 +136,11 @@ fn energy(level: &LevelRecords<'_>, output: Option<f64>, run: &RunData) -> Optio
     energy_level(window, level.index, tokens, &run.gpu, &run.phases)
 }
 
+/// Length of a span.
+pub(crate) fn seconds(span: Span) -> f64 {
+    span.ticks() as f64 / 1e9
+}
+
 /// Output tokens of all requests that arrived in the window.
 fn output_within(level: &LevelRecords<'_>, window: Span) -> f64 {
     let requests = level.requests.iter();
@@ -153,7 +156,7 @@ fn throughput(
     reading: Reading,
 ) -> Option<Estimate> {
     let window = window?;
-    let value = output? / (window.ticks() as f64 / 1e9);
+    let value = output? / seconds(window);
     let of_measured = rates::per_second(ordered, |record| tokens(record) as f64, window, reading);
     let scale = value / of_measured.value;
     Some(Estimate {

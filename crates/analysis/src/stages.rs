@@ -9,7 +9,7 @@ use crate::{
     StageLevel,
     arrivals::tokens_within,
     distribution::{Reading, distribution},
-    level::{e2el_from_intended, ms},
+    level::{self, e2el_from_intended, ms},
     window::{LevelRecords, is_completed},
 };
 
@@ -60,21 +60,18 @@ fn figures(
     stage: RateStage,
     span: Span,
     records: &[&RequestRecord],
-    level: &LevelRecords<'_>,
+    of: &LevelRecords<'_>,
     reading: Reading,
 ) -> StageLevel {
-    let seconds = span.ticks() as f64 / 1e9;
+    let seconds = level::seconds(span);
     let completed = || records.iter().filter(|record| is_completed(record));
-    let times = |of: &dyn Fn(&RequestRecord) -> Option<Duration>| {
+    let times = |figure: &dyn Fn(&RequestRecord) -> Option<Duration>| {
         let times: Vec<f64> = completed()
-            .filter_map(|record| of(record).map(ms))
+            .filter_map(|record| figure(record).map(ms))
             .collect();
         distribution(&times, reading)
     };
-    let output = level
-        .requests
-        .iter()
-        .map(|record| tokens_within(record, span));
+    let output = of.requests.iter().map(|record| tokens_within(record, span));
     StageLevel {
         planned_per_s: stage.per_second,
         seconds,

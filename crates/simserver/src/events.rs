@@ -61,7 +61,7 @@ impl Events {
     pub(crate) fn malformed(&self) -> String {
         match self {
             Self::Choices(frames) => frames.malformed(),
-            Self::Response(frames) => frames.malformed(),
+            Self::Response(_) => ResponseFrames::malformed(),
         }
     }
 

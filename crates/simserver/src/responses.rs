@@ -155,7 +155,7 @@ impl ResponseFrames {
     }
 
     /// An event that breaks off.
-    pub(crate) fn malformed(&self) -> String {
+    pub(crate) fn malformed() -> String {
         "event: response.output_text.delta\ndata: {\"content_index\":1,\"del\n\n".to_owned()
     }
 

@@ -210,7 +210,10 @@ fn conversations_carry_their_history_and_find_it_in_the_prefix_cache() {
             .all(|record| by_session(record) < Some(3))
     );
     assert!(ran.report[0].contains("Turn") && ran.report[1].contains("턴"));
+}
 
+#[test]
+fn what_has_no_turns_says_so() {
     let open = run(&[
         "all",
         "--dry-run",
@@ -309,7 +312,7 @@ fn a_rate_moves_in_steps_and_every_step_is_told() {
         "{output:?}"
     );
     assert!(figures("output_tok_s")[2] < 25.0, "{output:?}");
-    assert!(ran.report[0].contains("4 → 20 → 4") && ran.report[1].contains("부하 구간"));
+    assert!(ran.report[0].contains("4.00 → 20.0 → 4.00") && ran.report[1].contains("부하 구간"));
 
     let dry = run(&["all", "--dry-run", "--stages", "60s@2,1m@5"]);
     assert_eq!(dry.status.code(), Some(0), "{}", stderr(&dry));
@@ -341,7 +344,7 @@ fn a_server_that_hangs_ends_nobodys_patience_but_its_own() {
     let kinds = ran.level["failures"].to_string();
     assert!(kinds.contains("timed_out/total"), "{kinds}");
     assert!(
-        begin.elapsed() < Duration::from_secs(60),
+        begin.elapsed() < Duration::from_mins(1),
         "{:?}",
         begin.elapsed()
     );
@@ -367,7 +370,7 @@ fn a_server_that_never_answers_is_given_up() {
     assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
     assert!(stderr(&output).contains("hint: "), "{}", stderr(&output));
     assert!(
-        begin.elapsed() < Duration::from_secs(60),
+        begin.elapsed() < Duration::from_mins(1),
         "{:?}",
         begin.elapsed()
     );

@@ -85,7 +85,10 @@ fn a_request_belongs_to_the_stage_in_which_it_was_to_be_sent() {
     assert_eq!(counts, [2, 3, 2], "the last stage goes on");
     let seconds: Vec<f64> = stages.iter().map(|s| s.seconds).collect();
     assert!(close(Some(seconds[0]), 1.0) && close(Some(seconds[1]), 1.0));
-    assert!(close(Some(seconds[2]), 1.1), "to the last arrival: {seconds:?}");
+    assert!(
+        close(Some(seconds[2]), 1.1),
+        "to the last arrival: {seconds:?}"
+    );
     assert!(close(Some(stages[1].planned_per_s), 8.0));
     // Of the request at 6900 one token of four comes at 7000, when the stage has ended, and two after it.
     let tokens = stages[1].output_tok_s * seconds[1];
@@ -104,7 +107,10 @@ fn a_late_request_and_a_retry_belong_to_the_stage_that_wanted_them() {
         ..request(7600 * MS, 100 * MS, 400 * MS, 4)
     };
     let first = failed(6500 * MS, 6600 * MS, Outcome::NoTokens);
-    run.requests[2] = RequestRecord { request: 2, ..first };
+    run.requests[2] = RequestRecord {
+        request: 2,
+        ..first
+    };
     run.requests.push(retry);
     let stages = level(&run).stages;
     let counts: Vec<(u64, u64)> = stages.iter().map(|s| (s.requests, s.completed)).collect();

@@ -15,11 +15,11 @@ use serde_json::Value;
 
 use crate::server::{STREAM_END, STREAM_HEAD, event, level, requests, run, serve, spec};
 
-fn conversations(turns: u32, think_ms: u32) -> Option<Conversations> {
-    Some(Conversations {
+fn conversations(turns: u32, think_ms: u32) -> Conversations {
+    Conversations {
         turns: Lengths::exactly(turns),
         think_ms: Lengths::exactly(think_ms),
-    })
+    }
 }
 
 /// An answer of two chunks that names the number of messages it answers.
@@ -45,7 +45,7 @@ fn talk(change: impl FnOnce(&mut LoadSpec)) -> (Vec<Value>, Vec<RequestRecord>) 
         request.send(answer);
     });
     let mut spec = spec(&url, &[level(3, 5, 24)]);
-    spec.work.conversations = conversations(4, 0);
+    spec.work.conversations = Some(conversations(4, 0));
     change(&mut spec);
     let (events, end) = run(spec);
     assert!(end.is_ok(), "{end:?}");
@@ -149,7 +149,7 @@ fn fewer_requests_than_turns_make_the_last_conversation_shorter() {
 fn users_think_between_an_answer_and_the_next_turn() {
     let (_, records) = talk(|spec| {
         spec.levels = vec![level(2, 0, 8)];
-        spec.work.conversations = conversations(4, 60);
+        spec.work.conversations = Some(conversations(4, 60));
     });
     let think = Duration::from_millis(60);
     let mut pauses = 0;
@@ -178,7 +178,7 @@ fn a_turn_that_failed_is_recorded_and_the_conversation_goes_on_without_it() {
         }
     });
     let mut spec = spec(&url, &[level(1, 0, 40)]);
-    spec.work.conversations = conversations(4, 0);
+    spec.work.conversations = Some(conversations(4, 0));
     let (events, end) = run(spec);
     assert!(end.is_ok(), "{end:?}");
     let records = requests(&events);
@@ -207,7 +207,7 @@ fn answers_in_one_piece_are_repeated_as_well() {
     let mut spec = spec(&url, &[level(1, 0, 2)]);
     spec.work.stream = false;
     spec.work.endpoint = Endpoint::Responses;
-    spec.work.conversations = conversations(2, 0);
+    spec.work.conversations = Some(conversations(2, 0));
     let (events, _) = run(spec);
     let records = requests(&events);
     assert!(
@@ -225,7 +225,7 @@ fn answers_in_one_piece_are_repeated_as_well() {
 fn what_has_no_turns_is_refused() {
     let refused = |change: &dyn Fn(&mut LoadSpec)| {
         let mut spec = spec("http://127.0.0.1:1", &[level(1, 0, 1)]);
-        spec.work.conversations = conversations(2, 0);
+        spec.work.conversations = Some(conversations(2, 0));
         change(&mut spec);
         matches!(LoadPlan::new(spec), Err(PlanError::NoConversation { .. }))
     };

@@ -22,6 +22,7 @@ mod open_loop;
 mod outcomes;
 #[cfg(test)]
 mod retries;
+#[cfg(test)]
 mod server;
 #[cfg(test)]
 mod work;

@@ -204,6 +204,7 @@ fn load(desk: &Desk<'_>) -> Vec<(&'static str, String)> {
         })
         .collect();
     let which = match (closed.is_empty(), rates.is_empty()) {
+        (false, _) if plan.workload_options.contains_key("session_turns") => "setup.users",
         (_, true) => "setup.closed_loop",
         (true, false) => "setup.open_loop",
         (false, false) => "setup.both_loops",
@@ -232,9 +233,10 @@ fn client(desk: &Desk<'_>) -> Option<Table> {
                 count(level.requests.warmup),
                 count(level.requests.measured),
                 count(level.requests.cooldown),
-                (level.requests.retries > 0)
-                    .then(|| count(level.requests.retries))
-                    .unwrap_or_else(|| ABSENT.into()),
+                match level.requests.retries {
+                    0 => ABSENT.into(),
+                    retries => count(retries),
+                },
                 number(client.cpu_percent, 1),
                 number(client.lag_p99_ms, 2),
                 number(client.lag_max_ms, 2),

@@ -17,7 +17,6 @@ pub(super) fn table(desk: &Desk<'_>) -> Option<Table> {
                 count(number_of),
                 per_second(stage.planned_per_s),
                 number(stage.seconds, 1),
-                per_second(stage.requests as f64 / stage.seconds),
                 count(stage.requests),
                 if stage.requests == 0 {
                     ABSENT.into()
@@ -36,7 +35,6 @@ pub(super) fn table(desk: &Desk<'_>) -> Option<Table> {
         "column.stage",
         "column.rate",
         "column.stage_seconds",
-        "column.rate_sent",
         "column.n",
         "column.success",
         "column.ttft_mean",
