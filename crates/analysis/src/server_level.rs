@@ -133,7 +133,10 @@ fn counters(
         histogram_mean_ms(before.e2el, after.e2el),
     );
     account.output_tokens = beside(
-        sum_if_all_known(&level.requests, |record| Some(tokens(record))),
+        sum_if_all_known(&level.requests, |record| {
+            // An embedding has no output, whatever the engine counts.
+            (record.asked_output_tokens > 0).then(|| tokens(record))
+        }),
         growth(before.output_tokens, after.output_tokens),
     );
     account.prompt_tokens = beside(

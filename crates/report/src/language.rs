@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     /// Every source file that may ask for words.
-    const SOURCES: [&str; 35] = [
+    const SOURCES: [&str; 37] = [
         include_str!("view/mod.rs"),
         include_str!("view/results.rs"),
         include_str!("view/operation.rs"),
@@ -165,6 +165,8 @@ mod tests {
         include_str!("console/comparison.rs"),
         include_str!("console/over_runs.rs"),
         include_str!("view/over_runs.rs"),
+        include_str!("view/stages.rs"),
+        include_str!("view/turns.rs"),
     ];
 
     fn entries(language: Language) -> BTreeMap<String, String> {

@@ -14,6 +14,8 @@ pub(super) fn parts(desk: &Desk<'_>) -> Vec<Part> {
         parts.push(desk.part("part.timeline", vec![chart]));
     }
     let mut blocks = vec![Block::Table(latencies(desk))];
+    blocks.extend(super::stages::table(desk).map(Block::Table));
+    blocks.extend(super::turns::table(desk).map(Block::Table));
     blocks.extend(desk.chart("distribution"));
     parts.push(desk.part("part.latencies", blocks));
     parts.extend(super::promise::scaling(desk));

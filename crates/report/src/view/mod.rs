@@ -16,6 +16,8 @@ pub(crate) mod over_runs;
 mod promise;
 mod results;
 pub(crate) mod sizing;
+mod stages;
+mod turns;
 
 use analysis::Summary;
 use records::RunData;
