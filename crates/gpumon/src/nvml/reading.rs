@@ -225,6 +225,10 @@ pub(super) fn whole_field(field: Result<FieldValueSample, NvmlError>) -> Result<
 
 /// Counters that only some devices have. Those that were refused once are not asked for again.
 #[derive(Clone, Copy, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "one for each counter that a device may not have"
+)]
 pub(super) struct Counters {
     power_violation: bool,
     thermal_violation: bool,
