@@ -1,4 +1,4 @@
-//! What sizing must know of a GPU: its memory, three ways, and its bandwidth. Prices are another matter, see
+//! What sizing must know of a GPU: its memory, three ways, its rates and its power. Prices are another matter, see
 //! [`crate::prices`].
 
 use serde::Deserialize;
@@ -20,6 +20,16 @@ pub struct GpuSpec {
     pub cuda_visible: Option<Sourced<Bytes>>,
     /// Memory bandwidth.
     pub bandwidth: Option<Sourced<BytesPerSecond>>,
+    /// Dense 16-bit tensor arithmetic with 32-bit sums, in FLOP/s.
+    pub bf16_flops: Option<Sourced<f64>>,
+    /// Dense fp8 tensor arithmetic, in FLOP/s.
+    pub fp8_flops: Option<Sourced<f64>>,
+    /// Dense 4-bit floating-point tensor arithmetic, in FLOP/s.
+    pub fp4_flops: Option<Sourced<f64>>,
+    /// Power limit of the board as sold, in watts.
+    pub power_w: Option<Sourced<f64>>,
+    /// What one card sends to the others of its machine, in one direction.
+    pub link: Option<Sourced<BytesPerSecond>>,
 }
 
 impl GpuSpec {
@@ -40,17 +50,30 @@ struct Entry {
     marketed_gb: Sourced<f64>,
     cuda_visible_gib: Option<Sourced<f64>>,
     bandwidth_gb_s: Option<Sourced<f64>>,
+    bf16_tflops: Option<Sourced<f64>>,
+    fp8_tflops: Option<Sourced<f64>>,
+    fp4_tflops: Option<Sourced<f64>>,
+    power_w: Option<Sourced<f64>>,
+    link_gb_s: Option<Sourced<f64>>,
 }
 
 impl From<Entry> for GpuSpec {
     fn from(entry: Entry) -> Self {
-        let bandwidth = entry.bandwidth_gb_s;
+        let rate = |gb_s: Option<Sourced<f64>>| {
+            gb_s.map(|rate| rate.map(BytesPerSecond::from_gb_per_second))
+        };
+        let flops = |tera: Option<Sourced<f64>>| tera.map(|rate| rate.map(|tera| tera * 1e12));
         Self {
             name: entry.name,
             aliases: entry.aliases,
             marketed: entry.marketed_gb.map(Bytes::from_gb),
             cuda_visible: entry.cuda_visible_gib.map(|gib| gib.map(Bytes::from_gib)),
-            bandwidth: bandwidth.map(|rate| rate.map(BytesPerSecond::from_gb_per_second)),
+            bandwidth: rate(entry.bandwidth_gb_s),
+            bf16_flops: flops(entry.bf16_tflops),
+            fp8_flops: flops(entry.fp8_tflops),
+            fp4_flops: flops(entry.fp4_tflops),
+            power_w: entry.power_w,
+            link: rate(entry.link_gb_s),
         }
     }
 }
