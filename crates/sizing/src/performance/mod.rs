@@ -22,4 +22,5 @@ mod system;
 pub use load::{Load, Observation};
 pub use model::Performance;
 pub use prediction::{Bound, Interval, Prediction, Refusal};
+pub use prior::{Priors, PriorsError};
 pub use system::{EngineFamily, System, Work};
