@@ -43,6 +43,7 @@ pub mod catalogue;
 pub mod engine;
 pub mod inverse;
 pub mod mix;
+pub mod performance;
 
 pub mod weights;
 

@@ -9,7 +9,9 @@
 mod catalogue;
 mod config;
 mod kv_cache;
+mod performance;
 mod properties;
+mod published;
 mod real_vllm;
 mod reference;
 mod start_log;
