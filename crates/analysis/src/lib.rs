@@ -53,3 +53,5 @@ pub use server_capacity::server_capacity;
 pub use sizing_section::{SizingTarget, sizing_section};
 pub use summarise::summarise;
 pub use summary::*;
+/// The planner's answer, which a summary may carry.
+pub use sizing::planner as planning;

@@ -5,13 +5,14 @@
 //! do not fit the width go, least important first.
 
 mod comparison;
+mod plan;
 mod sizing;
 mod text;
 
 use analysis::{Distribution, LevelSummary, Summary};
 
 use self::text::{Column as GridColumn, grid, wrapped};
-pub use self::{comparison::comparison, sizing::sizing_console};
+pub use self::{comparison::comparison, plan::plan_console, sizing::sizing_console};
 use crate::{
     language::{Language, Words},
     number::{ABSENT, Figures, count, maybe, mean_only, mib, number},

@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     /// Every source file that may ask for words.
-    const SOURCES: [&str; 33] = [
+    const SOURCES: [&str; 38] = [
         include_str!("view/mod.rs"),
         include_str!("view/results.rs"),
         include_str!("view/operation.rs"),
@@ -163,6 +163,11 @@ mod tests {
         include_str!("console.rs"),
         include_str!("console/sizing.rs"),
         include_str!("console/comparison.rs"),
+        include_str!("console/plan.rs"),
+        include_str!("view/plan.rs"),
+        include_str!("prose/plan.rs"),
+        include_str!("chart/plan_memory.rs"),
+        include_str!("chart/plan_frontier.rs"),
     ];
 
     fn entries(language: Language) -> BTreeMap<String, String> {

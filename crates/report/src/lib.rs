@@ -24,7 +24,7 @@ mod number;
 mod prose;
 mod view;
 
-pub use console::{comparison, console, sizing_console};
+pub use console::{comparison, console, plan_console, sizing_console};
 pub use language::Language;
 
 use analysis::Summary;
