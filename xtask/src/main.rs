@@ -9,6 +9,7 @@ mod compare;
 mod dry_run;
 mod engine;
 mod exit;
+mod find_capacity;
 mod gpumon;
 mod host;
 mod interrupt;
@@ -24,8 +25,10 @@ mod redact;
 mod report;
 mod resume;
 mod run;
+mod series;
 mod sim;
 mod size;
+mod stop_when;
 mod telemetry;
 mod workload;
 

@@ -117,7 +117,7 @@ impl Page<'_> {
         let hours = || day.hours.iter();
         let columns = [
             Column::numbers(0, self.words.get("column.hour"), (0..hours().count()).map(|hour| hour.to_string())),
-            Column::numbers(0, self.words.get("column.rate"), hours().map(|hour| number(hour.rate_per_s, 2))),
+            Column::numbers(0, self.words.get("column.arrivals"), hours().map(|hour| number(hour.rate_per_s, 2))),
             Column::numbers(0, self.words.get("column.replicas"), hours().map(|hour| hour.replicas.to_string())),
             Column::numbers(0, self.words.get("column.waits"), hours().map(|hour| percent(hour.waits))),
         ];

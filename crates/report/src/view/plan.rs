@@ -195,7 +195,7 @@ fn fleet(desk: &Desk<'_>, plan: &Plan) -> Option<Part> {
     });
     let columns = desk.numbers(&[
         "column.hour",
-        "column.rate",
+        "column.arrivals",
         "column.replicas",
         "column.waits",
         "column.waits_long",
