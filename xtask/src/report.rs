@@ -139,7 +139,8 @@ pub(crate) fn write(
 ) -> anyhow::Result<Reported> {
     let mut run = RunData::load(dir)?;
     run.manifest.judgement = judge.judgement(run.manifest.judgement);
-    let summary = summarise(&run);
+    let mut summary = summarise(&run);
+    summary.plan = crate::buy::kept(dir)?.map(Box::new);
     let mut json = serde_json::to_vec_pretty(&summary).context("write the summary as JSON")?;
     json.push(b'\n');
     dir.write(run_dir::SUMMARY, &json)?;

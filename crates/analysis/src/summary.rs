@@ -60,7 +60,7 @@ pub struct Summary {
     pub sizing: Option<SizingSection>,
     /// What to buy for a load, where `cargo xtask plan --into` left its answer in the run folder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub plan: Option<Box<sizing::planner::Plan>>,
+    pub plan: Option<Box<::sizing::planner::Plan>>,
 }
 
 /// A figure with its interval.

@@ -71,7 +71,8 @@ impl<'a> House<'a> {
             own.figures.seed = own.figures.seed.wrapping_add(u64::from(replica));
             Engine::new(&own)
         };
-        let came = |(index, arrival): (usize, &Arrival)| Reverse((arrival.at, Event::Came { index }));
+        let came =
+            |(index, arrival): (usize, &Arrival)| Reverse((arrival.at, Event::Came { index }));
         let unserved = |arrival: &Arrival| Served {
             slot: 0,
             sent: arrival.at,
@@ -117,7 +118,11 @@ impl<'a> House<'a> {
             Event::Came { index } => self.waiting.push_back(index),
         }
         while let Some(&index) = self.waiting.front() {
-            let freest = self.in_flight.iter().enumerate().min_by_key(|(_, busy)| **busy);
+            let freest = self
+                .in_flight
+                .iter()
+                .enumerate()
+                .min_by_key(|(_, busy)| **busy);
             let Some((replica, _)) = freest.filter(|(_, busy)| **busy < self.seats) else {
                 return;
             };

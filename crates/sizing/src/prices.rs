@@ -162,17 +162,22 @@ impl Prices {
     /// instance of one card counts as a price for each card, in any number that a replica needs.
     pub fn rent(&self, gpu: &str, cards: u32, replicas: u32) -> Option<Rented<'_>> {
         let cards = cards.max(1);
-        let entries = self.sets.iter().flat_map(|set| set.cloud.iter().map(move |entry| (set, entry)));
-        let offers = entries.filter(|(_, entry)| entry.gpu == gpu).filter_map(|(set, entry)| {
-            let instances = match entry.cards / cards {
-                _ if entry.cards == 1 => cards.saturating_mul(replicas),
-                0 => return None,
-                each => replicas.div_ceil(each),
-            };
-            let price = UsdPerHour::new(entry.usd_per_hour.get() * f64::from(instances));
-            let quote = Quote::new(price, set, entry.offer.as_deref());
-            Some(Rented { quote, instances })
-        });
+        let entries = self
+            .sets
+            .iter()
+            .flat_map(|set| set.cloud.iter().map(move |entry| (set, entry)));
+        let offers = entries
+            .filter(|(_, entry)| entry.gpu == gpu)
+            .filter_map(|(set, entry)| {
+                let instances = match entry.cards / cards {
+                    _ if entry.cards == 1 => cards.saturating_mul(replicas),
+                    0 => return None,
+                    each => replicas.div_ceil(each),
+                };
+                let price = UsdPerHour::new(entry.usd_per_hour.get() * f64::from(instances));
+                let quote = Quote::new(price, set, entry.offer.as_deref());
+                Some(Rented { quote, instances })
+            });
         offers.min_by(|a, b| a.quote.price.get().total_cmp(&b.quote.price.get()))
     }
 }

@@ -29,7 +29,7 @@ pub(crate) struct BuyArgs {
     /// Run folders whose levels calibrate the predictions; without any, the catalogue speaks alone
     #[arg(long, num_args = 1.., value_name = "RUN")]
     from: Vec<PathBuf>,
-    /// What to serve: concurrency=N or rate=REQUESTS_PER_SECOND [peak=PEAK/MEAN of the day], context=TOKENS or isl= and osl=,
+    /// What to serve: concurrency=N or rate=REQUESTS/S [peak=PEAK/MEAN of the day], context=TOKENS or isl= and osl=,
     /// and at will dtype=bf16|fp8|awq|bnb4, kv=auto|fp8, success=PERCENT, spare=REPLICAS, growth=FACTOR
     #[arg(
         long,
@@ -113,7 +113,9 @@ pub(crate) fn run(args: &BuyArgs) -> anyhow::Result<Exit> {
         plan,
         notes,
     };
-    output::emit(args.json, &planned, |planned| text(planned, args.lang))?;
+    output::emit(args.json, &planned, |planned| {
+        text(planned, args.lang, !args.from.is_empty())
+    })?;
     Ok(Exit::Ok)
 }
 
@@ -129,7 +131,9 @@ fn engine(args: &BuyArgs, read: &[Read]) -> anyhow::Result<Engine> {
     if let Some(version) = &args.vllm {
         return Engine::vllm(version).exit(Exit::Usage);
     }
-    let of_runs = read.iter().find_map(|run| Engine::vllm(run.vllm_version.as_deref()?).ok());
+    let of_runs = read
+        .iter()
+        .find_map(|run| Engine::vllm(run.vllm_version.as_deref()?).ok());
     of_runs.map_or_else(|| Engine::vllm("0.11.2").exit(Exit::Usage), Ok)
 }
 
@@ -177,13 +181,15 @@ pub(crate) fn kept(dir: &RunDir) -> anyhow::Result<Option<Plan>> {
     Ok(Some(plan))
 }
 
-fn text(planned: &Planned, lang: Lang) -> String {
+fn text(planned: &Planned, lang: Lang, from_runs: bool) -> String {
     let mut text = report::plan_console(&planned.plan, lang.spoken(), CONSOLE_WIDTH);
     if let Some(queue) = &planned.simulated_queue {
         text.push('\n');
         text.push_str(&queue.line());
     }
-    for note in &planned.notes {
+    // Without runs the text itself says what the speeds rest on.
+    let notes = planned.notes.iter().filter(|_| from_runs);
+    for note in notes {
         text.push_str("\nnote: ");
         text.push_str(note);
     }

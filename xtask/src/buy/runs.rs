@@ -36,7 +36,12 @@ pub(super) fn read(
     model: Option<&str>,
 ) -> anyhow::Result<Vec<Read>> {
     let said = said.cloned().unwrap_or_default();
-    let named = said.gpu.as_deref().map(catalogue::gpu).transpose().exit(Exit::Usage)?;
+    let named = said
+        .gpu
+        .as_deref()
+        .map(catalogue::gpu)
+        .transpose()
+        .exit(Exit::Usage)?;
     let read = |folder: &PathBuf| {
         let dir = RunDir::open(folder).exit(Exit::Usage)?;
         let run = RunData::load(&dir).exit(Exit::Usage)?;
@@ -124,10 +129,15 @@ fn calibrate(
     notes: &mut Vec<String>,
 ) -> Result<Measured<'static>, String> {
     if !model.is_called(&run.model) {
-        return Err(format!("it measured {}, and the plan is for {}", run.model, model.name));
+        return Err(format!(
+            "it measured {}, and the plan is for {}",
+            run.model, model.name
+        ));
     }
     let Some(gpu) = run.gpu else {
-        return Err("it does not name its card (say --measured \"gpu=NAME,tp=N,dtype=FORMAT\")".to_owned());
+        return Err(
+            "it does not name its card (say --measured \"gpu=NAME,tp=N,dtype=FORMAT\")".to_owned(),
+        );
     };
     let fits = gpu.cuda_visible.as_ref().is_none_or(|visible| {
         let cards = u64::from(run.tensor_parallel);
@@ -136,7 +146,10 @@ fn calibrate(
     let weights = match run.weights {
         Some(weights) => weights,
         None if fits => {
-            notes.push(format!("{}: its weights are taken to be bf16 (--measured dtype= says otherwise)", run.name));
+            notes.push(format!(
+                "{}: its weights are taken to be bf16 (--measured dtype= says otherwise)",
+                run.name
+            ));
             WeightFormat::Bits16
         }
         None => {
@@ -147,7 +160,10 @@ fn calibrate(
         }
     };
     if run.simulated {
-        notes.push(format!("{} is a simulated run: what it calibrates is simulated too", run.name));
+        notes.push(format!(
+            "{} is a simulated run: what it calibrates is simulated too",
+            run.name
+        ));
     }
     let system = System {
         model,
@@ -159,8 +175,14 @@ fn calibrate(
         kv_cache: None,
         max_num_seqs: None,
     };
-    let performance = Performance::calibrated(&system, &run.levels)
-        .map_err(|refusal| refusal.to_string().lines().next().unwrap_or_default().to_owned())?;
+    let performance = Performance::calibrated(&system, &run.levels).map_err(|refusal| {
+        refusal
+            .to_string()
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .to_owned()
+    })?;
     Ok(Measured {
         from: run.name.clone(),
         gpu: Some(gpu),

@@ -43,7 +43,11 @@ impl<'a> Pairs<'a> {
 
     fn parsed<T: std::str::FromStr>(&self, key: &str) -> Result<Option<T>, String> {
         self.get(key)
-            .map(|value| value.parse().map_err(|_| format!("`{key}={value}` is no number that fits")))
+            .map(|value| {
+                value
+                    .parse()
+                    .map_err(|_| format!("`{key}={value}` is no number that fits"))
+            })
             .transpose()
     }
 
@@ -71,7 +75,17 @@ pub(super) fn target(text: &str) -> Result<Target, String> {
     let pairs = Pairs::read(
         words,
         &[
-            "concurrency", "rate", "peak", "context", "isl", "osl", "dtype", "kv", "success", "spare", "growth",
+            "concurrency",
+            "rate",
+            "peak",
+            "context",
+            "isl",
+            "osl",
+            "dtype",
+            "kv",
+            "success",
+            "spare",
+            "growth",
         ],
     )?;
     let (isl, osl, room) = lengths(&pairs)?;
@@ -82,25 +96,30 @@ pub(super) fn target(text: &str) -> Result<Target, String> {
         })?),
     };
     // Who asks for unquantised weights does not want a quantised cache either, unless it is said.
-    let kv = match (pairs.get("kv"), weights) {
-        (Some("any"), _) => None,
-        (Some(name), _) => Some(name.parse().map_err(|_| {
-            format!("the KV cache type `{name}` is not known: auto, fp8 or any")
-        })?),
-        (None, Some(WeightFormat::Bits16)) => Some(sizing::KvDtype::Bits16),
-        (None, _) => None,
-    };
+    let kv =
+        match (pairs.get("kv"), weights) {
+            (Some("any"), _) => None,
+            (Some(name), _) => Some(name.parse().map_err(|_| {
+                format!("the KV cache type `{name}` is not known: auto, fp8 or any")
+            })?),
+            (None, Some(WeightFormat::Bits16)) => Some(sizing::KvDtype::Bits16),
+            (None, _) => None,
+        };
     let target = Target {
         demand: demand(&pairs)?,
         room,
-        success: pairs.positive("success")?.map_or(0.95, |percent| percent / 100.0),
+        success: pairs
+            .positive("success")?
+            .map_or(0.95, |percent| percent / 100.0),
         spare: pairs.parsed("spare")?.unwrap_or(0),
         growth: pairs.positive("growth")?.unwrap_or(1.0),
         weights,
         kv,
         ..Target::concurrency(1, isl, osl)
     };
-    target.problem().map_or(Ok(target), |problem| Err(problem.to_owned()))
+    target
+        .problem()
+        .map_or(Ok(target), |problem| Err(problem.to_owned()))
 }
 
 fn demand(pairs: &Pairs<'_>) -> Result<Demand, String> {
@@ -112,12 +131,16 @@ fn demand(pairs: &Pairs<'_>) -> Result<Demand, String> {
         (Some(requests), None) => Ok(Demand::Concurrency(requests)),
         (None, Some(rate)) => Ok(Demand::Rate(match pairs.positive("peak")? {
             Some(peak) if !(1.0..=20.0).contains(&peak) => {
-                return Err(format!("`peak={peak}`: the busiest hour has 1 to 20 times the mean"));
+                return Err(format!(
+                    "`peak={peak}`: the busiest hour has 1 to 20 times the mean"
+                ));
             }
             Some(peak) => Day::wave(rate, peak),
             None => Day::flat(rate),
         })),
-        (None, None) => Err("there is no load: write concurrency=N or rate=REQUESTS_PER_SECOND".to_owned()),
+        (None, None) => {
+            Err("there is no load: write concurrency=N or rate=REQUESTS_PER_SECOND".to_owned())
+        }
     }
 }
 
@@ -130,12 +153,19 @@ fn lengths(pairs: &Pairs<'_>) -> Result<(u64, u64, Room), String> {
             let osl = (context / OUTPUT_SHARE).max(1);
             Ok((context - osl, osl, Room::Longest))
         }
-        (Some(context), Some(isl), None) if isl < context => Ok((isl, context - isl, Room::Longest)),
-        (Some(context), None, Some(osl)) if osl < context => Ok((context - osl, osl, Room::Longest)),
+        (Some(context), Some(isl), None) if isl < context => {
+            Ok((isl, context - isl, Room::Longest))
+        }
+        (Some(context), None, Some(osl)) if osl < context => {
+            Ok((context - osl, osl, Room::Longest))
+        }
         (Some(context), Some(isl), Some(osl)) if context == isl.saturating_add(osl) => {
             Ok((isl, osl, Room::Longest))
         }
-        _ => Err("the lengths are not clear: write context=TOKENS, or isl=TOKENS and osl=TOKENS".to_owned()),
+        _ => Err(
+            "the lengths are not clear: write context=TOKENS, or isl=TOKENS and osl=TOKENS"
+                .to_owned(),
+        ),
     }
 }
 
@@ -143,7 +173,8 @@ fn lengths(pairs: &Pairs<'_>) -> Result<(u64, u64, Room), String> {
 pub(super) fn system(text: &str) -> Result<System, String> {
     let pairs = Pairs::read(text.split(','), &["gpu", "tp", "dtype"])?;
     let weights = pairs.get("dtype").map(|name| {
-        name.parse().map_err(|_| format!("the weight format `{name}` is not known"))
+        name.parse()
+            .map_err(|_| format!("the weight format `{name}` is not known"))
     });
     Ok(System {
         gpu: pairs.get("gpu").map(str::to_owned),
@@ -188,13 +219,20 @@ mod tests {
 
     #[test]
     fn a_rate_has_a_day_and_lengths_as_they_come() {
-        let target = target("rate=4,peak=2,isl=1000,osl=200,spare=1,growth=1.5,success=99").unwrap();
+        let target =
+            target("rate=4,peak=2,isl=1000,osl=200,spare=1,growth=1.5,success=99").unwrap();
         let Demand::Rate(day) = &target.demand else {
             panic!("{target:?}");
         };
         assert!((day.peak() - 8.0).abs() < 1e-4 && (day.mean() - 4.0).abs() < 1e-9);
-        assert_eq!((target.isl, target.osl, target.room), (1000, 200, Room::Usual));
-        assert_eq!((target.spare, target.growth, target.success), (1, 1.5, 0.99));
+        assert_eq!(
+            (target.isl, target.osl, target.room),
+            (1000, 200, Room::Usual)
+        );
+        assert_eq!(
+            (target.spare, target.growth, target.success),
+            (1, 1.5, 0.99)
+        );
         assert_eq!((target.weights, target.kv), (None, None));
     }
 
@@ -222,6 +260,9 @@ mod tests {
         assert_eq!(slo("tpot:50").unwrap().tpot_s, Some(0.05));
         let system = system("gpu=RTX 3090,tp=2,dtype=bnb4").unwrap();
         assert_eq!(system.gpu.as_deref(), Some("RTX 3090"));
-        assert_eq!((system.tensor_parallel, system.weights), (Some(2), Some(WeightFormat::Bnb4)));
+        assert_eq!(
+            (system.tensor_parallel, system.weights),
+            (Some(2), Some(WeightFormat::Bnb4))
+        );
     }
 }

@@ -101,7 +101,10 @@ impl Axis {
                 .take_while(|&at| at <= high * 1.001)
                 .map(|at| Tick {
                     at,
-                    label: format!("${}", number(at, usize::from(at < 0.95) + usize::from(at < 0.095))),
+                    label: format!(
+                        "${}",
+                        number(at, usize::from(at < 0.95) + usize::from(at < 0.095))
+                    ),
                 })
                 .collect(),
         }

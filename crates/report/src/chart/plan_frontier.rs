@@ -19,6 +19,9 @@ use crate::{
 const FRONTIER: &str = "plan_frontier";
 const SLO: &str = "plan_slo";
 
+/// A latency of a speed.
+type Latency = fn(&Speed) -> Interval;
+
 /// A choice with both figures.
 struct Point<'a> {
     choice: &'a Choice,
@@ -46,7 +49,11 @@ pub(super) fn subtitle(scene: &Scene<'_>, plan: &Plan) -> String {
     } else {
         "chart.from_runs"
     };
-    let parts = [scene.words.get("chart.predicted"), plan.model.clone(), scene.words.get(basis)];
+    let parts = [
+        scene.words.get("chart.predicted"),
+        plan.model.clone(),
+        scene.words.get(basis),
+    ];
     crate::legible::one_line(&parts.join(" · "))
 }
 
@@ -74,7 +81,12 @@ pub(super) fn frontier(scene: &Scene<'_>) -> Result<Option<Chart>, ReportError> 
             figure(point.speed.output_tokens_per_second.likely),
         ]
     });
-    let heads = ["column.choice", "column.hourly", "column.plan_tpot", "column.plan_total"];
+    let heads = [
+        "column.choice",
+        "column.hourly",
+        "column.plan_tpot",
+        "column.plan_total",
+    ];
     let table = scene.table(&heads, rows.collect());
     let count = |n: usize| crate::number::count(n as u64);
     let reading = scene.words.say(
@@ -97,11 +109,7 @@ fn ends(values: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
     )
 }
 
-fn axes(
-    scene: &Scene<'_>,
-    points: &[Point<'_>],
-    of: fn(&Speed) -> Interval,
-) -> (Axis, Axis) {
+fn axes(scene: &Scene<'_>, points: &[Point<'_>], of: Latency) -> (Axis, Axis) {
     let (fastest, slowest) = ends(points.iter().map(|point| of(&point.speed).likely * 1e3));
     let (least, most) = ends(points.iter().map(|point| point.usd));
     (
@@ -129,10 +137,20 @@ fn plot_frontier(scene: &Scene<'_>, sheet: &Sheet<'_>, points: &[Point<'_>]) -> 
     )?;
     let head = scene.words.get("column.hourly");
     let below = scene.words.get("chart.tpot_axis");
-    let frame = Frame::draw(sheet, place, axes(scene, points, |speed| speed.tpot_s), &head, &below)?;
+    let frame = Frame::draw(
+        sheet,
+        place,
+        axes(scene, points, |speed| speed.tpot_s),
+        &head,
+        &below,
+    )?;
     let at = |point: &Point<'_>| (point.speed.tpot_s.likely * 1e3, point.usd);
     let all: Vec<_> = points.iter().map(at).collect();
-    let behind: Vec<_> = points.iter().filter(|point| !point.choice.on_frontier).map(at).collect();
+    let behind: Vec<_> = points
+        .iter()
+        .filter(|point| !point.choice.on_frontier)
+        .map(at)
+        .collect();
     frame.marks(hollow, &behind)?;
     let mut places = frame.places(&[]);
     for &value in &all {
@@ -150,7 +168,7 @@ fn plot_frontier(scene: &Scene<'_>, sheet: &Sheet<'_>, points: &[Point<'_>]) -> 
 }
 
 /// The least hourly cost at which a latency is reached, by latency: each point beats all slower ones that cost more.
-fn steps(points: &[Point<'_>], of: fn(&Speed) -> Interval) -> Vec<(f64, f64)> {
+fn steps(points: &[Point<'_>], of: Latency) -> Vec<(f64, f64)> {
     let mut sorted: Vec<(f64, f64)> = points
         .iter()
         .map(|point| (of(&point.speed).likely * 1e3, point.usd))
@@ -181,7 +199,9 @@ pub(super) fn slo(scene: &Scene<'_>) -> Result<Option<Chart>, ReportError> {
             plot_slo(scene, sheet, &points)
         }),
     )?;
-    let rows = tpot.iter().map(|&(ms, usd)| vec![scene.figures.time(ms), dollars(usd)]);
+    let rows = tpot
+        .iter()
+        .map(|&(ms, usd)| vec![scene.figures.time(ms), dollars(usd)]);
     let table = scene.table(&["column.plan_tpot", "column.hourly"], rows.collect());
     let reading = match (tpot.first(), tpot.last()) {
         (Some(&(fast, dear)), Some(&(slow, cheap))) => scene.words.say(
@@ -205,7 +225,7 @@ pub(super) fn slo(scene: &Scene<'_>) -> Result<Option<Chart>, ReportError> {
 }
 
 fn plot_slo(scene: &Scene<'_>, sheet: &Sheet<'_>, points: &[Point<'_>]) -> Drawn {
-    let of: [(&str, fn(&Speed) -> Interval); 2] = [
+    let of: [(&str, Latency); 2] = [
         ("chart.tpot_axis", |speed| speed.tpot_s),
         ("chart.ttft_axis", |speed| speed.ttft_s),
     ];

@@ -8,7 +8,9 @@ use super::{
     axis::Axis,
     named,
     series::{BLUE, GREEN, SKY, VERMILLION},
-    sheet::{AXIS, Anchor, BODY, GRID, LABEL, MUTED, Sheet, TICK, WIDTH, paper, shortened, text_width},
+    sheet::{
+        AXIS, Anchor, BODY, GRID, LABEL, MUTED, Sheet, TICK, WIDTH, paper, shortened, text_width,
+    },
 };
 use crate::{
     ReportError,
@@ -43,7 +45,10 @@ pub(super) fn draw(scene: &Scene<'_>) -> Result<Option<Chart>, ReportError> {
     let Some(plan) = scene.summary.plan.as_deref() else {
         return Ok(None);
     };
-    let choices: Vec<&Choice> = shown(plan).into_iter().filter_map(|index| plan.choices.get(index)).collect();
+    let choices: Vec<&Choice> = shown(plan)
+        .into_iter()
+        .filter_map(|index| plan.choices.get(index))
+        .collect();
     if choices.is_empty() {
         return Ok(None);
     }
@@ -52,7 +57,9 @@ pub(super) fn draw(scene: &Scene<'_>) -> Result<Option<Chart>, ReportError> {
     let subtitle = super::plan_frontier::subtitle(scene, plan);
     let svg = named(
         NAME,
-        paper(height, &title, &subtitle, |sheet| plot(scene, sheet, &choices)),
+        paper(height, &title, &subtitle, |sheet| {
+            plot(scene, sheet, &choices)
+        }),
     )?;
     let rows = choices.iter().map(|choice| {
         let mut cells = vec![choice.name(), gib(choice.memory.visible_bytes)];
@@ -79,7 +86,10 @@ pub(super) fn draw(scene: &Scene<'_>) -> Result<Option<Chart>, ReportError> {
 }
 
 fn reading(scene: &Scene<'_>, plan: &Plan, choices: &[&Choice]) -> String {
-    let best = plan.recommended.least_cost.and_then(|index| plan.choices.get(index));
+    let best = plan
+        .recommended
+        .least_cost
+        .and_then(|index| plan.choices.get(index));
     let choice = best.or_else(|| choices.first().copied());
     choice.map_or_else(String::new, |choice| {
         scene.words.say(
@@ -95,7 +105,11 @@ fn reading(scene: &Scene<'_>, plan: &Plan, choices: &[&Choice]) -> String {
 }
 
 fn plot(scene: &Scene<'_>, sheet: &Sheet<'_>, choices: &[&Choice]) -> Drawn {
-    let largest = choices.iter().map(|choice| choice.memory.visible_bytes).max().unwrap_or(1);
+    let largest = choices
+        .iter()
+        .map(|choice| choice.memory.visible_bytes)
+        .max()
+        .unwrap_or(1);
     let axis = Axis::from_zero(largest as f64 / GIB, 6.0);
     let top = BODY + 38.0;
     let bottom = top + ROW * choices.len() as f64;
@@ -138,10 +152,20 @@ fn key(scene: &Scene<'_>, sheet: &Sheet<'_>) -> Drawn {
     Ok(())
 }
 
-fn bar(sheet: &Sheet<'_>, (from, to): (f64, f64), y: f64, colour: RGBColor, strength: f64) -> Drawn {
+fn bar(
+    sheet: &Sheet<'_>,
+    (from, to): (f64, f64),
+    y: f64,
+    colour: RGBColor,
+    strength: f64,
+) -> Drawn {
     if to - from < 0.5 {
         return Ok(());
     }
     sheet.rect((from, y), (to, y + 14.0), colour.mix(strength).filled())?;
-    sheet.rect((from + 0.5, y + 0.5), (to - 0.5, y + 13.5), colour.stroke_width(2))
+    sheet.rect(
+        (from + 0.5, y + 0.5),
+        (to - 0.5, y + 13.5),
+        colour.stroke_width(2),
+    )
 }

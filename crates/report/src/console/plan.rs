@@ -8,7 +8,8 @@ use crate::{
     language::{Language, Words},
     number::{ABSENT, Figures, dollars, held_tenths, number, percent},
     prose::plan::{
-        answer, asked, basis, change, choice, left_out, million, recommended, shown, total, tpot, ttft,
+        answer, asked, basis, change, choice, left_out, million, recommended, shown, total, tpot,
+        ttft,
     },
 };
 
@@ -61,14 +62,23 @@ impl Page<'_> {
     }
 
     fn table(&self) -> Vec<Column> {
-        let choices = || shown(self.plan).into_iter().filter_map(|index| self.plan.choices.get(index));
+        let choices = || {
+            shown(self.plan)
+                .into_iter()
+                .filter_map(|index| self.plan.choices.get(index))
+        };
         let column = |cost, head: &str, cell: &dyn Fn(&Choice) -> String| {
             Column::numbers(cost, self.words.get(head), choices().map(cell))
         };
         let usd = |usd: Option<f64>| usd.map_or_else(|| ABSENT.into(), dollars);
         let speed = |of: fn(&analysis::planning::Speed, Figures) -> String| {
             let figures = self.figures;
-            move |choice: &Choice| choice.speed.as_ref().map_or_else(|| ABSENT.into(), |speed| of(speed, figures))
+            move |choice: &Choice| {
+                choice
+                    .speed
+                    .as_ref()
+                    .map_or_else(|| ABSENT.into(), |speed| of(speed, figures))
+            }
         };
         let name = |choice: &Choice| {
             let mark = if choice.on_frontier { " *" } else { "" };
@@ -77,7 +87,9 @@ impl Page<'_> {
         vec![
             Column::words(0, self.words.get("column.choice"), choices().map(name)),
             column(4, "console.each", &|choice| held_tenths(choice.concurrency)),
-            column(3, "console.room", &|choice| format!("{}x", number(choice.head_room, 2))),
+            column(3, "console.room", &|choice| {
+                format!("{}x", number(choice.head_room, 2))
+            }),
             column(2, "console.plan_ttft", &speed(ttft)),
             column(0, "console.plan_tpot", &speed(tpot)),
             column(1, "console.plan_total", &speed(|speed, _| total(speed))),
@@ -89,7 +101,10 @@ impl Page<'_> {
             }),
             column(3, "console.million", &|choice| million(choice, self.words)),
             column(5, "console.joules", &|choice| {
-                choice.cost.joules_per_token_at_most.map_or_else(|| ABSENT.into(), |joules| number(joules, 1))
+                choice
+                    .cost
+                    .joules_per_token_at_most
+                    .map_or_else(|| ABSENT.into(), |joules| number(joules, 1))
             }),
         ]
     }
@@ -116,10 +131,26 @@ impl Page<'_> {
         };
         let hours = || day.hours.iter();
         let columns = [
-            Column::numbers(0, self.words.get("column.hour"), (0..hours().count()).map(|hour| hour.to_string())),
-            Column::numbers(0, self.words.get("column.arrivals"), hours().map(|hour| number(hour.rate_per_s, 2))),
-            Column::numbers(0, self.words.get("column.replicas"), hours().map(|hour| hour.replicas.to_string())),
-            Column::numbers(0, self.words.get("column.waits"), hours().map(|hour| percent(hour.waits))),
+            Column::numbers(
+                0,
+                self.words.get("column.hour"),
+                (0..hours().count()).map(|hour| hour.to_string()),
+            ),
+            Column::numbers(
+                0,
+                self.words.get("column.arrivals"),
+                hours().map(|hour| number(hour.rate_per_s, 2)),
+            ),
+            Column::numbers(
+                0,
+                self.words.get("column.replicas"),
+                hours().map(|hour| hour.replicas.to_string()),
+            ),
+            Column::numbers(
+                0,
+                self.words.get("column.waits"),
+                hours().map(|hour| percent(hour.waits)),
+            ),
         ];
         let mut lines = self.heading("part.plan_fleet");
         lines.extend(grid(&columns, self.words.language, self.width));
@@ -131,10 +162,16 @@ impl Page<'_> {
     fn changes(&self) -> Vec<String> {
         let mut lines = self.heading("part.plan_sensitivity");
         for changed in &self.plan.sensitivity {
-            let key = if changed.changes { "plan.then" } else { "plan.stays" };
+            let key = if changed.changes {
+                "plan.then"
+            } else {
+                "plan.stays"
+            };
+            let price = changed.purchase_usd.map(dollars).unwrap_or_default();
+            let answer = format!("{} {price}", answer(changed, self.words));
             let values = [
                 ("change", &*change(changed, self.words)),
-                ("answer", &*answer(changed, self.words)),
+                ("answer", answer.trim_end()),
             ];
             lines.extend(self.paragraph(&self.words.say(key, &values), "- "));
         }
@@ -146,7 +183,11 @@ impl Page<'_> {
         let mut lines = Vec::new();
         if !left_out.is_empty() {
             lines.extend(self.heading("part.plan_left_out"));
-            lines.extend(left_out.iter().flat_map(|sentence| self.paragraph(sentence, "- ")));
+            lines.extend(
+                left_out
+                    .iter()
+                    .flat_map(|sentence| self.paragraph(sentence, "- ")),
+            );
         }
         lines.push(String::new());
         lines.extend(self.paragraph(&crate::prose::plan::limits(self.plan, self.words), ""));

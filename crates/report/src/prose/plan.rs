@@ -2,7 +2,9 @@
 
 use analysis::{
     Estimate,
-    planning::{Change, Choice, Demand, Interval, Plan, Reason, Rejected, Room, Sensitivity, Slo, Speed},
+    planning::{
+        Change, Choice, Demand, Interval, Plan, Reason, Rejected, Room, Sensitivity, Slo, Speed,
+    },
 };
 
 use crate::{
@@ -26,12 +28,13 @@ fn ms(interval: Interval) -> Estimate {
 pub(crate) fn asked(plan: &Plan, words: &Words, figures: Figures) -> String {
     let asked = &plan.target;
     let load = match &asked.demand {
-        Demand::Concurrency(requests) => {
-            words.say("plan.at_once", &[("n", &count(*requests))])
-        }
+        Demand::Concurrency(requests) => words.say("plan.at_once", &[("n", &count(*requests))]),
         Demand::Rate(day) => words.say(
             "plan.at_rate",
-            &[("mean", &number(day.mean(), 2)), ("peak", &number(day.peak(), 2))],
+            &[
+                ("mean", &number(day.mean(), 2)),
+                ("peak", &number(day.peak(), 2)),
+            ],
         ),
     };
     let room = match asked.room {
@@ -57,7 +60,10 @@ pub(crate) fn asked(plan: &Plan, words: &Words, figures: Figures) -> String {
         text.push_str(&words.say("plan.objectives", &[("slo", &slo)]));
     }
     if asked.spare > 0 || asked.growth > 1.0 {
-        let values = [("spare", &*count(asked.spare)), ("growth", &*number(asked.growth, 2))];
+        let values = [
+            ("spare", &*count(asked.spare)),
+            ("growth", &*number(asked.growth, 2)),
+        ];
         text.push(' ');
         text.push_str(&words.say("plan.reserve", &values));
     }
@@ -70,21 +76,31 @@ fn open(format: Option<&str>, words: &Words) -> String {
 
 /// `TTFT ≤ 500 ms, TPOT ≤ 50 ms`.
 fn objectives(slo: Slo, figures: Figures) -> String {
-    let all = [("TTFT", slo.ttft_s), ("TPOT", slo.tpot_s), ("E2EL", slo.e2el_s)];
-    let given = all.into_iter().filter_map(|(name, limit)| {
-        Some(format!("{name} ≤ {}", figures.limit(limit? * 1e3)))
-    });
+    let all = [
+        ("TTFT", slo.ttft_s),
+        ("TPOT", slo.tpot_s),
+        ("E2EL", slo.e2el_s),
+    ];
+    let given = all
+        .into_iter()
+        .filter_map(|(name, limit)| Some(format!("{name} ≤ {}", figures.limit(limit? * 1e3))));
     given.collect::<Vec<_>>().join(", ")
 }
 
 /// What the speeds come from, and how wide that makes them.
 pub(crate) fn basis(plan: &Plan, words: &Words) -> String {
-    let factor = plan.basis.tpot_factor.map_or_else(|| ABSENT.into(), |factor| number(factor, 2));
+    let Some(factor) = plan.basis.tpot_factor else {
+        return words.get("plan.no_speeds");
+    };
+    let factor = number(factor, 2);
     if plan.basis.measured.is_empty() {
         return words.say("plan.from_catalogue", &[("factor", &factor)]);
     }
     let systems = plan.basis.measured.iter().map(|system| {
-        let gpu = system.gpu.clone().unwrap_or_else(|| words.get("word.unknown"));
+        let gpu = system
+            .gpu
+            .clone()
+            .unwrap_or_else(|| words.get("word.unknown"));
         words.say(
             "plan.measured_system",
             &[
@@ -97,21 +113,34 @@ pub(crate) fn basis(plan: &Plan, words: &Words) -> String {
         )
     });
     let systems = systems.collect::<Vec<_>>().join(", ");
-    words.say("plan.from_runs", &[("systems", &systems), ("factor", &factor)])
+    words.say(
+        "plan.from_runs",
+        &[("systems", &systems), ("factor", &factor)],
+    )
 }
 
 /// The choices that a reader is shown: the recommended ones, the frontier, and of each card the cheapest; in order.
 pub(crate) fn shown(plan: &Plan) -> Vec<usize> {
-    let mut wanted: Vec<usize> = recommended(plan).into_iter().filter_map(|(_, index)| index).collect();
+    let mut wanted: Vec<usize> = recommended(plan)
+        .into_iter()
+        .filter_map(|(_, index)| index)
+        .collect();
     let mut cards: Vec<&str> = Vec::new();
-    let asked = || plan.choices.iter().enumerate().filter(|(_, choice)| choice.as_asked);
+    let asked = || {
+        plan.choices
+            .iter()
+            .enumerate()
+            .filter(|(_, choice)| choice.as_asked)
+    };
     for (index, choice) in asked() {
         if !cards.contains(&&*choice.gpu) {
             cards.push(&choice.gpu);
             wanted.push(index);
         }
     }
-    let frontier = asked().filter(|(_, choice)| choice.on_frontier).map(|(index, _)| index);
+    let frontier = asked()
+        .filter(|(_, choice)| choice.on_frontier)
+        .map(|(index, _)| index);
     wanted.extend(frontier);
     // What was wanted first stays where not all have room.
     let mut kept: Vec<usize> = Vec::new();
@@ -163,8 +192,17 @@ pub(crate) fn choice(choice: &Choice, words: &Words, figures: Figures) -> String
             &[("reason", choice.speed_unknown.as_deref().unwrap_or(ABSENT))],
         ),
     });
+    if !choice.safely {
+        let fewest = held_tenths(choice.seats.low);
+        text.push(' ');
+        text.push_str(&words.say("plan.not_safe", &[("fewest", &fewest)]));
+    }
     if let Some(share) = choice.cost.break_even_utilisation {
-        let key = if share <= 1.0 { "plan.break_even" } else { "plan.never_even" };
+        let key = if share <= 1.0 {
+            "plan.break_even"
+        } else {
+            "plan.never_even"
+        };
         text.push(' ');
         text.push_str(&words.say(key, &[("share", &percent(share))]));
     }
@@ -178,7 +216,12 @@ pub(crate) fn choice(choice: &Choice, words: &Words, figures: Figures) -> String
 /// `59.1 (45.0–61.2)` requests that a replica's cache holds.
 pub(crate) fn seats(choice: &Choice) -> String {
     let Interval { low, likely, high } = choice.seats;
-    format!("{} ({}–{})", held_tenths(likely), held_tenths(low), held_tenths(high))
+    format!(
+        "{} ({}–{})",
+        held_tenths(likely),
+        held_tenths(low),
+        held_tenths(high)
+    )
 }
 
 pub(crate) fn ttft(speed: &Speed, figures: Figures) -> String {
@@ -215,10 +258,17 @@ fn hour(choice: &Choice, words: &Words) -> String {
     choice.cost.cloud_per_hour.as_ref().map_or_else(
         || words.get("word.unknown"),
         |price| {
-            let offer = price.offer.clone().unwrap_or_else(|| words.get("option.any_offer"));
+            let offer = price
+                .offer
+                .clone()
+                .unwrap_or_else(|| words.get("option.any_offer"));
             words.say(
                 "plan.rent",
-                &[("price", &*dollars(price.usd)), ("offer", &*offer), ("date", &*price.date)],
+                &[
+                    ("price", &*dollars(price.usd)),
+                    ("offer", &*offer),
+                    ("date", &*price.date),
+                ],
             )
         },
     )
@@ -237,16 +287,17 @@ pub(crate) fn million(choice: &Choice, words: &Words) -> String {
 /// Why a combination does not hold the target.
 fn reason(reason: &Reason, words: &Words, figures: Figures) -> String {
     match reason {
-        Reason::HeadsNotShared { heads } => {
-            words.say("plan.heads", &[("heads", &count(*heads))])
-        }
+        Reason::HeadsNotShared { heads } => words.say("plan.heads", &[("heads", &count(*heads))]),
         Reason::MemoryUnknown => words.get("plan.memory_unknown"),
         Reason::WeightsTooLarge {
             needed_bytes,
             usable_bytes,
         } => words.say(
             "plan.weights_too_large",
-            &[("needed", &gib(*needed_bytes)), ("usable", &gib(*usable_bytes))],
+            &[
+                ("needed", &gib(*needed_bytes)),
+                ("usable", &gib(*usable_bytes)),
+            ],
         ),
         Reason::NoRoom { requests } => {
             words.say("plan.no_room", &[("requests", &number(*requests, 2))])
@@ -266,15 +317,19 @@ fn reason(reason: &Reason, words: &Words, figures: Figures) -> String {
         Reason::TooMany { replicas } => {
             words.say("plan.too_many", &[("replicas", &count(*replicas))])
         }
-        Reason::Refused { message } | Reason::SpeedUnknown { message } => message.clone(),
+        Reason::Refused { message } => words.say("plan.refused", &[("message", message)]),
+        Reason::SpeedUnknown { message } => {
+            words.say("plan.speed_unknown", &[("message", message)])
+        }
         _ => ABSENT.into(),
     }
 }
 
-/// One sentence for each card with no choice at all, with the reason of its largest group in the first format.
+/// The cards with no choice at all, together where they share the reason, which is that of their largest group.
 pub(crate) fn left_out(plan: &Plan, words: &Words, figures: Figures) -> Vec<String> {
     let asked = |rejected: &&Rejected| {
-        let same = |asked: &Option<String>, own: &str| asked.as_deref().is_none_or(|asked| asked == own);
+        let same =
+            |asked: &Option<String>, own: &str| asked.as_deref().is_none_or(|asked| asked == own);
         same(&plan.target.weights, &rejected.weights)
             && same(&plan.target.kv_cache_dtype, &rejected.kv_cache_dtype)
     };
@@ -290,17 +345,19 @@ pub(crate) fn left_out(plan: &Plan, words: &Words, figures: Figures) -> Vec<Stri
             None => last.push(rejected),
         }
     }
-    let sentence = |rejected: &&Rejected| {
-        words.say(
-            "plan.left_out",
-            &[
-                ("cards", &count(rejected.tensor_parallel)),
-                ("gpu", &*rejected.gpu),
-                ("reason", &reason(&rejected.reason, words, figures)),
-            ],
-        )
+    let mut groups: Vec<(String, Vec<&str>)> = Vec::new();
+    for rejected in last {
+        let reason = reason(&rejected.reason, words, figures);
+        match groups.iter_mut().find(|(other, _)| *other == reason) {
+            Some((_, gpus)) => gpus.push(&rejected.gpu),
+            None => groups.push((reason, vec![&rejected.gpu])),
+        }
+    }
+    let sentence = |(reason, gpus): &(String, Vec<&str>)| {
+        let values = [("gpus", &*gpus.join(", ")), ("reason", reason)];
+        words.say("plan.left_out", &values)
     };
-    last.iter().map(sentence).collect()
+    groups.iter().map(sentence).collect()
 }
 
 /// A change in a few words.
@@ -318,7 +375,10 @@ pub(crate) fn change(changed: &Sensitivity, words: &Words) -> String {
 
 /// What the answer is then.
 pub(crate) fn answer(changed: &Sensitivity, words: &Words) -> String {
-    changed.answer.clone().unwrap_or_else(|| words.get("plan.nothing_holds"))
+    changed
+        .answer
+        .clone()
+        .unwrap_or_else(|| words.get("plan.nothing_holds"))
 }
 
 /// What the figures leave out.
@@ -327,5 +387,8 @@ pub(crate) fn limits(plan: &Plan, words: &Words) -> String {
         || words.get("plan.no_power"),
         |usd| words.say("plan.power", &[("usd", &number(usd, 3))]),
     );
-    words.say("plan.limits", &[("years", &number(plan.money.years, 1)), ("power", &power)])
+    words.say(
+        "plan.limits",
+        &[("years", &number(plan.money.years, 1)), ("power", &power)],
+    )
 }

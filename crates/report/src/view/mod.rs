@@ -114,8 +114,16 @@ pub(crate) fn document(
             Some(section("operation", "section.operation", operation)),
             Some(section("sizing", "section.sizing", sizing::parts(&desk))),
             plan::section(&desk),
-            Some(section("conclusion", "section.conclusion", conclusion::parts(&desk))),
-            Some(section("evidence", "section.evidence", evidence::parts(&desk))),
+            Some(section(
+                "conclusion",
+                "section.conclusion",
+                conclusion::parts(&desk),
+            )),
+            Some(section(
+                "evidence",
+                "section.evidence",
+                evidence::parts(&desk),
+            )),
             Some(section("method", "section.method", method::parts(&desk))),
             Some(section("files", "section.files", method::files(&desk))),
         ]

@@ -7,7 +7,8 @@ use super::{Block, Cell, Column, Desk, Item, Part, Row, Section, Table};
 use crate::{
     number::{ABSENT, count, dollars, held_tenths, number, percent},
     prose::plan::{
-        answer, asked, basis, change, choice, left_out, limits, million, recommended, shown, total, tpot, ttft,
+        answer, asked, basis, change, choice, left_out, limits, million, recommended, shown, total,
+        tpot, ttft,
     },
 };
 
@@ -62,7 +63,11 @@ fn choices(desk: &Desk<'_>, plan: &Plan) -> Vec<Block> {
         "column.million",
         "column.joules_at_most",
     ]));
-    let strong = |index: usize| recommended(plan).iter().any(|(_, found)| *found == Some(index));
+    let strong = |index: usize| {
+        recommended(plan)
+            .iter()
+            .any(|(_, found)| *found == Some(index))
+    };
     let rows = shown(plan).into_iter().filter_map(|index| {
         let row = row(desk, plan.choices.get(index)?);
         Some(Row {
@@ -133,7 +138,11 @@ fn recommendations(desk: &Desk<'_>, plan: &Plan) -> Vec<Block> {
 fn efficiency(desk: &Desk<'_>, plan: &Plan) -> Vec<Block> {
     let mut cards: Vec<&str> = Vec::new();
     let mut rows = Vec::new();
-    for choice in plan.by_efficiency.iter().filter_map(|index| plan.choices.get(*index)) {
+    for choice in plan
+        .by_efficiency
+        .iter()
+        .filter_map(|index| plan.choices.get(*index))
+    {
         if cards.contains(&&*choice.gpu) {
             continue;
         }
@@ -143,7 +152,10 @@ fn efficiency(desk: &Desk<'_>, plan: &Plan) -> Vec<Block> {
             count(cards.len() as u64),
             choice.name(),
             million(choice, desk.words),
-            choice.cost.usd_per_hour().map_or_else(|| ABSENT.into(), dollars),
+            choice
+                .cost
+                .usd_per_hour()
+                .map_or_else(|| ABSENT.into(), dollars),
             even.map_or_else(|| ABSENT.into(), percent),
         ]);
     }
@@ -168,7 +180,11 @@ fn sensitivity(desk: &Desk<'_>, plan: &Plan) -> Vec<Block> {
             change(changed, desk.words),
             answer(changed, desk.words),
             usd(changed.purchase_usd),
-            desk.get(if changed.changes { "word.yes" } else { "word.no" }),
+            desk.get(if changed.changes {
+                "word.yes"
+            } else {
+                "word.no"
+            }),
         ];
         Row::new(cells, changed.changes)
     });
@@ -200,7 +216,10 @@ fn fleet(desk: &Desk<'_>, plan: &Plan) -> Option<Part> {
         "column.waits",
         "column.waits_long",
     ]);
-    let note = desk.words.say("plan.fleet_note", &[("mean", &number(day.mean_replicas, 1))]);
+    let note = desk.words.say(
+        "plan.fleet_note",
+        &[("mean", &number(day.mean_replicas, 1))],
+    );
     let table = Table::plain(columns, rows.collect()).with_notes(vec![note]);
     Some(desk.part("part.plan_fleet", vec![Block::Table(table)]))
 }

@@ -53,8 +53,8 @@ impl Queue {
             return 1.0;
         }
         let reciprocal = self.reciprocal_blocking();
-        // C = B / (1 − ρ (1 − B)), times 1/B above and below.
-        1.0 / (reciprocal - busy * (reciprocal - 1.0))
+        // C = B / (1 − ρ (1 − B)), times 1/B above and below; 0 where 1/B has left the range of an f64.
+        1.0 / (reciprocal * (1.0 - busy) + busy)
     }
 
     /// Share that waits longer than `wait_s` seconds, served in the order of arrival.
@@ -155,6 +155,10 @@ mod tests {
             assert_eq!(Queue::new(servers, rate, service), None);
         }
         let huge = queue(100_000, 99_000.0);
-        assert!(huge.waits() > 0.0 && huge.waits() < 0.01, "{}", huge.waits());
+        assert!(
+            huge.waits() > 0.0 && huge.waits() < 0.01,
+            "{}",
+            huge.waits()
+        );
     }
 }

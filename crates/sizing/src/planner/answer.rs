@@ -173,7 +173,8 @@ impl Choice {
 
     /// Cards, spare ones included.
     pub const fn cards(&self) -> u32 {
-        self.tensor_parallel.saturating_mul(self.replicas.saturating_add(self.spare))
+        self.tensor_parallel
+            .saturating_mul(self.replicas.saturating_add(self.spare))
     }
 }
 

@@ -40,7 +40,10 @@ pub(super) struct Replica {
 pub(super) fn line(model: &str, replica: &Replica) -> String {
     let name = weight_name(replica.weights);
     let mut words = if own_checkpoint(replica.weights) {
-        vec![format!("vllm serve \"${}_CHECKPOINT\"", name.to_uppercase())]
+        vec![format!(
+            "vllm serve \"${}_CHECKPOINT\"",
+            name.to_uppercase()
+        )]
     } else {
         vec![format!("vllm serve {model}")]
     };
@@ -52,7 +55,10 @@ pub(super) fn line(model: &str, replica: &Replica) -> String {
         _ => {}
     }
     if replica.tensor_parallel > 1 {
-        words.push(format!("--tensor-parallel-size {}", replica.tensor_parallel));
+        words.push(format!(
+            "--tensor-parallel-size {}",
+            replica.tensor_parallel
+        ));
     }
     if replica.kv != KvDtype::Bits16 {
         words.push(format!("--kv-cache-dtype {}", replica.kv));

@@ -1,7 +1,7 @@
 //! What a choice costs: to buy, to rent, an hour, a million tokens, in joules.
 
-pub(super) use super::answer::Cost;
 use super::Question;
+pub(super) use super::answer::Cost;
 use super::answer::{Choice, Price};
 use crate::GpuSpec;
 use crate::performance::Interval;
@@ -11,14 +11,19 @@ const HOURS_PER_YEAR: f64 = 8766.0;
 pub(super) fn of(question: &Question<'_>, gpu: &GpuSpec, choice: &Choice) -> Cost {
     let cards = choice.cards();
     let money = question.money;
-    let purchase = question.prices.purchase(&gpu.name, cards).map(|quote| Price {
-        usd: quote.price.get(),
-        date: quote.date.to_owned(),
-        source: quote.source.to_owned(),
-        offer: None,
-    });
+    let purchase = question
+        .prices
+        .purchase(&gpu.name, cards)
+        .map(|quote| Price {
+            usd: quote.price.get(),
+            date: quote.date.to_owned(),
+            source: quote.source.to_owned(),
+            offer: None,
+        });
     let replicas = choice.replicas.saturating_add(choice.spare);
-    let rented = question.prices.rent(&gpu.name, choice.tensor_parallel, replicas);
+    let rented = question
+        .prices
+        .rent(&gpu.name, choice.tensor_parallel, replicas);
     let cloud_per_hour = rented.map(|rented| Price {
         usd: rented.quote.price.get(),
         date: rented.quote.date.to_owned(),
@@ -28,8 +33,14 @@ pub(super) fn of(question: &Question<'_>, gpu: &GpuSpec, choice: &Choice) -> Cos
             several => format!("{several}× {offer}"),
         }),
     });
-    let kilowatts = gpu.power_w.as_ref().map(|power| power.value * f64::from(cards) / 1e3);
-    let power_per_hour = money.usd_per_kwh.zip(kilowatts).map(|(usd, kilowatts)| usd * kilowatts);
+    let kilowatts = gpu
+        .power_w
+        .as_ref()
+        .map(|power| power.value * f64::from(cards) / 1e3);
+    let power_per_hour = money
+        .usd_per_kwh
+        .zip(kilowatts)
+        .map(|(usd, kilowatts)| usd * kilowatts);
     let hours = money.years * HOURS_PER_YEAR;
     let owned = purchase
         .as_ref()

@@ -47,7 +47,9 @@ pub(super) fn carried(
     }
     let speeds = Speeds::of(question, setup, seats, target);
     match (&target.demand, speeds) {
-        (Demand::Concurrency(_), Ok(speeds)) => at_fixed_concurrency(&speeds, target, most, pessimism),
+        (Demand::Concurrency(_), Ok(speeds)) => {
+            at_fixed_concurrency(&speeds, target, most, pessimism)
+        }
         (Demand::Concurrency(_), Err(refusal)) if target.slo.is_none() => {
             let (replicas, concurrency) = shared(at_once(target), most)?;
             Ok(Carried {
@@ -55,7 +57,14 @@ pub(super) fn carried(
                 concurrency,
                 most,
                 speed: None,
-                speed_unknown: Some(refusal.to_string().lines().next().unwrap_or_default().to_owned()),
+                speed_unknown: Some(
+                    refusal
+                        .to_string()
+                        .lines()
+                        .next()
+                        .unwrap_or_default()
+                        .to_owned(),
+                ),
                 queue: None,
             })
         }
@@ -127,7 +136,8 @@ fn at_rate(
         Pessimism::Likely => full.e2el_s.likely,
         Pessimism::SlowEnd => full.e2el_s.high,
     };
-    let room = |limit: Option<f64>, taken: Interval| limit.map(|limit| (limit - taken.likely).max(0.0));
+    let room =
+        |limit: Option<f64>, taken: Interval| limit.map(|limit| (limit - taken.likely).max(0.0));
     let wait_s = room(target.slo.ttft_s, full.ttft_s)
         .or_else(|| room(target.slo.e2el_s, full.e2el_s))
         .unwrap_or(0.0);
@@ -170,7 +180,9 @@ fn occupied(speeds: &Speeds, rate: f64, most: u32) -> f64 {
     let (mut low, mut high) = (0.0, f64::from(most));
     for _ in 0..30 {
         let middle = f64::midpoint(low, high);
-        let leaving = speeds.at(middle).map_or(f64::INFINITY, |speed| rate * speed.e2el_s.likely);
+        let leaving = speeds
+            .at(middle)
+            .map_or(f64::INFINITY, |speed| rate * speed.e2el_s.likely);
         if leaving > middle {
             low = middle;
         } else {
@@ -203,7 +215,11 @@ pub(super) fn day(
     let hour = |rate: &f64| {
         let rate_per_s = rate * target.growth;
         let replicas = of_queue.needed(rate_per_s, patience, MOST_REPLICAS)?;
-        let queue = Queue::new(replicas.saturating_mul(replica.seats), rate_per_s, replica.service_s);
+        let queue = Queue::new(
+            replicas.saturating_mul(replica.seats),
+            rate_per_s,
+            replica.service_s,
+        );
         Some(FleetHour {
             rate_per_s,
             replicas,

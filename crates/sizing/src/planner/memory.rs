@@ -63,7 +63,8 @@ impl Seats {
 
     /// Where the memory of a card goes with so many requests at once.
     pub(super) fn memory(&self, concurrency: f64) -> Memory {
-        let used = Bytes::from_gib(self.per_request * concurrency / f64::from(1 << 30)).min(self.kv_cache);
+        let used =
+            Bytes::from_gib(self.per_request * concurrency / f64::from(1 << 30)).min(self.kv_cache);
         let budget = &self.budget;
         let other = budget.activation + budget.outside_framework + budget.graphs;
         Memory {
@@ -78,7 +79,10 @@ impl Seats {
 
 /// Bytes of the whole model; embeddings stay in 16 bits. Where the width is not known, all of it counts as quantised.
 pub(super) fn weight_bytes(model: &ModelSpec, weights: WeightFormat) -> Bytes {
-    let hidden = model.work.as_ref().map_or(0, |work| u64::from(work.value.hidden));
+    let hidden = model
+        .work
+        .as_ref()
+        .map_or(0, |work| u64::from(work.value.hidden));
     weights.model(ParameterCount {
         total: model.parameters.value,
         embedding: model.shape.value.vocabulary.saturating_mul(hidden),
@@ -110,10 +114,13 @@ pub(super) fn seats(setup: &Setup<'_>, target: &Target, load: u64) -> Result<Sea
         return Err(Reason::MemoryUnknown);
     };
     let needed = budget.weights + budget.activation + budget.outside_framework + budget.graphs;
-    let kv_cache = budget.requested.minus(needed).ok_or(Reason::WeightsTooLarge {
-        needed_bytes: needed.get(),
-        usable_bytes: budget.requested.get(),
-    })?;
+    let kv_cache = budget
+        .requested
+        .minus(needed)
+        .ok_or(Reason::WeightsTooLarge {
+            needed_bytes: needed.get(),
+            usable_bytes: budget.requested.get(),
+        })?;
     let flags = EngineFlags {
         max_num_batched_tokens: small.max_num_batched_tokens,
         kv_dtype: setup.kv,

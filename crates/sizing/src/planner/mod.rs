@@ -14,7 +14,7 @@
 //! use sizing::planner::{Question, Target, plan};
 //! use sizing::catalogue;
 //!
-//! let target = Target::concurrency(50, 3072, 1024);
+//! let target = Target::concurrency(50, 3072, 1024).unquantised();
 //! let plan = plan(&Question::of(catalogue::model("gemma-3-12b-it")?, &target)).expect("a load");
 //! let least = &plan.choices[plan.recommended.least_cost.expect("some card holds it")];
 //! assert!(least.seats.likely >= least.concurrency);
@@ -34,7 +34,7 @@ mod target;
 mod vary;
 
 pub use answer::{
-    Asked, Basis, Change, Choice, Cost, FleetDay, FleetHour, Memory, MeasuredSystem, Money, Plan,
+    Asked, Basis, Change, Choice, Cost, FleetDay, FleetHour, MeasuredSystem, Memory, Money, Plan,
     Price, Reason, Recommended, Rejected, Sensitivity, Service, Speed,
 };
 pub use target::{Demand, Room, Slo, Target};
@@ -115,7 +115,8 @@ pub fn plan(question: &Question<'_>) -> Result<Plan, NoTarget> {
     if let Some(problem) = question.target.problem() {
         return Err(NoTarget { problem });
     }
-    let (choices, rejected) = evaluate::all(question, question.target, Pessimism::Likely, Formats::All);
+    let (choices, rejected) =
+        evaluate::all(question, question.target, Pessimism::Likely, Formats::All);
     let choices = rank::in_order(choices);
     let recommended = rank::recommended(question, &choices);
     Ok(Plan {
@@ -146,7 +147,9 @@ fn asked(target: &Target) -> Asked {
         success: target.success,
         spare: target.spare,
         growth: target.growth,
-        weights: target.weights.map(|weights| command::weight_name(weights).to_owned()),
+        weights: target
+            .weights
+            .map(|weights| command::weight_name(weights).to_owned()),
         kv_cache_dtype: target.kv.map(|kv| kv.to_string()),
     }
 }

@@ -32,9 +32,7 @@ fn tpot(choice: &Choice) -> Option<f64> {
 
 /// By cost of an hour; of equal ones those that need no quantisation first, then the fewest cards.
 pub(super) fn in_order(mut choices: Vec<Choice>) -> Vec<Choice> {
-    let quantised = |choice: &Choice| {
-        (choice.weights != "bf16", choice.kv_cache_dtype != "auto")
-    };
+    let quantised = |choice: &Choice| (choice.weights != "bf16", choice.kv_cache_dtype != "auto");
     choices.sort_by(|a, b| {
         ascending(a.cost.usd_per_hour(), b.cost.usd_per_hour())
             .then_with(|| quantised(a).cmp(&quantised(b)))
@@ -43,9 +41,8 @@ pub(super) fn in_order(mut choices: Vec<Choice>) -> Vec<Choice> {
     });
     let points: Vec<Option<[f64; 3]>> = choices.iter().map(point).collect();
     for (choice, own) in choices.iter_mut().zip(&points) {
-        choice.on_frontier = own.is_some_and(|own| {
-            !points.iter().flatten().any(|other| dominates(other, &own))
-        });
+        choice.on_frontier =
+            own.is_some_and(|own| !points.iter().flatten().any(|other| dominates(other, &own)));
     }
     choices
 }
@@ -72,8 +69,11 @@ fn least(
     qualifies: impl Fn(&Choice) -> bool,
     figure: impl Fn(&Choice) -> Option<f64>,
 ) -> Option<usize> {
-    let qualified = choices.iter().enumerate().filter(|(_, choice)| qualifies(choice));
-    qualified
+    let candidates = choices
+        .iter()
+        .enumerate()
+        .filter(|(_, choice)| qualifies(choice));
+    candidates
         .filter_map(|(index, choice)| Some((index, figure(choice)?)))
         .min_by(|a, b| a.1.total_cmp(&b.1))
         .map(|(index, _)| index)
@@ -97,7 +97,11 @@ pub(super) fn recommended(question: &Question<'_>, choices: &[Choice]) -> Recomm
 /// would always be faster still: they are on the frontier.
 fn best_performance(choices: &[Choice]) -> Option<usize> {
     let mut cheapest: BTreeMap<&str, (f64, usize)> = BTreeMap::new();
-    for (index, choice) in choices.iter().enumerate().filter(|(_, choice)| choice.as_asked) {
+    for (index, choice) in choices
+        .iter()
+        .enumerate()
+        .filter(|(_, choice)| choice.as_asked)
+    {
         let Some(usd) = purchase(choice) else {
             continue;
         };
@@ -117,7 +121,8 @@ fn best_performance(choices: &[Choice]) -> Option<usize> {
 fn keep_quantised(question: &Question<'_>, choices: &[Choice]) -> Option<usize> {
     let measured = question.measured.iter().find_map(|measured| {
         let gpu = measured.gpu?;
-        (measured.weights != WeightFormat::Bits16).then(|| (&gpu.name, weight_name(measured.weights)))
+        (measured.weights != WeightFormat::Bits16)
+            .then(|| (&gpu.name, weight_name(measured.weights)))
     });
     let kept = |choice: &Choice| match measured {
         Some((gpu, weights)) => &choice.gpu == gpu && choice.weights == weights,

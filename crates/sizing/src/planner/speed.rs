@@ -117,6 +117,10 @@ impl Speeds {
 }
 
 /// A refusal as a reason.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the form that `map_err` takes"
+)]
 pub(super) fn unknown(refusal: Refusal) -> Reason {
     let message = refusal.to_string();
     let first = message.lines().next().unwrap_or_default().to_owned();

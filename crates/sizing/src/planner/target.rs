@@ -27,7 +27,6 @@ pub enum Room {
 }
 
 /// Latencies that the mean request has to keep, in seconds.
-#[expect(clippy::struct_field_names, reason = "the unit")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Slo {
     /// Time to first token.
@@ -107,7 +106,7 @@ impl Target {
 
     /// The same target without quantisation of any kind.
     #[must_use]
-    pub const fn unquantised(self) -> Self {
+    pub fn unquantised(self) -> Self {
         Self {
             weights: Some(WeightFormat::Bits16),
             kv: Some(KvDtype::Bits16),
@@ -162,11 +161,17 @@ impl Target {
             _ if self.isl == 0 || self.osl == 0 => {
                 Some("a request has at least one prompt token and one output token")
             }
-            _ if !(self.growth.is_finite() && self.growth > 0.0) => Some("growth is a positive factor"),
+            _ if !(self.growth.is_finite() && self.growth > 0.0) => {
+                Some("growth is a positive factor")
+            }
             _ if !(self.success > 0.0 && self.success < 1.0) => {
                 Some("success is a share between 0 and 1")
             }
-            _ if slo.into_iter().flatten().any(|limit| !(limit.is_finite() && limit > 0.0)) => {
+            _ if slo
+                .into_iter()
+                .flatten()
+                .any(|limit| !(limit.is_finite() && limit > 0.0)) =>
+            {
                 Some("an objective is a positive time")
             }
             _ => None,

@@ -9,8 +9,10 @@
 mod catalogue;
 mod config;
 mod kv_cache;
+mod planner;
 mod properties;
 mod real_vllm;
 mod reference;
 mod start_log;
 mod startup_rows;
+mod two_methods;
