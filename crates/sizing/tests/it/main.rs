@@ -10,6 +10,7 @@ mod catalogue;
 mod config;
 mod kv_cache;
 mod planner;
+mod performance;
 mod properties;
 mod real_vllm;
 mod reference;
