@@ -9,8 +9,8 @@
 mod catalogue;
 mod config;
 mod kv_cache;
-mod planner;
 mod performance;
+mod planner;
 mod properties;
 mod real_vllm;
 mod reference;
