@@ -39,31 +39,23 @@ impl Queue {
 
     /// Erlang B: share that would be lost were there no queue.
     pub fn blocked(&self) -> f64 {
-        1.0 / self.reciprocal_blocking()
-    }
-
-    fn reciprocal_blocking(&self) -> f64 {
-        (1..=self.servers).fold(1.0, |before, n| 1.0 + f64::from(n) / self.offered * before)
+        1.0 / self.recursion().reciprocal
     }
 
     /// Erlang C: share of the arrivals that wait; 1 when the queue grows for ever.
     pub fn waits(&self) -> f64 {
-        let busy = self.utilisation();
-        if busy >= 1.0 {
-            return 1.0;
-        }
-        let reciprocal = self.reciprocal_blocking();
-        // C = B / (1 − ρ (1 − B)), times 1/B above and below; 0 where 1/B has left the range of an f64.
-        1.0 / (reciprocal * (1.0 - busy) + busy)
+        self.recursion().waits()
+    }
+
+    fn recursion(&self) -> Recursion {
+        let mut recursion = Recursion::new(self.offered);
+        recursion.grow_to(self.servers);
+        recursion
     }
 
     /// Share that waits longer than `wait_s` seconds, served in the order of arrival.
     pub fn waits_longer(&self, wait_s: f64) -> f64 {
-        if self.utilisation() >= 1.0 {
-            return 1.0;
-        }
-        let free = f64::from(self.servers) - self.offered;
-        self.waits() * (-free * wait_s.max(0.0) / self.service_s).exp()
+        self.recursion().waits_longer(wait_s / self.service_s)
     }
 
     /// Mean wait of all arrivals, in seconds; infinite when the queue grows for ever.
@@ -72,6 +64,51 @@ impl Queue {
             return f64::INFINITY;
         }
         self.waits() * self.service_s / (f64::from(self.servers) - self.offered)
+    }
+}
+
+/// The recursion for B in reciprocals, as far as some number of servers: more may be added.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Recursion {
+    offered: f64,
+    servers: u32,
+    reciprocal: f64,
+}
+
+impl Recursion {
+    /// Without any server everything is lost.
+    pub(super) const fn new(offered: f64) -> Self {
+        Self {
+            offered,
+            servers: 0,
+            reciprocal: 1.0,
+        }
+    }
+
+    pub(super) fn grow_to(&mut self, servers: u32) {
+        for n in self.servers + 1..=servers {
+            self.reciprocal = 1.0 + f64::from(n) / self.offered * self.reciprocal;
+        }
+        self.servers = self.servers.max(servers);
+    }
+
+    /// Erlang C.
+    fn waits(&self) -> f64 {
+        let busy = self.offered / f64::from(self.servers);
+        if busy >= 1.0 {
+            return 1.0;
+        }
+        // C = B / (1 − ρ (1 − B)), times 1/B above and below; 0 where 1/B has left the range of an f64.
+        1.0 / (self.reciprocal * (1.0 - busy) + busy)
+    }
+
+    /// Share that waits longer than so many service times.
+    pub(super) fn waits_longer(&self, service_times: f64) -> f64 {
+        let free = f64::from(self.servers) - self.offered;
+        if free <= 0.0 {
+            return 1.0;
+        }
+        self.waits() * (-free * service_times.max(0.0)).exp()
     }
 }
 

@@ -12,6 +12,7 @@ mod erlang;
 
 pub use day::Day;
 pub use erlang::Queue;
+use erlang::Recursion;
 
 /// What is asked of a fleet, and what one replica of it does.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -46,31 +47,17 @@ impl Replica {
         if rate_per_s == 0.0 {
             return Some(0);
         }
-        let queue = |replicas: u32| {
-            Queue::new(
-                replicas.saturating_mul(self.seats),
-                rate_per_s,
-                self.service_s,
-            )
-        };
-        let enough = |replicas: u32| {
-            queue(replicas)
-                .is_some_and(|queue| 1.0 - queue.waits_longer(patience.wait_s) >= patience.share)
-        };
-        // More servers only help, so the smallest number that suffices can be halved down to.
-        let (mut short, mut sufficient) = (0, most);
-        if !enough(most) {
-            return None;
-        }
-        while sufficient - short > 1 {
-            let middle = short.midpoint(sufficient);
-            if enough(middle) {
-                sufficient = middle;
-            } else {
-                short = middle;
-            }
-        }
-        Some(sufficient)
+        let offered = rate_per_s * self.service_s;
+        let mut recursion = Recursion::new(offered);
+        let least = offered / f64::from(self.seats);
+        // One recursion serves all numbers of replicas, from the first that is not overrun.
+        (1..=most)
+            .filter(|replicas| f64::from(*replicas) > least)
+            .find(|replicas| {
+                recursion.grow_to(replicas.saturating_mul(self.seats));
+                let late = recursion.waits_longer(patience.wait_s / self.service_s);
+                1.0 - late >= patience.share
+            })
     }
 }
 

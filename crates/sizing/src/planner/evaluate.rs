@@ -44,7 +44,8 @@ pub(super) fn all(
     (choices, rejected)
 }
 
-fn setups<'q>(
+/// Every combination that is tried.
+pub(super) fn setups<'q>(
     question: &'q Question<'q>,
     target: &'q Target,
     formats: Formats,
@@ -75,7 +76,8 @@ fn setups<'q>(
     })
 }
 
-fn evaluate(
+/// One combination.
+pub(super) fn evaluate(
     question: &Question<'_>,
     setup: &Setup<'_>,
     target: &Target,

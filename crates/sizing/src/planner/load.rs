@@ -131,7 +131,11 @@ fn at_rate(
     pessimism: Pessimism,
 ) -> Result<Carried, Reason> {
     let most = speeds.most_within(target.slo, most, pessimism)?;
-    let full = speeds.at(f64::from(most)).map_err(unknown)?;
+    let full = match pessimism {
+        Pessimism::Likely => speeds.likely_at(f64::from(most)),
+        Pessimism::SlowEnd => speeds.at(f64::from(most)),
+    }
+    .map_err(unknown)?;
     let service_s = match pessimism {
         Pessimism::Likely => full.e2el_s.likely,
         Pessimism::SlowEnd => full.e2el_s.high,
@@ -175,21 +179,35 @@ fn at_rate(
     })
 }
 
-/// Requests in a replica at this many a second: Little's law, n = λ · E2EL(n), solved by halving.
+/// Requests in a replica at this many a second: Little's law, n = λ · E2EL(n), by secants, since E2EL is nearly a line.
 fn occupied(speeds: &Speeds, rate: f64, most: u32) -> f64 {
-    let (mut low, mut high) = (0.0, f64::from(most));
-    for _ in 0..30 {
-        let middle = f64::midpoint(low, high);
-        let leaving = speeds
-            .at(middle)
-            .map_or(f64::INFINITY, |speed| rate * speed.e2el_s.likely);
-        if leaving > middle {
-            low = middle;
+    let full = f64::from(most);
+    let leaving = |requests: f64| {
+        let speed = speeds.likely_at(requests);
+        speed.map_or(full, |speed| rate * speed.e2el_s.likely)
+    };
+    let excess = |requests: f64| leaving(requests) - requests;
+    let (mut low, mut high) = (0.0, full);
+    let (mut below, mut above) = (excess(low), excess(high));
+    if above >= 0.0 {
+        return full;
+    }
+    for _ in 0..20 {
+        // The chord's root, kept off the ends so that both come nearer.
+        let chord = low + (high - low) * below / (below - above);
+        let edge = (high - low) * 1e-3;
+        let middle = chord.clamp(low + edge, high - edge);
+        let at = excess(middle);
+        if at >= 0.0 {
+            (low, below) = (middle, at);
         } else {
-            high = middle;
+            (high, above) = (middle, at);
+        }
+        if high - low < 1e-3 * full || at.abs() < 1e-4 * middle {
+            return middle;
         }
     }
-    high
+    f64::midpoint(low, high)
 }
 
 /// Replicas over the day of the choice that costs least to buy, else of the first.

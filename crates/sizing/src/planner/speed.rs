@@ -61,12 +61,20 @@ impl Speeds {
 
     /// What so many requests at once get; `concurrency` is at least 1.
     pub(super) fn at(&self, concurrency: f64) -> Result<Speed, Refusal> {
-        let prediction = self.performance.predict(Load {
+        Ok(self.speed(&self.performance.predict(self.load(concurrency))?))
+    }
+
+    /// The same without intervals, at a tenth of the work.
+    pub(super) fn likely_at(&self, concurrency: f64) -> Result<Speed, Refusal> {
+        Ok(self.speed(&self.performance.likely(self.load(concurrency))?))
+    }
+
+    fn load(&self, concurrency: f64) -> Load {
+        Load {
             concurrency: concurrency.max(1.0),
             isl: self.isl,
             osl: self.osl,
-        })?;
-        Ok(self.speed(&prediction))
+        }
     }
 
     fn speed(&self, prediction: &Prediction) -> Speed {
@@ -94,8 +102,12 @@ impl Speeds {
         pessimism: Pessimism,
     ) -> Result<u32, Reason> {
         let missed = |requests: u32| -> Result<Option<Reason>, Reason> {
-            let speed = self.at(f64::from(requests)).map_err(unknown)?;
-            Ok(first_missed(slo, &speed, pessimism))
+            let requests = f64::from(requests);
+            let speed = match pessimism {
+                Pessimism::Likely => self.likely_at(requests),
+                Pessimism::SlowEnd => self.at(requests),
+            };
+            Ok(first_missed(slo, &speed.map_err(unknown)?, pessimism))
         };
         if slo.is_none() || missed(most)?.is_none() {
             return Ok(most);

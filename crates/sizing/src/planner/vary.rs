@@ -4,6 +4,7 @@
 use super::Question;
 use super::answer::{Change, Choice, Recommended, Sensitivity};
 use super::evaluate::{self, Formats};
+use super::memory::Setup;
 use super::rank;
 use super::speed::Pessimism;
 use super::target::Target;
@@ -44,15 +45,45 @@ fn answer(
         Change::SlowEnd => Pessimism::SlowEnd,
         _ => Pessimism::Likely,
     };
-    let (choices, _) = evaluate::all(question, target, pessimism, Formats::Asked);
-    let choices = rank::in_order(choices);
-    let least = rank::least_cost(&choices).and_then(|index| choices.get(index));
+    let least = least(question, target, pessimism);
+    let least = least.as_ref();
     Sensitivity {
         change,
         answer: least.map(Choice::name),
         purchase_usd: least.and_then(|choice| Some(choice.cost.purchase.as_ref()?.usd)),
         changes: least.map(Choice::name) != best.map(Choice::name),
     }
+}
+
+/// The choice that costs least to buy. Cards without a price cannot be it, and neither can what costs more with a single
+/// replica than something that was found already.
+fn least(question: &Question<'_>, target: &Target, pessimism: Pessimism) -> Option<Choice> {
+    let at_least = |setup: &Setup<'_>| {
+        let cards = setup
+            .tensor_parallel
+            .saturating_mul(target.spare.saturating_add(1));
+        let quote = question.prices.purchase(&setup.gpu.name, cards)?;
+        Some(quote.price.get())
+    };
+    let mut setups: Vec<(f64, Setup<'_>)> = evaluate::setups(question, target, Formats::Asked)
+        .filter_map(|setup| Some((at_least(&setup)?, setup)))
+        .collect();
+    setups.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let mut found: Vec<Choice> = Vec::new();
+    let mut best = f64::INFINITY;
+    for (bound, setup) in setups {
+        if bound > best {
+            break;
+        }
+        if let Ok(choice) = evaluate::evaluate(question, &setup, target, pessimism) {
+            let price = choice.cost.purchase.as_ref();
+            best = price.map_or(best, |price| best.min(price.usd));
+            found.push(choice);
+        }
+    }
+    let found = rank::in_order(found);
+    let index = rank::least_cost(&found)?;
+    found.into_iter().nth(index)
 }
 
 /// The next card, and by which factor the answer's price may rise before that one costs as little.
