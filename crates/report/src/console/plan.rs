@@ -8,8 +8,7 @@ use crate::{
     language::{Language, Words},
     number::{ABSENT, Figures, dollars, held_tenths, number, percent},
     prose::plan::{
-        answer, asked, basis, change, choice, left_out, million, recommended, shown, total, tpot,
-        ttft,
+        answer, asked, basis, change, left_out, recommendation, recommended, shown, tpot,
     },
 };
 
@@ -90,16 +89,26 @@ impl Page<'_> {
             column(3, "console.room", &|choice| {
                 format!("{}x", number(choice.head_room, 2))
             }),
-            column(2, "console.plan_ttft", &speed(ttft)),
+            column(
+                2,
+                "console.plan_ttft",
+                &speed(|speed, figures| figures.time(speed.ttft_s.likely * 1e3)),
+            ),
             column(0, "console.plan_tpot", &speed(tpot)),
-            column(1, "console.plan_total", &speed(|speed, _| total(speed))),
+            column(
+                1,
+                "console.plan_total",
+                &speed(|speed, _| number(speed.output_tokens_per_second.likely, 0)),
+            ),
             column(0, "console.purchase", &|choice| {
                 usd(choice.cost.purchase.as_ref().map(|price| price.usd))
             }),
             column(0, "console.cloud_hour", &|choice| {
                 usd(choice.cost.cloud_per_hour.as_ref().map(|price| price.usd))
             }),
-            column(3, "console.million", &|choice| million(choice, self.words)),
+            column(3, "console.million", &|choice| {
+                usd(choice.cost.usd_per_million().map(|usd| usd.likely))
+            }),
             column(5, "console.joules", &|choice| {
                 choice
                     .cost
@@ -114,10 +123,7 @@ impl Page<'_> {
         for (key, index) in recommended(self.plan) {
             let name = self.words.get(key);
             let found = index.and_then(|index| self.plan.choices.get(index));
-            let text = found.map_or_else(
-                || self.words.get("plan.none"),
-                |found| choice(found, self.words, self.figures),
-            );
+            let text = recommendation(self.plan, key, index, self.words, self.figures);
             lines.extend(self.paragraph(&format!("{name}: {text}"), "- "));
             // Verbatim and in one line, to be copied.
             lines.extend(found.map(|found| format!("    {}", found.command)));

@@ -164,8 +164,36 @@ pub(crate) fn recommended(plan: &Plan) -> [(&'static str, Option<usize>); 4] {
     ]
 }
 
+/// What would cost less than the least-cost choice, were every prediction exact; `None` where nothing would.
+fn cheaper(plan: &Plan, words: &Words) -> Option<String> {
+    let choice = plan.choices.get(plan.recommended.least_cost_if_exact?)?;
+    let values = [
+        ("name", &*choice.name()),
+        ("price", &purchase(choice, words)),
+    ];
+    Some(words.say("plan.cheaper", &values))
+}
+
+/// A recommended choice in a few sentences, by the key of its name.
+pub(crate) fn recommendation(
+    plan: &Plan,
+    key: &str,
+    index: Option<usize>,
+    words: &Words,
+    figures: Figures,
+) -> String {
+    let Some(found) = index.and_then(|index| plan.choices.get(index)) else {
+        return words.get("plan.none");
+    };
+    let text = choice(found, words, figures);
+    match cheaper(plan, words).filter(|_| key == "plan.least_cost") {
+        Some(cheaper) => format!("{text} {cheaper}"),
+        None => text,
+    }
+}
+
 /// A choice in a sentence: what it is, how full, how fast, what it costs.
-pub(crate) fn choice(choice: &Choice, words: &Words, figures: Figures) -> String {
+fn choice(choice: &Choice, words: &Words, figures: Figures) -> String {
     let mut text = words.say(
         "plan.choice",
         &[

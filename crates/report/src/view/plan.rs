@@ -7,8 +7,8 @@ use super::{Block, Cell, Column, Desk, Item, Part, Row, Section, Table};
 use crate::{
     number::{ABSENT, count, dollars, held_tenths, number, percent},
     prose::plan::{
-        answer, asked, basis, change, choice, left_out, limits, million, recommended, shown, total,
-        tpot, ttft,
+        answer, asked, basis, change, left_out, limits, million, recommendation, recommended,
+        shown, total, tpot, ttft,
     },
 };
 
@@ -123,10 +123,7 @@ fn row(desk: &Desk<'_>, choice: &Choice) -> Vec<Cell> {
 fn recommendations(desk: &Desk<'_>, plan: &Plan) -> Vec<Block> {
     let item = |(key, index): (&str, Option<usize>)| {
         let found = index.and_then(|index| plan.choices.get(index));
-        let text = found.map_or_else(
-            || desk.get("plan.none"),
-            |found| choice(found, desk.words, desk.figures),
-        );
+        let text = recommendation(plan, key, index, desk.words, desk.figures);
         Item::labelled(desk.get(key), text).with_code(found.map(|found| found.command.clone()))
     };
     vec![Block::Bullets {

@@ -346,12 +346,16 @@ pub enum Reason {
     },
 }
 
-/// Which choices to take, as indices; absent where none qualifies.
+/// Which choices to take, as indices; absent where none qualifies. Safe ones ([`Choice::safely`]) go first in each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recommended {
-    /// Least to pay for the cards.
+    /// Least to pay for the cards, among the choices that hold the target even at the unfavourable end of every interval; where
+    /// there are none, among all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub least_cost: Option<usize>,
+    /// Least to pay were every prediction exact, where that is another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub least_cost_if_exact: Option<usize>,
     /// Shortest TPOT among the cheapest choices of each card.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub best_performance: Option<usize>,

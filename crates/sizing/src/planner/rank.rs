@@ -1,7 +1,6 @@
 //! Which choices are worth a look: order, frontier, recommendations, use of money.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
 
 use super::Question;
 use super::answer::{Choice, Recommended};
@@ -79,16 +78,33 @@ fn least(
         .map(|(index, _)| index)
 }
 
+/// The same among those that hold the target at the unfavourable end too; where there are none, among all.
+fn least_safe(
+    choices: &[Choice],
+    qualifies: impl Fn(&Choice) -> bool,
+    figure: impl Fn(&Choice) -> Option<f64>,
+) -> Option<usize> {
+    least(
+        choices,
+        |choice| choice.safely && qualifies(choice),
+        &figure,
+    )
+    .or_else(|| least(choices, &qualifies, &figure))
+}
+
 /// The choice that costs least to buy.
 pub(super) fn least_cost(choices: &[Choice]) -> Option<usize> {
-    least(choices, |choice| choice.as_asked, purchase)
+    least_safe(choices, |choice| choice.as_asked, purchase)
 }
 
 pub(super) fn recommended(question: &Question<'_>, choices: &[Choice]) -> Recommended {
+    let least_cost = least_cost(choices);
+    let if_exact = least(choices, |choice| choice.as_asked, purchase);
     Recommended {
-        least_cost: least_cost(choices),
+        least_cost,
+        least_cost_if_exact: if_exact.filter(|_| if_exact != least_cost),
         best_performance: best_performance(choices),
-        cloud: least(choices, |choice| choice.as_asked, rent),
+        cloud: least_safe(choices, |choice| choice.as_asked, rent),
         keep_quantised: keep_quantised(question, choices),
     }
 }
@@ -96,22 +112,20 @@ pub(super) fn recommended(question: &Question<'_>, choices: &[Choice]) -> Recomm
 /// Of each card the choice that costs least to buy; of these the one with the shortest TPOT. More cards than the load needs
 /// would always be faster still: they are on the frontier.
 fn best_performance(choices: &[Choice]) -> Option<usize> {
-    let mut cheapest: BTreeMap<&str, (f64, usize)> = BTreeMap::new();
-    for (index, choice) in choices
-        .iter()
-        .enumerate()
-        .filter(|(_, choice)| choice.as_asked)
-    {
-        let Some(usd) = purchase(choice) else {
-            continue;
-        };
-        let entry = cheapest.entry(&choice.gpu).or_insert((usd, index));
-        if usd < entry.0 {
-            *entry = (usd, index);
+    let mut gpus: Vec<&str> = Vec::new();
+    for choice in choices {
+        if !gpus.contains(&&*choice.gpu) {
+            gpus.push(&choice.gpu);
         }
     }
-    let of_cards = cheapest.into_values().map(|(_, index)| index);
-    of_cards
+    let cheapest = gpus.into_iter().filter_map(|gpu| {
+        least_safe(
+            choices,
+            |choice| choice.as_asked && choice.gpu == gpu,
+            purchase,
+        )
+    });
+    cheapest
         .filter_map(|index| Some((index, tpot(choices.get(index)?)?)))
         .min_by(|a, b| a.1.total_cmp(&b.1))
         .map(|(index, _)| index)
@@ -128,8 +142,8 @@ fn keep_quantised(question: &Question<'_>, choices: &[Choice]) -> Option<usize> 
         Some((gpu, weights)) => &choice.gpu == gpu && choice.weights == weights,
         None => ["awq", "bnb4"].contains(&&*choice.weights),
     } && choice.kv_cache_dtype == "auto";
-    least(choices, kept, purchase)
-        .or_else(|| least(choices, kept, |choice| Some(f64::from(choice.cards()))))
+    least_safe(choices, kept, purchase)
+        .or_else(|| least_safe(choices, kept, |choice| Some(f64::from(choice.cards()))))
 }
 
 /// Indices by dollars for a million output tokens; only what was asked for and has both figures.

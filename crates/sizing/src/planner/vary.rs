@@ -72,12 +72,15 @@ fn least(question: &Question<'_>, target: &Target, pessimism: Pessimism) -> Opti
     let mut found: Vec<Choice> = Vec::new();
     let mut best = f64::INFINITY;
     for (bound, setup) in setups {
+        // Only a safe choice shuts out what costs more.
         if bound > best {
             break;
         }
         if let Ok(choice) = evaluate::evaluate(question, &setup, target, pessimism) {
             let price = choice.cost.purchase.as_ref();
-            best = price.map_or(best, |price| best.min(price.usd));
+            if choice.safely {
+                best = price.map_or(best, |price| best.min(price.usd));
+            }
             found.push(choice);
         }
     }
