@@ -136,6 +136,8 @@ pub(crate) struct OutputArgs {
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) judge: JudgeArgs,
+    #[command(flatten)]
+    pub(crate) ask: crate::buy::AskArgs,
 }
 
 #[derive(Debug, Args)]
@@ -151,6 +153,8 @@ pub(crate) struct ReportArgs {
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) judge: JudgeArgs,
+    #[command(flatten)]
+    pub(crate) ask: crate::buy::AskArgs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

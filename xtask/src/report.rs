@@ -32,7 +32,10 @@ pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<Exit> {
         .iter()
         .map(|opened| {
             Ok(match opened {
-                Opened::Run(dir) => Told::Run(Box::new(write(dir, languages, judge)?)),
+                Opened::Run(dir) => {
+                    args.ask.keep(dir);
+                    Told::Run(Box::new(write(dir, languages, judge)?))
+                }
                 Opened::Series(series) => Told::Series(Box::new(series.report(languages, judge)?)),
             })
         })

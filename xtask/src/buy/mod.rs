@@ -1,5 +1,6 @@
 //! `cargo xtask plan`: from what was measured to what to buy. Reads runs and prices, asks `sizing::planner`, prints.
 
+mod ask;
 mod queue;
 mod runs;
 mod target;
@@ -15,6 +16,7 @@ use sizing::{
     planner::{self, Money, Plan, Question, Target},
 };
 
+pub(crate) use self::ask::AskArgs;
 use self::{queue::Simulated, runs::Read, target::System};
 use crate::{
     cli::Lang,
@@ -89,8 +91,8 @@ pub(crate) fn run(args: &BuyArgs) -> anyhow::Result<Exit> {
     let mut target = args.target.clone();
     target.slo = args.slo.unwrap_or_default();
     let read = runs::read(&args.from, args.measured.as_ref(), args.model.as_deref())?;
-    let model = model(args, &read)?;
-    let engine = engine(args, &read)?;
+    let model = model_of(args.model.as_deref(), &read)?;
+    let engine = engine_of(args.vllm.as_deref(), &read)?;
     let prices = prices(args)?;
     let (measured, notes) = runs::measured(&read, model);
     let question = Question {
@@ -119,16 +121,16 @@ pub(crate) fn run(args: &BuyArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Ok)
 }
 
-fn model(args: &BuyArgs, read: &[Read]) -> anyhow::Result<&'static ModelSpec> {
+/// The model that was named, else that of the runs, else the reference's.
+fn model_of(named: Option<&str>, read: &[Read]) -> anyhow::Result<&'static ModelSpec> {
     let of_runs = || read.first().map(|run| run.model.as_str());
-    let name = args.model.as_deref().or_else(of_runs);
-    let name = name.unwrap_or(sizing::reference::MODEL);
+    let name = named.or_else(of_runs).unwrap_or(sizing::reference::MODEL);
     catalogue::model(name).exit(Exit::Usage)
 }
 
-/// The engine of the flag, else that of the runs where its arithmetic is known.
-fn engine(args: &BuyArgs, read: &[Read]) -> anyhow::Result<Engine> {
-    if let Some(version) = &args.vllm {
+/// The engine that was named, else that of the runs where its arithmetic is known, else the reference's.
+fn engine_of(named: Option<&str>, read: &[Read]) -> anyhow::Result<Engine> {
+    if let Some(version) = named {
         return Engine::vllm(version).exit(Exit::Usage);
     }
     let of_runs = read

@@ -158,6 +158,15 @@ fn a_kept_plan_is_a_section_of_the_report() {
         assert!(!text.contains('⟦'), "{file}");
     }
     assert!(folder.path().join("charts/plan_memory.svg").is_file());
+    // The same in one step, for the model that the run measured.
+    let target = "concurrency=8 isl=106 osl=100";
+    let output = run(&["report", run_folder, "--target", target, "--slo", "tpot:50"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let text = fs::read_to_string(folder.path().join("report.md")).expect("a report");
+    assert!(
+        text.contains("TPOT ≤ 50 ms") && text.contains("SmolLM2-135M"),
+        "{text}"
+    );
     fs::write(folder.path().join("plan.json"), "{}").expect("written");
     let output = run(&["report", run_folder]);
     assert_eq!(output.status.code(), Some(2));
