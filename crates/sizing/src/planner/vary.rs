@@ -92,9 +92,9 @@ fn least(question: &Question<'_>, target: &Target, pessimism: Pessimism) -> Opti
 /// The next card, and by which factor the answer's price may rise before that one costs as little.
 fn price(choices: &[Choice], best: &Choice) -> Option<Sensitivity> {
     let usd = |choice: &Choice| choice.cost.purchase.as_ref().map(|price| price.usd);
-    let others = choices
-        .iter()
-        .filter(|choice| choice.as_asked && choice.gpu != best.gpu);
+    let others = choices.iter().filter(|choice| {
+        choice.as_asked && choice.gpu != best.gpu && (choice.safely || !best.safely)
+    });
     let (next, next_usd) = others
         .filter_map(|choice| Some((choice, usd(choice)?)))
         .min_by(|a, b| a.1.total_cmp(&b.1))?;
