@@ -12,6 +12,7 @@ mod kv_cache;
 mod performance;
 mod planner;
 mod properties;
+mod published;
 mod real_vllm;
 mod reference;
 mod start_log;
