@@ -60,5 +60,6 @@ pub fn summarise(
         slo,
         findings,
         sizing,
+        plan: None,
     }
 }

@@ -62,6 +62,9 @@ pub struct Summary {
     /// Which GPUs would hold a target load of this model; absent when the model is not in the catalogue.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sizing: Option<SizingSection>,
+    /// What to buy for a load, where `cargo xtask plan --into` left its answer in the run folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<Box<::sizing::planner::Plan>>,
 }
 
 /// A figure with its interval.

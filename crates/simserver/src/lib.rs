@@ -13,6 +13,7 @@ pub mod profile;
 
 pub mod engine;
 pub mod fault;
+pub mod fleet;
 pub mod simulate;
 
 mod scheduler;

@@ -88,6 +88,28 @@ impl Axis {
         }
     }
 
+    /// Logarithmic over dollars, ends on 1, 2 or 5 times a power of ten.
+    pub(super) fn prices(min: f64, max: f64) -> Self {
+        let low = round_down(min.max(1e-3));
+        let high = round_up(max.max(low * 1.5));
+        let ticks = std::iter::successors(Some(low), |&at| Some(next_round(at)));
+        Self {
+            low,
+            high,
+            log: true,
+            ticks: ticks
+                .take_while(|&at| at <= high * 1.001)
+                .map(|at| Tick {
+                    at,
+                    label: format!(
+                        "${}",
+                        number(at, usize::from(at < 0.95) + usize::from(at < 0.095))
+                    ),
+                })
+                .collect(),
+        }
+    }
+
     /// Logarithmic over the levels that were run, each of them marked.
     pub(super) fn levels(levels: &[&LevelSummary]) -> Self {
         let mut values: Vec<u32> = levels.iter().map(|level| level.concurrency).collect();

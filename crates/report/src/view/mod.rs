@@ -13,6 +13,7 @@ mod method;
 mod operation;
 mod option;
 pub(crate) mod over_runs;
+mod plan;
 mod promise;
 mod results;
 pub(crate) mod sizing;
@@ -110,15 +111,27 @@ pub(crate) fn document(
         },
         subject: method::subject(&desk),
         banners: banners(summary, words),
-        sections: vec![
-            section("results", "section.results", results::parts(&desk)),
-            section("operation", "section.operation", operation),
-            section("sizing", "section.sizing", sizing::parts(&desk)),
-            section("conclusion", "section.conclusion", conclusion::parts(&desk)),
-            section("evidence", "section.evidence", evidence::parts(&desk)),
-            section("method", "section.method", method::parts(&desk)),
-            section("files", "section.files", method::files(&desk)),
-        ],
+        sections: [
+            Some(section("results", "section.results", results::parts(&desk))),
+            Some(section("operation", "section.operation", operation)),
+            Some(section("sizing", "section.sizing", sizing::parts(&desk))),
+            plan::section(&desk),
+            Some(section(
+                "conclusion",
+                "section.conclusion",
+                conclusion::parts(&desk),
+            )),
+            Some(section(
+                "evidence",
+                "section.evidence",
+                evidence::parts(&desk),
+            )),
+            Some(section("method", "section.method", method::parts(&desk))),
+            Some(section("files", "section.files", method::files(&desk))),
+        ]
+        .into_iter()
+        .flatten()
+        .collect(),
         footer: words.say(
             "title.footer",
             &[("tool", &summary.run.tool), ("run", &summary.run.run_id)],
