@@ -7,7 +7,8 @@
 //! with `arrivals`, `distribution`, `failures`, `server_level`, `gpu_level` and `energy` (on `series`) turns them into
 //! figures; `bottleneck` says what limited each level; `limits`, `scaling`, `slo`, `goodput` (with `slo_capacity`) and
 //! `findings` (with `level_findings` and `sample_findings`) look across levels; `comparison` (with `compared_figures`)
-//! holds two runs side by side; [`summarise()`] puts it all together.
+//! holds two runs side by side; `calibration` fits the model of speed to the levels and tests it on them; [`summarise()`]
+//! puts it all together.
 #![warn(
     clippy::disallowed_methods,
     reason = "pure crate: no files, clock, environment or network"
@@ -46,6 +47,9 @@ mod comparison;
 mod server_capacity;
 mod sizing_section;
 
+mod calibration;
+
+pub use calibration::{Calibrated, Observed, Served, observations};
 pub use comparison::{
     CompareError, CompareOptions, ComparedFigure, Comparison, Condition, Verdict, compare,
 };

@@ -8,6 +8,7 @@ mod finding;
 mod gpu;
 mod level;
 mod limits;
+mod performance;
 mod run;
 mod server;
 mod sizing;
@@ -17,6 +18,7 @@ pub use finding::*;
 pub use gpu::*;
 pub use level::*;
 pub use limits::*;
+pub use performance::*;
 pub use run::*;
 pub use server::*;
 pub use sizing::*;
@@ -56,6 +58,9 @@ pub struct Summary {
     /// Which GPUs would hold a target load of this model; absent when the model is not in the catalogue.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sizing: Option<SizingSection>,
+    /// How well the levels predict each other, and what they predict; absent when no level ran to its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub performance: Option<PerformanceSection>,
 }
 
 /// A figure with its interval.

@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     /// Every source file that may ask for words.
-    const SOURCES: [&str; 33] = [
+    const SOURCES: [&str; 36] = [
         include_str!("view/mod.rs"),
         include_str!("view/results.rs"),
         include_str!("view/operation.rs"),
@@ -148,6 +148,9 @@ mod tests {
         include_str!("prose/finding/sample.rs"),
         include_str!("prose/goodput.rs"),
         include_str!("prose/failure.rs"),
+        include_str!("prose/performance.rs"),
+        include_str!("view/performance.rs"),
+        include_str!("chart/prediction.rs"),
         include_str!("prose/sizing.rs"),
         include_str!("prose/verdict.rs"),
         include_str!("prose/reading.rs"),

@@ -21,6 +21,7 @@ mod sequence;
 mod block_table;
 mod blocks;
 mod pacer;
+mod padded;
 mod timing;
 
 mod server;

@@ -66,6 +66,10 @@ impl Axis {
 
     /// Logarithmic over times in milliseconds, ends on 1, 2 or 5 times a power of ten.
     pub(super) fn times(min: f64, max: f64, figures: Figures) -> Self {
+        Self::logarithmic(min, max, |at| round_time(at, figures))
+    }
+
+    fn logarithmic(min: f64, max: f64, label: impl Fn(f64) -> String) -> Self {
         let low = round_down(min.max(1e-3));
         let high = round_up(max.max(low * 1.5));
         let mut ticks: Vec<f64> = std::iter::successors(Some(low), |&at| Some(next_round(at)))
@@ -82,10 +86,21 @@ impl Axis {
                 .into_iter()
                 .map(|at| Tick {
                     at,
-                    label: round_time(at, figures),
+                    label: label(at),
                 })
                 .collect(),
         }
+    }
+
+    /// Logarithmic over rates, ends on 1, 2 or 5 times a power of ten.
+    pub(super) fn rates(min: f64, max: f64) -> Self {
+        let label = |rate: f64| number(rate, usize::from(rate < 0.95) + usize::from(rate < 0.095));
+        Self::logarithmic(min, max, label)
+    }
+
+    /// Smallest and largest value.
+    pub(super) fn ends(&self) -> (f64, f64) {
+        (self.low, self.high)
     }
 
     /// Logarithmic over the levels that were run, each of them marked.

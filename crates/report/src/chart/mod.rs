@@ -14,6 +14,7 @@ mod frontier;
 mod gpu;
 mod latency;
 mod place;
+mod prediction;
 mod series;
 pub(crate) mod sheet;
 mod steps;
@@ -89,6 +90,7 @@ pub(crate) fn all(
         latency::draw(&scene)?,
         frontier::draw(&scene)?,
         capacity::draw(&scene)?,
+        prediction::draw(&scene)?,
         timeline::draw(&scene)?,
         distribution::draw(&scene)?,
         gpu::draw(&scene)?,

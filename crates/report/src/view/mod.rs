@@ -12,6 +12,7 @@ mod limited;
 mod method;
 mod operation;
 mod option;
+mod performance;
 mod promise;
 mod results;
 pub(crate) mod sizing;
@@ -111,6 +112,11 @@ pub(crate) fn document(
             section("results", "section.results", results::parts(&desk)),
             section("operation", "section.operation", operation),
             section("sizing", "section.sizing", sizing::parts(&desk)),
+            section(
+                "prediction",
+                "section.prediction",
+                performance::parts(&desk),
+            ),
             section("conclusion", "section.conclusion", conclusion::parts(&desk)),
             section("evidence", "section.evidence", evidence::parts(&desk)),
             section("method", "section.method", method::parts(&desk)),
