@@ -7,7 +7,7 @@ use gpumon::{Access, BaseUrl};
 use loadgen::{Secret, Target, Trust, Tunnel};
 
 use crate::{
-    cli::LoadArgs,
+    cli::{LoadArgs, TelemetryArgs},
     exit::{self, Exit, WithExit as _},
 };
 
@@ -22,22 +22,30 @@ impl Secrets {
         let key = std::env::var("OPENAI_API_KEY")
             .ok()
             .filter(|key| !key.is_empty());
-        let headers = load.header.iter().map(|header| {
-            let (name, value) = header.split_once(':').ok_or_else(|| {
-                exit::error(
-                    Exit::Usage,
-                    "understand --header: there is no colon\nhint: write it as \"Name: value\"",
-                )
-            })?;
-            Ok((name.trim().to_owned(), value.trim().to_owned()))
-        });
         Ok(Self {
             key,
-            headers: headers.collect::<anyhow::Result<_>>()?,
+            headers: headers("--header", &load.header)?,
         })
     }
 
-    fn access(&self) -> anyhow::Result<Access> {
+    /// The bearer key of the environment and the headers of the command line that are for exporters and for
+    /// `--server-metrics`: the server's own are never sent to them.
+    pub(crate) fn of_telemetry(args: &TelemetryArgs) -> anyhow::Result<Self> {
+        let key = std::env::var("PLIMSOLL_TELEMETRY_KEY")
+            .ok()
+            .filter(|key| !key.is_empty());
+        Ok(Self {
+            key,
+            headers: headers("--telemetry-header", &args.telemetry_header)?,
+        })
+    }
+
+    /// Whether there is anything to send.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.key.is_none() && self.headers.is_empty()
+    }
+
+    pub(crate) fn access(&self) -> anyhow::Result<Access> {
         let mut access = Access::default();
         if let Some(key) = &self.key {
             access = access.with_bearer_key(key).exit(Exit::Usage)?;
@@ -52,17 +60,36 @@ impl Secrets {
     pub(crate) fn target(&self, url: &str, model: &str, load: &LoadArgs) -> anyhow::Result<Target> {
         let key = self.key.as_deref().map(Secret::new);
         let target = Target::new(url, model, key, &self.headers).exit(Exit::Usage)?;
-        Ok(target.trusting(trust(load)?))
+        let target = target.trusting(trust(load)?);
+        Ok(if load.connection.http2 {
+            target.over_http2()
+        } else {
+            target
+        })
     }
 }
 
+/// `Name: value` pairs of a flag.
+fn headers(flag: &str, given: &[String]) -> anyhow::Result<Vec<(String, String)>> {
+    let pair = |header: &String| {
+        let (name, value) = header.split_once(':').ok_or_else(|| {
+            exit::error(
+                Exit::Usage,
+                format!("understand {flag}: there is no colon\nhint: write it as \"Name: value\""),
+            )
+        })?;
+        Ok((name.trim().to_owned(), value.trim().to_owned()))
+    };
+    given.iter().map(pair).collect()
+}
+
 fn trust(load: &LoadArgs) -> anyhow::Result<Trust> {
-    Ok(match &load.ca_cert {
+    Ok(match &load.connection.ca_cert {
         Some(file) => Trust::Authority(
             fs::read(file)
                 .map_err(|e| exit::error(Exit::Usage, format!("read {}: {e}", file.display())))?,
         ),
-        None if load.insecure => Trust::Anyone,
+        None if load.connection.insecure => Trust::Anyone,
         None => Trust::System,
     })
 }

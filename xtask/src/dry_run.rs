@@ -115,7 +115,7 @@ fn seconds(ns: u64) -> f64 {
 }
 
 /// The schedule of an open loop in words.
-pub(crate) fn open_loop(arrivals: &records::Arrivals) -> String {
+fn open_loop(arrivals: &records::Arrivals) -> String {
     if arrivals.recorded {
         return format!(
             "open loop, as recorded, at most {} in flight",

@@ -3,7 +3,7 @@
 use std::{
     process,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -12,28 +12,37 @@ use anyhow::Context as _;
 
 use crate::progress::log;
 
+type Then = Box<dyn Fn() + Send>;
+
+/// What is to be done on the first request: that of the measurement that runs now.
+static THEN: Mutex<Option<Then>> = Mutex::new(None);
+/// One handler for the life of the process.
+static REQUESTED: Mutex<Option<Arc<AtomicBool>>> = Mutex::new(None);
+
 /// Whether the user asked to stop.
 #[derive(Clone, Debug)]
 pub(crate) struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
-    /// Begins to listen. To be called once in the life of the process.
+    /// Begins to listen.
     pub(crate) fn install() -> anyhow::Result<Self> {
         Self::install_with(|| {})
     }
 
-    /// Begins to listen, and calls `then` on the first request, on a thread of its own.
+    /// Begins to listen, and calls `then` on the first request, on a thread of its own. A later call in the same process,
+    /// for the next of several measurements, takes the place of the earlier; at once when the request has been made.
     pub(crate) fn install_with(then: impl Fn() + Send + 'static) -> anyhow::Result<Self> {
-        let requested = Arc::new(AtomicBool::new(false));
-        let seen = Arc::clone(&requested);
-        ctrlc::set_handler(move || {
-            if seen.swap(true, Ordering::SeqCst) {
-                exit_now();
-            }
-            log("stopping … (again to stop at once)");
+        let mut installed = REQUESTED.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut current = THEN.lock().unwrap_or_else(PoisonError::into_inner);
+        let requested = match &*installed {
+            Some(requested) => Arc::clone(requested),
+            None => listen()?,
+        };
+        *installed = Some(Arc::clone(&requested));
+        if requested.load(Ordering::SeqCst) {
             then();
-        })
-        .context("listen for Ctrl-C")?;
+        }
+        *current = Some(Box::new(then));
         Ok(Self(requested))
     }
 
@@ -41,6 +50,22 @@ impl Interrupt {
     pub(crate) fn requested(&self) -> bool {
         self.0.load(Ordering::SeqCst)
     }
+}
+
+fn listen() -> anyhow::Result<Arc<AtomicBool>> {
+    let requested = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&requested);
+    ctrlc::set_handler(move || {
+        if seen.swap(true, Ordering::SeqCst) {
+            exit_now();
+        }
+        log("stopping … (again to stop at once)");
+        if let Some(then) = &*THEN.lock().unwrap_or_else(PoisonError::into_inner) {
+            then();
+        }
+    })
+    .context("listen for Ctrl-C")?;
+    Ok(requested)
 }
 
 #[expect(

@@ -13,6 +13,7 @@ use loadgen::{
 use crate::{
     cli::{LoadArgs, RampUp},
     exit::{self, Exit},
+    series::LevelOrder,
     workload,
 };
 
@@ -22,6 +23,10 @@ const CONCURRENCY: [u32; 8] = [1, 2, 4, 8, 16, 32, 48, 64];
 const MOST_IN_FLIGHT: u32 = 10_000;
 /// What an open loop measures when the user does not say: long enough for queues to show.
 const OPEN_LOOP: Duration = Duration::from_mins(1);
+/// How many times the requests of a level there are at most where an interval is to end it.
+const STOPPED_LATEST: u64 = 40;
+/// The same for an open loop.
+const OPEN_LOOP_STOPPED_LATEST: Duration = Duration::from_mins(10);
 /// Warm-up of an open loop: requests of average length must have ended before the first one counts.
 const OPEN_WARMUP: Duration = Duration::from_secs(10);
 
@@ -78,6 +83,16 @@ pub(crate) fn levels(load: &LoadArgs, defaults: Defaults) -> anyhow::Result<Vec<
         .into_iter()
         .map(|a| open(a, most_in_flight, volume, load))
         .collect()
+}
+
+/// The levels in the order in which a run of this seed takes them.
+pub(crate) fn in_order(levels: Vec<Level>, order: LevelOrder, seed: u64) -> Vec<Level> {
+    if order == LevelOrder::Interleaved {
+        return levels;
+    }
+    let mut keyed: Vec<_> = (0..).zip(levels).collect();
+    keyed.sort_by_key(|(index, _)| loadgen::workload::shuffle_key(seed, *index));
+    keyed.into_iter().map(|(_, level)| level).collect()
 }
 
 fn volume(load: &LoadArgs) -> anyhow::Result<Option<Volume>> {
@@ -155,8 +170,13 @@ fn closed(
 ) -> anyhow::Result<Level> {
     let slots = NonZeroU32::new(concurrency)
         .ok_or_else(|| exit::error(Exit::Usage, "--concurrency is at least 1"))?;
+    let times = if load.stop.stop_when.is_some() {
+        STOPPED_LATEST
+    } else {
+        1
+    };
     let by_default = || {
-        NonZeroU64::new(defaults.requests(concurrency))
+        NonZeroU64::new(defaults.requests(concurrency) * times)
             .map_or(Volume::Requests(NonZeroU64::MIN), Volume::Requests)
     };
     Ok(Level {
@@ -181,7 +201,12 @@ fn open(
         Arrivals::Recorded(times) => NonZeroU64::new(times.len() as u64).map(Volume::Requests),
         _ => None,
     };
-    let volume = volume.or(whole).unwrap_or(Volume::Time(OPEN_LOOP));
+    let time = if load.stop.stop_when.is_some() {
+        OPEN_LOOP_STOPPED_LATEST
+    } else {
+        OPEN_LOOP
+    };
+    let volume = volume.or(whole).unwrap_or(Volume::Time(time));
     let first_rate = arrivals.first_rate();
     let mut level = Level {
         load: Load::Open {

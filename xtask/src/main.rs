@@ -8,6 +8,7 @@ mod compare;
 mod dry_run;
 mod engine;
 mod exit;
+mod find_capacity;
 mod gpumon;
 mod host;
 mod interrupt;
@@ -23,8 +24,10 @@ mod redact;
 mod report;
 mod resume;
 mod run;
+mod series;
 mod sim;
 mod size;
+mod stop_when;
 mod telemetry;
 mod workload;
 

@@ -1,6 +1,7 @@
 //! The measuring part: ask the server what it is, load it, write down everything that happens. Nothing is computed here.
 
 use std::{
+    path::Path,
     thread,
     time::{Duration, Instant},
 };
@@ -14,7 +15,6 @@ use records::{
 use crate::{
     access::{Secrets, Watch},
     cli::{LoadArgs, OutputArgs},
-    dry_run,
     exit::{self, Exit, WithExit as _},
     host,
     interrupt::Interrupt,
@@ -23,6 +23,7 @@ use crate::{
     recorder::Recorder,
     redact,
     resume::Begun,
+    stop_when::Watcher,
     telemetry::{self, Telemetry},
 };
 
@@ -83,13 +84,16 @@ pub(crate) fn measure(
     let telemetry = Telemetry::start(&load.telemetry, &watch.base, &watch.access, epoch)?;
     let mut recorder = Recorder::new(&dir, &manifest, telemetry)?;
     idle_baseline(&mut recorder, epoch, &interrupt)?;
-    let end = load_and_record(&plan, &done, &mut recorder, epoch, &stop);
-    notes.extend(open_loops(&plan));
+    let judged = manifest.judgement.confidence_level;
+    let slots = manifest.plan.levels.clone();
+    let mut watcher = Watcher::new(&load.stop, judged, slots, &stop);
+    let end = load_and_record(&plan, &done, &mut recorder, &mut watcher, epoch, &stop);
+    notes.extend(watcher.into_iter().flat_map(Watcher::notes));
     notes.extend((!load.replicas.is_empty()).then(|| {
         let others = load.replicas.iter().map(|url| redact::url(url)).collect::<Vec<_>>().join(", ");
         format!("the load was shared by several servers, slot by slot; besides the target: {others}; telemetry watched the target only")
     }));
-    notes.extend(overhead::note(&output.result_dir));
+    notes.extend(overhead_note(&output.result_dir, load.series.num_runs));
     let end = match recorder.finish() {
         Ok(more) => {
             notes.extend(more);
@@ -110,6 +114,12 @@ pub(crate) fn measure(
         Err(error) => failed(end, &error.into()),
     };
     Ok(Measured { dir, end })
+}
+
+/// What `overhead` measured on this machine; the runs of a series lie a folder deeper.
+fn overhead_note(result_dir: &Path, runs: u32) -> Option<String> {
+    let above = result_dir.parent().filter(|_| runs > 1);
+    overhead::note(result_dir).or_else(|| overhead::note(above?))
 }
 
 /// The error with the server's own address in place of the tunnel's.
@@ -144,20 +154,6 @@ fn failed(end: EndReason, error: &anyhow::Error) -> EndReason {
     }
 }
 
-/// What the table of levels does not show of an open loop.
-fn open_loops(plan: &LoadPlan) -> Vec<String> {
-    let record = plan.to_record();
-    let open = (1..).zip(&record.arrivals);
-    open.filter_map(|(level, arrivals)| {
-        let arrivals = arrivals.as_ref()?;
-        Some(format!(
-            "level {level}: {}; the concurrency shown is the most that was in flight",
-            dry_run::open_loop(arrivals)
-        ))
-    })
-    .collect()
-}
-
 /// Watches the machine without load, so that what it takes idle is known.
 fn idle_baseline(
     recorder: &mut Recorder,
@@ -186,6 +182,7 @@ fn idle_baseline(
         start_ns,
         end_ns,
         client: None,
+        ended_by: None,
     })
 }
 
@@ -193,10 +190,14 @@ fn load_and_record(
     plan: &LoadPlan,
     done: &Done,
     recorder: &mut Recorder,
+    watcher: &mut Option<Watcher>,
     epoch: Instant,
     stop: &StopHandle,
 ) -> EndReason {
     let end = loadgen::resume(plan, done, epoch, stop, &mut |event| {
+        if let Some(watcher) = watcher {
+            watcher.observe(&event);
+        }
         recorder.record(event).map_err(Into::into)
     });
     match end {
@@ -238,7 +239,7 @@ fn manifest(target: Target, plan: &LoadPlan, engine: EngineFacts, output: &Outpu
 }
 
 /// `20261124-064500-gemma-3-12b-it`, with `-simulated` where it is.
-fn run_id(unix_ns: u64, target: &Target, model: &str) -> String {
+pub(crate) fn run_id(unix_ns: u64, target: &Target, model: &str) -> String {
     let time = jiff::Timestamp::from_nanosecond(i128::from(unix_ns)).unwrap_or_default();
     let name = model.rsplit('/').next().unwrap_or(model);
     let safe: String = name

@@ -1,18 +1,20 @@
 //! `cargo xtask overhead`: the client's own error, measured against a server whose schedule is known.
 //!
-//! The server is the simulated one with the profile `fixed` (first token after 100 ms, then one every 10 ms, whatever
-//! the load), in a process of its own. Whatever a record says beyond that schedule is error: the client's, the kernel's,
-//! and the server's own lateness, which it tells and which stands beside it. So the figures are upper bounds of the
-//! client's error. The load is the closed loop of a measurement with records written to disk; streams of a wave are in
-//! step, which is the hardest case: all tokens arrive at once.
+//! The server (`server`), in a process of its own, sends the first token after 100 ms, then one every 10 ms, whatever the
+//! load, and tells when it really did. What a record says beyond that is error, the client's and the kernel's (`truth`);
+//! what the server was late by is not, and stands beside it. The load is the closed loop of a measurement with records
+//! written to disk; streams of a wave are in step, which is the hardest case: all tokens arrive at once.
+
+mod server;
+mod truth;
+
+mod beside_sampler;
 
 use std::{
     fs,
-    io::{self, BufRead as _, BufReader, BufWriter, Read as _, Write as _},
-    net::TcpStream,
+    io::{BufReader, BufWriter},
     num::{NonZeroU32, NonZeroU64},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -20,8 +22,9 @@ use anyhow::Context as _;
 use loadgen::{
     Event, LengthControl, Level, LoadPlan, LoadSpec, RunEnd, StopHandle, Target, Threads, Timeouts,
     Work,
+    workload::{Dataset, Entry, Prompt, Workload},
 };
-use records::{Host, JsonlWriter, Outcome, PhaseKind, RequestRecord, Stage, Tool, read_lines};
+use records::{Host, JsonlWriter, PhaseKind, RequestRecord, Tool, read_lines};
 use serde::{Deserialize, Serialize};
 use stats::{Quantile, Sample, quantile};
 
@@ -34,15 +37,13 @@ use crate::{
     progress::log,
 };
 
-/// Timing profile of the server.
-const PROFILE: &str = "fixed";
-/// Its schedule (`crates/simserver/profiles/fixed.toml`).
-const TTFT_MS: f64 = 100.0;
-const ITL_MS: f64 = 10.0;
+use server::{ITL, TTFT, UnixClock};
+use truth::{Seen, Server};
+
 /// Output tokens of a request.
 const OSL: u32 = 100;
 /// Version of the file.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// The client's own error on one machine.
 #[derive(Debug, Serialize, Deserialize)]
@@ -53,14 +54,14 @@ pub(crate) struct Overhead {
     tool: Tool,
     /// Nanoseconds since 1970-01-01T00:00:00Z.
     measured_unix_ns: u64,
-    /// What was true: milliseconds.
+    /// The server's schedule: milliseconds.
     ttft_ms: f64,
     itl_ms: f64,
     osl: u32,
     pub(crate) levels: Vec<Row>,
 }
 
-/// The error at one number of streams. Times are measured − true.
+/// The error at one number of streams. Times are measured − true, by the server's own stamps.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Row {
     pub(crate) streams: u32,
@@ -73,7 +74,7 @@ pub(crate) struct Row {
     gap_error_p50_ms: f64,
     /// Of the distance from the true gap, either way.
     gap_error_p99_ms: f64,
-    /// Mean gap / true gap − 1.
+    /// Mean gap / true mean gap − 1.
     pub(crate) itl_bias: f64,
     /// Processor time of the whole process for each token.
     cpu_us_per_event: f64,
@@ -82,16 +83,26 @@ pub(crate) struct Row {
     memory_bytes_per_stream: Option<u64>,
     /// The process's memory.
     memory_bytes: u64,
-    /// What the server says of itself: 99th percentile of its last 4096 tokens.
+    /// From the client's stamp of sending to the server's of having read the request, 99th percentile: no part of the
+    /// errors above.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    request_read_p99_ms: Option<f64>,
+    /// What the server sent its tokens too late by, 99th percentile: no part of the errors above.
     #[serde(skip_serializing_if = "Option::is_none")]
     server_late_p99_ms: Option<f64>,
 }
 
 pub(crate) fn run(args: &OverheadArgs) -> anyhow::Result<Exit> {
+    if args.serve {
+        return server::serve();
+    }
     let stop = StopHandle::default();
     let on_interrupt = stop.clone();
     let _interrupt = Interrupt::install_with(move || on_interrupt.stop())?;
     let server = Server::start()?;
+    if let Some(rounds) = args.beside_sampler {
+        return beside_sampler::run(args, rounds, &server, &stop);
+    }
     let mut levels = Vec::new();
     for &streams in &args.streams {
         log(&format!("{streams} streams …"));
@@ -103,8 +114,8 @@ pub(crate) fn run(args: &OverheadArgs) -> anyhow::Result<Exit> {
         host: host::host(),
         tool: host::tool(),
         measured_unix_ns: host::unix_ns(),
-        ttft_ms: TTFT_MS,
-        itl_ms: ITL_MS,
+        ttft_ms: 1e3 * TTFT.as_secs_f64(),
+        itl_ms: 1e3 * ITL.as_secs_f64(),
         osl: OSL,
         levels,
     };
@@ -139,7 +150,7 @@ pub(crate) fn note(result_dir: &Path) -> Option<String> {
         .ok()?
         .strftime("%Y-%m-%d");
     Some(format!(
-        "the client's own error on this machine (cargo xtask overhead, {day}, against a server of known times on the same machine; upper bounds): {}",
+        "the client's own error on this machine (cargo xtask overhead, {day}, against a server of known times on the same machine): {}",
         rows.join("; ")
     ))
 }
@@ -168,87 +179,28 @@ fn host_name() -> String {
     }
 }
 
-/// The server's process. Dropped, it is killed.
-struct Server {
-    process: Child,
-    url: String,
-    model: String,
-}
-
-#[derive(Deserialize)]
-struct Running {
-    url: String,
-    model: String,
-}
-
-impl Server {
-    fn start() -> anyhow::Result<Self> {
-        let program = std::env::current_exe().context("find this program")?;
-        let mut process = Command::new(program)
-            .args(["sim", "--profile", PROFILE, "--port", "0", "--json"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .context("start the simulated server")?;
-        let mut document = String::new();
-        let mut lines = BufReader::new(process.stdout.take().context("read what the server says")?);
-        while !document.trim_end().ends_with('}') {
-            if lines
-                .read_line(&mut document)
-                .context("read what the server says")?
-                == 0
-            {
-                return Err(exit::error(
-                    Exit::Server,
-                    "the simulated server did not start",
-                ));
-            }
-        }
-        let Running { url, model } =
-            serde_json::from_str(&document).context("understand the server")?;
-        Ok(Self {
-            process,
-            url,
-            model,
-        })
-    }
-
-    /// HTTP/1.0, so that the end of the connection is the end of the page.
-    fn metrics(&self) -> io::Result<String> {
-        let mut stream = TcpStream::connect(self.url.trim_start_matches("http://"))?;
-        stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-        stream.write_all(b"GET /metrics HTTP/1.0\r\nhost: simserver\r\n\r\n")?;
-        let mut page = String::new();
-        stream.read_to_string(&mut page)?;
-        Ok(page)
-    }
-
-    fn lateness_p99_ms(&self) -> Option<f64> {
-        let page = self.metrics().ok()?;
-        let line = page
-            .lines()
-            .find(|l| l.starts_with("simserver:lateness_seconds") && l.contains("p99"))?;
-        line.rsplit(' ')
-            .next()?
-            .parse::<f64>()
-            .ok()
-            .map(|s| s * 1e3)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        if self.process.kill().is_ok() {
-            drop(self.process.wait());
-        }
-    }
-}
-
 /// Requests of a level: several waves of a small one, so that the percentiles have something to stand on.
 fn requests(streams: u32) -> u64 {
     let streams = u64::from(streams);
     (2 * streams).max((8 * streams).min(512))
 }
+
+/// Prompts that begin with their number, by which the server's account and ours come together.
+fn numbered(streams: u32) -> Workload {
+    // Warm-up, measured requests, and one after that for each stream.
+    let count = requests(streams) + 2 * u64::from(streams);
+    let entry = |number| Entry {
+        prompt: Prompt::Text(format!("{number} {TEXT}")),
+        output_tokens: None,
+    };
+    Workload::Dataset(Dataset {
+        name: "numbered".to_owned(),
+        entries: (1..=count).map(entry).collect(),
+    })
+}
+
+/// The rest of a prompt: as long as a sentence to be translated.
+const TEXT: &str = "Translate into Korean: the load line on a ship's hull shows how deep it may lie in the water, and whoever loads it beyond that line does so at the risk of everyone aboard.";
 
 fn plan(server: &Server, streams: u32) -> anyhow::Result<LoadPlan> {
     let minute = Duration::from_mins(1);
@@ -258,7 +210,10 @@ fn plan(server: &Server, streams: u32) -> anyhow::Result<LoadPlan> {
         target: Target::new(&server.url, &server.model, None, &[]).exit(Exit::Usage)?,
         replicas: Vec::new(),
         levels: vec![Level::closed(slots, measured, u64::from(streams))],
-        work: Work::default(),
+        work: Work {
+            workload: numbered(streams),
+            ..Work::default()
+        },
         osl: NonZeroU32::new(OSL).unwrap_or(NonZeroU32::MIN),
         warmup_osl: NonZeroU32::new(OSL / 10).unwrap_or(NonZeroU32::MIN),
         length_control: LengthControl::IgnoreEosAndMinTokens,
@@ -276,118 +231,88 @@ fn plan(server: &Server, streams: u32) -> anyhow::Result<LoadPlan> {
     .exit(Exit::Usage)
 }
 
-/// What the events of a level add up to.
-#[derive(Default)]
-struct Seen {
-    ttft_errors: Vec<f64>,
-    gap_errors: Vec<f64>,
-    mean_gaps: Vec<f64>,
-    failed: u64,
-    events: u64,
-    in_flight_max: u64,
-    memory_bytes: u64,
-}
-
-impl Seen {
-    fn request(&mut self, record: &RequestRecord) {
-        self.events += record.chunks.count;
-        if record.stage != Stage::Measured {
-            return;
-        }
-        if !matches!(record.outcome, Outcome::Completed { .. })
-            || record.chunks.count != u64::from(OSL)
-        {
-            self.failed += 1;
-            return;
-        }
-        let ms: Vec<f64> = record
-            .chunks
-            .since_sent_ns
-            .iter()
-            .map(|ns| *ns as f64 / 1e6)
-            .collect();
-        self.ttft_errors.push(ms[0] - TTFT_MS);
-        self.gap_errors
-            .extend(ms.windows(2).map(|pair| pair[1] - pair[0] - ITL_MS));
-        self.mean_gaps
-            .push((ms[ms.len() - 1] - ms[0]) / (ms.len() - 1) as f64);
-    }
-}
-
 fn measure(server: &Server, streams: u32, stop: &StopHandle) -> anyhow::Result<Row> {
     let plan = plan(server, streams)?;
     let path = std::env::temp_dir().join(format!("plimsoll-overhead-{}.jsonl", std::process::id()));
     let file = fs::File::create(&path).with_context(|| format!("create {}", path.display()))?;
     let mut written = JsonlWriter::new(BufWriter::new(file));
-    let mut seen = Seen::default();
+    let mut used = Used::default();
+    server.truth()?;
     let (memory, cpu) = (memory_bytes().unwrap_or(0), cpu_seconds().unwrap_or(0.0));
-    let end = loadgen::run(&plan, Instant::now(), stop, &mut |event| {
+    let epoch = Instant::now();
+    let clock = UnixClock::new(epoch);
+    let end = loadgen::run(&plan, epoch, stop, &mut |event| {
         match event {
             Event::Request(record) => {
                 written.append(&record)?;
             }
             Event::Progress(progress) => {
-                seen.in_flight_max = seen.in_flight_max.max(progress.in_flight);
-                seen.memory_bytes = seen.memory_bytes.max(memory_bytes().unwrap_or(0));
+                used.in_flight_max = used.in_flight_max.max(progress.in_flight);
+                used.memory_bytes = used.memory_bytes.max(memory_bytes().unwrap_or(0));
             }
             Event::Phase(phase) if phase.kind == PhaseKind::Measure => written.flush()?,
             _ => {}
         }
         Ok(())
     });
-    let cpu = cpu_seconds().unwrap_or(0.0) - cpu;
+    used.cpu_seconds = cpu_seconds().unwrap_or(0.0) - cpu;
+    used.memory_grown = used.memory_bytes.saturating_sub(memory);
     // Read back only now: figures kept meanwhile would count as the client's memory.
     written
         .flush()
         .with_context(|| format!("write {}", path.display()))?;
     let file = fs::File::open(&path).with_context(|| format!("read {}", path.display()))?;
     let records: Vec<RequestRecord> = read_lines(BufReader::new(file))?.records;
-    for record in &records {
-        seen.request(record);
-    }
     fs::remove_file(&path).with_context(|| format!("remove {}", path.display()))?;
     match end? {
-        RunEnd::Completed => row(streams, &mut seen, cpu, memory, server.lateness_p99_ms()),
+        RunEnd::Completed => {
+            let seen = Seen::gather(&records, &server.truth()?, &plan, clock);
+            row(streams, seen, &used)
+        }
         RunEnd::Interrupted => Err(exit::error(Exit::Interrupted, "interrupted")),
         RunEnd::ServerLost { message } => Err(exit::error(Exit::Server, message)),
     }
 }
 
-fn row(
-    streams: u32,
-    seen: &mut Seen,
-    cpu: f64,
-    memory_before: u64,
-    server_late_p99_ms: Option<f64>,
-) -> anyhow::Result<Row> {
-    let none = || {
-        exit::error(
-            Exit::Invalid,
-            format!("no request of {streams} streams completed"),
-        )
+/// What a level cost the client.
+#[derive(Default)]
+struct Used {
+    cpu_seconds: f64,
+    in_flight_max: u64,
+    memory_bytes: u64,
+    memory_grown: u64,
+}
+
+fn row(streams: u32, seen: Seen, used: &Used) -> anyhow::Result<Row> {
+    let sample = |values: Vec<f64>| {
+        Sample::new(values).map_err(|_| {
+            let message = format!("no request of {streams} streams completed");
+            exit::error(Exit::Invalid, message)
+        })
     };
-    let sample = |values: &mut Vec<f64>| Sample::new(std::mem::take(values)).map_err(|_| none());
-    let ttft = sample(&mut seen.ttft_errors)?;
-    let gaps = sample(&mut seen.gap_errors)?;
-    let means = sample(&mut seen.mean_gaps)?;
-    let distances =
-        Sample::new(gaps.sorted().iter().map(|e| e.abs()).collect()).map_err(|_| none())?;
+    let distances = seen.gap_errors_ms.iter().map(|error| error.abs());
+    let distances = sample(distances.collect())?;
+    let ttft = sample(seen.ttft_errors_ms)?;
+    let gaps = sample(seen.gap_errors_ms)?;
+    let (mean, true_mean) = (sample(seen.mean_gaps_ms)?, sample(seen.true_mean_gaps_ms)?);
+    let (late, read) = (sample(seen.late_ms)?, sample(seen.read_ms)?);
     let at = |sample: &Sample, q: f64| Quantile::new(q).map_or(f64::NAN, |q| quantile(sample, q));
-    let grown = seen.memory_bytes.saturating_sub(memory_before) / u64::from(streams);
     Ok(Row {
         streams,
         requests: ttft.n() + seen.failed,
         failed: seen.failed,
-        in_flight_max: seen.in_flight_max,
+        in_flight_max: used.in_flight_max,
         ttft_error_p50_ms: at(&ttft, 0.5),
         ttft_error_p99_ms: at(&ttft, 0.99),
         gap_error_p50_ms: at(&gaps, 0.5),
         gap_error_p99_ms: at(&distances, 0.99),
-        itl_bias: means.mean() / ITL_MS - 1.0,
-        cpu_us_per_event: 1e6 * cpu / seen.events as f64,
-        memory_bytes_per_stream: (streams >= MEMORY_FROM).then_some(grown),
-        memory_bytes: seen.memory_bytes,
-        server_late_p99_ms,
+        itl_bias: mean.mean() / true_mean.mean() - 1.0,
+        cpu_us_per_event: 1e6 * used.cpu_seconds / seen.events as f64,
+        memory_bytes_per_stream: (streams >= MEMORY_FROM)
+            .then(|| used.memory_grown / u64::from(streams)),
+        memory_bytes: used.memory_bytes,
+        request_read_p99_ms: Some(at(&read, 0.99)),
+        server_late_p99_ms: Some(at(&late, 0.99)),
     })
 }
 
@@ -397,11 +322,11 @@ const MEMORY_FROM: u32 = 256;
 fn table(overhead: &Overhead) -> String {
     let mut lines = vec![
         format!(
-            "error of the client on {} against a server of known times (measured − true; upper bounds: the server's own lateness is in them)\n",
+            "error of the client on {} against a server of known times (measured − true by the server's own stamps; what the server was late by is beside them)\n",
             overhead.host_name
         ),
         format!(
-            "{:>8} {:>9} {:>7} {:>18} {:>18} {:>9} {:>10} {:>11} {:>12}",
+            "{:>8} {:>9} {:>7} {:>18} {:>18} {:>9} {:>10} {:>11} {:>12} {:>12}",
             "streams",
             "in flight",
             "failed",
@@ -410,6 +335,7 @@ fn table(overhead: &Overhead) -> String {
             "ITL bias",
             "CPU/event",
             "KiB/stream",
+            "request read",
             "server late"
         ),
     ];
@@ -422,13 +348,12 @@ fn table(overhead: &Overhead) -> String {
         let memory = row
             .memory_bytes_per_stream
             .map_or_else(|| "–".to_owned(), |b| format!("{:.1}", b as f64 / 1024.0));
-        let late = row
-            .server_late_p99_ms
-            .map_or_else(|| "–".to_owned(), |ms| format!("{ms:.2} ms"));
+        let ms = |ms: Option<f64>| ms.map_or_else(|| "–".to_owned(), |ms| format!("{ms:.2} ms"));
+        let (read, late) = (ms(row.request_read_p99_ms), ms(row.server_late_p99_ms));
         let bias = format!("{:+.3} %", 100.0 * row.itl_bias);
         let cpu = format!("{:.1} µs", row.cpu_us_per_event);
         lines.push(format!(
-            "{:>8} {:>9} {:>7} {ttft:>18} {gap:>18} {bias:>9} {cpu:>10} {memory:>11} {late:>12}",
+            "{:>8} {:>9} {:>7} {ttft:>18} {gap:>18} {bias:>9} {cpu:>10} {memory:>11} {read:>12} {late:>12}",
             row.streams, row.in_flight_max, row.failed
         ));
     }

@@ -10,7 +10,7 @@ use crate::{
     cli::LoadArgs,
     exit::{self, Exit, WithExit as _},
     host,
-    levels::{Defaults, levels},
+    levels::{Defaults, in_order, levels},
     workload,
 };
 
@@ -35,7 +35,8 @@ pub(crate) fn build(
         .replicas
         .iter()
         .map(|url| secrets.target(url, model, load));
-    let levels = levels(load, defaults)?;
+    let seed = load.seed.unwrap_or_else(host::unix_ns);
+    let levels = in_order(levels(load, defaults)?, load.series.level_order, seed);
     let (work, osl) = workload::work(load)?;
     let total = Duration::from_secs(load.request_timeout_seconds);
     let spec = LoadSpec {
@@ -47,7 +48,7 @@ pub(crate) fn build(
         warmup_osl: NonZeroU32::new(osl.get() / WARMUP_SHARE).unwrap_or(NonZeroU32::MIN),
         length_control,
         extra_body: extra_body(load)?,
-        seed: load.seed.unwrap_or_else(host::unix_ns),
+        seed,
         timeouts: Timeouts {
             connect: CONNECT_TIMEOUT.min(total),
             first_byte: total,

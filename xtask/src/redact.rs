@@ -1,6 +1,9 @@
 //! Takes secrets out of what is written down: header values and credentials in URLs.
 
-/// The command line as it may be recorded: values of `--header` and credentials in URLs become `***`.
+/// Flags whose values are headers.
+const HEADER_FLAGS: [&str; 2] = ["--header", "--telemetry-header"];
+
+/// The command line as it may be recorded: values of headers and credentials in URLs become `***`.
 pub(crate) fn argv(args: impl IntoIterator<Item = String>) -> Vec<String> {
     let mut header_follows = false;
     args.into_iter()
@@ -8,10 +11,12 @@ pub(crate) fn argv(args: impl IntoIterator<Item = String>) -> Vec<String> {
             if std::mem::take(&mut header_follows) {
                 return header(&arg);
             }
-            header_follows = arg == "--header";
-            match arg.strip_prefix("--header=") {
-                Some(value) => format!("--header={}", header(value)),
-                None => url(&arg),
+            header_follows = HEADER_FLAGS.contains(&arg.as_str());
+            match arg.split_once('=') {
+                Some((flag, value)) if HEADER_FLAGS.contains(&flag) => {
+                    format!("{flag}={}", header(value))
+                }
+                _ => url(&arg),
             }
         })
         .collect()
@@ -49,6 +54,9 @@ mod tests {
             "--header",
             "Authorization: Bearer s3cret",
             "--header=X-Key: s3cret",
+            "--telemetry-header",
+            "Authorization: Bearer s3cret",
+            "--telemetry-header=X-Scope: s3cret=",
             "--url",
             "http://user:s3cret@host:8000/base?token=s3cret",
             "--osl",
@@ -62,6 +70,9 @@ mod tests {
                 "--header",
                 "Authorization: ***",
                 "--header=X-Key: ***",
+                "--telemetry-header",
+                "Authorization: ***",
+                "--telemetry-header=X-Scope: ***",
                 "--url",
                 "http://***@host:8000/base?***",
                 "--osl",

@@ -13,6 +13,7 @@ use crate::{
     exit::{Exit, WithExit as _},
     judge::JudgeArgs,
     output,
+    series::{ReportedSeries, Series},
 };
 
 /// Width of the console table where the terminal's is not known.
@@ -21,24 +22,54 @@ pub(crate) const CONSOLE_WIDTH: usize = 100;
 const ASSUMED_MAX_NUM_BATCHED_TOKENS: u64 = 2048;
 
 pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<Exit> {
-    let open = |path: &PathBuf| {
-        RunDir::open(path)
-            .and_then(|dir| dir.read_manifest().map(|_| dir))
-            .exit(Exit::Usage)
-    };
-    let dirs: Vec<_> = args.runs.iter().map(open).collect::<anyhow::Result<_>>()?;
-    let reported: Vec<_> = dirs
+    let opened: Vec<Opened> = args
+        .runs
         .iter()
-        .map(|dir| write(dir, args.lang.written(), &args.judge))
+        .map(|run| open(run))
+        .collect::<anyhow::Result<_>>()?;
+    let (languages, judge) = (args.lang.written(), &args.judge);
+    let reported: Vec<Told> = opened
+        .iter()
+        .map(|opened| {
+            Ok(match opened {
+                Opened::Run(dir) => Told::Run(Box::new(write(dir, languages, judge)?)),
+                Opened::Series(series) => Told::Series(Box::new(series.report(languages, judge)?)),
+            })
+        })
         .collect::<anyhow::Result<_>>()?;
     output::emit(args.json, &reported, |reported| {
         reported
             .iter()
-            .map(|r| r.console(args.lang))
+            .map(|told| match told {
+                Told::Run(run) => run.console(args.lang),
+                Told::Series(series) => series.console(args.lang),
+            })
             .collect::<Vec<_>>()
             .join("\n\n")
     })?;
     Ok(Exit::Ok)
+}
+
+/// What a folder holds.
+enum Opened {
+    Run(RunDir),
+    Series(Series),
+}
+
+/// What was written of it.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Told {
+    Run(Box<Reported>),
+    Series(Box<ReportedSeries>),
+}
+
+fn open(path: &Path) -> anyhow::Result<Opened> {
+    if let Some(series) = Series::open(path) {
+        return Ok(Opened::Series(series));
+    }
+    let dir = RunDir::open(path).and_then(|dir| dir.read_manifest().map(|_| dir));
+    Ok(Opened::Run(dir.exit(Exit::Usage)?))
 }
 
 /// A run, its summary and the documents that were written.

@@ -21,7 +21,7 @@ use records::{
 use serde::Deserialize;
 
 use crate::{
-    cli::{Cli, Command, LoadArgs, OutputArgs},
+    cli::{Cli, Command, LoadArgs, OutputArgs, TelemetryArgs},
     exit::{self, Exit, WithExit as _},
     host, report, workload,
 };
@@ -50,6 +50,18 @@ struct Line {
     request: u64,
 }
 
+/// A complete run that goes on with a level more, which its manifest has already.
+pub(crate) fn next_level(
+    path: &Path,
+    load: &LoadArgs,
+    manifest: Manifest,
+) -> anyhow::Result<Begun> {
+    let dir = RunDir::open(path).exit(Exit::Usage)?;
+    let lock = lock(&dir)?;
+    let run = RunData::load(&dir)?;
+    begun(dir, lock, &run, manifest, load.clone())
+}
+
 /// Reads the folder; nothing in it is changed yet.
 pub(crate) fn open(path: &Path, now: &LoadArgs) -> anyhow::Result<Begun> {
     let dir = RunDir::open(path).exit(Exit::Usage)?;
@@ -65,7 +77,18 @@ pub(crate) fn open(path: &Path, now: &LoadArgs) -> anyhow::Result<Begun> {
             ),
         ));
     }
-    let complete = report::summarise(&run)
+    let load = settings(&manifest, now)?;
+    begun(dir, lock, &run, manifest, load)
+}
+
+fn begun(
+    dir: RunDir,
+    lock: File,
+    run: &RunData,
+    manifest: Manifest,
+    load: LoadArgs,
+) -> anyhow::Result<Begun> {
+    let complete = report::summarise(run)
         .levels
         .into_iter()
         .filter(|level| level.complete);
@@ -83,8 +106,8 @@ pub(crate) fn open(path: &Path, now: &LoadArgs) -> anyhow::Result<Begun> {
                 .unwrap_or(u32::MAX)
                 .saturating_add(1),
         },
-        epoch: epoch(&run)?,
-        load: settings(&manifest, now)?,
+        epoch: epoch(run)?,
+        load,
         manifest,
         dir,
         lock,
@@ -225,7 +248,7 @@ fn lock(dir: &RunDir) -> anyhow::Result<File> {
 }
 
 /// The run's own settings. Headers are secrets and were not written down.
-fn settings(manifest: &Manifest, now: &LoadArgs) -> anyhow::Result<LoadArgs> {
+pub(crate) fn settings(manifest: &Manifest, now: &LoadArgs) -> anyhow::Result<LoadArgs> {
     let words = iter::once("xtask").chain(manifest.argv.iter().map(String::as_str));
     let then = Cli::try_parse_from(words).map_err(|e| {
         exit::error(
@@ -243,32 +266,39 @@ fn settings(manifest: &Manifest, now: &LoadArgs) -> anyhow::Result<LoadArgs> {
             ));
         }
     };
-    let missing = load
-        .header
-        .iter()
-        .filter_map(|h| h.split_once(':'))
-        .map(|(name, _)| name);
-    let given = |name: &str| {
-        now.header.iter().any(|h| {
-            h.to_lowercase()
-                .starts_with(&format!("{}:", name.to_lowercase()))
-        })
-    };
-    if let Some(name) = missing.into_iter().find(|name| !given(name)) {
-        return Err(exit::error(
-            Exit::Usage,
-            format!(
-                "resume: the run sent the header {name}, whose value was not written down\nhint: give it again with --header"
-            ),
-        ));
-    }
+    given_again("--header", &load.header, &now.header)?;
+    let sent = &load.telemetry.telemetry_header;
+    given_again("--telemetry-header", sent, &now.telemetry.telemetry_header)?;
     Ok(LoadArgs {
         header: now.header.clone(),
+        telemetry: TelemetryArgs {
+            telemetry_header: now.telemetry.telemetry_header.clone(),
+            ..load.telemetry
+        },
         replicas: urls.into_iter().skip(1).collect(),
         seed: Some(manifest.plan.seed),
         model: Some(manifest.plan.model.clone()),
         ..load
     })
+}
+
+/// Whether every header that the run sent is given now: their values were not written down.
+fn given_again(flag: &str, then: &[String], now: &[String]) -> anyhow::Result<()> {
+    let name = |header: &String| Some(header.split_once(':')?.0.to_lowercase());
+    let now: Vec<_> = now.iter().filter_map(name).collect();
+    match then
+        .iter()
+        .filter_map(name)
+        .find(|name| !now.contains(name))
+    {
+        None => Ok(()),
+        Some(name) => Err(exit::error(
+            Exit::Usage,
+            format!(
+                "resume: the run sent the header {name}, whose value was not written down\nhint: give it again with {flag}"
+            ),
+        )),
+    }
 }
 
 /// The run's epoch, so that the clock goes on through the pause. After a restart of the machine the monotonic clock does

@@ -1,7 +1,7 @@
 //! `cargo xtask all` and `cargo xtask bench`: measure, then say what was measured.
 
 use ::report::Language;
-use analysis::LevelSummary;
+use analysis::{LevelSummary, Summary};
 use records::{EndReason, Target};
 use simserver::{SimConfig, SimServer};
 
@@ -9,18 +9,24 @@ use crate::{
     cli::{AllArgs, BenchArgs, LoadArgs, OutputArgs},
     dry_run,
     exit::{self, Exit, WithExit as _},
+    find_capacity::find_capacity,
     levels::Defaults,
     measure::measure,
     output,
     progress::log,
     report,
     resume::{self, Begun},
+    series::{self, Series},
 };
 
 pub(crate) fn all(args: &AllArgs) -> anyhow::Result<Exit> {
+    let documents = args.output.lang.written();
+    if let Some(resumed) = resumed_series(&args.load)? {
+        return of_series(resumed, &args.url, &args.output, documents);
+    }
     let work = Work {
         out: &args.output,
-        documents: args.output.lang.written(),
+        documents,
         begun: begun(&args.load)?,
     };
     let profile = match &work.begun {
@@ -35,6 +41,9 @@ pub(crate) fn all(args: &AllArgs) -> anyhow::Result<Exit> {
 
 /// The measuring part alone: records and summary, no documents.
 pub(crate) fn bench(args: &BenchArgs) -> anyhow::Result<Exit> {
+    if let Some(resumed) = resumed_series(&args.load)? {
+        return of_series(resumed, &args.url, &args.output, &[]);
+    }
     let begun = begun(&args.load)?;
     if begun
         .as_ref()
@@ -60,6 +69,82 @@ fn begun(load: &LoadArgs) -> anyhow::Result<Option<Begun>> {
         .transpose()
 }
 
+fn resumed_series(load: &LoadArgs) -> anyhow::Result<Option<series::Resumed>> {
+    let series = load.resume.as_deref().and_then(Series::open);
+    series.map(|series| series::open(series, load)).transpose()
+}
+
+/// Goes on with a series that was cut off.
+fn of_series(
+    resumed: series::Resumed,
+    urls: &[String],
+    out: &OutputArgs,
+    documents: &[Language],
+) -> anyhow::Result<Exit> {
+    let simulated = resumed.target.simulated_profile().map(str::to_owned);
+    let (series, end) = if let Some(profile) = simulated {
+        let (_server, target) = start(&profile)?;
+        series::go_on(resumed, &target, Defaults::SIMULATED, out)?
+    } else {
+        let then = resumed.target.clone();
+        let target = urls.first().map_or(then, |url| server(url));
+        series::go_on(resumed, &target, Defaults::SERVER, out)?
+    };
+    report_series(&series, end, out, documents)
+}
+
+/// The documents of a series, and the exit code of its worst run.
+fn report_series(
+    series: &Series,
+    end: Option<EndReason>,
+    out: &OutputArgs,
+    documents: &[Language],
+) -> anyhow::Result<Exit> {
+    let reported = series.report(documents, &out.judge)?;
+    output::emit(out.json, &reported, |reported| reported.console(out.lang))?;
+    let dir = series.dir().display();
+    if let Some(EndReason::Failed { message }) = end {
+        return Err(anyhow::anyhow!(
+            "{message}\nhint: what had been measured is in {dir}; when the cause is gone (a full disk?), finish it with --resume {dir}"
+        ));
+    }
+    let codes = reported.runs.iter().map(|run| code(&run.summary));
+    Ok(match end {
+        Some(end) => stopped(&end, &dir.to_string()),
+        None => codes
+            .reduce(|worst, next| if worst == Exit::Ok { next } else { worst })
+            .unwrap_or(Exit::Ok),
+    })
+}
+
+/// Says why a measurement stopped early, and how to go on.
+fn stopped(end: &EndReason, dir: &str) -> Exit {
+    let unfinished =
+        format!("hint: what had been measured is in {dir}; finish it with --resume {dir}");
+    if let EndReason::ServerLost { message } = end {
+        log(&format!(
+            "error: the server was lost: {message}\n{unfinished}"
+        ));
+        return Exit::Server;
+    }
+    log(&format!("interrupted\n{unfinished}"));
+    Exit::Interrupted
+}
+
+/// What the figures of a whole run are worth.
+fn code(summary: &Summary) -> Exit {
+    let is_invalid = |level: &LevelSummary| !level.invalid.is_empty();
+    let goodput = summary.goodput.as_ref();
+    if summary.levels.iter().any(is_invalid) {
+        Exit::Invalid
+    } else if goodput.is_some_and(|goodput| goodput.capacity.held_at.is_none()) {
+        // Objectives that not even the smallest level met.
+        Exit::NotMet
+    } else {
+        Exit::Ok
+    }
+}
+
 /// A server by its base URL; `/v1` at its end, which other tools want, is dropped.
 fn server(url: &str) -> Target {
     let trimmed = url.trim_end_matches('/');
@@ -72,17 +157,18 @@ fn simulated(profile: &str, load: &LoadArgs, work: Work<'_>) -> anyhow::Result<E
     if load.dry_run {
         return dry_run::run(NOWHERE, load, Defaults::SIMULATED, work.out);
     }
+    let (_server, target) = start(profile)?;
+    work.measure(target, load, Defaults::SIMULATED)
+}
+
+/// The simulated server, as long as it is held, and its address.
+fn start(profile: &str) -> anyhow::Result<(SimServer, Target)> {
     let server =
         SimServer::start(SimConfig::new(crate::sim::profile(profile)?)).exit(Exit::Usage)?;
-    let target = Target::Simulated {
-        url: server.url(),
-        profile: profile.to_owned(),
-    };
-    log(&format!(
-        "simulated server with profile {profile} at {}",
-        server.url()
-    ));
-    work.measure(target, load, Defaults::SIMULATED)
+    let url = server.url();
+    log(&format!("simulated server with profile {profile} at {url}"));
+    let profile = profile.to_owned();
+    Ok((server, Target::Simulated { url, profile }))
 }
 
 /// Stands for the address of a server that is not started.
@@ -118,7 +204,15 @@ impl Work<'_> {
             .begun
             .as_ref()
             .map_or_else(|| load.clone(), |begun| begun.load.clone());
-        let measured = measure(target, &load, defaults, self.out, self.begun)?;
+        if load.series.num_runs > 1 && self.begun.is_none() {
+            let (series, end) = series::run(&target, &load, defaults, self.out)?;
+            return report_series(&series, end, self.out, self.documents);
+        }
+        let measured = if load.search.find_capacity {
+            find_capacity(&target, &load, defaults, self.out, self.begun)?
+        } else {
+            measure(target, &load, defaults, self.out, self.begun)?
+        };
         let run = measured.dir.path().display();
         if let EndReason::Failed { message } = measured.end {
             return Err(anyhow::anyhow!(
@@ -129,25 +223,9 @@ impl Work<'_> {
         output::emit(self.out.json, &reported, |reported| {
             reported.console(self.out.lang)
         })?;
-        let unfinished =
-            format!("hint: what had been measured is in {run}; finish it with --resume {run}");
-        let goodput = reported.summary.goodput.as_ref();
-        let is_invalid = |level: &LevelSummary| !level.invalid.is_empty();
         Ok(match measured.end {
-            EndReason::Interrupted => {
-                log(&format!("interrupted\n{unfinished}"));
-                Exit::Interrupted
-            }
-            EndReason::ServerLost { message } => {
-                log(&format!(
-                    "error: the server was lost: {message}\n{unfinished}"
-                ));
-                Exit::Server
-            }
-            _ if reported.summary.levels.iter().any(is_invalid) => Exit::Invalid,
-            // Objectives that not even the smallest level met.
-            _ if goodput.is_some_and(|goodput| goodput.capacity.held_at.is_none()) => Exit::NotMet,
-            _ => Exit::Ok,
+            EndReason::Completed => code(&reported.summary),
+            end => stopped(&end, &run.to_string()),
         })
     }
 }

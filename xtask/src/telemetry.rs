@@ -14,6 +14,7 @@ use gpumon::{
 use records::{GpuLine, Offset};
 
 use crate::{
+    access::Secrets,
     cli::TelemetryArgs,
     exit::{Exit, WithExit as _},
 };
@@ -62,6 +63,7 @@ pub(crate) fn check(args: &TelemetryArgs) -> anyhow::Result<()> {
             .context("understand --server-metrics")
             .exit(Exit::Usage)?;
     }
+    Secrets::of_telemetry(args)?.access()?;
     Ok(())
 }
 
@@ -71,6 +73,7 @@ pub(crate) fn check(args: &TelemetryArgs) -> anyhow::Result<()> {
 /// An address that is none, with [`Exit::Usage`].
 pub(crate) fn gpu_sources(args: &TelemetryArgs) -> anyhow::Result<GpuSources> {
     let selection = Selection::of(&args.gpu_uuid);
+    let access = Secrets::of_telemetry(args)?.access()?;
     let mut found = GpuSources::default();
     let local = [LOCAL.to_owned()];
     let named = if args.gpu_telemetry.is_empty() {
@@ -89,24 +92,24 @@ pub(crate) fn gpu_sources(args: &TelemetryArgs) -> anyhow::Result<GpuSources> {
                 let base = exporter_url(url)
                     .context("understand --gpu-telemetry")
                     .exit(Exit::Usage)?;
-                found.sources.push(remote(&base, &selection));
+                found.sources.push(remote(&base, &access, &selection));
             }
         }
     }
     Ok(found)
 }
 
-/// An agent of ours, or an exporter. The server's key is for the server, so none is sent.
-fn remote(base: &BaseUrl, selection: &Selection) -> Box<dyn Source> {
-    let access = Access::default();
-    if is_agent(base, &access) {
-        Box::new(AgentSource::new(base, &access, selection.clone()))
+/// An agent of ours, or an exporter.
+fn remote(base: &BaseUrl, access: &Access, selection: &Selection) -> Box<dyn Source> {
+    if is_agent(base, access) {
+        Box::new(AgentSource::new(base, access, selection.clone()))
     } else {
-        Box::new(ExporterSource::new(base, &access, selection.clone()))
+        Box::new(ExporterSource::new(base, access, selection.clone()))
     }
 }
 
-/// The engine's metrics: where the flag says, else at the server itself. The key goes to the server's own host only.
+/// The engine's metrics: where the flag says, else at the server itself. The server's key goes to its own host only, and not
+/// where telemetry has a key or headers of its own.
 ///
 /// # Errors
 /// An address that is none, with [`Exit::Usage`].
@@ -120,9 +123,11 @@ pub(crate) fn server_source(
     let base = exporter_url(url)
         .context("understand --server-metrics")
         .exit(Exit::Usage)?;
-    let access = server
-        .filter(|(server, _)| server.host() == base.host())
-        .map_or_else(Access::default, |(_, access)| access.clone());
+    let own = Secrets::of_telemetry(args)?;
+    let access = match server.filter(|(server, _)| own.is_empty() && server.host() == base.host()) {
+        Some((_, access)) => access.clone(),
+        None => own.access()?,
+    };
     Ok(Some(ServerSource::new(&base, &access)))
 }
 

@@ -55,11 +55,22 @@ pub(crate) fn work(load: &LoadArgs) -> anyhow::Result<(Work, NonZeroU32)> {
         stream: load.streaming,
         workload: workload(load, &profile)?,
         osl_stddev: spread(load.osl_stddev, osl.stddev, "--osl-stddev")?,
+        stop_when: stop_when(load),
+        ..Work::default()
     };
     Ok((
         work,
         NonZeroU32::new(osl.mean).context("--osl is at least 1")?,
     ))
+}
+
+/// The rule of `--stop-when` as records hold it.
+fn stop_when(load: &LoadArgs) -> Option<String> {
+    let rule = load.stop.stop_when?;
+    Some(match load.stop.stop_min_requests {
+        Some(fewest) => format!("{rule} from {fewest} requests on"),
+        None => rule.to_string(),
+    })
 }
 
 fn workload(load: &LoadArgs, profile: &Profile) -> anyhow::Result<Workload> {

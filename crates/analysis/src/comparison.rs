@@ -77,6 +77,9 @@ pub struct Comparison {
     pub first: String,
     /// Name of the second.
     pub second: String,
+    /// Runs in the first and in the second, where series of runs are compared; absent for two single runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runs: Option<[u64; 2]>,
     /// Probability with which intervals hold the truth.
     pub confidence: f64,
     /// Smallest change that matters.
@@ -145,6 +148,19 @@ pub fn compare(
 ) -> Result<Comparison, CompareError> {
     let summaries = [first, second].map(|run| summarise(run, None, None));
     let differing = differing(first, second, &summaries);
+    let confidence = Confidence::new(options.confidence).unwrap_or(Confidence::P95);
+    let figures = [first, second].map(|run| figures(run, confidence));
+    let names = [&*first.manifest.run_id, &*second.manifest.run_id];
+    of_figures(names, differing, &figures, options)
+}
+
+/// The comparison of figures by level, whatever they were made of.
+pub(crate) fn of_figures(
+    names: [&str; 2],
+    differing: Vec<Condition>,
+    [of_first, of_second]: &[BTreeMap<u32, Vec<Figure>>; 2],
+    options: CompareOptions,
+) -> Result<Comparison, CompareError> {
     let in_the_way: Vec<Condition> = differing
         .iter()
         .filter(|condition| !matches!(&*condition.what, "engine" | "gpus" | "tool"))
@@ -154,8 +170,7 @@ pub fn compare(
         return Err(CompareError::Differ(in_the_way));
     }
     let confidence = Confidence::new(options.confidence).unwrap_or(Confidence::P95);
-    let [of_first, of_second] = [first, second].map(|run| figures(run, confidence));
-    let mut rows = rows(&of_first, &of_second, confidence);
+    let mut rows = rows(of_first, of_second, confidence);
     if rows.is_empty() {
         return Err(CompareError::NothingInCommon);
     }
@@ -164,8 +179,9 @@ pub fn compare(
     let verdicts = [Verdict::Worse, Verdict::Better, Verdict::Negligible];
     let verdict = verdicts.into_iter().find(|verdict| any(*verdict));
     Ok(Comparison {
-        first: first.manifest.run_id.clone(),
-        second: second.manifest.run_id.clone(),
+        first: names[0].to_owned(),
+        second: names[1].to_owned(),
+        runs: None,
         confidence: confidence.get(),
         threshold: options.threshold,
         differing,
@@ -295,7 +311,11 @@ fn judge(rows: &mut [ComparedFigure], confidence: Confidence, threshold: f64) {
         row.p_value = Some(p_value);
         let higher_is_better = matches!(
             &*row.metric,
-            "output_tok_s" | "success_rate" | "slo_attainment"
+            "output_tok_s"
+                | "per_request_tok_s"
+                | "requests_per_s"
+                | "success_rate"
+                | "slo_attainment"
         );
         row.verdict = if p_value >= 1.0 - confidence.get() {
             Verdict::NoEvidence

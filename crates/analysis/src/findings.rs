@@ -72,6 +72,7 @@ fn rank(what: &FindingKind) -> u8 {
         FindingKind::NotSettled { .. } => 17,
         FindingKind::LongTail { .. } => 18,
         FindingKind::InStep { .. } => 19,
+        FindingKind::EnergyMismatch { .. } => 20,
     }
 }
 

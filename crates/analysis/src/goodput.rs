@@ -46,6 +46,14 @@ impl Strains {
         })
     }
 
+    /// These requests and then those: the same load run again.
+    pub(crate) fn extend(&mut self, more: &Self) {
+        self.series.extend_from_slice(&more.series);
+        self.failed += more.failed;
+        let finite = self.series.iter().copied().filter(|x| x.is_finite());
+        self.sample = Sample::new(finite.collect()).ok();
+    }
+
     /// The quantile of the strain; `None` when it is infinite.
     pub(crate) fn quantile(&self) -> Option<f64> {
         failure_adjusted(self.sample.as_ref()?, self.failed, self.attainment)

@@ -18,6 +18,7 @@ use crate::{
     goodput::{self, Strains},
     gpu_level::gpu_level,
     rates,
+    request_rate::request_rate,
     server_level::server_level,
     window::{LevelRecords, is_completed},
 };
@@ -73,6 +74,7 @@ pub(crate) fn figures<'a>(
     let summary = LevelSummary {
         level: level.index,
         concurrency: level.concurrency,
+        request_rate: request_rate(level, run),
         complete: level.complete,
         invalid: invalid(level, &requests, client.as_ref(), ttft_ms.as_ref()),
         requests,

@@ -4,7 +4,7 @@ use records::Plan;
 
 use crate::{
     Finding, FindingKind, Invalid, LevelSummary, ServerLevel, ServerSource, Severity, SideBySide,
-    failures::is_measured, findings::finding,
+    WindowIssue, failures::is_measured, findings::finding,
 };
 
 /// Deviation of the mean output length from the one asked, as a share of it, from which on it is told. Throughput and
@@ -40,6 +40,7 @@ pub(crate) fn findings(levels: &[LevelSummary], plan: &Plan) -> Vec<Finding> {
     findings.extend(levels.iter().filter_map(|level| output_length(level, plan)));
     findings.extend(levels.iter().filter_map(prefix_cache_hits));
     findings.extend(levels.iter().filter_map(preemptions));
+    findings.extend(levels.iter().filter_map(energy_mismatch));
     findings.extend(few_samples(levels));
     findings.extend(levels.iter().filter_map(queueing));
     findings
@@ -155,6 +156,28 @@ fn preemptions(level: &LevelSummary) -> Option<Finding> {
     let count = server_figure(level, |server| server.preemptions, 1.0)?;
     let preemptions = FindingKind::Preemptions { concurrency, count };
     Some(finding(Severity::Warning, preemptions))
+}
+
+/// The GPU whose counter and power are furthest apart, if any are further than accepted.
+fn energy_mismatch(level: &LevelSummary) -> Option<Finding> {
+    let issues = level.energy.as_ref()?.issues.iter();
+    let apart =
+        |(counter, integral): &(f64, f64)| (counter - integral).abs() / counter.max(*integral);
+    let (counter_j, integral_j) = issues
+        .filter_map(|issue| match *issue {
+            WindowIssue::EnergyMismatch {
+                counter_j,
+                integral_j,
+            } => Some((counter_j, integral_j)),
+            _ => None,
+        })
+        .max_by(|a, b| apart(a).total_cmp(&apart(b)))?;
+    let mismatch = FindingKind::EnergyMismatch {
+        concurrency: level.concurrency,
+        counter_j,
+        integral_j,
+    };
+    Some(finding(Severity::Warning, mismatch))
 }
 
 fn queueing(level: &LevelSummary) -> Option<Finding> {

@@ -7,8 +7,8 @@
 //! with `arrivals`, `distribution`, `failures`, `server_level`, `gpu_level` and `energy` (on `series`) turns them into
 //! figures; `bottleneck` says what limited each level; `limits`, `scaling`, `slo`, `goodput` (with `slo_capacity`) and
 //! `findings` (with `level_findings` and `sample_findings`) look across levels; `comparison` (with `compared_figures`)
-//! holds two runs side by side; `calibration` fits the model of speed to the levels and tests it on them; [`summarise()`]
-//! puts it all together.
+//! holds two runs side by side; `over_runs` takes several runs of one plan together; `capacity_search` says which load to try
+//! next; `calibration` fits the model of speed to the levels and tests it on them; [`summarise()`] puts it all together.
 #![warn(
     clippy::disallowed_methods,
     reason = "pure crate: no files, clock, environment or network"
@@ -28,9 +28,11 @@ mod failures;
 mod gpu_level;
 mod level;
 mod rates;
+mod request_rate;
 mod series;
 mod server_level;
 
+mod capacity_search;
 mod findings;
 mod goodput;
 mod level_findings;
@@ -43,17 +45,22 @@ mod slo_capacity;
 
 mod compared_figures;
 mod comparison;
+mod over_runs;
 
 mod server_capacity;
 mod sizing_section;
+mod stop_rule;
 
 mod calibration;
 
 pub use calibration::{Calibrated, Observed, Served, observations};
+pub use capacity_search::{Probe, SearchEnd, SearchLimits, SearchStep, next_search_step};
 pub use comparison::{
     CompareError, CompareOptions, ComparedFigure, Comparison, Condition, Verdict, compare,
 };
+pub use over_runs::{compare_series, over_runs};
 pub use server_capacity::server_capacity;
 pub use sizing_section::{SizingTarget, sizing_section};
+pub use stop_rule::{StopRule, StopWatch};
 pub use summarise::summarise;
 pub use summary::*;

@@ -72,9 +72,22 @@ fn by_concurrency<'a, 'b>(levels: &'b [LevelFigures<'a>]) -> Vec<&'b LevelFigure
 /// Capacity under the objectives of the run.
 pub(crate) fn capacity(levels: &[LevelFigures<'_>], seed: u64) -> SloCapacity {
     let complete = by_concurrency(levels);
-    let tested: Vec<Tested<'_>> = complete
+    let mut loads: Vec<(&LevelFigures<'_>, Strains)> = Vec::with_capacity(complete.len());
+    for level in complete {
+        let Some(strains) = level.strains.as_ref() else {
+            continue;
+        };
+        // A load that was run again is one load watched for longer.
+        match loads.last_mut() {
+            Some((before, pooled)) if before.summary.concurrency == level.summary.concurrency => {
+                pooled.extend(strains);
+            }
+            _ => loads.push((level, strains.clone())),
+        }
+    }
+    let tested: Vec<Tested<'_>> = loads
         .iter()
-        .filter_map(|level| tested(level, level.strains.as_ref()?))
+        .filter_map(|(level, strains)| tested(level, strains))
         .collect();
     slo_capacity::capacity(&tested, seed)
 }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use records::{Outcome, Phase, PhaseKind, RequestRecord, RunData, Stage};
+use records::{MeasureEnd, Outcome, Phase, PhaseKind, RequestRecord, RunData, Stage};
 use stats::Span;
 
 /// The records of one level that was begun. Times are nanoseconds on the run's clock.
@@ -83,7 +83,10 @@ fn level<'a>(
 ) -> LevelRecords<'a> {
     let of_kind = |kind| phases.iter().copied().find(|phase| phase.kind == kind);
     let measure = of_kind(PhaseKind::Measure);
-    let complete = measure.is_some() && reached_plan(run, index, &requests);
+    let complete = measure.is_some_and(|phase| match phase.ended_by {
+        Some(MeasureEnd::Tight | MeasureEnd::Time) => none_cancelled(&requests),
+        _ => reached_plan(run, index, &requests),
+    });
     let measured = |record: &&&RequestRecord| record.stage == Stage::Measured;
     let window = measure
         .and_then(|phase| Span::new(phase.start_ns.0, phase.end_ns.0))
@@ -110,6 +113,14 @@ fn level<'a>(
     }
 }
 
+/// Whether every measured request came to an end of its own.
+fn none_cancelled(requests: &[&RequestRecord]) -> bool {
+    let mut measured = requests
+        .iter()
+        .filter(|record| record.stage == Stage::Measured);
+    measured.all(|record| record.outcome != Outcome::Cancelled)
+}
+
 /// Whether as many measured requests as planned came to an end of their own; where time decides how many, whether all
 /// did.
 fn reached_plan(run: &RunData, index: u32, requests: &[&RequestRecord]) -> bool {
@@ -121,12 +132,7 @@ fn reached_plan(run: &RunData, index: u32, requests: &[&RequestRecord]) -> bool 
     };
     if of_level(&plan.requests) == Some(0) && of_level(&plan.durations_ns).is_some_and(|ns| ns > 0)
     {
-        let measured = |record: &&&RequestRecord| record.stage == Stage::Measured;
-        let mut ends = requests
-            .iter()
-            .filter(measured)
-            .map(|record| &record.outcome);
-        return ends.all(|outcome| *outcome != Outcome::Cancelled);
+        return none_cancelled(requests);
     }
     let ended = requests
         .iter()

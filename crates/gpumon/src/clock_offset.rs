@@ -2,7 +2,8 @@
 //!
 //! Each exchange asks the other side for its time; ours at that moment is taken to be the middle between sending and
 //! receiving. The estimate is the median over several exchanges (as in ml-energy/zeus, `_estimate_clock_offset`), which a
-//! few slow ones do not move. It is sure to half the shortest round trip. Monotonic clocks drift against each other by
+//! few slow ones do not move, kept within what the shortest exchange leaves possible: so it is sure to half the shortest
+//! round trip. Monotonic clocks drift against each other by
 //! some microseconds a second, so exchanges go on and old ones are forgotten.
 
 use std::collections::VecDeque;
@@ -47,13 +48,22 @@ impl ClockOffset {
         }
     }
 
-    /// The median of the exchanges; of an even number, the lower one in the middle.
+    /// The median of the exchanges (of an even number, the lower one in the middle), or what is nearest to it within half
+    /// the round trip of the shortest exchange.
     pub(crate) fn estimate(&self) -> Option<Estimate> {
         let mut adds: Vec<i64> = self.exchanges.iter().map(|e| e.add_ns).collect();
         adds.sort_unstable();
+        let median = *adds.get(adds.len().checked_sub(1)? / 2)?;
+        let shortest = self.exchanges.iter();
+        let shortest = shortest.min_by_key(|e| (e.rtt_ns, e.add_ns.abs_diff(median)))?;
+        let half = shortest.rtt_ns.div_ceil(2).cast_signed();
+        let possible = (
+            shortest.add_ns.saturating_sub(half),
+            shortest.add_ns.saturating_add(half),
+        );
         Some(Estimate {
-            add_ns: *adds.get(adds.len().checked_sub(1)? / 2)?,
-            rtt_min_ns: self.exchanges.iter().map(|e| e.rtt_ns).min()?,
+            add_ns: median.max(possible.0).min(possible.1),
+            rtt_min_ns: shortest.rtt_ns,
             exchanges: u32::try_from(adds.len()).unwrap_or(u32::MAX),
         })
     }
@@ -94,6 +104,17 @@ mod tests {
         assert_eq!(estimate, expected);
         assert_eq!(estimate.ours(Offset(5_003 * MS)), Offset(3 * MS));
         assert_eq!(estimate.ours(Offset(4_000 * MS)), Offset::ZERO);
+    }
+
+    #[test]
+    fn one_short_exchange_bounds_what_many_lopsided_ones_say() {
+        let mut offset = ClockOffset::default();
+        for (there, back) in [(200, 10), (200, 10), (10, 10), (200, 10), (200, 10)] {
+            let at_server = 1_000 + there;
+            offset.exchange(Offset(1_000), Offset(at_server + back), at_server);
+        }
+        // The clocks are one; the median would be 95 off, and the shortest exchange took 20.
+        assert_eq!(offset.estimate().unwrap().add_ns, -10);
     }
 
     #[test]

@@ -219,6 +219,20 @@ mod tests {
         assert_eq!(read(text), Some(expected));
     }
 
+    /// 24 blocks for sixteen requests; values read from the capture with grep.
+    #[test]
+    fn vllm_0_12_with_a_full_cache() {
+        let text = include_str!("../../../fixtures/prometheus/vllm-0.12.0-full-kv.txt");
+        let sample = read(text).unwrap();
+        assert_eq!(sample.engine, EngineKind::Vllm);
+        assert_eq!(
+            (sample.running, sample.waiting, sample.kv_usage),
+            (Some(8.0), Some(8.0), Some(1.0))
+        );
+        assert_eq!(sample.counters.preemptions, Some(20.0));
+        assert!(sample.counters.ttft.is_some() && sample.counters.e2el.is_some());
+    }
+
     #[test]
     fn vllm_idle_counts_every_good_end() {
         let text = include_str!("../../../fixtures/prometheus/vllm-0.11.2-idle.txt");

@@ -105,6 +105,7 @@ fn strip_more(s: &mut GpuSample, memory: u64, dropped: &mut Vec<Dropped>) {
         (-10..=150).contains(&v)
     });
     for (metric, percent) in [
+        ("engine_active_percent", &mut s.engine_active_percent),
         ("sm_active_percent", &mut s.sm_active_percent),
         ("sm_occupancy_percent", &mut s.sm_occupancy_percent),
         ("tensor_active_percent", &mut s.tensor_active_percent),

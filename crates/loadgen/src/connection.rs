@@ -1,113 +1,112 @@
-//! One HTTP/1.1 connection, kept alive between the requests of a slot.
+//! One connection to a server, kept alive between the requests of a slot: HTTP/1.1, or HTTP/2 where the server chose it.
 //!
-//! The socket stamps itself (`wire`). The
-//! connection is driven by the very task that waits for the response, so no queue and no other task lies between a read
-//! and its stamp, and every frame that hyper hands over comes from the last read.
+//! The socket stamps itself (`wire`). The connection is driven by the very task that waits for the response, so no queue
+//! and no other task lies between a read and its stamp, and every part of a body that is handed over comes from the last
+//! read.
 //!
 //! A server may close a connection that lies idle. That is looked for before a request is sent, with a peek at the
 //! socket; after sending, nothing is ever repeated.
 
-use std::{
-    error::Error,
-    future::poll_fn,
-    io,
-    pin::{Pin, pin},
-    rc::Rc,
-    task::{Context, Poll},
-    time::Instant,
-};
+use std::{error::Error, future::poll_fn, io, rc::Rc, task::Poll, time::Instant};
 
 use bytes::Bytes;
-use http_body_util::Full;
-use hyper::{
-    Request, Response,
-    body::{Body, Frame, Incoming},
-    client::conn::http1::{self, SendRequest},
-};
-use hyper_util::rt::TokioIo;
+use http::response::Parts;
 
 use crate::{
-    level::Load,
+    Target,
+    http1::Http1,
+    http2::Http2,
     wire::{Socket, Wire},
 };
 
-/// Bytes of one read of a level's connections, and so the longest response head that is understood. Hyper's own buffers double while reads fill
-/// them, which is what they do when the client is late: thousands of streams would take more memory the less there is to
-/// spare. Heads of engines have 200 bytes and those of proxies seldom 2,000, so many streams make do with half.
-pub(crate) fn read_buffer(load: &Load) -> usize {
-    match load {
-        Load::Closed { concurrency } if concurrency.get() >= 1024 => 4096,
-        _ => 8192,
+/// Why a request came to no proper end.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    /// What the server sent is not the protocol.
+    Malformed(String),
+    /// The connection, or the request on it, broke off.
+    Cut(String),
+}
+
+impl Fault {
+    pub(crate) fn cut(error: &dyn Error) -> Self {
+        Self::Cut(describe(error))
     }
+}
+
+/// What is spoken over a wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    Http1,
+    Http2,
 }
 
 /// An open connection.
 pub(crate) struct Connection {
-    sender: SendRequest<Full<Bytes>>,
-    driver: http1::Connection<TokioIo<Wire>, Full<Bytes>>,
-    /// The driver has ended, and with it the connection.
-    ended: bool,
+    speech: Speech,
     socket: Rc<Socket>,
 }
 
+enum Speech {
+    Http1(Http1),
+    Http2(Box<Http2>),
+}
+
 impl Connection {
-    /// Speaks HTTP/1.1 over `wire`, whose socket is `socket`; reads `read_buffer` bytes at a time.
+    /// Speaks `protocol` over `wire`, whose socket is `socket`.
     pub(crate) async fn over(
         wire: Wire,
         socket: Rc<Socket>,
-        read_buffer: usize,
+        protocol: Protocol,
     ) -> io::Result<Self> {
-        let (sender, driver) = http1::Builder::new()
-            .read_buf_exact_size(Some(read_buffer))
-            .handshake(TokioIo::new(wire))
-            .await
-            .map_err(io::Error::other)?;
-        Ok(Self {
-            sender,
-            driver,
-            ended: false,
-            socket,
-        })
+        let speech = match protocol {
+            Protocol::Http1 => Speech::Http1(Http1::new(wire, Rc::clone(&socket))),
+            Protocol::Http2 => Speech::Http2(Box::new(Http2::over(wire).await?)),
+        };
+        Ok(Self { speech, socket })
     }
 
     /// Whether the connection can carry another request. It cannot when the server has closed it meanwhile.
     pub(crate) async fn is_reusable(&mut self) -> bool {
         poll_fn(|cx| {
-            self.drive(cx);
-            Poll::Ready(())
-        })
-        .await;
-        !self.ended && self.sender.is_ready() && self.socket.is_silent()
-    }
-
-    /// Sends `request` and waits for the response's head. Dropping the future gives the connection up.
-    pub(crate) async fn send(
-        &mut self,
-        request: Request<Full<Bytes>>,
-    ) -> hyper::Result<Response<Incoming>> {
-        self.socket.begin();
-        let mut response = pin!(self.sender.send_request(request));
-        poll_fn(|cx| {
-            drive(&mut self.driver, &mut self.ended, cx);
-            response.as_mut().poll(cx)
+            Poll::Ready(match &mut self.speech {
+                Speech::Http1(http1) => http1.poll_reusable(cx),
+                Speech::Http2(http2) => http2.poll_reusable(cx),
+            })
         })
         .await
     }
 
-    /// Waits for the next part of the response's body and says when its last byte was read.
-    pub(crate) async fn frame(
-        &mut self,
-        body: &mut Incoming,
-    ) -> Option<hyper::Result<(Instant, Frame<Bytes>)>> {
-        let frame = poll_fn(|cx| {
-            if let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(cx) {
-                return Poll::Ready(frame);
+    /// Sends a request and waits for the response's head. Dropping the future gives the connection up.
+    pub(crate) async fn send(&mut self, target: &Target, body: Bytes) -> Result<Parts, Fault> {
+        self.socket.begin();
+        match &mut self.speech {
+            Speech::Http1(http1) => {
+                http1.begin(target, &body);
+                drop(body);
+                poll_fn(|cx| http1.poll_head(cx)).await
             }
-            self.drive(cx);
-            Pin::new(&mut *body).poll_frame(cx)
+            Speech::Http2(http2) => {
+                http2.begin(target, body)?;
+                poll_fn(|cx| http2.poll_head(cx)).await
+            }
+        }
+    }
+
+    /// Waits for the next bytes of the response's body and calls `on_bytes` with them and the time at which the last of
+    /// them was read; false when the body has ended.
+    pub(crate) async fn body(
+        &mut self,
+        mut on_bytes: impl FnMut(Instant, &[u8]),
+    ) -> Result<bool, Fault> {
+        let socket = &self.socket;
+        poll_fn(|cx| match &mut self.speech {
+            Speech::Http1(http1) => http1.poll_body(cx, &mut on_bytes),
+            Speech::Http2(http2) => {
+                http2.poll_body(cx, &mut |bytes| on_bytes(socket.last_read(), bytes))
+            }
         })
-        .await?;
-        Some(frame.map(|frame| (self.last_read(), frame)))
+        .await
     }
 
     /// When the first byte of the last request was handed to the socket.
@@ -118,21 +117,6 @@ impl Connection {
     /// When bytes were last read.
     pub(crate) fn last_read(&self) -> Instant {
         self.socket.last_read()
-    }
-
-    fn drive(&mut self, cx: &mut Context<'_>) {
-        drive(&mut self.driver, &mut self.ended, cx);
-    }
-}
-
-/// Moves bytes between socket and channels. Its error, if any, reaches whoever waits for the response too.
-fn drive(
-    driver: &mut http1::Connection<TokioIo<Wire>, Full<Bytes>>,
-    ended: &mut bool,
-    cx: &mut Context<'_>,
-) {
-    if !*ended {
-        *ended = Pin::new(driver).poll(cx).is_ready();
     }
 }
 

@@ -1,16 +1,16 @@
 //! Where a server is and how to get in: addresses or a socket file, and TLS.
 //!
-//! The name is resolved once, so no resolver's time is in any record. The TLS handshake is part of connecting. HTTP/1.1
-//! is all that is offered in it.
+//! The name is resolved once, so no resolver's time is in any record. The TLS handshake is part of connecting; HTTP/2 and
+//! HTTP/1.1 are offered in it.
 
-use std::{io, net::SocketAddr, net::ToSocketAddrs as _, path::PathBuf};
+use std::{io, net::SocketAddr, net::ToSocketAddrs as _, path::PathBuf, rc::Rc};
 
 use records::ConnectPhase;
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::{
     LoadError, Target,
-    connection::Connection,
+    connection::{Connection, Protocol},
     target::Scheme,
     wire::{Socket, StampedSocket, Transport, Wire},
 };
@@ -19,8 +19,18 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(crate) struct Connector {
     place: Place,
+    offer: Offer,
     #[cfg(feature = "tls")]
     tls: Option<crate::tls::Client>,
+}
+
+/// What the client is ready to speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Offer {
+    /// HTTP/2 where the server chooses it in TLS, else HTTP/1.1.
+    Either,
+    Http1,
+    Http2,
 }
 
 #[derive(Clone, Debug)]
@@ -45,6 +55,11 @@ impl Connector {
         };
         Ok(Self {
             place,
+            offer: if target.is_http2_only() {
+                Offer::Http2
+            } else {
+                Offer::Either
+            },
             #[cfg(feature = "tls")]
             tls: (*target.scheme() == Scheme::Https)
                 .then(|| crate::tls::Client::new(target.host(), target.trust()))
@@ -53,20 +68,20 @@ impl Connector {
         })
     }
 
-    /// A connection for requests; reads `read_buffer` bytes at a time.
-    pub(crate) async fn open(&self, read_buffer: usize) -> Result<Connection, Refused> {
-        let (wire, socket) = self.wire().await?;
+    /// A connection for requests.
+    pub(crate) async fn open(&self) -> Result<Connection, Refused> {
+        let (wire, socket, protocol) = self.wire(self.offer).await?;
         let failed = |error| Refused {
             phase: ConnectPhase::Connect,
             error,
         };
-        Connection::over(wire, socket, read_buffer)
+        Connection::over(wire, socket, protocol)
             .await
             .map_err(failed)
     }
 
-    /// Bytes there and back.
-    pub(crate) async fn wire(&self) -> Result<(Wire, std::rc::Rc<Socket>), Refused> {
+    /// Bytes of HTTP there and back, and which HTTP it is.
+    pub(crate) async fn wire(&self, offer: Offer) -> Result<(Wire, Rc<Socket>, Protocol), Refused> {
         let failed = |error| Refused {
             phase: ConnectPhase::Connect,
             error,
@@ -80,10 +95,14 @@ impl Connector {
                 phase: ConnectPhase::Tls,
                 error,
             };
-            let stream = tls.handshake(stamped).await.map_err(failed)?;
-            return Ok((Wire::Tls(Box::new(stream)), socket));
+            let (stream, protocol) = tls.handshake(stamped, offer).await.map_err(failed)?;
+            return Ok((Wire::Tls(Box::new(stream)), socket, protocol));
         }
-        Ok((Wire::Plain(stamped), socket))
+        let protocol = match offer {
+            Offer::Http2 => Protocol::Http2,
+            Offer::Either | Offer::Http1 => Protocol::Http1,
+        };
+        Ok((Wire::Plain(stamped), socket, protocol))
     }
 
     async fn transport(&self) -> io::Result<Transport> {

@@ -24,8 +24,11 @@ pub(crate) use worker::event_loop;
 
 use std::{
     collections::BTreeSet,
-    num::{NonZeroU32, NonZeroUsize},
-    sync::Arc,
+    num::NonZeroUsize,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Instant,
 };
 
@@ -35,16 +38,18 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     LoadError, LoadPlan, SinkError, Target,
     clock::Clock,
-    connection::read_buffer,
     connector::Connector,
     keep_alive::{Habit, Keeper},
-    level::Load,
     request::{Client, Job},
     workload::{Calibration, Prompt, PromptId, Synthetic, Workload},
 };
 
 /// What happens during a run, in order.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all events are requests: a box for each would save nothing"
+)]
 #[non_exhaustive]
 pub enum Event {
     /// A level begins.
@@ -98,7 +103,20 @@ pub enum RunEnd {
 
 /// Ends a run from another thread. Clones share one switch.
 #[derive(Clone, Debug, Default)]
-pub struct StopHandle(CancellationToken);
+pub struct StopHandle {
+    stop: CancellationToken,
+    enough: Enough,
+}
+
+/// The last level of which enough has been measured, plus one.
+#[derive(Clone, Debug, Default)]
+struct Enough(Arc<AtomicU64>);
+
+impl Enough {
+    fn of(&self, level: u32) -> bool {
+        self.0.load(Ordering::Relaxed) == u64::from(level) + 1
+    }
+}
 
 impl StopHandle {
     /// A switch that is off.
@@ -108,12 +126,18 @@ impl StopHandle {
 
     /// Ends the run: requests in flight are recorded as cancelled, phases are closed. Has no effect the second time.
     pub fn stop(&self) {
-        self.0.cancel();
+        self.stop.cancel();
+    }
+
+    /// No further measured request is taken at this level; those in flight end, under load, and count. For a sink that
+    /// has seen enough.
+    pub fn enough(&self, level: u32) {
+        self.enough.0.store(u64::from(level) + 1, Ordering::Relaxed);
     }
 
     /// Whether it was called.
     pub fn is_stopped(&self) -> bool {
-        self.0.is_cancelled()
+        self.stop.is_cancelled()
     }
 }
 
@@ -157,7 +181,8 @@ pub fn resume(
         routes: routes(plan)?,
         clock: Clock::new(epoch),
         habit: Arc::default(),
-        stop: stop.0.clone(),
+        stop: stop.stop.clone(),
+        enough: stop.enough.clone(),
         processors: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
     };
     let mut first_request = done.next_request;
@@ -270,10 +295,7 @@ fn trial(
         timeouts: spec.timeouts,
         stream: spec.work.stream,
         clock,
-        read_buffer: read_buffer(&Load::Closed {
-            concurrency: NonZeroU32::MIN,
-        }),
-        halt: stop.0.clone(),
+        halt: stop.stop.clone(),
     };
     let job = Job {
         request: u64::MAX,

@@ -3,7 +3,7 @@
 use std::{
     future::poll_fn,
     pin::{Pin, pin},
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
     time::Instant,
 };
 
@@ -23,6 +23,8 @@ pub(crate) struct Guard<'a> {
     cancelled: Pin<Box<WaitForCancellationFuture<'a>>>,
     alarm: Pin<Box<Sleep>>,
     deadline: Instant,
+    /// Whom both will wake; a task that waits for hundreds of tokens need not tell them hundreds of times.
+    told: Option<Waker>,
 }
 
 impl<'a> Guard<'a> {
@@ -32,6 +34,7 @@ impl<'a> Guard<'a> {
             cancelled: Box::pin(halt.cancelled()),
             alarm: Box::pin(tokio::time::sleep_until(deadline.into())),
             deadline,
+            told: None,
         }
     }
 
@@ -40,7 +43,13 @@ impl<'a> Guard<'a> {
         self.deadline = deadline;
         if deadline < self.alarm.deadline().into_std() {
             self.alarm.as_mut().reset(deadline.into());
+            self.told = None;
         }
+    }
+
+    /// When the present wait ends at the latest.
+    pub(crate) fn deadline(&self) -> Instant {
+        self.deadline
     }
 
     /// What should have ended the wait that ended at `at`.
@@ -67,6 +76,13 @@ impl<'a> Guard<'a> {
     }
 
     fn poll_interruption(&mut self, cx: &mut Context<'_>) -> Poll<Interruption> {
+        let told = self.told.as_ref();
+        if told.is_some_and(|waker| waker.will_wake(cx.waker()))
+            && !self.alarm.is_elapsed()
+            && !self.halt.is_cancelled()
+        {
+            return Poll::Pending;
+        }
         if self.cancelled.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Interruption::Cancelled);
         }
@@ -76,6 +92,7 @@ impl<'a> Guard<'a> {
             }
             self.alarm.as_mut().reset(self.deadline.into());
         }
+        self.told = Some(cx.waker().clone());
         Poll::Pending
     }
 }

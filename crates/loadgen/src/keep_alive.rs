@@ -136,16 +136,11 @@ mod tests {
 
     /// A connection that has carried a request.
     async fn used(address: SocketAddr) -> Connection {
-        let mut request = hyper::Request::new(http_body_util::Full::default());
-        let host = hyper::header::HeaderValue::from_static("test");
-        request.headers_mut().insert("host", host);
         let target = crate::Target::new(&format!("http://{address}"), "m", None, &[]).unwrap();
         let connector = crate::connector::Connector::new(&target).unwrap();
-        let mut connection = connector.open(8192).await.unwrap();
-        let mut body = connection.send(request).await.unwrap().into_body();
-        while let Some(frame) = connection.frame(&mut body).await {
-            frame.unwrap();
-        }
+        let mut connection = connector.open().await.unwrap();
+        connection.send(&target, bytes::Bytes::new()).await.unwrap();
+        while connection.body(|_, _| ()).await.unwrap() {}
         connection
     }
 

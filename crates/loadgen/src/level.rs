@@ -87,6 +87,17 @@ impl Level {
         }
     }
 
+    /// Whether its rate of arrivals moves.
+    pub(crate) fn is_ramped(&self) -> bool {
+        matches!(
+            &self.load,
+            Load::Open {
+                arrivals: Arrivals::Ramp { .. },
+                ..
+            }
+        )
+    }
+
     /// Measured requests, where they are known beforehand: always but for a closed loop that stops on time.
     pub fn planned_requests(&self, seed: u64) -> Option<u64> {
         let Load::Open { arrivals, .. } = &self.load else {

@@ -1,7 +1,7 @@
 //! Sends the planned requests, stamps every token as it arrives, and yields one record per request.
 //!
 //! The client of a load test, closed or open loop, against an OpenAI-compatible server: chat and text completions,
-//! streamed or not, over HTTP/1.1.
+//! streamed or not, over HTTP/1.1 and HTTP/2.
 //! [`run`] blocks its caller, who gets every event through a sink and keeps the records; this crate writes no file,
 //! prints nothing and computes no metric.
 //!
@@ -20,11 +20,14 @@ pub mod sse;
 pub mod timeline;
 pub mod workload;
 
+mod chunked;
 mod clock;
 mod connection;
 mod connector;
 mod driver;
 mod guard;
+mod http1;
+mod http2;
 mod keep_alive;
 mod overhead;
 mod request;

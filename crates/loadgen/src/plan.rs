@@ -62,6 +62,10 @@ pub struct Work {
     pub workload: Workload,
     /// Standard deviation of the output length around [`LoadSpec::osl`], in tokens.
     pub osl_stddev: f64,
+    /// How often a request that failed is sent again.
+    pub retries: u32,
+    /// What the caller stops levels early by ([`crate::StopHandle::enough`]); for the records only.
+    pub stop_when: Option<String>,
 }
 
 impl Default for Work {
@@ -72,6 +76,8 @@ impl Default for Work {
             stream: true,
             workload: Workload::Translation,
             osl_stddev: 0.0,
+            retries: 0,
+            stop_when: None,
         }
     }
 }
@@ -187,6 +193,8 @@ impl LoadPlan {
             extra_body: spec.extra_body.clone(),
             seed: spec.seed,
             request_timeout_ns: duration_ns(spec.timeouts.total),
+            stop_when: spec.work.stop_when.clone(),
+            retries: spec.work.retries,
         }
     }
 

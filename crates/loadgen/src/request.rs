@@ -3,9 +3,8 @@
 
 use std::{io, time::Instant};
 
-use bytes::{Bytes, BytesMut};
-use http_body_util::Full;
-use hyper::{Request, Response, StatusCode, body::Incoming, header::CONTENT_TYPE};
+use bytes::Bytes;
+use http::{StatusCode, header::CONTENT_TYPE, response::Parts};
 use records::{
     Chunks, Offset, Outcome, RequestRecord, Stage, TimeoutPhase, TokenCount, TokenSource,
 };
@@ -14,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Target,
     clock::Clock,
-    connection::{Connection, describe},
+    connection::{Connection, Fault},
     connector::{Connector, Refused},
     guard::{Guard, Interruption},
     keep_alive::Keeper,
@@ -39,8 +38,6 @@ pub(crate) struct Client<'a> {
     /// Whether answers are streamed.
     pub(crate) stream: bool,
     pub(crate) clock: Clock,
-    /// Bytes of one read.
-    pub(crate) read_buffer: usize,
     /// Ends every request in flight.
     pub(crate) halt: CancellationToken,
 }
@@ -64,6 +61,8 @@ impl Client<'_> {
             level: job.level,
             stage: job.stage,
             slot: job.slot,
+            turn: None,
+            retry: 0,
             intended_ns: job.intended,
             sent_ns: Offset::ZERO,
             connection: records::Connection::None,
@@ -82,9 +81,11 @@ impl Client<'_> {
         let mut guard = Guard::new(&self.halt, connect_deadline);
         match self.connection(keeper, &mut record, &mut guard).await {
             Ok(mut connection) => {
-                let request = self.http_request(job.body);
                 let mut exchange = Exchange::new(self, &mut connection, &mut record);
-                if exchange.run(request, &mut guard).await {
+                if exchange.run(job.body, &mut guard).await {
+                    // What is left to do, and the next request, would delay the stamps of other streams whose tokens have
+                    // come meanwhile.
+                    tokio::task::yield_now().await;
                     keeper.put(connection).await;
                 }
             }
@@ -108,7 +109,7 @@ impl Client<'_> {
             return Ok(connection);
         }
         let begin = Instant::now();
-        match guard.within(self.connector.open(self.read_buffer)).await {
+        match guard.within(self.connector.open()).await {
             Ok(Ok(connection)) => {
                 let connect_ns = u64::try_from(begin.elapsed().as_nanos()).unwrap_or(u64::MAX);
                 record.connection = records::Connection::New { connect_ns };
@@ -123,14 +124,6 @@ impl Client<'_> {
                 phase: TimeoutPhase::Connect,
             }),
         }
-    }
-
-    fn http_request(&self, body: Bytes) -> Request<Full<Bytes>> {
-        let mut request = Request::new(Full::new(body));
-        *request.method_mut() = hyper::Method::POST;
-        *request.uri_mut() = self.target.uri().clone();
-        *request.headers_mut() = self.target.headers().clone();
-        request
     }
 }
 
@@ -183,19 +176,20 @@ impl<'a> Exchange<'a> {
     }
 
     /// Fills the record; says whether the connection may be used again.
-    async fn run(&mut self, request: Request<Full<Bytes>>, guard: &mut Guard<'_>) -> bool {
+    async fn run(&mut self, body: Bytes, guard: &mut Guard<'_>) -> bool {
         let clock = self.client.clock;
         self.move_deadline(guard);
-        let answered = guard.within(self.connection.send(request)).await;
+        let sending = self.connection.send(self.client.target, body);
+        let answered = guard.within(sending).await;
         let sent = self.connection.first_write().unwrap_or(self.begin);
         self.record.sent_ns = clock.at(sent);
         let reusable = match answered {
-            Ok(Ok(response)) => {
+            Ok(Ok(head)) => {
                 self.record.head_ns = Some(clock.at(self.connection.last_read()));
-                self.response(response, guard).await
+                self.response(&head, guard).await
             }
-            Ok(Err(error)) => {
-                self.record.outcome = self.broken(&error);
+            Ok(Err(fault)) => {
+                self.record.outcome = self.broken(fault);
                 false
             }
             Err(interruption) => {
@@ -212,39 +206,43 @@ impl<'a> Exchange<'a> {
         reusable
     }
 
-    async fn response(&mut self, response: Response<Incoming>, guard: &mut Guard<'_>) -> bool {
-        let (head, body) = response.into_parts();
+    async fn response(&mut self, head: &Parts, guard: &mut Guard<'_>) -> bool {
         if !head.status.is_success() {
-            return self.refusal(head.status, body, guard).await;
+            return self.refusal(head.status, guard).await;
         }
         let content_type = head.headers.get(CONTENT_TYPE);
         if !self.client.stream {
-            return self.whole(body, guard).await;
+            return self.whole(guard).await;
         }
         if content_type.is_some_and(|v| !v.as_bytes().starts_with(b"text/event-stream")) {
-            return self.not_a_stream(body, guard).await;
+            return self.not_a_stream(guard).await;
         }
-        self.stream(body, guard).await
+        self.stream(guard).await
     }
 
     /// The good case: server-sent events.
-    async fn stream(&mut self, mut body: Incoming, guard: &mut Guard<'_>) -> bool {
+    async fn stream(&mut self, guard: &mut Guard<'_>) -> bool {
         let clock = self.client.clock;
         let mut timeline = Timeline::new(self.record.sent_ns);
         let (ending, reusable) = loop {
-            let next = guard.within(self.connection.frame(&mut body)).await;
-            match next {
-                Ok(Some(Ok((at, frame)))) => {
-                    let Some(bytes) = frame.data_ref() else {
-                        continue;
-                    };
+            let before = timeline.last_token();
+            let deadline = guard.deadline();
+            let mut late = false;
+            let next = self.connection.body(|at, bytes| {
+                late = at >= deadline;
+                if !late {
+                    timeline.read(clock.at(at), bytes);
+                }
+            });
+            match guard.within(next).await {
+                Ok(Ok(more)) => {
+                    let at = self.connection.last_read();
                     // A server that never pauses never lets the guard wait, so it is asked here.
-                    if let Some(interruption) = guard.passed(at) {
+                    if late || more && guard.passed(at).is_some() {
+                        let interruption = guard.passed(at).unwrap_or(Interruption::Elapsed);
                         let outcome = self.interrupted(interruption);
                         break (Ending::Broken(outcome), false);
                     }
-                    let before = timeline.last_token();
-                    timeline.read(clock.at(at), bytes);
                     if timeline.last_token() != before {
                         self.last_token = Some(at);
                         self.move_deadline(guard);
@@ -252,9 +250,11 @@ impl<'a> Exchange<'a> {
                     if timeline.has_failed() {
                         break (Ending::Whole, false);
                     }
+                    if !more {
+                        break (Ending::Whole, true);
+                    }
                 }
-                Ok(None) => break (Ending::Whole, true),
-                Ok(Some(Err(error))) => break (Ending::Broken(self.broken(&error)), false),
+                Ok(Err(fault)) => break (Ending::Broken(self.broken(fault)), false),
                 Err(interruption) => {
                     break (Ending::Broken(self.interrupted(interruption)), false);
                 }
@@ -284,8 +284,8 @@ impl<'a> Exchange<'a> {
         };
     }
 
-    async fn refusal(&mut self, status: StatusCode, body: Incoming, guard: &mut Guard<'_>) -> bool {
-        let (bytes, reusable) = self.collect(body, BODY_LIMIT, guard).await;
+    async fn refusal(&mut self, status: StatusCode, guard: &mut Guard<'_>) -> bool {
+        let (bytes, reusable) = self.collect(BODY_LIMIT, guard).await;
         self.record.outcome = Outcome::HttpStatus {
             status: status.as_u16(),
             body: self.excerpt(&bytes),
@@ -294,8 +294,8 @@ impl<'a> Exchange<'a> {
     }
 
     /// A 200 that is no stream: an error in disguise, or a server that ignores `stream`.
-    async fn not_a_stream(&mut self, body: Incoming, guard: &mut Guard<'_>) -> bool {
-        let (bytes, reusable) = self.collect(body, BODY_LIMIT, guard).await;
+    async fn not_a_stream(&mut self, guard: &mut Guard<'_>) -> bool {
+        let (bytes, reusable) = self.collect(BODY_LIMIT, guard).await;
         self.record.outcome = match error_message(&bytes) {
             Some(message) => Outcome::ErrorInStream {
                 message: self.client.target.redact(&message),
@@ -308,8 +308,8 @@ impl<'a> Exchange<'a> {
     }
 
     /// An answer that was asked for in one piece. It has an end and no first token.
-    async fn whole(&mut self, body: Incoming, guard: &mut Guard<'_>) -> bool {
-        let (bytes, reusable) = self.collect(body, ANSWER_LIMIT, guard).await;
+    async fn whole(&mut self, guard: &mut Guard<'_>) -> bool {
+        let (bytes, reusable) = self.collect(ANSWER_LIMIT, guard).await;
         if !reusable {
             self.record.outcome = match guard.passed(Instant::now()) {
                 Some(interruption) => self.interrupted(interruption),
@@ -369,29 +369,31 @@ impl<'a> Exchange<'a> {
     }
 
     /// As much of a body as is there; whether it ended properly.
-    async fn collect(
-        &mut self,
-        mut body: Incoming,
-        limit: usize,
-        guard: &mut Guard<'_>,
-    ) -> (Bytes, bool) {
-        let mut bytes = BytesMut::new();
+    async fn collect(&mut self, limit: usize, guard: &mut Guard<'_>) -> (Vec<u8>, bool) {
+        let mut bytes = Vec::new();
         while bytes.len() < limit {
-            match guard.within(self.connection.frame(&mut body)).await {
-                Ok(Some(Ok((_, frame)))) => bytes.extend(frame.into_data()),
-                Ok(None) => return (bytes.freeze(), true),
-                Ok(Some(Err(_))) | Err(_) => break,
+            let next = self
+                .connection
+                .body(|_, part| bytes.extend_from_slice(part));
+            match guard.within(next).await {
+                Ok(Ok(true)) => {}
+                Ok(Ok(false)) => return (bytes, true),
+                Ok(Err(_)) | Err(_) => break,
             }
         }
-        (bytes.freeze(), false)
+        (bytes, false)
     }
 
-    fn broken(&self, error: &hyper::Error) -> Outcome {
-        let message = self.client.target.redact(&describe(error));
-        if error.is_parse() {
-            return Outcome::Malformed { message };
+    fn broken(&self, fault: Fault) -> Outcome {
+        let redact = |message: String| self.client.target.redact(&message);
+        match fault {
+            Fault::Malformed(message) => Outcome::Malformed {
+                message: redact(message),
+            },
+            Fault::Cut(message) => Outcome::Cut {
+                message: redact(message),
+            },
         }
-        Outcome::Cut { message }
     }
 
     fn interrupted(&self, interruption: Interruption) -> Outcome {

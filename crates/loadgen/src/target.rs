@@ -2,7 +2,7 @@
 
 use std::{fmt, path::PathBuf};
 
-use hyper::{
+use http::{
     HeaderMap, Uri,
     header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, HeaderValue, USER_AGENT},
 };
@@ -68,6 +68,7 @@ pub struct Target {
     model: String,
     headers: HeaderMap,
     secrets: Vec<Secret>,
+    http2: bool,
 }
 
 /// Values of extra headers that are shorter than this (`1`, `true`) are no secrets, and redacting them would garble messages.
@@ -139,6 +140,7 @@ impl Target {
             model: model.to_owned(),
             headers,
             secrets,
+            http2: false,
         })
     }
 
@@ -155,6 +157,21 @@ impl Target {
     #[must_use]
     pub fn trusting(self, trust: Trust) -> Self {
         Self { trust, ..self }
+    }
+
+    /// The same server, spoken to in HTTP/2 and nothing else, also where no TLS could negotiate it ("prior knowledge", RFC
+    /// 9113, 3.3). Without it, HTTP/2 is spoken over TLS where the server chooses it, and HTTP/1.1 everywhere else.
+    #[must_use]
+    pub fn over_http2(self) -> Self {
+        Self {
+            http2: true,
+            ..self
+        }
+    }
+
+    /// Whether nothing but HTTP/2 is spoken.
+    pub fn is_http2_only(&self) -> bool {
+        self.http2
     }
 
     /// Whose certificates are taken.
@@ -213,10 +230,6 @@ impl Target {
 
     pub(crate) fn port(&self) -> u16 {
         self.port
-    }
-
-    pub(crate) fn uri(&self) -> &Uri {
-        &self.endpoint
     }
 
     pub(crate) fn headers(&self) -> &HeaderMap {

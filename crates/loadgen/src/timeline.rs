@@ -6,7 +6,7 @@
 use records::{Chunks, Offset, Outcome, ServerTimings, TokenCount, TokenSource};
 
 use crate::{
-    openai::{Bearing, Chunk, Event, Usage, parse_event},
+    openai::{Bearing, Chunk, Event, EventReader, Usage},
     sse::Decoder,
 };
 
@@ -55,6 +55,7 @@ pub struct Reading {
 
 #[derive(Debug, Default)]
 struct Folded {
+    reader: EventReader,
     chunks: Chunks,
     last_token: Option<Offset>,
     first_output: Option<Offset>,
@@ -122,7 +123,7 @@ impl Folded {
         if self.done || self.fault.is_some() {
             return;
         }
-        match parse_event(data) {
+        match self.reader.read(data) {
             Ok(Event::Chunk(chunk)) => self.chunk(sent, at, chunk),
             Ok(Event::Done) => self.done = true,
             Ok(Event::Empty) => {}

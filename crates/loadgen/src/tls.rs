@@ -12,7 +12,11 @@ use tokio_rustls::{
     },
 };
 
-use crate::{target::Trust, wire::StampedSocket};
+use crate::{connection::Protocol, connector::Offer, target::Trust, wire::StampedSocket};
+
+/// Names of the protocols in TLS (RFC 7301, 6).
+const HTTP1: &[u8] = b"http/1.1";
+const HTTP2: &[u8] = b"h2";
 
 /// An encrypted connection.
 pub(crate) type Stream = tokio_rustls::client::TlsStream<StampedSocket>;
@@ -20,7 +24,11 @@ pub(crate) type Stream = tokio_rustls::client::TlsStream<StampedSocket>;
 /// Settings for one server.
 #[derive(Clone)]
 pub(crate) struct Client {
-    connector: TlsConnector,
+    /// Offers HTTP/2 and HTTP/1.1.
+    either: TlsConnector,
+    /// Offers one of them.
+    http1: TlsConnector,
+    http2: TlsConnector,
     name: ServerName<'static>,
 }
 
@@ -51,16 +59,37 @@ impl Client {
                 .with_root_certificates(of_pem(pem)?)
                 .with_no_client_auth(),
         };
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let mut offering = |protocols: &[&[u8]]| {
+            config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+            TlsConnector::from(Arc::new(config.clone()))
+        };
         let name = ServerName::try_from(host.to_owned());
         Ok(Self {
-            connector: TlsConnector::from(Arc::new(config)),
+            either: offering(&[HTTP2, HTTP1]),
+            http1: offering(&[HTTP1]),
+            http2: offering(&[HTTP2]),
             name: name.map_err(|_| format!("{host} is no name that a certificate could hold"))?,
         })
     }
 
-    pub(crate) async fn handshake(&self, socket: StampedSocket) -> io::Result<Stream> {
-        self.connector.connect(self.name.clone(), socket).await
+    /// An encrypted connection, and what is to be spoken over it: the server chooses among `offer`, and one that does not
+    /// know the extension speaks HTTP/1.1.
+    pub(crate) async fn handshake(
+        &self,
+        socket: StampedSocket,
+        offer: Offer,
+    ) -> io::Result<(Stream, Protocol)> {
+        let connector = match offer {
+            Offer::Either => &self.either,
+            Offer::Http1 => &self.http1,
+            Offer::Http2 => &self.http2,
+        };
+        let stream = connector.connect(self.name.clone(), socket).await?;
+        match (stream.get_ref().1.alpn_protocol(), offer) {
+            (Some(HTTP2), _) => Ok((stream, Protocol::Http2)),
+            (_, Offer::Http2) => Err(io::Error::other("the server does not offer HTTP/2")),
+            _ => Ok((stream, Protocol::Http1)),
+        }
     }
 }
 

@@ -10,7 +10,11 @@ use std::{
 use tokio::{net::TcpListener, task::LocalSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::{LoadError, Target, connector::Connector, driver::event_loop};
+use crate::{
+    LoadError, Target,
+    connector::{Connector, Offer},
+    driver::event_loop,
+};
 
 /// An open tunnel. Dropped, it closes.
 #[derive(Debug)]
@@ -75,7 +79,8 @@ async fn accept(listener: TcpListener, connector: Connector) {
 
 /// Carries bytes both ways until one side ends. What fails here is seen at the near end as a connection that ended.
 async fn carry(mut near: tokio::net::TcpStream, connector: &Connector) -> Option<()> {
-    let (mut far, _socket) = connector.wire().await.ok()?;
+    // Telemetry speaks HTTP/1.1.
+    let (mut far, _socket, _http1) = connector.wire(Offer::Http1).await.ok()?;
     let carried: io::Result<_> = tokio::io::copy_bidirectional(&mut near, &mut far).await;
     carried.ok().map(drop)
 }

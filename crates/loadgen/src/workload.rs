@@ -82,6 +82,11 @@ fn place(nth: u64, count: usize, seed: u64) -> usize {
     usize::try_from(wide).expect("a remainder by a length is an index")
 }
 
+/// Sorting by it puts things into an order that the seed draws.
+pub fn shuffle_key(seed: u64, index: u64) -> u64 {
+    mix(index ^ mix(seed ^ 0x6c65_7665_6c73))
+}
+
 fn gcd(a: u64, b: u64) -> u64 {
     if b == 0 { a } else { gcd(b, a % b) }
 }

@@ -24,10 +24,10 @@ pub use manifest::{
     Arrivals, ClockAnchor, EndReason, EngineFacts, Host, Judgement, Manifest, Objectives, Plan,
     Ramp, RampShape, SCHEMA_VERSION, Target, Tool,
 };
-pub use phase::{ClientLoad, Phase, PhaseKind};
+pub use phase::{ClientLoad, MeasureEnd, Phase, PhaseKind};
 pub use request::{
     Chunks, ConnectPhase, Connection, Outcome, RequestRecord, ServerTimings, Stage, TimeoutPhase,
-    TokenCount, TokenSource,
+    TokenCount, TokenSource, Turn,
 };
 pub use run_data::{RunData, Skipped};
 pub use run_dir::{RecordError, RunDir};

@@ -168,6 +168,20 @@ pub struct Plan {
     pub seed: u64,
     /// Deadline of one request.
     pub request_timeout_ns: u64,
+    /// When a level has been measured well enough to stop before its planned end, such as `ttft_p95:5%`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_when: Option<String>,
+    /// How often a request that failed is sent again.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub retries: u32,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// The schedule of an open loop.

@@ -19,9 +19,26 @@ pub struct Phase {
     /// What the client itself spent, where measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client: Option<ClientLoad>,
+    /// Of a measurement that ran to its end: what ended it. Absent for other phases and in older folders.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_by: Option<MeasureEnd>,
 }
 
-/// Kinds of phases. Within a level the order is `Warmup`, `Measure`, `Drain`, with constant load until `Measure` ends.
+/// What ended a measurement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum MeasureEnd {
+    /// As many requests as planned.
+    Requests,
+    /// Its time.
+    Time,
+    /// The interval of the chosen figure was as narrow as asked (`stop_when` in the plan).
+    Tight,
+}
+
+/// Kinds of phases. Within a level the order is `Warmup`, `Measure`, `Drain`, with constant load until `Measure` ends; or,
+/// where the rate moves, with a `Ramp` that begins with `Measure` and lies within it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -32,7 +49,9 @@ pub enum PhaseKind {
     Warmup,
     /// From the first measured request to the end of the last one.
     Measure,
-    /// From there until the server has nothing of ours any more.
+    /// The part of a measurement in which the rate of arrivals moves, up to the last measured request's start.
+    Ramp,
+    /// From the end of the measurement until the server has nothing of ours any more.
     Drain,
 }
 

@@ -12,7 +12,7 @@ use crate::Offset;
 /// One request attempt. Nothing that failed is left out, and nothing is retried behind this record's back.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RequestRecord {
-    /// Number of the request within the run, from 0, unique.
+    /// Number of the request within the run, from 0; unique but for retries.
     pub request: u64,
     /// Index into the plan's levels.
     pub level: u32,
@@ -20,6 +20,12 @@ pub struct RequestRecord {
     pub stage: Stage,
     /// Closed loop: which of the level's slots sent it, from 0.
     pub slot: u32,
+    /// The conversation that it belongs to, from 0 within the run, and which of its turns it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turn: Option<Turn>,
+    /// Attempts of the same request before this one, each with a record of its own that bears the same number.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub retry: u32,
     /// When the plan wanted it sent. In a closed loop: when the slot became free.
     pub intended_ns: Offset,
     /// When the request head was handed to the socket (`t0`).
@@ -82,6 +88,25 @@ impl RequestRecord {
         let decode = self.e2el()?.checked_sub(self.ttft()?)?;
         (gaps > 0).then(|| decode / gaps)
     }
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+/// A turn of a conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Turn {
+    /// Number of the conversation within the run, from 0.
+    pub session: u64,
+    /// Number of the turn within the conversation, from 0.
+    pub number: u32,
+    /// Turns that the conversation is to have.
+    pub of: u32,
 }
 
 /// Which part of a level a request belongs to. Only measured requests enter the level's statistics.

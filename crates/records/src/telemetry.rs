@@ -12,6 +12,10 @@ use crate::Offset;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[non_exhaustive]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all lines are samples: a box for each would save nothing"
+)]
 pub enum GpuLine {
     /// A device, once, before its samples.
     Device(GpuDevice),
@@ -178,6 +182,10 @@ pub struct GpuSample {
     /// Temperature of the memory in degrees Celsius (field 82).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_temperature_c: Option<i32>,
+    /// Share of time in which the graphics and compute engine was active, in percent; from dcgm-exporter, where it is the one
+    /// figure of activity that an instance (MIG) has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine_active_percent: Option<f64>,
     /// Share of time with at least one warp on a multiprocessor, averaged over them, in percent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sm_active_percent: Option<f64>,

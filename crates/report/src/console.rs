@@ -5,16 +5,17 @@
 //! do not fit the width go, least important first.
 
 mod comparison;
+mod over_runs;
 mod sizing;
 mod text;
 
 use analysis::{Distribution, LevelSummary, Summary};
 
 use self::text::{Column as GridColumn, grid, wrapped};
-pub use self::{comparison::comparison, sizing::sizing_console};
+pub use self::{comparison::comparison, over_runs::over_runs_console, sizing::sizing_console};
 use crate::{
     language::{Language, Words},
-    number::{ABSENT, Figures, count, maybe, mean_only, mib, number},
+    number::{ABSENT, Figures, count, maybe, mean_only, mib, number, rate_planned, rate_sent},
     prose,
     view::{banners, engine_name},
 };
@@ -22,7 +23,7 @@ use crate::{
 /// A column: its head's key, how dear it is (0 is never dropped), and its cell.
 type Column = (&'static str, u8, fn(&LevelSummary) -> String);
 
-const COLUMNS: [Column; 11] = [
+const COLUMNS: [Column; 13] = [
     ("console.concurrency", 0, |l| {
         format!(
             "{}{}",
@@ -30,6 +31,8 @@ const COLUMNS: [Column; 11] = [
             if l.invalid.is_empty() { "" } else { "!" }
         )
     }),
+    ("console.rate", 0, |l| rate_planned(l.request_rate)),
+    ("console.rate_sent", 1, |l| rate_sent(l.request_rate)),
     ("console.n", 2, |l| count(l.requests.measured)),
     ("console.success", 1, |l| {
         l.success_rate

@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     /// Every source file that may ask for words.
-    const SOURCES: [&str; 36] = [
+    const SOURCES: [&str; 38] = [
         include_str!("view/mod.rs"),
         include_str!("view/results.rs"),
         include_str!("view/operation.rs"),
@@ -166,6 +166,8 @@ mod tests {
         include_str!("console.rs"),
         include_str!("console/sizing.rs"),
         include_str!("console/comparison.rs"),
+        include_str!("console/over_runs.rs"),
+        include_str!("view/over_runs.rs"),
     ];
 
     fn entries(language: Language) -> BTreeMap<String, String> {

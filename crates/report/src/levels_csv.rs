@@ -1,9 +1,9 @@
 //! `levels.csv`: one row a level, every main figure at full precision, for spreadsheets and scripts.
 //!
 //! The header is stable: columns are added at the end only. An empty cell was not measured. All cells are numbers or
-//! fixed words, so nothing needs quoting.
+//! fixed words, so nothing needs quoting. `runs.csv` is the same of several runs together.
 
-use analysis::{Distribution, Estimate, Invalid, LevelSummary, Summary};
+use analysis::{Distribution, Estimate, Invalid, LevelSummary, OverRuns, Summary};
 
 /// Name of a column and how to read it.
 type Column = (&'static str, fn(&LevelSummary) -> Option<f64>);
@@ -24,7 +24,7 @@ fn value(estimate: Option<Estimate>) -> Option<f64> {
     Some(estimate?.value)
 }
 
-const COLUMNS: [Column; 48] = [
+const COLUMNS: [Column; 52] = [
     ("level", |l| Some(f64::from(l.level))),
     ("concurrency", |l| Some(f64::from(l.concurrency))),
     ("measured", |l| Some(l.requests.measured as f64)),
@@ -77,6 +77,12 @@ const COLUMNS: [Column; 48] = [
     ("client_cpu_percent", |l| Some(l.client?.cpu_percent)),
     ("client_lag_p99_ms", |l| Some(l.client?.lag_p99_ms)),
     ("tokens_per_chunk", |l| l.tokens_per_chunk),
+    ("request_rate_planned", |l| l.request_rate?.planned_per_s),
+    ("request_rate_planned_until", |l| {
+        l.request_rate?.planned_until_per_s
+    }),
+    ("request_rate_sent", |l| l.request_rate?.sent_per_s),
+    ("send_lag_max_ms", |l| Some(l.request_rate?.send_lag_max_ms)),
 ];
 
 /// The whole file. The first three columns say what a row is worth even when it is cut out and pasted elsewhere.
@@ -96,6 +102,36 @@ pub(crate) fn render(summary: &Summary) -> String {
         }));
         text.push_str(&cells.join(","));
         text.push('\n');
+    }
+    text
+}
+
+/// `runs.csv`: one row a level and figure.
+pub(crate) fn over_runs(over: &OverRuns) -> String {
+    let mut text =
+        "simulated,concurrency,request_rate,runs,invalid_runs,metric,n,mean,low,high,stddev,min,max\n"
+            .to_owned();
+    let cell = |figure: Option<f64>| figure.map_or_else(String::new, |x| x.to_string());
+    for level in &over.levels {
+        for of in &level.figures {
+            let cells = [
+                over.simulated_profile.is_some().to_string(),
+                level.concurrency.to_string(),
+                cell(level.request_rate),
+                level.runs.to_string(),
+                level.invalid_runs.to_string(),
+                of.metric.clone(),
+                of.n.to_string(),
+                of.mean.value.to_string(),
+                cell(of.mean.low),
+                cell(of.mean.high),
+                cell(of.stddev),
+                of.min.to_string(),
+                of.max.to_string(),
+            ];
+            text.push_str(&cells.join(","));
+            text.push('\n');
+        }
     }
     text
 }

@@ -24,10 +24,10 @@ mod number;
 mod prose;
 mod view;
 
-pub use console::{comparison, console, sizing_console};
+pub use console::{comparison, console, over_runs_console, sizing_console};
 pub use language::Language;
 
-use analysis::Summary;
+use analysis::{OverRuns, Summary};
 use records::RunData;
 
 use crate::{chart::Chart, language::Words, number::Figures};
@@ -104,6 +104,20 @@ pub fn render(
     );
     files.push(text_file("levels.csv".into(), &levels_csv::render(summary)));
     Ok(files)
+}
+
+/// The documents on several runs of one plan: `runs.md`, `runs.html` and, the same for every language, `runs.csv`.
+///
+/// # Errors
+/// [`ReportError`], only for faults of this crate.
+pub fn render_over_runs(over: &OverRuns, language: Language) -> Result<Vec<OutFile>, ReportError> {
+    let words = Words::load(language)?.with_confidence(Some(over.confidence_level));
+    let document = view::over_runs::document(over, &words);
+    Ok(vec![
+        text_file(language.file("runs", "md"), &markdown::render(&document)?),
+        text_file(language.file("runs", "html"), &html::render(&document)?),
+        text_file("runs.csv".into(), &levels_csv::over_runs(over)),
+    ])
 }
 
 fn text_file(path: String, text: &str) -> OutFile {

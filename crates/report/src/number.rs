@@ -2,7 +2,7 @@
 //!
 //! Rounding is for reading only; `levels.csv` and the summary carry full precision.
 
-use analysis::{Distribution, Estimate};
+use analysis::{Distribution, Estimate, RequestRate};
 
 use crate::language::Language;
 
@@ -97,6 +97,33 @@ pub(crate) fn mean(distribution: Option<Distribution>) -> String {
 /// The mean of a distribution alone.
 pub(crate) fn mean_only(distribution: Option<Distribution>) -> String {
     maybe(distribution.map(|d| d.mean.value))
+}
+
+/// Requests per second that an open loop was to send; `2 → 8` for a ramp.
+pub(crate) fn rate_planned(rate: Option<RequestRate>) -> String {
+    let Some((from, rate)) = rate.and_then(|rate| Some((rate.planned_per_s?, rate))) else {
+        return ABSENT.into();
+    };
+    match rate.planned_until_per_s {
+        Some(to) => format!("{} → {}", per_second(from), per_second(to)),
+        None => per_second(from),
+    }
+}
+
+/// Requests per second that it sent.
+pub(crate) fn rate_sent(rate: Option<RequestRate>) -> String {
+    let sent = rate.and_then(|rate| rate.sent_per_s);
+    sent.map_or_else(|| ABSENT.into(), per_second)
+}
+
+/// A rate: three figures from 1 on.
+pub(crate) fn per_second(rate: f64) -> String {
+    let decimals = match rate {
+        r if r < 10.0 => 2,
+        r if r < 100.0 => 1,
+        _ => 0,
+    };
+    number(rate, decimals)
 }
 
 /// A share of 0 to 1 in percent.

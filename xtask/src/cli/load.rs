@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::TelemetryArgs;
+use super::{ConnectionArgs, TelemetryArgs};
 
 /// What to send.
 #[derive(Clone, Debug, Args)]
@@ -95,12 +95,8 @@ pub(crate) struct LoadArgs {
     /// Servers after the first; from --url
     #[arg(skip)]
     pub(crate) replicas: Vec<String>,
-    /// Authority that vouches for an https server, as PEM file [default: those of the system]
-    #[arg(long, value_name = "FILE", conflicts_with = "insecure")]
-    pub(crate) ca_cert: Option<PathBuf>,
-    /// Take any certificate of an https server
-    #[arg(long)]
-    pub(crate) insecure: bool,
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArgs,
     /// Deadline of one request
     #[arg(long, default_value_t = 600, value_name = "S", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) request_timeout_seconds: u64,
@@ -115,8 +111,15 @@ pub(crate) struct LoadArgs {
     #[arg(long, value_name = "RUN", conflicts_with_all = ["model", "concurrency", "request_rate", "burstiness",
         "ramp_up_strategy", "trace", "request_count", "benchmark_duration", "warmup_request_count", "endpoint_type", "streaming",
         "workload", "isl", "isl_stddev", "shared_prefix_tokens", "dataset", "osl", "osl_stddev", "ignore_eos", "extra_body",
-        "request_timeout_seconds", "seed", "dry_run", "result_dir", "run_id"])]
+        "request_timeout_seconds", "seed", "num_runs", "level_order", "stop_when", "stop_min_requests", "dry_run", "find_capacity",
+        "result_dir", "run_id"])]
     pub(crate) resume: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) stop: crate::stop_when::StopArgs,
+    #[command(flatten)]
+    pub(crate) series: crate::series::SeriesArgs,
+    #[command(flatten)]
+    pub(crate) search: crate::find_capacity::SearchArgs,
     #[command(flatten)]
     pub(crate) telemetry: TelemetryArgs,
 }

@@ -17,6 +17,10 @@ pub(crate) struct TelemetryArgs {
     /// Where the engine's /metrics are, if not at the server itself
     #[arg(long, value_name = "URL")]
     pub(crate) server_metrics: Option<String>,
+    /// Header sent to the addresses of --gpu-telemetry and --server-metrics, "Name: value"; repeatable. A bearer key for them
+    /// is read from PLIMSOLL_TELEMETRY_KEY instead
+    #[arg(long, value_name = "HEADER")]
+    pub(crate) telemetry_header: Vec<String>,
 }
 
 /// What to do with the readings.

@@ -1,17 +1,22 @@
-//! A server as a child process: started on a loopback port, awaited until it answers, stopped with us.
+//! A server as a child process: started on a loopback port, awaited until it answers, stopped with us and with all
+//! processes that it started.
 
 use std::{
     fs::{self, File},
     net::{Ipv4Addr, TcpListener},
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
 use anyhow::Context as _;
 use gpumon::{Access, BaseUrl};
+use nix::{
+    sys::signal::{Signal, killpg},
+    unistd::Pid,
+};
 use records::EngineFacts;
 
 use crate::{
@@ -19,15 +24,59 @@ use crate::{
     interrupt::Interrupt,
 };
 
-/// Loading a small model takes a second; a loaded machine may need many.
-const READY_WITHIN: Duration = Duration::from_mins(2);
+/// vLLM takes a quarter of a minute; a loaded machine may need many times that.
+const READY_WITHIN: Duration = Duration::from_mins(3);
+/// Time to end in an orderly way.
+const STOP_WITHIN: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(100);
 
-/// The child. Dropping it kills it.
+/// A child in a process group of its own: Ctrl-C reaches us alone, and we stop the child. Dropping it stops all its
+/// processes, with a request first.
+#[derive(Debug)]
+pub(super) struct Group {
+    child: Child,
+}
+
+impl Group {
+    pub(super) fn spawn(mut command: Command) -> std::io::Result<Self> {
+        let child = command.process_group(0).spawn()?;
+        Ok(Self { child })
+    }
+
+    /// How the child ended, if it has.
+    pub(super) fn ended(&mut self) -> anyhow::Result<Option<ExitStatus>> {
+        self.child.try_wait().context("watch the child")
+    }
+
+    /// Sends a signal to all of them, or only asks; whether there is anyone left.
+    fn signal(&self, signal: Option<Signal>) -> bool {
+        let leader = i32::try_from(self.child.id()).ok();
+        leader.is_some_and(|id| killpg(Pid::from_raw(id), signal).is_ok())
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let until = Instant::now() + STOP_WITHIN;
+        let mut left = self.signal(Some(Signal::SIGTERM));
+        while left && Instant::now() < until {
+            thread::sleep(POLL / 4);
+            // A child that has ended stays in its group until it is waited for.
+            drop(self.child.try_wait());
+            left = self.signal(None);
+        }
+        if left {
+            self.signal(Some(Signal::SIGKILL));
+        }
+        drop(self.child.wait());
+    }
+}
+
+/// The server. Dropping it stops it.
 #[derive(Debug)]
 pub(super) struct Server {
     name: &'static str,
-    child: Child,
+    child: Group,
     port: u16,
     log: PathBuf,
     interrupt: Interrupt,
@@ -40,25 +89,22 @@ impl Server {
         mut command: Command,
         port: u16,
         log: PathBuf,
+        interrupt: &Interrupt,
     ) -> anyhow::Result<Self> {
         let port = free_port(port)?;
         let output = File::create(&log).with_context(|| format!("create {}", log.display()))?;
-        let interrupt = Interrupt::install()?;
-        let child = command
+        command
             .args(["--host", "127.0.0.1", "--port", &port.to_string()])
-            // A group of its own: Ctrl-C reaches us, and we stop the server.
-            .process_group(0)
             .stdin(Stdio::null())
             .stdout(output.try_clone().context("share the log")?)
-            .stderr(output)
-            .spawn()
-            .with_context(|| format!("start {name}"))?;
+            .stderr(output);
+        let child = Group::spawn(command).with_context(|| format!("start {name}"))?;
         Ok(Self {
             name,
             child,
             port,
             log,
-            interrupt,
+            interrupt: interrupt.clone(),
         })
     }
 
@@ -79,7 +125,7 @@ impl Server {
             if let Some(facts) = facts.ok().filter(|facts| !facts.models.is_empty()) {
                 return Ok(facts);
             }
-            if let Some(status) = self.child.try_wait().context("watch the server")? {
+            if let Some(status) = self.child.ended()? {
                 return Err(self.gone(&format!("ended with {status} before it answered")));
             }
             if self.interrupt.requested() {
@@ -101,7 +147,7 @@ impl Server {
             if self.interrupt.requested() {
                 return Ok(());
             }
-            if let Some(status) = self.child.try_wait().context("watch the server")? {
+            if let Some(status) = self.child.ended()? {
                 return Err(self.gone(&format!("ended with {status}")));
             }
             thread::sleep(POLL);
@@ -117,15 +163,6 @@ impl Server {
             Exit::Server,
             format!("{name} {what}; the end of {}:\n{tail}", self.log.display()),
         )
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It may have ended by itself: then there is nothing to kill, and nothing to say.
-        if self.child.kill().is_ok() {
-            drop(self.child.wait());
-        }
     }
 }
 

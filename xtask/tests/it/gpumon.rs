@@ -294,3 +294,36 @@ fn a_log_of_nvidia_smi_becomes_part_of_a_run() {
         "{report}"
     );
 }
+
+#[test]
+fn the_clients_error_is_measured_without_and_with_the_sampler() {
+    let driver = driver(GPU);
+    let output = xtask(&[
+        "overhead",
+        "--beside-sampler",
+        "1",
+        "--streams",
+        "2",
+        "--json",
+    ])
+    .env("LD_LIBRARY_PATH", driver.path())
+    .output()
+    .expect("the binary runs");
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let effect = &json(&output)["beside_sampler"][0];
+    assert_eq!(
+        (&effect["streams"], &effect["rounds"], &effect["gpus"]),
+        (&2.into(), &1.into(), &1.into())
+    );
+    // Sixteen requests of 1.09 s, two at a time: 9 s with ten readings a second.
+    let samples = effect["samples"].as_u64().expect("a number");
+    assert!((60..=120).contains(&samples), "{samples}");
+    for figure in ["ttft_error_p50_ms", "gap_error_p99_ms", "cpu_us_per_event"] {
+        let of = |side: &str| effect[side][figure].as_f64().expect("a figure");
+        assert!(
+            (of("ratio") - of("with") / of("without")).abs() < 1e-9,
+            "{effect}"
+        );
+        assert!(of("with") > 0.0, "{effect}");
+    }
+}

@@ -13,5 +13,8 @@ mod judging;
 mod overhead;
 mod pipeline;
 mod resume;
+mod series;
 mod size;
+mod telemetry_access;
+mod tls;
 mod workloads;

@@ -156,3 +156,29 @@ fn recorded_traffic_is_replayed() {
         .expect("counted");
     assert!((prompt - 160.0).abs() < 8.0, "{prompt}");
 }
+
+#[test]
+fn a_level_ends_when_its_interval_is_narrow_and_says_so_where_it_never_was() {
+    let (level, plan) = measured(&["--stop-when", "e2el:20%", "--osl", "4"]);
+    assert_eq!(plan["stop_when"], "e2el_mean:20%");
+    let count = level["requests"]["measured"].as_u64().expect("a count");
+    // The profile's times are fixed: narrow at the first look, far from the most that was planned.
+    let planned = plan["requests"][0].as_u64().expect("a count");
+    assert!(count >= 50 && 2 * count < planned, "{count} of {planned}");
+    assert_eq!(level["complete"], true, "{level}");
+
+    let sim = Sim::start(&["--profile", "fixed"]);
+    let results = tempfile::tempdir().expect("a folder");
+    let folder = results.path().to_str().expect("UTF-8");
+    let flags = ["bench", "--url", &sim.url, "--result-dir", folder, "--json"];
+    let rule = ["--stop-when", "ttft:0.0001%", "--request-count", "60"];
+    let more = ["--osl", "2", "--concurrency", "4"];
+    let output = run(&[&flags[..], &rule, &more].concat());
+    let summary = &json(&output)["summary"];
+    assert_eq!(summary["levels"][0]["requests"]["measured"], 60);
+    let notes = summary["run"]["notes"].to_string();
+    assert!(
+        notes.contains("--stop-when ttft_mean:0.0001% was not reached"),
+        "{notes}"
+    );
+}

@@ -136,6 +136,15 @@ pub enum FindingKind {
         /// The server's.
         server: f64,
     },
+    /// A GPU's energy counter and the integral of its power differ by more than 5 %: the joules of the level are in doubt.
+    EnergyMismatch {
+        /// Level.
+        concurrency: u32,
+        /// Energy of the window in joules, by the counter of the GPU where they differ most.
+        counter_j: f64,
+        /// By the integral of its instant power.
+        integral_j: f64,
+    },
     /// The sample is too small for percentiles at some levels.
     FewSamples {
         /// Levels concerned.

@@ -40,6 +40,9 @@ pub struct LevelSummary {
     pub level: u32,
     /// Requests kept in flight.
     pub concurrency: u32,
+    /// Open loop: the rate that was asked for, and the one that was reached. Absent for a closed loop.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_rate: Option<RequestRate>,
     /// Whether the level ran to its planned end.
     pub complete: bool,
     /// Why the figures are not valid; empty when they are.
@@ -118,6 +121,26 @@ pub struct LevelSummary {
     /// What limited the level.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bottleneck: Option<Bottleneck>,
+}
+
+/// The arrivals of an open loop.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RequestRate {
+    /// Requests per second that the schedule asks for, at the beginning of a ramp; absent when all arrive at once or as
+    /// recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planned_per_s: Option<f64>,
+    /// Requests per second at the end of a ramp.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planned_until_per_s: Option<f64>,
+    /// Measured requests sent per second: one less than their number, by the time from the first to the last. Absent for
+    /// fewer than two.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent_per_s: Option<f64>,
+    /// Largest delay between the planned and the true moment of sending a measured request.
+    pub send_lag_max_ms: f64,
+    /// Requests in flight at most: beyond it they are sent late.
+    pub most_in_flight: u32,
 }
 
 /// Latencies in which every failed request counts as infinitely late. They cannot be made better by failing.

@@ -53,6 +53,8 @@ pub(crate) fn manifest(levels: &[(u32, u64)], osl: u32) -> Manifest {
             extra_body: serde_json::Map::new(),
             seed: 42,
             request_timeout_ns: 60_000 * MS,
+            stop_when: None,
+            retries: 0,
         },
         host: Host {
             os: "linux x86_64".to_owned(),
@@ -79,6 +81,8 @@ pub(crate) fn request(sent_ns: u64, ttft_ns: u64, e2el_ns: u64, tokens: u64) -> 
         level: 0,
         stage: Stage::Measured,
         slot: 0,
+        turn: None,
+        retry: 0,
         intended_ns: Offset(sent_ns),
         sent_ns: Offset(sent_ns),
         connection: Connection::Reused,
@@ -124,6 +128,7 @@ pub(crate) fn phase(kind: PhaseKind, level: u32, start_ns: u64, end_ns: u64) -> 
         start_ns: Offset(start_ns),
         end_ns: Offset(end_ns),
         client: None,
+        ended_by: None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Joules of a level, against arithmetic by hand.
 
-use analysis::{EnergyLevel, EnergyMethod, WindowIssue, summarise};
+use analysis::{EnergyLevel, EnergyMethod, FindingKind, WindowIssue, summarise};
 use records::{GpuDevice, GpuLine, GpuSample, Offset, Phase, PhaseKind, RunData};
 
 use crate::build::{MS, one_level, phase, request};
@@ -130,13 +130,21 @@ fn a_counter_that_says_something_else_than_power_is_found_out() {
     for sample in &mut wrong {
         sample.energy_mj = sample.energy_mj.map(|mj| mj * 11 / 10);
     }
-    let level = energy(lines(wrong));
+    let level = energy(lines(wrong.clone()));
     close(level.energy_j, 1320.0);
     let mismatch = WindowIssue::EnergyMismatch {
         counter_j: 1320.0,
         integral_j: 1200.0,
     };
     assert_eq!(level.issues, [mismatch]);
+    let found = FindingKind::EnergyMismatch {
+        concurrency: 1,
+        counter_j: 1320.0,
+        integral_j: 1200.0,
+    };
+    let findings = |gpu| summarise(&run(gpu), None, None).findings;
+    let told = findings(lines(wrong));
+    assert!(told.iter().any(|finding| finding.what == found), "{told:?}");
 
     let mut nearly = samples("GPU-1");
     for sample in &mut nearly {

@@ -208,3 +208,28 @@ fn short_outputs_are_counted() {
     ));
     assert_eq!(level.short_outputs, 1);
 }
+
+#[test]
+fn an_open_loop_says_what_was_asked_and_what_was_sent() {
+    // Five requests from 1 s to 3 s: four gaps in two seconds. The third left 15 ms late.
+    let sent = [1000, 1500, 2015, 2400, 3000];
+    let requests = sent.iter().map(|&at| RequestRecord {
+        intended_ns: Offset(if at == 2015 { 2000 } else { at } * MS),
+        ..request(at * MS, 100 * MS, 400 * MS, 4)
+    });
+    let mut run = one_level(requests.collect(), (1000 * MS, 3400 * MS));
+    assert_eq!(level(&run).request_rate, None);
+    run.manifest.plan.levels = vec![0];
+    run.manifest.plan.arrivals = vec![Some(records::Arrivals {
+        per_second: Some(2.5),
+        burstiness: Some(1.0),
+        ramp: None,
+        recorded: false,
+        most_in_flight: 64,
+    })];
+    let rate = level(&run).request_rate.unwrap();
+    assert_close(rate.planned_per_s.unwrap(), 2.5);
+    assert_close(rate.sent_per_s.unwrap(), 2.0);
+    assert_close(rate.send_lag_max_ms, 15.0);
+    assert_eq!((rate.planned_until_per_s, rate.most_in_flight), (None, 64));
+}

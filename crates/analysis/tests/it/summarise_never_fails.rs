@@ -67,6 +67,8 @@ prop_compose! {
             level,
             stage,
             slot: level,
+            turn: None,
+            retry: 0,
             intended_ns: Offset(intended),
             sent_ns: Offset(sent),
             connection: Connection::Reused,
@@ -98,6 +100,7 @@ prop_compose! {
             level,
             start_ns: Offset(start),
             end_ns: Offset(end),
+            ended_by: None,
             client: client.map(|(cpu_ns, threads, lag)| ClientLoad {
                 cpu_ns,
                 threads,

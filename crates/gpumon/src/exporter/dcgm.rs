@@ -59,6 +59,7 @@ const FIELDS: &[Field] = &[
     field(&["DEV_FB_RESERVED"], Of::Instance, |r, v| r.sample.memory_reserved_bytes = whole(v * MIB)), // 253
     field(&["DEV_ECC_DBE_VOL_TOTAL"], Of::Gpu, |r, v| r.state.ecc_uncorrected = whole(v)), // 311
     field(&["DEV_UNCORRECTABLE_REMAPPED_ROWS", "DEV_ROW_REMAP_UNCORRECTABLE_TOTAL"], Of::Gpu, |r, v| r.state.remapped_rows = whole(v)), // 393
+    field(&["PROF_GR_ENGINE_ACTIVE", "PROF_GR_ENGINE_UTIL_RATIO"], Of::Instance, |r, v| r.sample.engine_active_percent = Some(100.0 * v)), // 1001
     field(&["PROF_SM_ACTIVE", "PROF_SM_UTIL_RATIO"], Of::Instance, |r, v| r.sample.sm_active_percent = Some(100.0 * v)), // 1002
     field(&["PROF_SM_OCCUPANCY", "PROF_SM_OCCUPANCY_RATIO"], Of::Instance, |r, v| r.sample.sm_occupancy_percent = Some(100.0 * v)), // 1003
     field(&["PROF_PIPE_TENSOR_ACTIVE", "PROF_TENSOR_UTIL_RATIO"], Of::Instance, |r, v| r.sample.tensor_active_percent = Some(100.0 * v)), // 1004
@@ -215,6 +216,7 @@ mod tests {
             ("DEV_MEMORY_TEMP", "DEV_MEMORY_TEMP_CELSIUS", "77"),
             ("DEV_GPU_UTIL", "DEV_GPU_UTIL_RATIO", "97"),
             ("DEV_XID_ERRORS", "DEV_XID_ERROR", "79"),
+            ("PROF_GR_ENGINE_ACTIVE", "PROF_GR_ENGINE_UTIL_RATIO", "0.93"),
             ("PROF_SM_ACTIVE", "PROF_SM_UTIL_RATIO", "0.81"),
             ("PROF_PIPE_TENSOR_ACTIVE", "PROF_TENSOR_UTIL_RATIO", "0.2"),
             ("PROF_DRAM_ACTIVE", "PROF_DRAM_UTIL_RATIO", "0.61"),

@@ -10,11 +10,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use records::RequestRecord;
+use records::{PhaseKind, RequestRecord};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Event, Route,
+    Enough, Event, Route,
     loss::LossDetector,
     schedule::{Position, Schedule},
     tally::Tally,
@@ -39,6 +39,8 @@ pub(super) struct Context {
     /// What the run has learned about the server's connections.
     pub(super) habit: Arc<Habit>,
     pub(super) stop: CancellationToken,
+    /// Set by a caller that has seen enough of a level.
+    pub(super) enough: Enough,
     pub(super) processors: NonZeroUsize,
 }
 
@@ -69,7 +71,9 @@ pub(super) fn run(
     let plan = Arc::clone(&context.plan);
     let concurrency = level.most_in_flight().get();
     let warmup = level.warmup_requests;
-    let schedule = Arc::new(Schedule::new(plan, level, position, over));
+    let ramped = level.is_ramped();
+    let enough = context.enough.clone();
+    let schedule = Arc::new(Schedule::new(plan, level, position, over).until(enough));
     tell(
         sink,
         Event::LevelStarted {
@@ -78,16 +82,20 @@ pub(super) fn run(
         },
     )?;
     let (records, threads) = start(context, &schedule)?;
-    let mut tally = Tally::new(index, warmup, schedule.planned());
+    let mut tally = Tally::new(index, warmup, schedule.planned()).ramped(ramped);
     let lost = collect(context, &schedule, &records, &mut tally, sink)?;
     let loads = join(threads, index)?;
-    for phase in tally.phases(context.clock.now(), &loads) {
+    let whole = lost.is_none() && schedule.is_measured() && !tally.lost_measured();
+    for mut phase in tally.phases(context.clock.now(), &loads) {
+        if whole && phase.kind == PhaseKind::Measure {
+            phase.ended_by = schedule.ended_by();
+        }
         tell(sink, Event::Phase(phase))?;
     }
     let issued = schedule.issued();
     let kind = match lost {
         Some(message) => EndKind::ServerLost { message },
-        None if schedule.is_measured() && !tally.lost_measured() => {
+        None if whole => {
             tell(sink, Event::LevelDone { level: index })?;
             EndKind::Done
         }

@@ -9,9 +9,10 @@ use std::sync::{
 };
 
 use bytes::Bytes;
-use records::{Offset, PhaseKind, Stage};
+use records::{MeasureEnd, Offset, PhaseKind, Stage};
 use tokio_util::sync::CancellationToken;
 
+use super::Enough;
 use crate::{
     LoadPlan,
     arrival::{Arrivals, Times},
@@ -50,6 +51,8 @@ pub(super) struct Schedule {
     counts: Mutex<Counts>,
     phase: AtomicU8,
     bodies: Vec<(Bytes, u32)>,
+    /// Whether the caller has seen enough.
+    enough: Enough,
     /// Set when the last measured request has ended.
     pub(super) measured_ended: CancellationToken,
     /// Set when the level is broken off, or cool-down takes too long: what is in flight is then cancelled.
@@ -64,8 +67,8 @@ struct Counts {
     measured_issued: u64,
     measured_ended: u64,
     measured_until: Option<Offset>,
-    /// No further measured request will be taken.
-    closed: bool,
+    /// Why no further measured request will be taken.
+    closed: Option<MeasureEnd>,
 }
 
 /// Bodies made before a level starts, some 400 bytes each.
@@ -115,10 +118,11 @@ impl Schedule {
                 measured_issued: 0,
                 measured_ended: 0,
                 measured_until: None,
-                closed: measured == Some(0),
+                closed: (measured == Some(0)).then_some(MeasureEnd::Time),
             }),
             phase: AtomicU8::new(first_phase),
             bodies: Vec::new(),
+            enough: Enough::default(),
             measured_ended: CancellationToken::new(),
             over,
         };
@@ -126,6 +130,16 @@ impl Schedule {
             .map(|k| schedule.body(k, schedule.prepared_stage(k)))
             .collect();
         schedule
+    }
+
+    /// Closes early once the caller has seen enough.
+    pub(super) fn until(self, enough: Enough) -> Self {
+        Self { enough, ..self }
+    }
+
+    /// What ended the measurement; none while it goes on.
+    pub(super) fn ended_by(&self) -> Option<MeasureEnd> {
+        self.counts().closed
     }
 
     /// The moment from which arrivals count.
@@ -138,7 +152,7 @@ impl Schedule {
         let (number, stage, due) = {
             let mut counts = self.counts();
             let counts = &mut *counts;
-            Self::close_on_time(counts, now);
+            self.close_early(counts, now);
             if counts.is_measured() || self.burst_is_over(counts) {
                 return None;
             }
@@ -227,25 +241,39 @@ impl Schedule {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A closed loop that stops on time takes no measured request after it.
-    fn close_on_time(counts: &mut Counts, now: Offset) {
-        counts.closed |= counts.measured_until.is_some_and(|until| now >= until);
+    /// A closed loop that stops on time takes no measured request after it; nor does a level of which the caller has seen
+    /// enough.
+    fn close_early(&self, counts: &mut Counts, now: Offset) {
+        if counts.measured_until.is_some_and(|until| now >= until) {
+            counts.closed.get_or_insert(MeasureEnd::Time);
+        }
+        if counts.measured_issued > 0 && self.enough.of(self.position.index) {
+            counts.closed.get_or_insert(MeasureEnd::Tight);
+        }
     }
 
     fn next_stage(&self, counts: &mut Counts, now: Offset) -> Stage {
         if counts.issued < self.level.warmup_requests {
             return Stage::Warmup;
         }
-        if counts.closed {
+        if counts.closed.is_some() {
             return Stage::Cooldown;
         }
         if let (None, Some(time)) = (&counts.arrivals, self.level.volume.time()) {
             counts.measured_until.get_or_insert(now + time);
         }
         counts.measured_issued += 1;
-        counts.closed = self
-            .measured
-            .is_some_and(|planned| counts.measured_issued >= planned);
+        if let Some(planned) = self.measured
+            && counts.measured_issued >= planned
+        {
+            // In an open loop the number may be that of the arrivals in a given time.
+            let by_number = self.level.volume.requests() == Some(planned);
+            counts.closed = Some(if by_number {
+                MeasureEnd::Requests
+            } else {
+                MeasureEnd::Time
+            });
+        }
         Stage::Measured
     }
 
@@ -258,7 +286,7 @@ impl Schedule {
                 ..
             }
         );
-        at_once && counts.closed
+        at_once && counts.closed.is_some()
     }
 
     fn prepared_stage(&self, number: u64) -> Stage {
@@ -303,6 +331,6 @@ impl Schedule {
 
 impl Counts {
     fn is_measured(&self) -> bool {
-        self.closed && self.measured_ended >= self.measured_issued
+        self.closed.is_some() && self.measured_ended >= self.measured_issued
     }
 }

@@ -16,6 +16,8 @@ pub(super) struct Tally {
     output_tokens: u64,
     first_sent: Option<Offset>,
     first_measured_sent: Option<Offset>,
+    last_measured_sent: Option<Offset>,
+    ramped: bool,
     last_measured_finished: Option<Offset>,
 }
 
@@ -31,8 +33,15 @@ impl Tally {
             output_tokens: 0,
             first_sent: None,
             first_measured_sent: None,
+            last_measured_sent: None,
+            ramped: false,
             last_measured_finished: None,
         }
+    }
+
+    /// Whether the rate of the measured requests moves, so that the level has a ramp.
+    pub(super) fn ramped(self, ramped: bool) -> Self {
+        Self { ramped, ..self }
     }
 
     pub(super) fn add(&mut self, record: &RequestRecord) {
@@ -43,6 +52,7 @@ impl Tally {
         if record.stage == Stage::Measured {
             self.lost_measured |= record.outcome == Outcome::Cancelled;
             self.first_measured_sent = earlier(self.first_measured_sent, record.sent_ns);
+            self.last_measured_sent = later(self.last_measured_sent, record.sent_ns);
             self.last_measured_finished = later(self.last_measured_finished, record.finished_ns);
         }
         if record.stage != Stage::Cooldown {
@@ -73,6 +83,7 @@ impl Tally {
             start_ns,
             end_ns: end_ns.max(start_ns),
             client: client_load(threads, kind),
+            ended_by: None,
         };
         let mut phases = Vec::new();
         let Some(first) = self.first_sent else {
@@ -84,6 +95,13 @@ impl Tally {
         }
         if let Some((start, end)) = measure.zip(self.last_measured_finished) {
             phases.push(phase(PhaseKind::Measure, start, end));
+            phases.extend(self.last_measured_sent.filter(|_| self.ramped).map(|last| {
+                // The client's share is in the measuring phase, which this is a part of.
+                Phase {
+                    client: None,
+                    ..phase(PhaseKind::Ramp, start, last)
+                }
+            }));
             phases.push(phase(PhaseKind::Drain, end, stopped));
         }
         phases
@@ -103,6 +121,8 @@ mod tests {
             level: 2,
             stage,
             slot: 0,
+            turn: None,
+            retry: 0,
             intended_ns: Offset(sent),
             sent_ns: Offset(sent),
             connection: Connection::Reused,
@@ -169,6 +189,27 @@ mod tests {
         assert_eq!(marks(&tally(&[])), []);
         let warm = tally(&[record(Stage::Warmup, 10, 300)]);
         assert_eq!(marks(&warm), [(PhaseKind::Warmup, 10, 900)]);
+    }
+
+    #[test]
+    fn a_ramp_lasts_as_long_as_the_rate_moves() {
+        let records = [
+            record(Stage::Measured, 200, 500),
+            record(Stage::Measured, 450, 700),
+            record(Stage::Cooldown, 600, 650),
+        ];
+        let mut level = Tally::new(2, 0, 2).ramped(true);
+        for record in &records {
+            level.add(record);
+        }
+        assert_eq!(
+            marks(&level),
+            [
+                (PhaseKind::Measure, 200, 700),
+                (PhaseKind::Ramp, 200, 450),
+                (PhaseKind::Drain, 700, 900)
+            ]
+        );
         let mut cut = record(Stage::Measured, 310, 700);
         cut.outcome = Outcome::Cancelled;
         assert!(tally(&[cut]).lost_measured());

@@ -21,7 +21,6 @@ use super::{
 use crate::{
     LoadPlan,
     clock::Clock,
-    connection::read_buffer,
     keep_alive::{Habit, Keeper},
     level::Load,
     overhead::{ThreadLoad, Ticker},
@@ -173,7 +172,6 @@ impl Worker {
             timeouts: spec.timeouts,
             stream: spec.work.stream,
             clock: self.clock,
-            read_buffer: read_buffer(&self.schedule.level.load),
             halt: self.halt.clone(),
         };
         let job = Job {

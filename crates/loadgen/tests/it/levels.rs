@@ -321,3 +321,46 @@ fn a_sink_that_fails_stops_the_load() {
         ("no space left on device", 0)
     );
 }
+
+#[test]
+fn a_sink_that_has_seen_enough_ends_the_level_and_not_the_run() {
+    let url = serve(|mut request| request.send(good_response()));
+    let plan = LoadPlan::new(spec(&url, &[level(4, 4, 100_000), level(2, 0, 5)])).unwrap();
+    let stop = StopHandle::new();
+    let mut events = Vec::new();
+    let end = loadgen::run(&plan, Instant::now(), &stop, &mut |event| {
+        if matches!(&event, Event::Request(record) if record.level == 0 && record.request == 30) {
+            stop.enough(0);
+        }
+        events.push(event);
+        Ok(())
+    });
+    assert_eq!(end.unwrap(), RunEnd::Completed);
+    let records = requests(&events);
+    let measured = |level| {
+        let of_level = |r: &&RequestRecord| r.level == level && r.stage == Stage::Measured;
+        records.iter().filter(of_level).count()
+    };
+    // 27 were measured when it had seen enough, and what was in flight or taken meanwhile counts too.
+    assert!((27..10_000).contains(&measured(0)), "{}", measured(0));
+    assert_eq!(measured(1), 5);
+    let completed = |r: &RequestRecord| matches!(r.outcome, Outcome::Completed { .. });
+    assert!(
+        records
+            .iter()
+            .filter(|r| r.stage == Stage::Measured)
+            .all(completed)
+    );
+    let ended_by = |level| {
+        let mut phases = events.iter().filter_map(|event| match event {
+            Event::Phase(phase) if phase.kind == PhaseKind::Measure => Some(phase),
+            _ => None,
+        });
+        phases
+            .find(|phase| phase.level == Some(level))
+            .unwrap()
+            .ended_by
+    };
+    assert_eq!(ended_by(0), Some(records::MeasureEnd::Tight));
+    assert_eq!(ended_by(1), Some(records::MeasureEnd::Requests));
+}

@@ -8,6 +8,11 @@ mod captures;
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
+mod http1;
+#[cfg(test)]
+#[cfg(feature = "tls")]
+mod http2;
+#[cfg(test)]
 mod levels;
 #[cfg(test)]
 mod open_loop;

@@ -40,6 +40,8 @@ fn manifest() -> Manifest {
             extra_body: serde_json::Map::new(),
             seed: 7,
             request_timeout_ns: 1,
+            stop_when: None,
+            retries: 0,
         },
         host: Host::default(),
         engine: EngineFacts::default(),

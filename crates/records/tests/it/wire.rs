@@ -13,6 +13,8 @@ pub(crate) fn completed_request() -> RequestRecord {
         level: 2,
         stage: Stage::Measured,
         slot: 3,
+        turn: None,
+        retry: 0,
         intended_ns: Offset(1_000_000_000),
         sent_ns: Offset(1_000_050_000),
         connection: Connection::Reused,
@@ -111,6 +113,7 @@ fn a_phase() {
         start_ns: Offset(1),
         end_ns: Offset(2),
         client: Some(client),
+        ended_by: None,
     };
     insta::assert_snapshot!(line(&phase));
 }

@@ -46,7 +46,11 @@ pub fn comparison(comparison: &Comparison, language: Language) -> Result<String,
     lines.push(String::new());
     lines.extend(grid(&columns(comparison, &words), language, WIDTH));
     lines.push(String::new());
-    lines.extend(wrapped(&words.get("compare.note"), "", language, WIDTH));
+    let note = match comparison.runs {
+        None => "compare.note",
+        Some(_) => "compare.note_series",
+    };
+    lines.extend(wrapped(&words.get(note), "", language, WIDTH));
     let mut text = lines.join("\n");
     text.push('\n');
     Ok(text)

@@ -6,11 +6,14 @@ use analysis::{Distribution, Estimate, Invalid, LevelSummary};
 use super::{Cell, Desk, Row, Table};
 use crate::number::{
     ABSENT, count, figure, interval, maybe, mean_only, mib, number, percent, percent_interval,
+    rate_planned, rate_sent,
 };
 
 pub(super) fn levels(desk: &Desk<'_>) -> Table {
     let columns = desk.numbers(&[
         "column.concurrency",
+        "column.rate",
+        "column.rate_sent",
         "column.n",
         "column.success",
         "column.ttft_mean",
@@ -52,6 +55,8 @@ fn level_row(level: &LevelSummary) -> Vec<Cell> {
     let decimals = if level.requests_per_s < 10.0 { 2 } else { 1 };
     vec![
         format!("{}{mark}", count(level.concurrency)).into(),
+        rate_planned(level.request_rate).into(),
+        rate_sent(level.request_rate).into(),
         count(level.requests.measured).into(),
         Cell {
             text: level
@@ -73,6 +78,9 @@ fn level_row(level: &LevelSummary) -> Vec<Cell> {
 fn level_notes(desk: &Desk<'_>) -> Vec<String> {
     let levels = &desk.summary.levels;
     let mut notes = vec![desk.get("note.two_throughputs"), desk.get("note.intervals")];
+    if levels.iter().any(|level| level.request_rate.is_some()) {
+        notes.push(desk.get("note.open_loop"));
+    }
     let lacks_p95 = |d: Option<Distribution>| d.is_none_or(|d| d.p95.is_none());
     let without_p95 = |level: &LevelSummary| lacks_p95(level.ttft_ms) && lacks_p95(level.e2el_ms);
     let without_memory = |level: &LevelSummary| {

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::{Block, Column, Desk, Fact, Item, Part, Table, engine_name};
 use crate::{
     language::Language,
-    number::{ABSENT, count, number, range},
+    number::{ABSENT, count, number, per_second, range},
     prose::list,
 };
 
@@ -148,20 +148,11 @@ fn setup(desk: &Desk<'_>) -> Table {
     let mut rows = vec![
         ("setup.url", run.url.clone()),
         ("setup.endpoint", plan.endpoint.clone()),
-        (
-            "setup.levels",
-            counts(
-                &plan
-                    .levels
-                    .iter()
-                    .copied()
-                    .map(u64::from)
-                    .collect::<Vec<_>>(),
-            ),
-        ),
+    ];
+    rows.extend(load(desk));
+    rows.extend([
         ("setup.requests", counts(&plan.requests)),
         ("setup.warmup", counts(&plan.warmup_requests)),
-        ("setup.loop", desk.get("setup.closed_loop")),
         ("setup.stream", yes_no(plan.stream)),
         ("setup.ignore_eos", yes_no(plan.ignore_eos)),
         ("setup.osl", count(run.osl)),
@@ -173,7 +164,13 @@ fn setup(desk: &Desk<'_>) -> Table {
         ("setup.duration", desk.figures.seconds(run.duration_s)),
         ("setup.client", run.client.clone()),
         ("setup.tool", run.tool.clone()),
-    ];
+    ]);
+    if let Some(rule) = &plan.stop_when {
+        rows.push(("setup.stop_when", rule.clone()));
+    }
+    if plan.retries > 0 {
+        rows.push(("setup.retries", count(plan.retries)));
+    }
     if run.skipped_lines > 0 {
         rows.push(("setup.skipped", count(run.skipped_lines)));
     }
@@ -182,6 +179,38 @@ fn setup(desk: &Desk<'_>) -> Table {
         .map(|(name, value)| vec![desk.get(name), value])
         .collect();
     Table::plain(desk.texts(&["column.item", "column.value"]), rows)
+}
+
+/// What decides when requests are sent, level by level.
+fn load(desk: &Desk<'_>) -> Vec<(&'static str, String)> {
+    let plan = &desk.run.manifest.plan;
+    let closed: Vec<String> = (plan.levels.iter().filter(|&&slots| slots > 0))
+        .map(|&slots| count(slots))
+        .collect();
+    let rates: Vec<String> = (plan.arrivals.iter().flatten())
+        .map(|arrivals| match (arrivals.per_second, arrivals.ramp) {
+            _ if arrivals.recorded => desk.get("setup.recorded"),
+            (None, _) => desk.get("setup.at_once"),
+            (Some(from), Some(ramp)) => {
+                format!("{} → {}", per_second(from), per_second(ramp.to_per_second))
+            }
+            (Some(rate), None) => per_second(rate),
+        })
+        .collect();
+    let which = match (closed.is_empty(), rates.is_empty()) {
+        (_, true) => "setup.closed_loop",
+        (true, false) => "setup.open_loop",
+        (false, false) => "setup.both_loops",
+    };
+    let mut rows = Vec::new();
+    if rates.is_empty() || !closed.is_empty() {
+        rows.push(("setup.levels", closed.join(", ")));
+    }
+    if !rates.is_empty() {
+        rows.push(("setup.rates", rates.join(", ")));
+    }
+    rows.push(("setup.loop", desk.get(which)));
+    rows
 }
 
 fn client(desk: &Desk<'_>) -> Option<Table> {

@@ -12,6 +12,7 @@ mod limited;
 mod method;
 mod operation;
 mod option;
+pub(crate) mod over_runs;
 mod performance;
 mod promise;
 mod results;

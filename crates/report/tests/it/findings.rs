@@ -146,3 +146,24 @@ fn growth_is_said_of_the_peak_only_where_it_was_seen() {
         console(&summary, Language::En, 10_000).contains("No level has figures that are valid")
     );
 }
+
+#[test]
+fn energy_that_two_accounts_give_differently_is_said_in_both_languages() {
+    let mismatch = |concurrency, counter_j, integral_j| FindingKind::EnergyMismatch {
+        concurrency,
+        counter_j,
+        integral_j,
+    };
+    // 187 J by the counter and 327 J by the integral were seen on an idle GPU (ml-energy/zeus issue 181): 42.8 %.
+    let findings = || [mismatch(1, 187.0, 327.0), mismatch(8, 1000.0, 900.0)];
+    for (language, words) in [
+        (Language::En, ["concurrency 1 and 8", "energy counter"]),
+        (Language::Ko, ["동시 요청 1", "에너지 카운터"]),
+    ] {
+        let told = told(findings(), language);
+        assert_eq!(told.len(), 1, "{told:?}");
+        for part in words.into_iter().chain(["10.0", "42.8 %"]) {
+            assert!(told[0].contains(part), "{part}: {}", told[0]);
+        }
+    }
+}

@@ -70,6 +70,7 @@ pub(crate) fn raw(summary: &Summary) -> RunData {
                 start_ns: at(from),
                 end_ns: at(to),
                 client: None,
+                ended_by: None,
             });
         }
         now = end + 3.0;
@@ -103,6 +104,8 @@ fn requests_of(level: &LevelSummary, from: f64, requests: &mut Vec<RequestRecord
                 level: level.level,
                 stage: Stage::Measured,
                 slot,
+                turn: None,
+                retry: 0,
                 intended_ns: at(sent),
                 sent_ns: at(sent),
                 connection: Connection::Reused,
@@ -227,6 +230,8 @@ fn manifest(summary: &Summary) -> Manifest {
             extra_body: serde_json::Map::new(),
             seed: run.seed,
             request_timeout_ns: 300_000_000_000,
+            stop_when: None,
+            retries: 0,
         },
         host: records::Host::default(),
         engine: records::EngineFacts::default(),

@@ -66,6 +66,7 @@ pub(super) fn sentence(kinds: &[&FindingKind], pen: Pen<'_>) -> Option<String> {
                 range(values.iter().copied(), |value| number(value, 0))
             })
         }
+        FindingKind::EnergyMismatch { .. } => energy_mismatch(kinds, pen),
         _ => return None,
     })
 }
@@ -86,6 +87,24 @@ fn at_levels(
         key,
         &[("c", &list(&at, pen.words)), ("range", &range(&values))],
     )
+}
+
+/// Levels whose joules two accounts give differently, with the differences as shares of the larger.
+fn energy_mismatch(kinds: &[&FindingKind], pen: Pen<'_>) -> String {
+    let levels = picked(kinds, |kind| match *kind {
+        FindingKind::EnergyMismatch {
+            concurrency,
+            counter_j,
+            integral_j,
+        } => {
+            let apart = (counter_j - integral_j).abs() / counter_j.max(integral_j);
+            Some((concurrency, apart))
+        }
+        _ => None,
+    });
+    at_levels("finding.energy_mismatch", &levels, pen, |values| {
+        percent_range(values.iter().copied())
+    })
 }
 
 fn failures(kinds: &[&FindingKind], pen: Pen<'_>) -> String {

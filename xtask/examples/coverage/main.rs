@@ -4,43 +4,26 @@
 //! ```text
 //! cargo run --release -p xtask --example coverage            # 400 runs a row, writes the table in docs/methodology.md
 //! cargo run --release -p xtask --example coverage -- 100     # fewer, printed only
+//! cargo run --release -p xtask --example coverage -- search  # the search for a capacity against full sweeps
 //! ```
 
 use std::{fs, path::Path, time::Duration};
 
-use analysis::{Estimate, Summary, summarise};
+use analysis::{Estimate, Summary};
 use anyhow::Context as _;
-use records::{
-    Chunks, ClockAnchor, Connection, EndReason, EngineFacts, Host, Judgement, Manifest, Objectives,
-    Offset, Outcome, Phase, PhaseKind, Plan, RequestRecord, RunData, SCHEMA_VERSION, Stage, Target,
-    TokenCount, TokenSource, Tool,
-};
-use simserver::{
-    Profile,
-    simulate::{ClosedLoop, Served, closed_loop},
-};
+use records::Objectives;
+use simserver::simulate::{Served, closed_loop};
 use stats::{Quantile, Sample, quantile};
 
-const RUNS: u64 = 400;
-const ISL: u32 = 500;
-const OSL: u32 = 24;
-const MARKS: (&str, &str) = ("<!-- coverage -->", "<!-- /coverage -->");
+mod search;
+mod virtual_run;
 
-/// A way of loading the server.
-#[derive(Clone, Copy, Debug)]
-struct Scenario {
-    name: &'static str,
-    /// Levels of the sweep. Latencies are taken at the middle one, goodput at the next, where objectives begin to fail.
-    levels: [u32; 5],
-    /// Measured requests of each slot.
-    waves: u32,
-    /// Spread of the slots' pauses: 0 keeps them in step.
-    turnaround: Duration,
-    /// Standard deviation of a step over its mean.
-    noise: f64,
-    /// Warm-up requests a slot.
-    warmup: u32,
-}
+use virtual_run::{OSL, Scenario, load, ms, nanoseconds, profile, simulated};
+
+const RUNS: u64 = 400;
+/// Measured requests of each slot in a probe of the search.
+const PROBE_WAVES: u64 = 30;
+const MARKS: (&str, &str) = ("<!-- coverage -->", "<!-- /coverage -->");
 
 const SCENARIOS: [Scenario; 6] = [
     Scenario {
@@ -108,6 +91,13 @@ struct Truth {
 
 #[expect(clippy::print_stdout, reason = "a program that prints a table")]
 fn main() -> anyhow::Result<()> {
+    if std::env::args().nth(1).is_some_and(|word| word == "search") {
+        let scenario = SCENARIOS[0];
+        let number = |at| std::env::args().nth(at).map(|n| n.parse()).transpose();
+        let runs = number(2)?.unwrap_or(RUNS);
+        let waves = number(3)?.unwrap_or(PROBE_WAVES);
+        return search::print(scenario, &truth(scenario)?, runs, u32::try_from(waves)?);
+    }
     let asked = std::env::args()
         .nth(1)
         .map(|n| n.parse::<u64>())
@@ -255,28 +245,6 @@ fn ends(estimate: Option<Estimate>) -> Option<(f64, f64)> {
     estimate.and_then(|estimate| Some((estimate.low?, estimate.high?)))
 }
 
-fn profile(scenario: Scenario, seed: u64) -> anyhow::Result<Profile> {
-    let text = format!(
-        "name = \"coverage\"\ndescription = \"steps that scatter\"\nsource = \"by definition\"\nserved_model = \"m\"\nseed = {seed}\n\
-         eos_mean_tokens = 200\n[limits]\nmax_model_len = 8192\nmax_num_seqs = 1024\nmax_num_batched_tokens = 65536\n\
-         [kv_cache]\nblock_size = 16\nnum_gpu_blocks = 65536\ngroups = 1\n\
-         [timing]\nkind = \"linear\"\nadmission_ms = 2.0\nnoise_fraction = {}\nbase_ms = 10.0\nper_sequence_ms = 0.1\nper_prompt_token_ms = 0.02\n",
-        scenario.noise
-    );
-    Ok(Profile::from_toml(&text)?)
-}
-
-fn load(scenario: Scenario, concurrency: u32, waves: u32) -> ClosedLoop {
-    ClosedLoop {
-        concurrency,
-        requests_per_slot: waves,
-        prompt_tokens: ISL,
-        output_tokens: OSL,
-        ramp: scenario.turnaround,
-        turnaround: scenario.turnaround,
-    }
-}
-
 fn truth(scenario: Scenario) -> anyhow::Result<Truth> {
     const LONG: u32 = 20_000;
     let long = |concurrency: u32| -> anyhow::Result<Vec<Served>> {
@@ -328,156 +296,4 @@ fn truth(scenario: Scenario) -> anyhow::Result<Truth> {
             attainment: 0.95,
         },
     })
-}
-
-fn ms(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1e3
-}
-
-fn nanoseconds(ms: f64) -> u64 {
-    u64::try_from(Duration::from_secs_f64(ms / 1e3).as_nanos()).unwrap_or(u64::MAX)
-}
-
-/// A sweep as the tool would have recorded it.
-fn simulated(scenario: Scenario, seed: u64, objectives: Objectives) -> anyhow::Result<Summary> {
-    let mut run = RunData {
-        manifest: manifest(scenario, seed, objectives),
-        requests: Vec::new(),
-        phases: Vec::new(),
-        gpu: Vec::new(),
-        server: Vec::new(),
-        skipped: Vec::new(),
-    };
-    let mut epoch = Duration::ZERO;
-    for (index, concurrency) in (0..).zip(scenario.levels) {
-        let profile = profile(scenario, seed * 8 + u64::from(index))?;
-        // More than is measured, so that the load is the same until the last measured request has ended.
-        let sent = 2 * scenario.waves + scenario.warmup;
-        let served = closed_loop(&profile, &load(scenario, concurrency, sent))?;
-        let mut warm = scenario.warmup * concurrency;
-        let mut measured = scenario.waves * concurrency;
-        let mut window = (u64::MAX, 0);
-        for request in served {
-            let stage = if warm > 0 {
-                warm -= 1;
-                Stage::Warmup
-            } else if measured > 0 {
-                measured -= 1;
-                Stage::Measured
-            } else {
-                Stage::Cooldown
-            };
-            let record = record(run.requests.len() as u64, index, epoch, &request, stage);
-            if stage == Stage::Measured {
-                window.0 = window.0.min(record.sent_ns.0);
-                window.1 = window.1.max(record.finished_ns.0);
-            }
-            run.requests.push(record);
-        }
-        run.phases.push(Phase {
-            kind: PhaseKind::Measure,
-            level: Some(index),
-            start_ns: Offset(window.0),
-            end_ns: Offset(window.1),
-            client: None,
-        });
-        epoch = Duration::from_nanos(window.1) + Duration::from_secs(1);
-    }
-    Ok(summarise(&run, None, None))
-}
-
-fn record(
-    request: u64,
-    level: u32,
-    epoch: Duration,
-    served: &Served,
-    stage: Stage,
-) -> RequestRecord {
-    let at = |since: Duration| Offset::from_duration(epoch + since);
-    let since_sent = |since: Duration| nanoseconds(ms(since.saturating_sub(served.sent)));
-    RequestRecord {
-        request,
-        level,
-        stage,
-        slot: served.slot,
-        intended_ns: at(served.sent),
-        sent_ns: at(served.sent),
-        connection: Connection::Reused,
-        head_ns: None,
-        chunks: Chunks {
-            count: u64::from(OSL),
-            since_sent_ns: vec![
-                since_sent(served.first_token),
-                since_sent(served.last_token),
-            ],
-            tokens: Vec::new(),
-        },
-        first_output_ns: None,
-        finished_ns: at(served.last_token),
-        asked_output_tokens: OSL,
-        prompt_tokens: Some(u64::from(ISL)),
-        cached_prompt_tokens: None,
-        output_tokens: Some(TokenCount {
-            count: u64::from(OSL),
-            source: TokenSource::Usage,
-        }),
-        server_timings: None,
-        outcome: Outcome::Completed {
-            finish_reason: None,
-        },
-    }
-}
-
-fn manifest(scenario: Scenario, seed: u64, objectives: Objectives) -> Manifest {
-    let anchor = ClockAnchor {
-        offset_ns: Offset::ZERO,
-        unix_ns: 0,
-    };
-    let each = |count: u32| {
-        scenario
-            .levels
-            .iter()
-            .map(|c| u64::from(c * count))
-            .collect()
-    };
-    Manifest {
-        schema_version: SCHEMA_VERSION,
-        run_id: "coverage".to_owned(),
-        tool: Tool {
-            name: "plimsoll".to_owned(),
-            version: String::new(),
-            git_revision: None,
-            profile: "release".to_owned(),
-        },
-        argv: Vec::new(),
-        target: Target::Server { url: String::new() },
-        plan: Plan {
-            levels: scenario.levels.to_vec(),
-            requests: each(scenario.waves),
-            arrivals: Vec::new(),
-            durations_ns: Vec::new(),
-            warmup_requests: each(scenario.warmup),
-            endpoint: String::new(),
-            model: "m".to_owned(),
-            stream: true,
-            workload: String::new(),
-            workload_options: serde_json::Map::new(),
-            osl: OSL,
-            ignore_eos: true,
-            extra_body: serde_json::Map::new(),
-            seed,
-            request_timeout_ns: u64::MAX,
-        },
-        host: Host::default(),
-        engine: EngineFacts::default(),
-        started: anchor,
-        ended: Some(anchor),
-        end: Some(EndReason::Completed),
-        resumed: Vec::new(),
-        notes: Vec::new(),
-        judgement: Judgement {
-            objectives: Some(objectives),
-            confidence_level: None,
-        },
-    }
 }

@@ -1,0 +1,69 @@
+//! What several runs of the same plan say together (`runs.json`).
+
+use serde::{Deserialize, Serialize};
+
+use super::Estimate;
+
+/// Several runs of one plan, level by level. Its intervals know what differs from run to run, which those of a single run
+/// cannot.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OverRuns {
+    /// Version of this document, that of the summary.
+    pub summary_version: u32,
+    /// Name of the series, that of its folder.
+    pub name: String,
+    /// Names of the runs, in the order in which they ran.
+    pub run_ids: Vec<String>,
+    /// Runs that were asked for; fewer names than that: the series was cut off.
+    pub planned_runs: u64,
+    /// Name of the timing profile when the server was simulated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub simulated_profile: Option<String>,
+    /// Model name.
+    pub model: String,
+    /// `vllm`, `llama.cpp`, …
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine: Option<String>,
+    /// Version of the engine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine_version: Option<String>,
+    /// Probability with which the intervals hold the truth.
+    pub confidence_level: f64,
+    /// The levels, in the order of the first run that has them.
+    pub levels: Vec<LevelOverRuns>,
+}
+
+/// One level over all runs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LevelOverRuns {
+    /// Requests kept in flight; in an open loop the most in any run.
+    pub concurrency: u32,
+    /// Open loop: requests per second asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_rate: Option<f64>,
+    /// Runs that measured it to its end; only these count.
+    pub runs: u64,
+    /// Of these, runs whose figures at this level are marked as not valid.
+    pub invalid_runs: u64,
+    /// Its figures.
+    pub figures: Vec<FigureOverRuns>,
+}
+
+/// One figure over all runs. Every run counts once, however many requests it measured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FigureOverRuns {
+    /// `ttft_mean_ms`, `ttft_p95_ms`, `tpot_mean_ms`, `e2el_mean_ms`, `e2el_p95_ms`, `per_request_tok_s`, `output_tok_s`,
+    /// `requests_per_s`, `success_rate` or `slo_attainment`.
+    pub metric: String,
+    /// Runs that have it.
+    pub n: u64,
+    /// Mean over runs with Student's interval; without one for a single run.
+    pub mean: Estimate,
+    /// Standard deviation from run to run; absent for a single run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stddev: Option<f64>,
+    /// Smallest of a run.
+    pub min: f64,
+    /// Largest of a run.
+    pub max: f64,
+}
