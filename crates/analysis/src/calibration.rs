@@ -1,17 +1,19 @@
 //! The model of speed that a run's levels calibrate, and the test that it has to pass every time: each level predicted
 //! from the others.
 //!
-//! `observe` turns levels into observations, `served` says what is known of the system, `calibrated` fits and widens the
-//! intervals to what the errors support, `reach` says how far out something may be said. The levels below a change of
+//! `observe` turns levels into observations, `served` says what is known of the system, `law` fits, `calibrated` makes the
+//! intervals as wide as held-out levels demand, `reach` says how far out something may be said. The levels below a change of
 //! regime ([`crate::Scaling`]) are predicted by nothing and calibrate nothing.
 
 mod calibrated;
+mod law;
 mod observe;
 mod reach;
 mod served;
 
-use sizing::performance::{Interval, Load, Observation};
-use stats::{Sample, quantile};
+use records::RunData;
+use sizing::performance::{Interval, Load, Observation, Prediction};
+use stats::{Quantile, Sample, quantile};
 
 pub use self::{
     calibrated::Calibrated,
@@ -31,10 +33,11 @@ const WORTH_TELLING: f64 = 1.5;
 /// The self-test and the forecasts of these levels; `None` when not one of them ran to its end.
 pub(crate) fn section(
     served: &Served,
+    run: &RunData,
     levels: &[LevelSummary],
     scaling: Option<&Scaling>,
 ) -> Option<PerformanceSection> {
-    let (observed, left_out) = observations(levels);
+    let (observed, left_out) = observations(run, levels);
     if !levels.iter().any(|level| level.complete) {
         return None;
     }
@@ -54,12 +57,13 @@ pub(crate) fn section(
             .iter()
             .map(|observed| row(observed, held_out(served, &regime, observed).map(Some))),
     );
-    let (forecasts, refused) = match calibrated(served, &regime) {
-        Ok(model) => (forecasts(&model, &regime, other_law.as_ref()), None),
-        Err(refused) => (Vec::new(), Some(refused)),
+    let model = calibrated(served, &regime);
+    let (forecasts, refused) = match &model {
+        Ok(model) => (forecasts(model, &regime, other_law.as_ref()), None),
+        Err(refused) => (Vec::new(), Some(refused.clone())),
     };
     Some(PerformanceSection {
-        system: served.facts(),
+        system: served.facts(model.is_ok_and(|model| model.is_from_catalogue())),
         ttft: error(&rows, |row| row.ttft_ms),
         tpot: error(&rows, |row| row.tpot_ms),
         output_tok_s: error(&rows, |row| row.output_tok_s),
@@ -158,8 +162,8 @@ fn error(
     let errors = held.iter().filter_map(Held::error).map(f64::abs).collect();
     let errors = Sample::new(errors).ok()?;
     Some(PredictionError {
-        n: errors.n() as u64,
-        median: quantile(&errors, 0.5),
+        n: errors.n(),
+        median: quantile(&errors, Quantile::P50),
         largest: errors.max(),
         held: held.iter().filter(|held| held.holds() == Some(true)).count() as u64,
     })
@@ -194,7 +198,7 @@ fn forecasts(
 
 fn forecast(
     load: Load,
-    told: Result<sizing::performance::Prediction, Refused>,
+    told: Result<Prediction, Refused>,
 ) -> Forecast {
     let (told, refused) = match told {
         Ok(told) => (Some(told), None),
@@ -228,6 +232,3 @@ fn loads(tested: &[u32], (_, farthest): (f64, f64)) -> Vec<f64> {
     let beyond = beyond.into_iter().filter(|load| *load > f64::from(largest));
     below.into_iter().chain(between).chain(beyond).collect()
 }
-
-#[cfg(test)]
-mod tests;

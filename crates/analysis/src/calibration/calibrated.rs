@@ -1,14 +1,17 @@
-//! A model of speed with the intervals that its own errors support.
+//! A law with the intervals that its own errors support.
 //!
-//! The levels calibrate [`Performance`]. Each load in turn is then held out and predicted from the others; how far those
+//! The levels calibrate a law (`law`). Each load in turn is then held out and predicted from the others; how far those
 //! predictions were off says how far the next one may be: a prediction interval of Student's from the root mean square of
 //! the logarithms of predicted over measured, as leave-one-out errors are taken (Geisser, JASA 70, 1975). Loads between
 //! others are easier than those at the ends, so beyond the levels it is the larger of both that counts. Lengths that no
-//! level had were held out by no one: there the model's own interval counts where it is the wider one.
+//! level had were held out by no one: there the law's own interval counts where it is the wider one.
 
-use sizing::performance::{Interval, Load, Observation, Performance, Prediction, System};
+use sizing::performance::{Interval, Load, Observation, Prediction, Refusal, System};
 
-use super::reach::Reach;
+use super::{
+    law::{HeldOut, Kind, Law, Trial, root_mean_square},
+    reach::Reach,
+};
 use crate::Refused;
 
 /// Loads whose concurrency and lengths differ by less than this share are one load.
@@ -17,14 +20,17 @@ const SAME_LOAD: f64 = 0.02;
 const SAME_LENGTHS: f64 = 1.1;
 /// Probability that the truth lies below the upper end of a 90 % interval.
 const UPPER: f64 = 0.95;
+/// Least error of a law: what repeated levels of the same server differ by.
+const LEAST: f64 = 0.01;
 
 /// Fewest loads that calibrate anything.
 pub(crate) const FEWEST: usize = 2;
 
-/// A calibrated model and how far it is off.
+/// A calibrated law and how far it is off.
 #[derive(Clone, Debug)]
 pub struct Calibrated {
-    model: Performance,
+    law: Law,
+    kind: Kind,
     reach: Reach,
     /// Of TTFT, TPOT and throughput; `None` where nothing could be held out.
     errors: [Option<Errors>; 3],
@@ -45,44 +51,54 @@ impl Calibrated {
     /// Calibrates with levels of one system.
     ///
     /// # Errors
-    /// [`Refused::TooFewLevels`] for less than two loads, [`Refused::Model`] with the model's own reason.
+    /// [`Refused::TooFewLevels`] for less than two loads, [`Refused::Model`] with the law's own reason.
     pub fn new(system: &System<'_>, observations: &[Observation]) -> Result<Self, Refused> {
-        let reach = Reach::of(observations).ok_or(too_few(observations))?;
-        let groups = same_loads(observations);
-        if groups.len() < FEWEST {
+        let reach = Reach::of(observations).ok_or_else(|| too_few(observations))?;
+        let loads = loads(observations);
+        if loads.len() < FEWEST {
             return Err(too_few(observations));
         }
-        let model = Performance::calibrated(system, observations).map_err(|refusal| model(&refusal))?;
-        let held_out: Vec<HeldOut> = groups
-            .iter()
-            .filter(|_| groups.len() > FEWEST)
-            .flat_map(|group| held_out(system, observations, *group, reach))
-            .collect();
-        let errors = [0, 1, 2].map(|figure| Errors::of(&held_out, figure));
+        // Two loads calibrate, but of two none can be held out.
+        let tested = if loads.len() > FEWEST { &*loads } else { &[] };
+        let trial = |kind| {
+            Trial::of(kind, system, observations, tested, |load| {
+                observations
+                    .iter()
+                    .partition(|observation| is_same(observation.load, load))
+            })
+        };
+        let known = system.gpu.is_some() && system.model.work.is_some();
+        let from_catalogue = known.then(|| trial(Kind::Catalogue)).and_then(Result::ok);
+        let best = match (from_catalogue, trial(Kind::Free)) {
+            (Some(catalogue), Ok(free)) => catalogue.better(free),
+            (Some(trial), Err(_)) | (None, Ok(trial)) => trial,
+            (None, Err(refusal)) => return Err(refused(&refusal)),
+        };
+        let errors = [0, 1, 2].map(|figure| Errors::of(&best.held_out, reach, figure));
         Ok(Self {
-            model,
+            law: best.law,
+            kind: best.kind,
             reach,
             errors,
-            loads: groups.len(),
+            loads: loads.len(),
         })
     }
 
     /// TTFT, TPOT and throughput under a load, each with its 90 % interval.
     ///
     /// # Errors
-    /// [`Refused::Untested`] for a concurrency farther out than one that was held out; [`Refused::Model`] with the model's
+    /// [`Refused::Untested`] for a concurrency farther out than one that was held out; [`Refused::Model`] with the law's
     /// own reason.
     pub fn predict(&self, load: Load) -> Result<Prediction, Refused> {
         if !self.reach.covers(load) {
             return Err(self.reach.refusal());
         }
-        let told = self.model.predict(load).map_err(|refusal| model(&refusal))?;
+        let told = self.law.predict(load).map_err(|refusal| refused(&refusal))?;
         let tested = self.reach.has_lengths(load, SAME_LENGTHS);
         let within = self.reach.is_within(load);
         let interval = |figure: usize, own: Interval| match self.errors[figure] {
             Some(errors) => {
-                let factor = errors.factor(within);
-                let shown = Interval::by_factor(own.likely, factor);
+                let shown = Interval::by_factor(own.likely, errors.factor(within));
                 if tested { shown } else { wider(shown, own) }
             }
             None => own,
@@ -104,17 +120,24 @@ impl Calibrated {
     pub fn reach(&self) -> (f64, f64) {
         self.reach.concurrency()
     }
+
+    /// Whether what the catalogue knows took part.
+    pub fn is_from_catalogue(&self) -> bool {
+        self.kind == Kind::Catalogue
+    }
 }
 
 impl Errors {
-    fn of(held_out: &[HeldOut], figure: usize) -> Option<Self> {
+    fn of(held_out: &[HeldOut], reach: Reach, figure: usize) -> Option<Self> {
         let errors = |ends_only: bool| -> Vec<f64> {
-            let counted = held_out.iter().filter(|out| out.at_an_end || !ends_only);
+            let counted = held_out
+                .iter()
+                .filter(|out| !ends_only || reach.is_at_an_end(out.load));
             counted.filter_map(|out| out.errors[figure]).collect()
         };
         let all = errors(false);
         let of_ends = root_mean_square(&errors(true)).unwrap_or(0.0);
-        let of_all = root_mean_square(&all)?;
+        let of_all = root_mean_square(&all)?.max(LEAST);
         Some(Self {
             all: of_all,
             ends: of_ends.max(of_all),
@@ -131,45 +154,8 @@ impl Errors {
     }
 }
 
-/// How far the prediction of a load was off that took no part.
-#[derive(Clone, Copy, Debug)]
-struct HeldOut {
-    errors: [Option<f64>; 3],
-    at_an_end: bool,
-}
-
-/// A load held out: every observation of it against what the others say.
-fn held_out(
-    system: &System<'_>,
-    observations: &[Observation],
-    of: Load,
-    reach: Reach,
-) -> Vec<HeldOut> {
-    let (out, others): (Vec<_>, Vec<_>) = observations
-        .iter()
-        .partition(|observation| is_same(observation.load, of));
-    let Ok(model) = Performance::calibrated(system, &others) else {
-        return Vec::new();
-    };
-    let against = |observation: &Observation| {
-        let told = model.predict(observation.load).ok()?;
-        Some(HeldOut {
-            errors: [
-                log_ratio(told.ttft_s, observation.ttft_s),
-                log_ratio(told.tpot_s, observation.tpot_s),
-                log_ratio(
-                    told.output_tokens_per_second,
-                    observation.output_tokens_per_second,
-                ),
-            ],
-            at_an_end: reach.is_at_an_end(of),
-        })
-    };
-    out.iter().filter_map(against).collect()
-}
-
 /// One load of every kind, in the order of the observations.
-fn same_loads(observations: &[Observation]) -> Vec<Load> {
+fn loads(observations: &[Observation]) -> Vec<Load> {
     let mut loads: Vec<Load> = Vec::new();
     for observation in observations {
         if !loads.iter().any(|load| is_same(*load, observation.load)) {
@@ -182,16 +168,6 @@ fn same_loads(observations: &[Observation]) -> Vec<Load> {
 fn is_same(a: Load, b: Load) -> bool {
     let near = |a: f64, b: f64| (a - b).abs() <= SAME_LOAD * a.max(b);
     near(a.concurrency, b.concurrency) && near(a.isl, b.isl) && near(a.osl, b.osl)
-}
-
-fn log_ratio(predicted: Interval, measured: Option<f64>) -> Option<f64> {
-    let ratio = (predicted.likely / measured?).ln();
-    ratio.is_finite().then_some(ratio)
-}
-
-fn root_mean_square(values: &[f64]) -> Option<f64> {
-    let squares: f64 = values.iter().map(|value| value * value).sum();
-    (!values.is_empty()).then(|| (squares / values.len() as f64).sqrt())
 }
 
 fn wider(a: Interval, b: Interval) -> Interval {
@@ -209,8 +185,8 @@ fn too_few(observations: &[Observation]) -> Refused {
     }
 }
 
-/// The model's own reason, in one line without its hint: the section says what to do.
-fn model(refusal: &sizing::performance::Refusal) -> Refused {
+/// The law's own reason, in one line without its hint: the section says what to do.
+fn refused(refusal: &Refusal) -> Refused {
     let reason = refusal.to_string();
     let reason = reason.lines().next().unwrap_or_default();
     Refused::Model {

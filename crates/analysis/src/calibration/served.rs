@@ -72,12 +72,12 @@ impl Served {
     }
 
     /// The same as the summary holds it.
-    pub(super) fn facts(&self) -> ServedFacts {
+    pub(super) fn facts(&self, from_catalogue: bool) -> ServedFacts {
         ServedFacts {
             model: self.model.name.clone(),
             gpu: self.gpu.map(|gpu| gpu.name.clone()),
             cards: self.cards,
-            from_catalogue: self.gpu.is_some() && self.model.work.is_some(),
+            from_catalogue,
         }
     }
 

@@ -4,6 +4,7 @@
 //! about a sample.
 
 use serde::{Deserialize, Serialize};
+use sizing::performance::{Load, Observation};
 
 /// The model of speed that the levels of the run calibrate, tested on themselves.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -71,6 +72,23 @@ pub struct HeldOutLevel {
     /// Why the others say nothing of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<Refused>,
+}
+
+impl HeldOutLevel {
+    /// The level as the model of speed is calibrated with it.
+    pub fn observation(&self) -> Observation {
+        let measured = |held: Option<Held>, scale: f64| held.map(|held| held.measured * scale);
+        Observation {
+            load: Load {
+                concurrency: self.in_flight,
+                isl: self.isl,
+                osl: self.osl,
+            },
+            ttft_s: measured(self.ttft_ms, 1e-3),
+            tpot_s: measured(self.tpot_ms, 1e-3),
+            output_tokens_per_second: measured(self.output_tok_s, 1.0),
+        }
+    }
 }
 
 /// A measured figure beside what was predicted without it.
@@ -197,6 +215,8 @@ pub enum LeftOut {
     OpenLoop,
     /// The server does not say how long prompts or outputs were.
     LengthsUnknown,
+    /// Too few requests ended before the first cool-down request: less than one for each slot.
+    TooShort,
     /// Requests failed: the load was another one than it seems.
     Failures {
         /// Share that failed.

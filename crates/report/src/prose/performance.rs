@@ -90,6 +90,7 @@ pub(crate) fn left_out(level: &LeftOutLevel, words: &Words) -> String {
         LeftOut::Invalid => words.get("performance.invalid"),
         LeftOut::OpenLoop => words.get("performance.open_loop"),
         LeftOut::LengthsUnknown => words.get("performance.lengths_unknown"),
+        LeftOut::TooShort => words.get("performance.too_short"),
         LeftOut::Failures { share } => {
             words.say("performance.failures", &[("share", &percent(share))])
         }

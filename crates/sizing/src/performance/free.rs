@@ -1,0 +1,427 @@
+//! A law whose every coefficient is free: for a server of which nothing is known but its measured levels.
+//!
+//! A decode step of `n` sequences takes `a + b·nᵖ + c·(tokens they look back on)`: `p` is 1 where every row costs the same
+//! and less where rows share what is read or kernels fill up. A prompt token takes `d`. Over a cycle of a closed loop all the
+//! work is done by one server, so the cycle takes `start + osl·step + d·n·isl`, however the scheduler mixes it; throughput
+//! follows from that alone (Little, Operations Research 9, 1961). How much of the others' prompts a new request waits for is
+//! a share of its own, which ends at about two full steps of chunked prefill: prompts beyond take their time from the requests
+//! that decode.
+//!
+//! Coefficients are the most probable ones under wide log-normal priors around what the smallest level says (Gauss–Newton;
+//! Levenberg, 1944). The one ratio that levels of one length cannot tell, a token looked back on against a prompt token, is
+//! expected near 0.003: what both the linear profile of an 8B model on an H100 and small models on a CPU show.
+
+use super::linear::{self, Matrix};
+use super::{Bound, Interval, Load, Observation, Prediction, Refusal};
+
+const COEFFICIENTS: usize = 8;
+type Logs = [f64; COEFFICIENTS];
+
+/// What a smooth law misses of a level, as a standard deviation of the logarithm.
+const NOISE: f64 = 0.05;
+/// 95 % point of the normal distribution.
+const Z: f64 = 1.645;
+const STEPS: usize = 60;
+
+/// A fitted law.
+#[derive(Clone, Debug)]
+pub struct FreeLaw {
+    logs: Logs,
+    covariance: Matrix<COEFFICIENTS>,
+    /// Standard deviation of a level around the law.
+    noise: f64,
+    /// Figures that were fitted.
+    figures: f64,
+}
+
+/// The coefficients as they are meant.
+struct Coefficients {
+    step_s: f64,
+    sequence_s: f64,
+    power: f64,
+    context_s: f64,
+    prompt_s: f64,
+    start_s: f64,
+    /// Share of the others' prompts that a new request waits for.
+    together: f64,
+    /// Prompt tokens after which it waits for no more.
+    longest_wait: f64,
+}
+
+impl Coefficients {
+    fn of(logs: &Logs) -> Self {
+        let [step, sequence, power, context, prompt, start, together, wait] = *logs;
+        Self {
+            step_s: step.exp(),
+            sequence_s: sequence.exp(),
+            power: power.exp(),
+            context_s: (context + prompt).exp(),
+            prompt_s: prompt.exp(),
+            start_s: start.exp(),
+            together: 1.0 / (1.0 + (-together).exp()),
+            longest_wait: wait.exp(),
+        }
+    }
+
+    /// What a step takes for its sequences, and for what they look back on.
+    fn of_step(&self, load: Load) -> (f64, f64) {
+        let n = load.concurrency;
+        let looked_back = n * (load.isl + load.osl / 2.0);
+        (self.sequence_s * n.powf(self.power), self.context_s * looked_back)
+    }
+
+    /// TTFT and TPOT in seconds, and output tokens per second.
+    fn times(&self, load: Load) -> [f64; 3] {
+        let Load {
+            concurrency: n,
+            isl,
+            osl,
+        } = load;
+        let (sequences, looked_back) = self.of_step(load);
+        let step = self.step_s + sequences + looked_back;
+        let others = self.together * (n - 1.0) * isl;
+        let waited = others / (1.0 + (others / self.longest_wait).powi(2)).sqrt();
+        // A request that comes while the others decode waits for half a step.
+        let joining = (1.0 - self.together) * step / 2.0 * (1.0 - 1.0 / n);
+        let ttft = self.start_s + self.step_s + self.prompt_s * (isl + waited) + joining;
+        let cycle = self.start_s + osl * step + self.prompt_s * n * isl;
+        let further = (osl - 1.0).max(1.0);
+        let tpot = ((cycle - ttft) / further).max(step / 2.0);
+        let e2el = ttft + (osl - 1.0) * tpot;
+        [ttft, tpot, n * osl / e2el]
+    }
+}
+
+/// What is expected before the fit: means of the logarithms and their spreads.
+struct Prior {
+    mean: Logs,
+    spread: Logs,
+}
+
+impl Prior {
+    /// Around what the smallest level says.
+    fn of(smallest: &Observation) -> Option<Self> {
+        let load = smallest.load;
+        let n = load.concurrency;
+        let tpot = smallest.tpot_s.or_else(|| {
+            let rate = smallest.output_tokens_per_second?;
+            Some(n / rate)
+        })?;
+        let ttft = smallest.ttft_s.unwrap_or(tpot);
+        let prompt = ttft / (load.isl * n.powf(0.7));
+        let step = tpot / n.sqrt();
+        let mean = [
+            0.6 * step,
+            0.4 * step,
+            0.7,
+            0.003,
+            0.9 * prompt,
+            0.1 * prompt * load.isl,
+            1.5,
+            4096.0,
+        ];
+        Some(Self {
+            // The share of the others' prompts is a logistic: 1.5 stands for 0.6.
+            mean: mean.map(f64::ln),
+            spread: [1.0, 1.0, 0.4, 1.0, 0.7, 1.0, 1.5, 0.5],
+        })
+    }
+}
+
+impl FreeLaw {
+    /// The most probable law of these levels.
+    ///
+    /// # Errors
+    /// [`Refusal::TooFew`] for fewer than two levels that are loads and have a TPOT or a throughput.
+    pub fn fitted(observations: &[Observation]) -> Result<Self, Refusal> {
+        let usable = observations.iter().filter(|level| is_usable(level));
+        let mut levels: Vec<Observation> = usable.copied().collect();
+        levels.sort_by(|a, b| a.load.concurrency.total_cmp(&b.load.concurrency));
+        let too_few = Refusal::TooFew {
+            observations: levels.len(),
+        };
+        let prior = levels.first().filter(|_| levels.len() >= 2).and_then(Prior::of);
+        let prior = prior.ok_or(too_few)?;
+        let fit = Fit {
+            levels: &levels,
+            prior: &prior,
+        };
+        Ok(fit.law())
+    }
+
+    /// TTFT, TPOT and throughput under a load.
+    ///
+    /// # Errors
+    /// [`Refusal::NoLoad`] for no load.
+    pub fn predict(&self, load: Load) -> Result<Prediction, Refusal> {
+        if !is_load(load) {
+            return Err(Refusal::NoLoad);
+        }
+        let coefficients = Coefficients::of(&self.logs);
+        let times = coefficients.times(load);
+        let gradients = gradients(&self.logs, load);
+        let interval = |figure: usize| {
+            let law = self.variance(&gradients[figure]);
+            // Student's quantile by the first term of its expansion (Abramowitz and Stegun 26.7.5).
+            let quantile = Z + (Z.powi(3) + Z) / (4.0 * self.figures);
+            let spread = law.sqrt().hypot(self.noise);
+            Interval::by_factor(times[figure], (quantile * spread).min(7.0).exp())
+        };
+        let (sequences, looked_back) = coefficients.of_step(load);
+        let bound = [
+            (Bound::Overhead, coefficients.step_s),
+            (Bound::Compute, sequences),
+            (Bound::KvCache, looked_back),
+        ];
+        let bound = bound.into_iter().max_by(|a, b| a.1.total_cmp(&b.1));
+        Ok(Prediction {
+            ttft_s: interval(0),
+            tpot_s: interval(1),
+            output_tokens_per_second: interval(2),
+            bound: bound.map_or(Bound::Overhead, |(bound, _)| bound),
+        })
+    }
+
+    fn variance(&self, gradient: &Logs) -> f64 {
+        let row = |row: &Logs| -> f64 { row.iter().zip(gradient).map(|(c, g)| c * g).sum() };
+        let sum: f64 = (self.covariance.iter().zip(gradient))
+            .map(|(c, g)| g * row(c))
+            .sum();
+        sum.max(0.0)
+    }
+}
+
+fn is_load(load: Load) -> bool {
+    [load.concurrency, load.isl, load.osl]
+        .iter()
+        .all(|value| value.is_finite() && *value >= 1.0)
+}
+
+fn is_usable(level: &Observation) -> bool {
+    let [_, tpot, throughput] = measured(level);
+    is_load(level.load) && tpot.or(throughput).is_some()
+}
+
+/// Logarithms of what was measured. Throughput says nothing new where TTFT and TPOT are known, since a closed loop ties the
+/// three; to count it would make the law surer of itself than it may be.
+fn measured(level: &Observation) -> [Option<f64>; 3] {
+    let figures = [level.ttft_s, level.tpot_s, level.output_tokens_per_second];
+    let [ttft, tpot, throughput] =
+        figures.map(|figure| Some(figure?.ln()).filter(|log| log.is_finite()));
+    let tied = ttft.and(tpot).is_some();
+    [ttft, tpot, throughput.filter(|_| !tied)]
+}
+
+fn log_times(logs: &Logs, load: Load) -> [f64; 3] {
+    Coefficients::of(logs).times(load).map(f64::ln)
+}
+
+/// The gradient of each of [`log_times`], by central differences.
+fn gradients(logs: &Logs, load: Load) -> [Logs; 3] {
+    const H: f64 = 1e-4;
+    let mut gradients = [[0.0; COEFFICIENTS]; 3];
+    for k in 0..COEFFICIENTS {
+        let moved = |by: f64| {
+            let mut moved = *logs;
+            moved[k] += by;
+            log_times(&moved, load)
+        };
+        let (up, down) = (moved(H), moved(-H));
+        for (figure, gradient) in gradients.iter_mut().enumerate() {
+            gradient[k] = (up[figure] - down[figure]) / (2.0 * H);
+        }
+    }
+    gradients
+}
+
+/// A fit under way.
+struct Fit<'a> {
+    levels: &'a [Observation],
+    prior: &'a Prior,
+}
+
+impl Fit<'_> {
+    fn law(&self) -> FreeLaw {
+        let logs = self.descend();
+        let (precision, _) = self.normal(&logs);
+        let figures = self.levels.iter().flat_map(measured).flatten().count() as f64;
+        // A law that fits better than its noise has been lucky, or has as many coefficients as figures.
+        let scale = (self.cost(&logs) / figures).max(1.0);
+        let mut covariance = linear::factor(&precision)
+            .map_or_else(|| self.of_prior(), |lower| linear::inverse(&lower));
+        for value in covariance.iter_mut().flatten() {
+            *value *= scale;
+        }
+        FreeLaw {
+            logs,
+            covariance,
+            noise: NOISE * scale.sqrt(),
+            figures,
+        }
+    }
+
+    fn of_prior(&self) -> Matrix<COEFFICIENTS> {
+        let mut covariance = [[0.0; COEFFICIENTS]; COEFFICIENTS];
+        for (k, spread) in self.prior.spread.iter().enumerate() {
+            covariance[k][k] = spread * spread;
+        }
+        covariance
+    }
+
+    /// Damped Gauss–Newton from the prior's mean.
+    fn descend(&self) -> Logs {
+        let mut logs = self.prior.mean;
+        let mut cost = self.cost(&logs);
+        let mut damping = 1e-2;
+        for _ in 0..STEPS {
+            let (precision, slope) = self.normal(&logs);
+            let mut damped = precision;
+            for (k, row) in damped.iter_mut().enumerate() {
+                row[k] *= 1.0 + damping;
+            }
+            let Some(lower) = linear::factor(&damped) else {
+                break;
+            };
+            let step = linear::solve(&lower, &slope);
+            let mut moved = logs;
+            for (log, step) in moved.iter_mut().zip(step) {
+                *log += step.clamp(-1.0, 1.0);
+            }
+            let there = self.cost(&moved);
+            if there < cost {
+                let gain = cost - there;
+                (logs, cost) = (moved, there);
+                damping = (damping / 5.0).max(1e-9);
+                if gain < 1e-9 * (1.0 + cost) {
+                    break;
+                }
+            } else {
+                damping *= 5.0;
+                if damping > 1e12 {
+                    break;
+                }
+            }
+        }
+        logs
+    }
+
+    /// Sum of squared residuals, the prior's among them.
+    fn cost(&self, logs: &Logs) -> f64 {
+        let prior = self.prior;
+        let of_prior: f64 = (0..COEFFICIENTS)
+            .map(|k| ((logs[k] - prior.mean[k]) / prior.spread[k]).powi(2))
+            .sum();
+        let of_level = |level: &Observation| -> f64 {
+            let told = log_times(logs, level.load);
+            let figures = measured(level).into_iter().zip(told);
+            figures
+                .filter_map(|(measured, told)| Some(((measured? - told) / NOISE).powi(2)))
+                .sum()
+        };
+        of_prior + self.levels.iter().map(of_level).sum::<f64>()
+    }
+
+    /// The precision of the coefficients and the slope towards lower cost.
+    fn normal(&self, logs: &Logs) -> (Matrix<COEFFICIENTS>, Logs) {
+        let mut precision = [[0.0; COEFFICIENTS]; COEFFICIENTS];
+        let mut slope = [0.0; COEFFICIENTS];
+        for k in 0..COEFFICIENTS {
+            let weight = self.prior.spread[k].powi(-2);
+            precision[k][k] = weight;
+            slope[k] = (self.prior.mean[k] - logs[k]) * weight;
+        }
+        let weight = NOISE.powi(-2);
+        for level in self.levels {
+            let told = log_times(logs, level.load);
+            let gradients = gradients(logs, level.load);
+            for (figure, measured) in measured(level).into_iter().enumerate() {
+                let Some(measured) = measured else { continue };
+                let gradient = &gradients[figure];
+                for k in 0..COEFFICIENTS {
+                    slope[k] += gradient[k] * (measured - told[figure]) * weight;
+                    for other in 0..COEFFICIENTS {
+                        precision[k][other] += gradient[k] * gradient[other] * weight;
+                    }
+                }
+            }
+        }
+        (precision, slope)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Levels by hand of a server with `a = 10 ms`, `b = 1 ms` a row, no cost of context, 0.1 ms a prompt token, in waves
+    /// that prefill together: step `10 + n`, TTFT `10 + 0.1·n·isl`, cycle `osl·step + 0.1·n·isl`.
+    fn waves(n: f64, isl: f64, osl: f64) -> Observation {
+        let step = 10.0 + n;
+        let prefill = 0.1 * n * isl;
+        let ttft = 10.0 + prefill;
+        let cycle = osl * step + prefill;
+        Observation {
+            load: Load {
+                concurrency: n,
+                isl,
+                osl,
+            },
+            ttft_s: Some(ttft / 1e3),
+            tpot_s: Some((cycle - ttft) / (osl - 1.0) / 1e3),
+            output_tokens_per_second: Some(n * osl / cycle * 1e3),
+        }
+    }
+
+    fn off(told: Interval, measured: Option<f64>) -> f64 {
+        (told.likely / measured.unwrap() - 1.0).abs()
+    }
+
+    #[test]
+    fn a_server_with_a_law_of_this_kind_is_found_again() {
+        let levels = [1.0, 4.0, 16.0].map(|n| waves(n, 100.0, 64.0));
+        let law = FreeLaw::fitted(&levels).unwrap();
+        // Between the levels, where the priors of a law that three levels cannot settle cost a few percent.
+        for n in [2.0, 8.0, 12.0] {
+            let truth = waves(n, 100.0, 64.0);
+            let told = law.predict(truth.load).unwrap();
+            for (told, truth) in [
+                (told.ttft_s, truth.ttft_s),
+                (told.tpot_s, truth.tpot_s),
+                (told.output_tokens_per_second, truth.output_tokens_per_second),
+            ] {
+                assert!(off(told, truth) < 0.055, "{n}: {told:?} {truth:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn intervals_widen_away_from_the_levels() {
+        let levels = [1.0, 4.0, 16.0].map(|n| waves(n, 100.0, 64.0));
+        let law = FreeLaw::fitted(&levels).unwrap();
+        let width = |n: f64, isl: f64| {
+            let load = Load {
+                concurrency: n,
+                isl,
+                osl: 64.0,
+            };
+            let told = law.predict(load).unwrap().tpot_s;
+            told.high / told.low
+        };
+        assert!(width(8.0, 100.0) < width(64.0, 100.0));
+        assert!(width(8.0, 100.0) < width(8.0, 1000.0));
+    }
+
+    #[test]
+    fn what_is_no_load_or_too_little_is_refused() {
+        let one = [waves(1.0, 100.0, 64.0)];
+        let refusal = FreeLaw::fitted(&one).unwrap_err();
+        assert_eq!(refusal, Refusal::TooFew { observations: 1 });
+        let law = FreeLaw::fitted(&[1.0, 4.0].map(|n| waves(n, 100.0, 64.0))).unwrap();
+        let none = Load {
+            concurrency: 0.0,
+            isl: 100.0,
+            osl: 64.0,
+        };
+        assert_eq!(law.predict(none), Err(Refusal::NoLoad));
+    }
+}
