@@ -113,10 +113,7 @@ fn held_out(
     Ok([told.ttft_s, told.tpot_s, told.output_tokens_per_second])
 }
 
-fn row(
-    observed: &Observed,
-    told: Result<Option<[Interval; 3]>, Refused>,
-) -> HeldOutLevel {
+fn row(observed: &Observed, told: Result<Option<[Interval; 3]>, Refused>) -> HeldOutLevel {
     let Observation {
         load,
         ttft_s,
@@ -165,7 +162,10 @@ fn error(
         n: errors.n(),
         median: quantile(&errors, Quantile::P50),
         largest: errors.max(),
-        held: held.iter().filter(|held| held.holds() == Some(true)).count() as u64,
+        held: held
+            .iter()
+            .filter(|held| held.holds() == Some(true))
+            .count() as u64,
     })
 }
 
@@ -176,7 +176,10 @@ fn forecasts(
     other_law: Option<&Refused>,
 ) -> Vec<Forecast> {
     let mean = |length: fn(&Load) -> f64| {
-        let sum: f64 = levels.iter().map(|level| length(&level.observation.load)).sum();
+        let sum: f64 = levels
+            .iter()
+            .map(|level| length(&level.observation.load))
+            .sum();
         sum / levels.len() as f64
     };
     let (isl, osl) = (mean(|load| load.isl), mean(|load| load.osl));
@@ -193,13 +196,13 @@ fn forecasts(
         let told = refused.map_or_else(|| model.predict(load), Err);
         forecast(load, told)
     };
-    loads(&tested, model.reach()).into_iter().map(told).collect()
+    loads(&tested, model.reach())
+        .into_iter()
+        .map(told)
+        .collect()
 }
 
-fn forecast(
-    load: Load,
-    told: Result<Prediction, Refused>,
-) -> Forecast {
+fn forecast(load: Load, told: Result<Prediction, Refused>) -> Forecast {
     let (told, refused) = match told {
         Ok(told) => (Some(told), None),
         Err(refused) => (None, Some(refused)),

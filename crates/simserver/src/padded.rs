@@ -117,7 +117,10 @@ mod tests {
             (0, 0, 100, 20.0),
         ] {
             let got = ms(decodes, prompt, context);
-            assert!((got - expected).abs() < 1e-12, "{decodes} {prompt} {context}: {got}");
+            assert!(
+                (got - expected).abs() < 1e-12,
+                "{decodes} {prompt} {context}: {got}"
+            );
         }
     }
 }

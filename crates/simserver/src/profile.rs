@@ -17,7 +17,10 @@ const BUILTIN: [(&str, &str); 4] = [
         "h100-llama3.1-8b-fp16",
         include_str!("../profiles/h100-llama3.1-8b-fp16.toml"),
     ),
-    ("padded-graphs", include_str!("../profiles/padded-graphs.toml")),
+    (
+        "padded-graphs",
+        include_str!("../profiles/padded-graphs.toml"),
+    ),
     ("fixed", include_str!("../profiles/fixed.toml")),
 ];
 

@@ -93,7 +93,10 @@ impl Calibrated {
         if !self.reach.covers(load) {
             return Err(self.reach.refusal());
         }
-        let told = self.law.predict(load).map_err(|refusal| refused(&refusal))?;
+        let told = self
+            .law
+            .predict(load)
+            .map_err(|refusal| refused(&refusal))?;
         let tested = self.reach.has_lengths(load, SAME_LENGTHS);
         let within = self.reach.is_within(load);
         let interval = |figure: usize, own: Interval| match self.errors[figure] {

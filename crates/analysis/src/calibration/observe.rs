@@ -32,10 +32,7 @@ pub struct Observed {
 }
 
 /// Usable levels by concurrency, and the others with their reasons. `levels` is what the summary says of the same run.
-pub fn observations(
-    run: &RunData,
-    levels: &[LevelSummary],
-) -> (Vec<Observed>, Vec<LeftOutLevel>) {
+pub fn observations(run: &RunData, levels: &[LevelSummary]) -> (Vec<Observed>, Vec<LeftOutLevel>) {
     let records = window::levels(run);
     let mut used = Vec::new();
     let mut left_out = Vec::new();

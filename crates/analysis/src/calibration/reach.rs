@@ -76,9 +76,8 @@ impl Reach {
 
     /// Whether the lengths are those of the levels, up to `factor`.
     pub(super) fn has_lengths(self, load: Load, factor: f64) -> bool {
-        let inside = |(low, high): (f64, f64), length: f64| {
-            (low / factor..=high * factor).contains(&length)
-        };
+        let inside =
+            |(low, high): (f64, f64), length: f64| (low / factor..=high * factor).contains(&length);
         inside(self.isl, load.isl) && inside(self.osl, load.osl)
     }
 }

@@ -57,6 +57,20 @@ impl Served {
         served
     }
 
+    /// Something of which no more than the model's name is known.
+    pub fn unknown(model: &str) -> Self {
+        Self {
+            model: Cow::Owned(unknown_model(model)),
+            gpu: None,
+            cards: 1,
+            weights: WeightFormat::Bits16,
+            kv_element_bytes: 2,
+            engine: EngineFamily::Other,
+            kv_cache: None,
+            max_num_seqs: None,
+        }
+    }
+
     /// The same as the model of speed wants it.
     pub fn system(&self) -> System<'_> {
         System {

@@ -1,8 +1,6 @@
 //! Sentences on how well the levels predict each other, and why some loads are not predicted.
 
-use analysis::{
-    LeftOut, LeftOutLevel, PerformanceSection, Predicted, PredictionError, Refused,
-};
+use analysis::{LeftOut, LeftOutLevel, PerformanceSection, Predicted, PredictionError, Refused};
 
 use crate::{
     language::Words,
@@ -17,7 +15,10 @@ pub(crate) fn sentences(section: &PerformanceSection, words: &Words) -> Vec<Stri
         let errors: Vec<String> = tested
             .iter()
             .map(|(name, error)| {
-                let values = [("figure", &*words.get(name)), ("error", &percent(error.median))];
+                let values = [
+                    ("figure", &*words.get(name)),
+                    ("error", &percent(error.median)),
+                ];
                 words.say("performance.error", &values)
             })
             .collect();
@@ -32,7 +33,12 @@ pub(crate) fn sentences(section: &PerformanceSection, words: &Words) -> Vec<Stri
             ],
         ));
     }
-    sentences.extend(section.refused.as_ref().map(|refused| reason(refused, words)));
+    sentences.extend(
+        section
+            .refused
+            .as_ref()
+            .map(|refused| reason(refused, words)),
+    );
     sentences
 }
 
@@ -101,13 +107,13 @@ pub(crate) fn left_out(level: &LeftOutLevel, words: &Words) -> String {
         other => format!("{other:?}"),
     };
     let name = match level.concurrency {
-        0 => words.say("performance.schedule", &[("level", &count(level.level + 1))]),
+        0 => words.say(
+            "performance.schedule",
+            &[("level", &count(level.level + 1))],
+        ),
         c => words.say("performance.level", &[("c", &count(c))]),
     };
-    words.say(
-        "performance.left_out",
-        &[("level", &*name), ("why", &why)],
-    )
+    words.say("performance.left_out", &[("level", &*name), ("why", &why)])
 }
 
 /// `95.2 (91.0–99.6)`: as many decimals as tell the ends apart.

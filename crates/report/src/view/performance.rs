@@ -70,7 +70,11 @@ fn self_test(desk: &Desk<'_>, section: &PerformanceSection) -> Table {
     ]);
     let rows = section.levels.iter().map(|level| Row {
         cells: std::iter::once(count(level.concurrency).into())
-            .chain([level.ttft_ms, level.tpot_ms, level.output_tok_s].into_iter().flat_map(cells))
+            .chain(
+                [level.ttft_ms, level.tpot_ms, level.output_tok_s]
+                    .into_iter()
+                    .flat_map(cells),
+            )
             .collect(),
         strong: false,
     });
@@ -103,7 +107,11 @@ fn cells(held: Option<Held>) -> [Cell; 3] {
     let Some(told) = held.predicted else {
         return [measured, absent(), absent()];
     };
-    let mark = if held.holds() == Some(false) { " ✗" } else { "" };
+    let mark = if held.holds() == Some(false) {
+        " ✗"
+    } else {
+        ""
+    };
     let error = format!("{}{mark}", change(held.measured, told.likely));
     [measured, with_interval(Some(told)), error.into()]
 }
@@ -143,7 +151,10 @@ fn forecasts(desk: &Desk<'_>, section: &PerformanceSection) -> Table {
     });
     let first = section.forecasts.first();
     let lengths = first.map(|first| {
-        let values = [("isl", &*number(first.isl, 0)), ("osl", &number(first.osl, 0))];
+        let values = [
+            ("isl", &*number(first.isl, 0)),
+            ("osl", &number(first.osl, 0)),
+        ];
         desk.words.say("performance.forecast_note", &values)
     });
     Table {
@@ -154,7 +165,12 @@ fn forecasts(desk: &Desk<'_>, section: &PerformanceSection) -> Table {
 }
 
 fn forecast_cells(desk: &Desk<'_>, section: &PerformanceSection, forecast: &Forecast) -> Vec<Cell> {
-    let tested = || section.levels.iter().map(|level| f64::from(level.concurrency));
+    let tested = || {
+        section
+            .levels
+            .iter()
+            .map(|level| f64::from(level.concurrency))
+    };
     let largest = tested().fold(0.0, f64::max);
     let remark = match &forecast.refused {
         Some(refused) => reason(refused, desk.words),

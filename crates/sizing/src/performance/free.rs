@@ -50,7 +50,16 @@ struct Coefficients {
 
 impl Coefficients {
     fn of(logs: &Logs) -> Self {
-        let [step, sequence, power, context, prompt, start, together, wait] = *logs;
+        let [
+            step,
+            sequence,
+            power,
+            context,
+            prompt,
+            start,
+            together,
+            wait,
+        ] = *logs;
         Self {
             step_s: step.exp(),
             sequence_s: sequence.exp(),
@@ -67,7 +76,10 @@ impl Coefficients {
     fn of_step(&self, load: Load) -> (f64, f64) {
         let n = load.concurrency;
         let looked_back = n * (load.isl + load.osl / 2.0);
-        (self.sequence_s * n.powf(self.power), self.context_s * looked_back)
+        (
+            self.sequence_s * n.powf(self.power),
+            self.context_s * looked_back,
+        )
     }
 
     /// TTFT and TPOT in seconds, and output tokens per second.
@@ -140,7 +152,10 @@ impl FreeLaw {
         let too_few = Refusal::TooFew {
             observations: levels.len(),
         };
-        let prior = levels.first().filter(|_| levels.len() >= 2).and_then(Prior::of);
+        let prior = levels
+            .first()
+            .filter(|_| levels.len() >= 2)
+            .and_then(Prior::of);
         let prior = prior.ok_or(too_few)?;
         let fit = Fit {
             levels: &levels,
@@ -387,7 +402,10 @@ mod tests {
             for (told, truth) in [
                 (told.ttft_s, truth.ttft_s),
                 (told.tpot_s, truth.tpot_s),
-                (told.output_tokens_per_second, truth.output_tokens_per_second),
+                (
+                    told.output_tokens_per_second,
+                    truth.output_tokens_per_second,
+                ),
             ] {
                 assert!(off(told, truth) < 0.055, "{n}: {told:?} {truth:?}");
             }
