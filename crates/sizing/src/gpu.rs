@@ -13,6 +13,8 @@ pub struct GpuSpec {
     pub name: String,
     /// Names that drivers and engines give it.
     pub aliases: Vec<String>,
+    /// Its design; what speed is expected of a card that nobody measured depends on it.
+    pub generation: Option<Generation>,
     /// Memory on the box, in decimal gigabytes.
     pub marketed: Sourced<Bytes>,
     /// Memory that a CUDA (or HIP) program sees: the engine's starting point, always less than on the box and less than
@@ -32,6 +34,25 @@ pub struct GpuSpec {
     pub link: Option<Sourced<BytesPerSecond>>,
 }
 
+/// The design of a card.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Generation {
+    /// NVIDIA, 2020: A100, RTX 3090, A10.
+    Ampere,
+    /// NVIDIA, 2022: L4, L40S, RTX 4090.
+    Ada,
+    /// NVIDIA, 2022: H100, H200, H20.
+    Hopper,
+    /// NVIDIA, 2024: B200, B300, RTX 5090.
+    Blackwell,
+    /// AMD Instinct.
+    Cdna,
+    /// Intel Gaudi.
+    Gaudi,
+}
+
 impl GpuSpec {
     /// Whether `name` is this GPU's name or an alias; case does not matter.
     pub fn is_called(&self, name: &str) -> bool {
@@ -47,6 +68,7 @@ struct Entry {
     name: String,
     #[serde(default)]
     aliases: Vec<String>,
+    generation: Option<Generation>,
     marketed_gb: Sourced<f64>,
     cuda_visible_gib: Option<Sourced<f64>>,
     bandwidth_gb_s: Option<Sourced<f64>>,
@@ -66,6 +88,7 @@ impl From<Entry> for GpuSpec {
         Self {
             name: entry.name,
             aliases: entry.aliases,
+            generation: entry.generation,
             marketed: entry.marketed_gb.map(Bytes::from_gb),
             cuda_visible: entry.cuda_visible_gib.map(|gib| gib.map(Bytes::from_gib)),
             bandwidth: rate(entry.bandwidth_gb_s),

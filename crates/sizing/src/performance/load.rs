@@ -11,6 +11,15 @@ pub struct Load {
     pub osl: f64,
 }
 
+impl Load {
+    /// Whether it is one: at least one request, one prompt token and one output token.
+    pub(super) fn is_some(&self) -> bool {
+        [self.concurrency, self.isl, self.osl]
+            .iter()
+            .all(|value| value.is_finite() && *value >= 1.0)
+    }
+}
+
 /// What was measured under a load. What was not measured is absent.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Observation {

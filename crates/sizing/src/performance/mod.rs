@@ -10,15 +10,20 @@
 //! Williams, Waterman, Patterson 2009) and computing, and an overhead besides; a closed loop of equal requests is a cycle of
 //! such steps.
 
+mod calibrate;
+mod demand;
 mod free;
 mod linear;
 mod load;
+mod model;
 mod prediction;
-mod roofline;
+mod prior;
+mod regime;
+mod step;
 mod system;
 
 pub use free::FreeLaw;
 pub use load::{Load, Observation};
+pub use model::Performance;
 pub use prediction::{Bound, Interval, Prediction, Refusal};
-pub use roofline::Performance;
 pub use system::{EngineFamily, System, Work};

@@ -9,6 +9,7 @@
 mod catalogue;
 mod config;
 mod kv_cache;
+mod performance;
 mod properties;
 mod real_vllm;
 mod reference;
