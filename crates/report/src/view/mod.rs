@@ -101,6 +101,20 @@ pub(crate) fn document(
         parts,
     };
     let engine = engine_name(summary);
+    let sections = [
+        section("results", "section.results", results::parts(&desk)),
+        section("operation", "section.operation", operation),
+        section("sizing", "section.sizing", sizing::parts(&desk)),
+        section(
+            "prediction",
+            "section.prediction",
+            performance::parts(&desk),
+        ),
+        section("conclusion", "section.conclusion", conclusion::parts(&desk)),
+        section("evidence", "section.evidence", evidence::parts(&desk)),
+        section("method", "section.method", method::parts(&desk)),
+        section("files", "section.files", method::files(&desk)),
+    ];
     Document {
         language: words.language.tag(),
         title: match &engine {
@@ -109,20 +123,10 @@ pub(crate) fn document(
         },
         subject: method::subject(&desk),
         banners: banners(summary, words),
-        sections: vec![
-            section("results", "section.results", results::parts(&desk)),
-            section("operation", "section.operation", operation),
-            section("sizing", "section.sizing", sizing::parts(&desk)),
-            section(
-                "prediction",
-                "section.prediction",
-                performance::parts(&desk),
-            ),
-            section("conclusion", "section.conclusion", conclusion::parts(&desk)),
-            section("evidence", "section.evidence", evidence::parts(&desk)),
-            section("method", "section.method", method::parts(&desk)),
-            section("files", "section.files", method::files(&desk)),
-        ],
+        sections: sections
+            .into_iter()
+            .filter(|section| !section.parts.is_empty())
+            .collect(),
         footer: words.say(
             "title.footer",
             &[("tool", &summary.run.tool), ("run", &summary.run.run_id)],

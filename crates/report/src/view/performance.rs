@@ -10,11 +10,7 @@ use crate::{
 
 pub(super) fn parts(desk: &Desk<'_>) -> Vec<Part> {
     let Some(section) = &desk.summary.performance else {
-        let text = desk.get("performance.none");
-        return vec![Part {
-            title: None,
-            blocks: vec![Block::Paragraph { text }],
-        }];
+        return Vec::new();
     };
     let mut blocks = vec![
         Block::Lead {
