@@ -22,7 +22,7 @@ pub use self::{
 };
 use crate::{
     Forecast, Held, HeldOutLevel, LevelSummary, PerformanceSection, Predicted, PredictionError,
-    Refused, Scaling,
+    Refused, Scaling, window::LevelRecords,
 };
 
 /// Fewest loads that can predict each other: two that calibrate, and the one that is held out.
@@ -34,10 +34,11 @@ const WORTH_TELLING: f64 = 1.5;
 pub(crate) fn section(
     served: &Served,
     run: &RunData,
+    records: &[LevelRecords<'_>],
     levels: &[LevelSummary],
     scaling: Option<&Scaling>,
 ) -> Option<PerformanceSection> {
-    let (observed, left_out) = observations(run, levels);
+    let (observed, left_out) = observe::from_records(run, records, levels);
     if !levels.iter().any(|level| level.complete) {
         return None;
     }

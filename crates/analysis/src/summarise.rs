@@ -45,7 +45,7 @@ pub fn summarise(
         scaling: scaling.as_ref(),
     });
     let served = Served::of(&facts, &run.manifest.engine, capacity.as_ref());
-    let performance = calibration::section(&served, run, &levels, scaling.as_ref());
+    let performance = calibration::section(&served, run, &records, &levels, scaling.as_ref());
     Summary {
         summary_version: SUMMARY_VERSION,
         run: facts,

@@ -12,7 +12,6 @@ use stats::{Span, occupancy};
 use crate::{
     LeftOut, LeftOutLevel, LevelSummary,
     arrivals::{tokens, tokens_within},
-    distribution::mean,
     window::{self, LevelRecords, is_completed},
 };
 
@@ -33,7 +32,15 @@ pub struct Observed {
 
 /// Usable levels by concurrency, and the others with their reasons. `levels` is what the summary says of the same run.
 pub fn observations(run: &RunData, levels: &[LevelSummary]) -> (Vec<Observed>, Vec<LeftOutLevel>) {
-    let records = window::levels(run);
+    from_records(run, &window::levels(run), levels)
+}
+
+/// The same, where the records are already told apart by level.
+pub(super) fn from_records(
+    run: &RunData,
+    records: &[LevelRecords<'_>],
+    levels: &[LevelSummary],
+) -> (Vec<Observed>, Vec<LeftOutLevel>) {
     let mut used = Vec::new();
     let mut left_out = Vec::new();
     for level in levels {
@@ -119,7 +126,8 @@ impl<'a> Clean<'a> {
     fn observation(&self) -> Option<Observation> {
         let of = |figure: &dyn Fn(&RequestRecord) -> Option<f64>| {
             let figures = self.requests.iter().filter_map(|record| figure(record));
-            mean(figures).filter(|mean| mean.is_finite() && *mean > 0.0)
+            let (sum, n) = figures.fold((0.0, 0.0), |(sum, n), figure| (sum + figure, n + 1.0));
+            Some(sum / n).filter(|mean: &f64| mean.is_finite() && *mean > 0.0)
         };
         let spans = self.all.iter();
         let spans = spans.filter_map(|record| Span::new(record.sent_ns.0, record.finished_ns.0));

@@ -45,7 +45,7 @@ pub(super) fn draw(scene: &Scene<'_>) -> Result<Option<Chart>, ReportError> {
     let title = scene.words.get("chart.prediction");
     let svg = named(
         NAME,
-        paper(BODY + 318.0, &title, &scene.subject(), |sheet| {
+        paper(BODY + 292.0, &title, &scene.subject(), |sheet| {
             key(scene, sheet)?;
             for (index, (head, points, is_time)) in panels.iter().enumerate() {
                 panel(scene, sheet, place(index), (head, points, *is_time))?;

@@ -9,9 +9,10 @@ use crate::{fixture, structure::text_of};
 /// vLLM 0.12.0 on a CPU (`fixtures/calibration/`), under the head of another fixture.
 fn recorded() -> (RunData, Summary) {
     let json = include_str!("../../../../fixtures/calibration/vllm-tiny-isl512.json");
-    let value: serde_json::Value = serde_json::from_str(json).unwrap();
+    let value: serde_json::Value = serde_json::from_str(json).expect("the fixture is JSON");
     let (run, mut summary) = fixture::llama_cpp();
-    let section = serde_json::from_value(value["performance"].clone()).unwrap();
+    let section = serde_json::from_value(value["performance"].clone());
+    let section = section.expect("fixture follows the contract");
     summary.performance = Some(section);
     (run, summary)
 }

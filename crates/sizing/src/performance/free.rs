@@ -307,7 +307,7 @@ impl Fit<'_> {
                 let gain = cost - there;
                 (logs, cost) = (moved, there);
                 damping = (damping / 5.0).max(1e-9);
-                if gain < 1e-9 * (1.0 + cost) {
+                if gain < 1e-7 * (1.0 + cost) {
                     break;
                 }
             } else {
