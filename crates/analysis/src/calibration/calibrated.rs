@@ -23,6 +23,9 @@ const UPPER: f64 = 0.95;
 /// Least error of a law: what repeated levels of the same server differ by.
 const LEAST: f64 = 0.01;
 
+/// Most loads that are held out; a long search of levels need not hold out all of them.
+const MOST_HELD_OUT: usize = 10;
+
 /// Fewest loads that calibrate anything.
 pub(crate) const FEWEST: usize = 2;
 
@@ -59,9 +62,13 @@ impl Calibrated {
             return Err(too_few(observations));
         }
         // Two loads calibrate, but of two none can be held out.
-        let tested = if loads.len() > FEWEST { &*loads } else { &[] };
+        let tested = if loads.len() > FEWEST {
+            spread(&loads)
+        } else {
+            Vec::new()
+        };
         let trial = |kind| {
-            Trial::of(kind, system, observations, tested, |load| {
+            Trial::of(kind, system, observations, &tested, |load| {
                 observations
                     .iter()
                     .partition(|observation| is_same(observation.load, load))
@@ -168,6 +175,18 @@ fn loads(observations: &[Observation]) -> Vec<Load> {
     loads
 }
 
+/// As many of them as are held out, from the smallest to the largest.
+fn spread(loads: &[Load]) -> Vec<Load> {
+    let mut sorted = loads.to_vec();
+    sorted.sort_by(|a, b| a.concurrency.total_cmp(&b.concurrency));
+    let n = sorted.len();
+    if n <= MOST_HELD_OUT {
+        return sorted;
+    }
+    let at = |index: usize| sorted[index * (n - 1) / (MOST_HELD_OUT - 1)];
+    (0..MOST_HELD_OUT).map(at).collect()
+}
+
 fn is_same(a: Load, b: Load) -> bool {
     let near = |a: f64, b: f64| (a - b).abs() <= SAME_LOAD * a.max(b);
     near(a.concurrency, b.concurrency) && near(a.isl, b.isl) && near(a.osl, b.osl)
@@ -194,5 +213,56 @@ fn refused(refusal: &Refusal) -> Refused {
     let reason = reason.lines().next().unwrap_or_default();
     Refused::Model {
         reason: reason.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(concurrency: f64) -> Load {
+        Load {
+            concurrency,
+            isl: 100.0,
+            osl: 10.0,
+        }
+    }
+
+    fn observed(concurrency: f64) -> Observation {
+        Observation {
+            load: load(concurrency),
+            ttft_s: Some(0.1),
+            tpot_s: Some(0.01),
+            output_tokens_per_second: None,
+        }
+    }
+
+    /// Student's t at 0.95: 2.132 for 4 degrees of freedom, as every table has it.
+    #[test]
+    fn intervals_are_students_of_the_errors() {
+        let reach = Reach::of(&[1.0, 2.0, 4.0, 8.0].map(observed)).unwrap();
+        let errors = [0.1, -0.02, 0.02, -0.1];
+        let held_out: Vec<HeldOut> = [1.0, 2.0, 4.0, 8.0]
+            .into_iter()
+            .zip(errors)
+            .map(|(concurrency, error)| HeldOut {
+                load: load(concurrency),
+                errors: [Some(error), None, None],
+            })
+            .collect();
+        let errors = Errors::of(&held_out, reach, 0).unwrap();
+        let all = (0.0208_f64 / 4.0).sqrt();
+        assert!((errors.factor(true).ln() - 2.1318 * all).abs() < 1e-4);
+        assert!((errors.factor(false).ln() - 2.1318 * 0.1).abs() < 1e-4);
+        assert!(Errors::of(&held_out, reach, 1).is_none());
+    }
+
+    #[test]
+    fn many_loads_are_held_out_from_end_to_end() {
+        let loads: Vec<Load> = (1..=40).map(|c| load(f64::from(c))).collect();
+        let spread = spread(&loads);
+        assert_eq!(spread.len(), MOST_HELD_OUT);
+        assert!((spread[0].concurrency - 1.0).abs() < 1e-9);
+        assert!((spread[MOST_HELD_OUT - 1].concurrency - 40.0).abs() < 1e-9);
     }
 }

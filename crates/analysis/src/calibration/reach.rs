@@ -81,3 +81,44 @@ impl Reach {
         inside(self.isl, load.isl) && inside(self.osl, load.osl)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reach(concurrencies: &[f64]) -> Reach {
+        let observations: Vec<Observation> = concurrencies
+            .iter()
+            .map(|&concurrency| Observation {
+                load: Load {
+                    concurrency,
+                    isl: 100.0,
+                    osl: 10.0,
+                },
+                ttft_s: None,
+                tpot_s: Some(0.01),
+                output_tokens_per_second: None,
+            })
+            .collect();
+        Reach::of(&observations).unwrap()
+    }
+
+    #[test]
+    fn a_step_of_the_sweep_beyond_its_ends_is_covered_and_no_more() {
+        let (from, to) = reach(&[4.0, 8.0, 16.0, 64.0]).concurrency();
+        assert!((from - 2.0).abs() < 1e-9 && (to - 256.0).abs() < 1e-9);
+        // Less than one request at once is no load.
+        let (from, _) = reach(&[1.0, 8.0]).concurrency();
+        assert!((from - 1.0).abs() < 1e-9);
+        let load = |concurrency: f64, isl: f64| Load {
+            concurrency,
+            isl,
+            osl: 10.0,
+        };
+        let reach = reach(&[1.0, 2.0, 4.0]);
+        assert!(reach.covers(load(8.0, 100.0)) && !reach.covers(load(9.0, 100.0)));
+        assert!(reach.is_within(load(3.0, 100.0)) && !reach.is_within(load(5.0, 100.0)));
+        assert!(reach.has_lengths(load(3.0, 105.0), 1.1));
+        assert!(!reach.has_lengths(load(3.0, 200.0), 1.1));
+    }
+}

@@ -148,3 +148,62 @@ fn family(engine: &EngineFacts) -> EngineFamily {
         _ => EngineFamily::Other,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn served(model: &str, gpus: &[&str]) -> Served {
+        let facts = RunFacts {
+            run_id: "test".to_owned(),
+            started_unix_s: 0,
+            duration_s: 1.0,
+            simulated_profile: None,
+            url: String::new(),
+            model: model.to_owned(),
+            engine: None,
+            engine_version: None,
+            workload: "synthetic".to_owned(),
+            osl: 100,
+            isl_mean: None,
+            seed: 1,
+            gpus: gpus.iter().map(|&gpu| gpu.to_owned()).collect(),
+            client: String::new(),
+            tool: String::new(),
+            argv: Vec::new(),
+            complete: true,
+            incomplete_reason: None,
+            skipped_lines: 0,
+            notes: Vec::new(),
+        };
+        Served::of(&facts, &EngineFacts::default(), None)
+    }
+
+    #[test]
+    fn model_card_and_format_come_from_their_names() {
+        let known = served(
+            "meta-llama/Llama-3.1-8B-Instruct",
+            &["NVIDIA H100 80GB HBM3"; 2],
+        );
+        let system = known.system();
+        assert_eq!(system.tensor_parallel, 2);
+        assert_eq!(system.weights, WeightFormat::Bits16);
+        assert!(system.gpu.is_some_and(|gpu| gpu.name.starts_with("H100")));
+        let quantised = served(
+            "someone/Llama-3.1-8B-Instruct-AWQ",
+            &["NVIDIA H100 80GB HBM3"],
+        );
+        assert_eq!(quantised.system().weights, WeightFormat::Awq);
+    }
+
+    #[test]
+    fn what_is_not_known_stays_unknown() {
+        // 12 billion parameters in 16 bits are 24 GB: this server has them in another format, and does not say in which.
+        let other_format = served("google/gemma-3-12b-it", &["NVIDIA GeForce RTX 3090"]);
+        assert!(other_format.system().gpu.is_none());
+        let on_a_cpu = served("my/tiny", &[]);
+        assert!(on_a_cpu.system().gpu.is_none() && on_a_cpu.system().work().is_err());
+        let unlike = served("google/gemma-3-12b-it", &["NVIDIA L4", "NVIDIA L40S"]);
+        assert!(unlike.system().gpu.is_none());
+    }
+}
