@@ -56,46 +56,59 @@ fn recorded(json: &str) -> Recorded {
 }
 
 fn points(law: &Calibrated, observations: &[Observation]) -> Vec<Point> {
-    observations
-        .iter()
-        .flat_map(|observation| halves::against(law, observation, false).unwrap())
+    let told = observations.iter();
+    told.filter_map(|observation| halves::against(law, observation, false))
+        .flatten()
         .collect()
+}
+
+/// Calibrates with every other level of a simulated server and predicts the rest and prompts of another length; medians of
+/// both for both halves, and all points.
+fn halves_of(profile: &str, served: &Served, isl: [u32; 2]) -> ([f64; 4], Vec<Point>) {
+    let profile = Profile::builtin(profile).unwrap();
+    let own: Vec<Observation> = [1, 2, 3, 5, 9, 14, 20, 30, 42, 60]
+        .map(|c| simulated(&profile, c, isl[0], 128))
+        .to_vec();
+    let other: Vec<Observation> = [1, 2, 5, 9, 20, 42]
+        .map(|c| simulated(&profile, c, isl[1], 128))
+        .to_vec();
+    let mut medians = [0.0; 4];
+    let mut all = Vec::new();
+    for first in [0, 1] {
+        let pick = |is_other: bool| -> Vec<Observation> {
+            let levels = own.iter().enumerate();
+            levels
+                .filter(|(index, _)| (index % 2 == first) != is_other)
+                .map(|(_, level)| *level)
+                .collect()
+        };
+        let law = Calibrated::new(&served.system(), &pick(false)).unwrap();
+        let (others, lengths) = (points(&law, &pick(true)), points(&law, &other));
+        assert!(
+            others.len() >= 12 && lengths.len() >= 15,
+            "{} {}",
+            others.len(),
+            lengths.len()
+        );
+        medians[first] = median(&others);
+        medians[2 + first] = median(&lengths);
+        all.extend(others);
+        all.extend(lengths);
+    }
+    (medians, all)
 }
 
 #[test]
 fn half_of_the_levels_of_a_padded_server_predict_the_others_and_another_length() {
-    let profile = Profile::builtin("padded-graphs").unwrap();
-    let levels: Vec<Observation> = [1, 2, 3, 5, 9, 14, 20, 30, 42, 60]
-        .map(|c| simulated(&profile, c, 512, 128))
-        .to_vec();
-    let longer: Vec<Observation> = [1, 2, 5, 9, 20, 42]
-        .map(|c| simulated(&profile, c, 1024, 128))
-        .to_vec();
     let nothing_known = Served::unknown("example/padded-graphs");
-    let mut all = Vec::new();
-    for first in [0, 1] {
-        let pick = |other: bool| -> Vec<Observation> {
-            let some = levels.iter().enumerate();
-            some.filter(|(index, _)| (index % 2 == first) != other)
-                .map(|(_, o)| *o)
-                .collect()
-        };
-        let law = Calibrated::new(&nothing_known.system(), &pick(false)).unwrap();
-        let between: Vec<Observation> = pick(true)
-            .into_iter()
-            .filter(|o| law.predict(o.load).is_ok())
-            .collect();
-        let (others, longer) = (points(&law, &between), points(&law, &longer));
-        assert!(median(&others) <= 0.05, "other levels: {}", median(&others));
+    for isl in [[512, 1024], [1024, 512]] {
+        let (medians, all) = halves_of("padded-graphs", &nothing_known, isl);
         assert!(
-            median(&longer) <= 0.05,
-            "longer prompts: {}",
-            median(&longer)
+            medians.iter().all(|median| *median <= 0.05),
+            "{isl:?}: {medians:?}"
         );
-        all.extend(others);
-        all.extend(longer);
+        assert!(held(&all) >= 0.85, "{isl:?}: intervals {}", held(&all));
     }
-    assert!(held(&all) >= 0.85, "intervals: {}", held(&all));
 }
 
 /// vLLM 0.12.0 and llama.cpp on a CPU with two cores; `fixtures/calibration/README.md` says how they were recorded. Each half
@@ -280,4 +293,25 @@ fn levels_that_are_not_what_they_seem_are_left_out_with_their_reason() {
     let engine = EngineFacts::default();
     let served = Served::of(&summarise(&run, None, None).run, &engine, None);
     assert_eq!(served.system().model.name, "google/gemma-3-12b-it");
+}
+
+/// A linear server with what the catalogue knows of its model and card: the levels decide whether that helps.
+#[test]
+fn half_of_the_levels_of_a_server_in_the_catalogue_predict_the_others_and_another_length() {
+    let json = include_str!("../../../../fixtures/calibration/vllm-tiny-isl128.json");
+    let mut facts = recorded(json).run;
+    facts.model = "meta-llama/Llama-3.1-8B-Instruct".to_owned();
+    facts.gpus = vec!["NVIDIA H100 80GB HBM3".to_owned()];
+    let engine = EngineFacts {
+        name: Some("vllm".to_owned()),
+        ..EngineFacts::default()
+    };
+    let served = Served::of(&facts, &engine, None);
+    assert!(served.system().gpu.is_some());
+    let mut all = Vec::new();
+    for isl in [[512, 1024], [1024, 512]] {
+        all.extend(halves_of("h100-llama3.1-8b-fp16", &served, isl).1);
+    }
+    assert!(median(&all) <= 0.05, "{}", median(&all));
+    assert!(held(&all) >= 0.85, "{}", held(&all));
 }

@@ -17,8 +17,11 @@ use super::{Bound, Interval, Load, Observation, Prediction, Refusal};
 const COEFFICIENTS: usize = 8;
 type Logs = [f64; COEFFICIENTS];
 
-/// What a smooth law misses of a level, as a standard deviation of the logarithm.
-const NOISE: f64 = 0.05;
+/// What a smooth law misses of TTFT, TPOT and throughput, as standard deviations of the logarithms. TTFT hangs on which step a
+/// request happens to come in.
+const NOISE: [f64; 3] = [0.08, 0.05, 0.05];
+/// The least share of it that is believed of a server that seems smoother.
+const LEAST_NOISE: f64 = 0.3;
 /// 95 % point of the normal distribution.
 const Z: f64 = 1.645;
 const STEPS: usize = 60;
@@ -28,7 +31,7 @@ const STEPS: usize = 60;
 pub struct FreeLaw {
     logs: Logs,
     covariance: Matrix<COEFFICIENTS>,
-    /// Standard deviation of a level around the law.
+    /// Standard deviations of a level around the law, over [`NOISE`].
     noise: f64,
     /// Figures that were fitted.
     figures: f64,
@@ -179,7 +182,7 @@ impl FreeLaw {
             let law = self.variance(&gradients[figure]);
             // Student's quantile by the first term of its expansion (Abramowitz and Stegun 26.7.5).
             let quantile = Z + (Z.powi(3) + Z) / (4.0 * self.figures);
-            let spread = law.sqrt().hypot(self.noise);
+            let spread = law.sqrt().hypot(self.noise * NOISE[figure]);
             Interval::by_factor(times[figure], (quantile * spread).min(7.0).exp())
         };
         let (sequences, looked_back) = coefficients.of_step(load);
@@ -257,11 +260,14 @@ struct Fit<'a> {
 
 impl Fit<'_> {
     fn law(&self) -> FreeLaw {
-        let logs = self.descend();
-        let (precision, _) = self.normal(&logs);
         let figures = self.levels.iter().flat_map(measured).flatten().count() as f64;
-        // A law that fits better than its noise has been lucky, or has as many coefficients as figures.
-        let scale = (self.cost(&logs) / figures).max(1.0);
+        let rough = self.descend(1.0, self.prior.mean);
+        // A server that is smoother than expected may pull harder at the priors.
+        let scatter = (self.cost(1.0, &rough) / figures).sqrt();
+        let logs = self.descend(scatter.clamp(LEAST_NOISE, 1.0), rough);
+        let (precision, _) = self.normal(1.0, &logs);
+        // But a law that fits better than its noise has been lucky, or has as many coefficients as figures.
+        let scale = (self.cost(1.0, &logs) / figures).max(1.0);
         let mut covariance = linear::factor(&precision)
             .map_or_else(|| self.of_prior(), |lower| linear::inverse(&lower));
         for value in covariance.iter_mut().flatten() {
@@ -270,7 +276,7 @@ impl Fit<'_> {
         FreeLaw {
             logs,
             covariance,
-            noise: NOISE * scale.sqrt(),
+            noise: scale.sqrt(),
             figures,
         }
     }
@@ -283,13 +289,13 @@ impl Fit<'_> {
         covariance
     }
 
-    /// Damped Gauss–Newton from the prior's mean.
-    fn descend(&self) -> Logs {
-        let mut logs = self.prior.mean;
-        let mut cost = self.cost(&logs);
+    /// Damped Gauss–Newton, for a noise of so many times [`NOISE`].
+    fn descend(&self, noise: f64, from: Logs) -> Logs {
+        let mut logs = from;
+        let mut cost = self.cost(noise, &logs);
         let mut damping = 1e-2;
         for _ in 0..STEPS {
-            let (precision, slope) = self.normal(&logs);
+            let (precision, slope) = self.normal(noise, &logs);
             let mut damped = precision;
             for (k, row) in damped.iter_mut().enumerate() {
                 row[k] *= 1.0 + damping;
@@ -302,7 +308,7 @@ impl Fit<'_> {
             for (log, step) in moved.iter_mut().zip(step) {
                 *log += step.clamp(-1.0, 1.0);
             }
-            let there = self.cost(&moved);
+            let there = self.cost(noise, &moved);
             if there < cost {
                 let gain = cost - there;
                 (logs, cost) = (moved, there);
@@ -321,7 +327,7 @@ impl Fit<'_> {
     }
 
     /// Sum of squared residuals, the prior's among them.
-    fn cost(&self, logs: &Logs) -> f64 {
+    fn cost(&self, noise: f64, logs: &Logs) -> f64 {
         let prior = self.prior;
         let of_prior: f64 = (0..COEFFICIENTS)
             .map(|k| ((logs[k] - prior.mean[k]) / prior.spread[k]).powi(2))
@@ -329,15 +335,16 @@ impl Fit<'_> {
         let of_level = |level: &Observation| -> f64 {
             let told = log_times(logs, level.load);
             let figures = measured(level).into_iter().zip(told);
-            figures
-                .filter_map(|(measured, told)| Some(((measured? - told) / NOISE).powi(2)))
-                .sum()
+            let squares = figures.zip(NOISE).filter_map(|((measured, told), spread)| {
+                Some(((measured? - told) / (noise * spread)).powi(2))
+            });
+            squares.sum()
         };
         of_prior + self.levels.iter().map(of_level).sum::<f64>()
     }
 
     /// The precision of the coefficients and the slope towards lower cost.
-    fn normal(&self, logs: &Logs) -> (Matrix<COEFFICIENTS>, Logs) {
+    fn normal(&self, noise: f64, logs: &Logs) -> (Matrix<COEFFICIENTS>, Logs) {
         let mut precision = [[0.0; COEFFICIENTS]; COEFFICIENTS];
         let mut slope = [0.0; COEFFICIENTS];
         for k in 0..COEFFICIENTS {
@@ -345,12 +352,12 @@ impl Fit<'_> {
             precision[k][k] = weight;
             slope[k] = (self.prior.mean[k] - logs[k]) * weight;
         }
-        let weight = NOISE.powi(-2);
         for level in self.levels {
             let told = log_times(logs, level.load);
             let gradients = gradients(logs, level.load);
             for (figure, measured) in measured(level).into_iter().enumerate() {
                 let Some(measured) = measured else { continue };
+                let weight = (noise * NOISE[figure]).powi(-2);
                 let gradient = &gradients[figure];
                 for k in 0..COEFFICIENTS {
                     slope[k] += gradient[k] * (measured - told[figure]) * weight;
