@@ -1,30 +1,28 @@
 //! A law whose every coefficient is free: for a server of which nothing is known but its measured levels.
 //!
 //! A decode step of `n` sequences takes `a + b·nᵖ + c·(tokens they look back on)`: `p` is 1 where every row costs the same
-//! and less where rows share what is read or kernels fill up. A prompt token takes `d`. Over a cycle of a closed loop all the
-//! work is done by one server, so the cycle takes `start + osl·step + d·n·isl`, however the scheduler mixes it; throughput
-//! follows from that alone (Little, Operations Research 9, 1961). How much of the others' prompts a new request waits for is
-//! a share of its own, which ends at about two full steps of chunked prefill: prompts beyond take their time from the requests
-//! that decode.
+//! and less where rows share what is read or kernels fill up. A prompt token takes `d`, and `n` prompts `nᶠ` times one. Over a
+//! cycle of a closed loop all the work is done by one server, so the cycle takes `start + osl·step + d·isl·nᶠ`, however the
+//! scheduler mixes it; throughput follows from that alone (Little, Operations Research 9, 1961). How much of the others'
+//! prompts a new request waits for is a share of its own, which ends at about two full steps of chunked prefill: prompts
+//! beyond take their time from the requests that decode.
 //!
-//! Coefficients are the most probable ones under wide log-normal priors around what the smallest level says (Gauss–Newton;
-//! Levenberg, 1944). The one ratio that levels of one length cannot tell, a token looked back on against a prompt token, is
-//! expected near 0.003: what both the linear profile of an 8B model on an H100 and small models on a CPU show.
+//! `fit` finds the coefficients.
 
-use super::linear::{self, Matrix};
+mod fit;
+
+use self::fit::{Fit, Prior};
+use super::linear::Matrix;
 use super::{Bound, Interval, Load, Observation, Prediction, Refusal};
 
-const COEFFICIENTS: usize = 8;
+const COEFFICIENTS: usize = 9;
 type Logs = [f64; COEFFICIENTS];
 
 /// What a smooth law misses of TTFT, TPOT and throughput, as standard deviations of the logarithms. TTFT hangs on which step a
 /// request happens to come in.
 const NOISE: [f64; 3] = [0.08, 0.05, 0.05];
-/// The least share of it that is believed of a server that seems smoother.
-const LEAST_NOISE: f64 = 0.3;
 /// 95 % point of the normal distribution.
 const Z: f64 = 1.645;
-const STEPS: usize = 60;
 
 /// A fitted law.
 #[derive(Clone, Debug)]
@@ -49,6 +47,8 @@ struct Coefficients {
     together: f64,
     /// Prompt tokens after which it waits for no more.
     longest_wait: f64,
+    /// Exponent of prompts that are computed together: below 1 where a batch of them costs less than each by itself.
+    filling: f64,
 }
 
 impl Coefficients {
@@ -62,6 +62,7 @@ impl Coefficients {
             start,
             together,
             wait,
+            filling,
         ] = *logs;
         Self {
             step_s: step.exp(),
@@ -72,6 +73,7 @@ impl Coefficients {
             start_s: start.exp(),
             together: 1.0 / (1.0 + (-together).exp()),
             longest_wait: wait.exp(),
+            filling: filling.exp(),
         }
     }
 
@@ -98,48 +100,15 @@ impl Coefficients {
         let waited = others / (1.0 + (others / self.longest_wait).powi(2)).sqrt();
         // A request that comes while the others decode waits for half a step.
         let joining = (1.0 - self.together) * step / 2.0 * (1.0 - 1.0 / n);
-        let ttft = self.start_s + self.step_s + self.prompt_s * (isl + waited) + joining;
-        let cycle = self.start_s + osl * step + self.prompt_s * n * isl;
+        let ttft = self.start_s
+            + self.step_s
+            + self.prompt_s * isl * (1.0 + waited / isl).powf(self.filling)
+            + joining;
+        let cycle = self.start_s + osl * step + self.prompt_s * isl * n.powf(self.filling);
         let further = (osl - 1.0).max(1.0);
         let tpot = ((cycle - ttft) / further).max(step / 2.0);
         let e2el = ttft + (osl - 1.0) * tpot;
         [ttft, tpot, n * osl / e2el]
-    }
-}
-
-/// What is expected before the fit: means of the logarithms and their spreads.
-struct Prior {
-    mean: Logs,
-    spread: Logs,
-}
-
-impl Prior {
-    /// Around what the smallest level says.
-    fn of(smallest: &Observation) -> Option<Self> {
-        let load = smallest.load;
-        let n = load.concurrency;
-        let tpot = smallest.tpot_s.or_else(|| {
-            let rate = smallest.output_tokens_per_second?;
-            Some(n / rate)
-        })?;
-        let ttft = smallest.ttft_s.unwrap_or(tpot);
-        let prompt = ttft / (load.isl * n.powf(0.7));
-        let step = tpot / n.sqrt();
-        let mean = [
-            0.6 * step,
-            0.4 * step,
-            0.7,
-            0.003,
-            0.9 * prompt,
-            0.1 * prompt * load.isl,
-            1.5,
-            4096.0,
-        ];
-        Some(Self {
-            // The share of the others' prompts is a logistic: 1.5 stands for 0.6.
-            mean: mean.map(f64::ln),
-            spread: [1.0, 1.0, 0.4, 1.0, 0.7, 1.0, 1.5, 0.5],
-        })
     }
 }
 
@@ -177,7 +146,7 @@ impl FreeLaw {
         }
         let coefficients = Coefficients::of(&self.logs);
         let times = coefficients.times(load);
-        let gradients = gradients(&self.logs, load);
+        let gradients = fit::gradients(&self.logs, load);
         let interval = |figure: usize| {
             let law = self.variance(&gradients[figure]);
             // Student's quantile by the first term of its expansion (Abramowitz and Stegun 26.7.5).
@@ -216,159 +185,8 @@ fn is_load(load: Load) -> bool {
 }
 
 fn is_usable(level: &Observation) -> bool {
-    let [_, tpot, throughput] = measured(level);
+    let [_, tpot, throughput] = fit::measured(level);
     is_load(level.load) && tpot.or(throughput).is_some()
-}
-
-/// Logarithms of what was measured. Throughput says nothing new where TTFT and TPOT are known, since a closed loop ties the
-/// three; to count it would make the law surer of itself than it may be.
-fn measured(level: &Observation) -> [Option<f64>; 3] {
-    let figures = [level.ttft_s, level.tpot_s, level.output_tokens_per_second];
-    let [ttft, tpot, throughput] =
-        figures.map(|figure| Some(figure?.ln()).filter(|log| log.is_finite()));
-    let tied = ttft.and(tpot).is_some();
-    [ttft, tpot, throughput.filter(|_| !tied)]
-}
-
-fn log_times(logs: &Logs, load: Load) -> [f64; 3] {
-    Coefficients::of(logs).times(load).map(f64::ln)
-}
-
-/// The gradient of each of [`log_times`], by central differences.
-fn gradients(logs: &Logs, load: Load) -> [Logs; 3] {
-    const H: f64 = 1e-4;
-    let mut gradients = [[0.0; COEFFICIENTS]; 3];
-    for k in 0..COEFFICIENTS {
-        let moved = |by: f64| {
-            let mut moved = *logs;
-            moved[k] += by;
-            log_times(&moved, load)
-        };
-        let (up, down) = (moved(H), moved(-H));
-        for (figure, gradient) in gradients.iter_mut().enumerate() {
-            gradient[k] = (up[figure] - down[figure]) / (2.0 * H);
-        }
-    }
-    gradients
-}
-
-/// A fit under way.
-struct Fit<'a> {
-    levels: &'a [Observation],
-    prior: &'a Prior,
-}
-
-impl Fit<'_> {
-    fn law(&self) -> FreeLaw {
-        let figures = self.levels.iter().flat_map(measured).flatten().count() as f64;
-        let rough = self.descend(1.0, self.prior.mean);
-        // A server that is smoother than expected may pull harder at the priors.
-        let scatter = (self.cost(1.0, &rough) / figures).sqrt();
-        let logs = self.descend(scatter.clamp(LEAST_NOISE, 1.0), rough);
-        let (precision, _) = self.normal(1.0, &logs);
-        // But a law that fits better than its noise has been lucky, or has as many coefficients as figures.
-        let scale = (self.cost(1.0, &logs) / figures).max(1.0);
-        let mut covariance = linear::factor(&precision)
-            .map_or_else(|| self.of_prior(), |lower| linear::inverse(&lower));
-        for value in covariance.iter_mut().flatten() {
-            *value *= scale;
-        }
-        FreeLaw {
-            logs,
-            covariance,
-            noise: scale.sqrt(),
-            figures,
-        }
-    }
-
-    fn of_prior(&self) -> Matrix<COEFFICIENTS> {
-        let mut covariance = [[0.0; COEFFICIENTS]; COEFFICIENTS];
-        for (k, spread) in self.prior.spread.iter().enumerate() {
-            covariance[k][k] = spread * spread;
-        }
-        covariance
-    }
-
-    /// Damped Gauss–Newton, for a noise of so many times [`NOISE`].
-    fn descend(&self, noise: f64, from: Logs) -> Logs {
-        let mut logs = from;
-        let mut cost = self.cost(noise, &logs);
-        let mut damping = 1e-2;
-        for _ in 0..STEPS {
-            let (precision, slope) = self.normal(noise, &logs);
-            let mut damped = precision;
-            for (k, row) in damped.iter_mut().enumerate() {
-                row[k] *= 1.0 + damping;
-            }
-            let Some(lower) = linear::factor(&damped) else {
-                break;
-            };
-            let step = linear::solve(&lower, &slope);
-            let mut moved = logs;
-            for (log, step) in moved.iter_mut().zip(step) {
-                *log += step.clamp(-1.0, 1.0);
-            }
-            let there = self.cost(noise, &moved);
-            if there < cost {
-                let gain = cost - there;
-                (logs, cost) = (moved, there);
-                damping = (damping / 5.0).max(1e-9);
-                if gain < 1e-7 * (1.0 + cost) {
-                    break;
-                }
-            } else {
-                damping *= 5.0;
-                if damping > 1e12 {
-                    break;
-                }
-            }
-        }
-        logs
-    }
-
-    /// Sum of squared residuals, the prior's among them.
-    fn cost(&self, noise: f64, logs: &Logs) -> f64 {
-        let prior = self.prior;
-        let of_prior: f64 = (0..COEFFICIENTS)
-            .map(|k| ((logs[k] - prior.mean[k]) / prior.spread[k]).powi(2))
-            .sum();
-        let of_level = |level: &Observation| -> f64 {
-            let told = log_times(logs, level.load);
-            let figures = measured(level).into_iter().zip(told);
-            let squares = figures.zip(NOISE).filter_map(|((measured, told), spread)| {
-                Some(((measured? - told) / (noise * spread)).powi(2))
-            });
-            squares.sum()
-        };
-        of_prior + self.levels.iter().map(of_level).sum::<f64>()
-    }
-
-    /// The precision of the coefficients and the slope towards lower cost.
-    fn normal(&self, noise: f64, logs: &Logs) -> (Matrix<COEFFICIENTS>, Logs) {
-        let mut precision = [[0.0; COEFFICIENTS]; COEFFICIENTS];
-        let mut slope = [0.0; COEFFICIENTS];
-        for k in 0..COEFFICIENTS {
-            let weight = self.prior.spread[k].powi(-2);
-            precision[k][k] = weight;
-            slope[k] = (self.prior.mean[k] - logs[k]) * weight;
-        }
-        for level in self.levels {
-            let told = log_times(logs, level.load);
-            let gradients = gradients(logs, level.load);
-            for (figure, measured) in measured(level).into_iter().enumerate() {
-                let Some(measured) = measured else { continue };
-                let weight = (noise * NOISE[figure]).powi(-2);
-                let gradient = &gradients[figure];
-                for k in 0..COEFFICIENTS {
-                    slope[k] += gradient[k] * (measured - told[figure]) * weight;
-                    for other in 0..COEFFICIENTS {
-                        precision[k][other] += gradient[k] * gradient[other] * weight;
-                    }
-                }
-            }
-        }
-        (precision, slope)
-    }
 }
 
 #[cfg(test)]
