@@ -2,7 +2,7 @@
 
 use super::calibrate::{self, Posterior};
 use super::demand::Demand;
-use super::prior::{self, Prior};
+use super::prior::{Prior, Priors};
 use super::regime::{self, Seen};
 use super::{Interval, Load, Observation, Prediction, Refusal, System, step};
 use crate::weights::WeightFormat;
@@ -11,6 +11,7 @@ use crate::weights::WeightFormat;
 #[derive(Clone, Debug)]
 pub struct Performance {
     demand: Demand,
+    priors: Priors,
     prior: Prior,
     posterior: Posterior,
     seen: Option<Seen>,
@@ -39,7 +40,15 @@ impl Performance {
     /// # Errors
     /// [`Refusal::Unknown`] when the catalogue lacks a fact of the model or the card.
     pub fn of(system: &System<'_>) -> Result<Self, Refusal> {
-        Ok(Self::before(system, Demand::of(system)?, false))
+        Self::of_with(system, &Priors::embedded())
+    }
+
+    /// The same with other priors than those of the crate.
+    ///
+    /// # Errors
+    /// As [`Performance::of`].
+    pub fn of_with(system: &System<'_>, priors: &Priors) -> Result<Self, Refusal> {
+        Ok(Self::before(system, Demand::of(system)?, false, priors))
     }
 
     /// What measured levels of this very system say, with what is known of it beforehand. The card and the model's work may
@@ -48,16 +57,18 @@ impl Performance {
     /// # Errors
     /// As [`Performance::fitted`].
     pub fn calibrated(system: &System<'_>, observations: &[Observation]) -> Result<Self, Refusal> {
-        let before = Self::of(system)
-            .unwrap_or_else(|_| Self::before(system, Demand::assumed(system), true));
+        let before = Self::of(system).unwrap_or_else(|_| {
+            Self::before(system, Demand::assumed(system), true, &Priors::embedded())
+        });
         before.fitted(observations)
     }
 
-    fn before(system: &System<'_>, demand: Demand, assumed: bool) -> Self {
-        let prior = Prior::of(system, demand.expert_bytes > 0.0);
+    fn before(system: &System<'_>, demand: Demand, assumed: bool, priors: &Priors) -> Self {
+        let prior = priors.of(system, demand.expert_bytes > 0.0);
         Self {
             posterior: Posterior::prior(&prior),
             demand,
+            priors: priors.clone(),
             prior,
             seen: None,
             assumed,
@@ -96,7 +107,7 @@ impl Performance {
                 observations: usable.len(),
             });
         }
-        let (posterior, seen) = regime::fit(&self.demand, &self.prior, usable);
+        let (posterior, seen) = regime::fit(&self.demand, &self.prior, usable, self.priors.noise());
         self.posterior = posterior;
         self.seen = Some(seen);
         Ok(self)
@@ -109,9 +120,9 @@ impl Performance {
     /// [`Refusal::Unknown`] when the catalogue lacks a fact of either.
     pub fn transferred(&self, to: &System<'_>) -> Result<Self, Refusal> {
         let mut there = match Demand::of(to) {
-            Ok(demand) if !self.assumed => Self::before(to, demand, false),
+            Ok(demand) if !self.assumed => Self::before(to, demand, false, &self.priors),
             _ if self.assumed && self.is_same_machine(to) => {
-                Self::before(to, Demand::assumed(to), true)
+                Self::before(to, Demand::assumed(to), true, &self.priors)
             }
             Err(refusal) => return Err(refusal),
             Ok(_) => {
@@ -127,7 +138,7 @@ impl Performance {
         }
         there.posterior.covariance = self.posterior.covariance;
         there.seen.clone_from(&self.seen);
-        let errors = prior::errors();
+        let errors = self.priors.errors();
         let (own, other) = (&self.identity, &there.identity);
         let changes = [
             (own.cards != other.cards, errors.cards),
@@ -150,6 +161,12 @@ impl Performance {
             && self.identity.model == to.model.name
     }
 
+    /// Seconds of a decode step if nothing were lost: the longer of moving its bytes and computing at the card's rates
+    /// (Williams, Waterman, Patterson 2009). A floor to compare with, not a prediction.
+    pub fn roofline_s(&self, load: Load) -> f64 {
+        step::roofline_s(&self.demand, load)
+    }
+
     /// TTFT, TPOT and throughput under a load, each with the interval that holds it nine times in ten.
     ///
     /// # Errors
@@ -161,8 +178,8 @@ impl Performance {
             seen.speaks_of(load, times.pressure, self.demand.kv_memory_known)?;
         }
         let errors = match &self.seen {
-            None => prior::errors().alone,
-            Some(seen) => seen.errors(load),
+            None => self.priors.errors().alone,
+            Some(seen) => seen.errors(load, self.priors.errors()),
         };
         let gradients = calibrate::gradients(&self.demand, &self.posterior.logs, load);
         let interval = |figure: usize, likely: f64| {

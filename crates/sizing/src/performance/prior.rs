@@ -2,7 +2,7 @@
 //!
 //! The figures are in `catalogue/speed.toml`, learnt from published sweeps; `docs/sizing.md` says how and how well they do.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use serde::Deserialize;
 
@@ -11,17 +11,21 @@ use super::{EngineFamily, System};
 use crate::gpu::Generation;
 use crate::weights::WeightFormat;
 
-static SPEED: LazyLock<Speed> = LazyLock::new(|| {
-    toml::from_str(include_str!("../../catalogue/speed.toml"))
+static EMBEDDED: LazyLock<Priors> = LazyLock::new(|| {
+    Priors::from_toml(include_str!("../../catalogue/speed.toml"))
         .expect("the embedded priors are read by a test")
 });
 
 /// Spread of a factor of which nothing is known, as on a machine that is in no catalogue: a factor of five either way.
 const UNKNOWN: f64 = 1.6;
 
-#[derive(Deserialize)]
+/// What measured systems teach of those that nobody measured.
+#[derive(Clone, Debug)]
+pub struct Priors(Arc<Learnt>);
+
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Speed {
+struct Learnt {
     #[serde(rename = "parameters")]
     _parameters: [String; PARAMETERS],
     spread: Logs,
@@ -52,7 +56,8 @@ pub(super) struct Errors {
     pub model: [f64; 3],
 }
 
-#[derive(Deserialize)]
+/// What a kind adds to the base, each where it applies.
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Effects {
     base: Logs,
@@ -71,65 +76,94 @@ struct Effects {
     doubling: Logs,
 }
 
-/// Parameters before a measurement: independent normal distributions of their logarithms.
+/// Parameters before a measurement: distributions of their logarithms.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Prior {
     pub mean: Logs,
     pub spread: Logs,
 }
 
-impl Prior {
-    pub(super) fn of(system: &System<'_>, has_experts: bool) -> Self {
-        let effects = &SPEED.effects;
+/// A file of priors that cannot be read.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("not a file of priors: {0}\nhint: write it with fixtures/published/learn.py")]
+pub struct PriorsError(#[from] Box<toml::de::Error>);
+
+impl Priors {
+    /// Those that come with the crate.
+    pub fn embedded() -> Self {
+        EMBEDDED.clone()
+    }
+
+    /// Others, as `catalogue/speed.toml` writes them.
+    ///
+    /// # Errors
+    /// [`PriorsError`] when the text is not such a file.
+    pub fn from_toml(text: &str) -> Result<Self, PriorsError> {
+        let learnt: Learnt = toml::from_str(text).map_err(Box::new)?;
+        Ok(Self(Arc::new(learnt)))
+    }
+
+    pub(super) fn errors(&self) -> &Errors {
+        &self.0.errors
+    }
+
+    /// Standard deviations of the logarithms of TTFT, TPOT and throughput around the law.
+    pub(super) fn noise(&self) -> &[f64; 3] {
+        &self.0.noise
+    }
+
+    pub(super) fn of(&self, system: &System<'_>, has_experts: bool) -> Prior {
+        let effects = &self.0.effects;
+        let several = f64::from(system.tensor_parallel.max(1)).log2();
         let mut mean = effects.base;
-        let mut add = |effect: &Logs, times: f64| {
+        let kinds = [
+            self.engine(system.engine),
+            has_experts.then_some(&effects.experts),
+            self.card(system.gpu.and_then(|gpu| gpu.generation)),
+            self.format(system.weights),
+        ];
+        let kinds = kinds.into_iter().flatten().map(|effect| (effect, 1.0));
+        let both = has_experts && system.engine == EngineFamily::TensorRtLlm;
+        let both = both.then_some((&effects.tensorrt_llm_experts, 1.0));
+        for (effect, times) in kinds.chain(both).chain([(&effects.doubling, several)]) {
             for (mean, effect) in mean.iter_mut().zip(effect) {
                 *mean += effect * times;
             }
+        }
+        let spread = match system.gpu {
+            Some(_) => self.0.spread,
+            None => [UNKNOWN; PARAMETERS],
         };
-        match system.engine {
-            EngineFamily::Vllm => {}
-            EngineFamily::TensorRtLlm => add(&effects.tensorrt_llm, 1.0),
-            EngineFamily::Sglang => add(&effects.sglang, 1.0),
-            _ => add(&effects.other_engine, 1.0),
-        }
-        if has_experts {
-            add(&effects.experts, 1.0);
-            if system.engine == EngineFamily::TensorRtLlm {
-                add(&effects.tensorrt_llm_experts, 1.0);
-            }
-        }
-        match system.gpu.and_then(|gpu| gpu.generation) {
-            Some(Generation::Blackwell) => add(&effects.blackwell, 1.0),
-            Some(Generation::Ada | Generation::Ampere) => add(&effects.ada_ampere, 1.0),
-            Some(Generation::Cdna) => add(&effects.cdna, 1.0),
-            Some(Generation::Gaudi) => add(&effects.gaudi, 1.0),
-            Some(Generation::Hopper) | None => {}
-        }
-        match system.weights {
-            WeightFormat::Nvfp4 | WeightFormat::Mxfp4 => add(&effects.float4, 1.0),
-            WeightFormat::Bits16 | WeightFormat::Float32 => add(&effects.bits16, 1.0),
-            WeightFormat::Awq | WeightFormat::Bnb4 => add(&effects.int4, 1.0),
-            _ => {}
-        }
-        add(
-            &effects.doubling,
-            f64::from(system.tensor_parallel.max(1)).log2(),
-        );
-        let mut spread = SPEED.spread;
-        if system.gpu.is_none() {
-            spread = [UNKNOWN; PARAMETERS];
-        }
-        Self { mean, spread }
+        Prior { mean, spread }
     }
-}
 
-/// Standard deviations of the logarithms of TTFT, TPOT and throughput around the law.
-pub(super) fn noise() -> [f64; 3] {
-    SPEED.noise
-}
+    fn engine(&self, engine: EngineFamily) -> Option<&Logs> {
+        match engine {
+            EngineFamily::Vllm => None,
+            EngineFamily::TensorRtLlm => Some(&self.0.effects.tensorrt_llm),
+            EngineFamily::Sglang => Some(&self.0.effects.sglang),
+            _ => Some(&self.0.effects.other_engine),
+        }
+    }
 
-/// What the law misses, by how far it is carried.
-pub(super) fn errors() -> &'static Errors {
-    &SPEED.errors
+    /// Hopper is the base.
+    fn card(&self, generation: Option<Generation>) -> Option<&Logs> {
+        match generation? {
+            Generation::Hopper => None,
+            Generation::Blackwell => Some(&self.0.effects.blackwell),
+            Generation::Ada | Generation::Ampere => Some(&self.0.effects.ada_ampere),
+            Generation::Cdna => Some(&self.0.effects.cdna),
+            Generation::Gaudi => Some(&self.0.effects.gaudi),
+        }
+    }
+
+    /// fp8 and int8 are the base.
+    fn format(&self, weights: WeightFormat) -> Option<&Logs> {
+        match weights {
+            WeightFormat::Nvfp4 | WeightFormat::Mxfp4 => Some(&self.0.effects.float4),
+            WeightFormat::Bits16 | WeightFormat::Float32 => Some(&self.0.effects.bits16),
+            WeightFormat::Awq | WeightFormat::Bnb4 => Some(&self.0.effects.int4),
+            WeightFormat::Fp8 | WeightFormat::Int8 => None,
+        }
+    }
 }

@@ -5,7 +5,7 @@
 
 use super::calibrate::{self, Posterior};
 use super::demand::Demand;
-use super::prior::{self, Prior};
+use super::prior::{Errors, Prior};
 use super::step;
 use super::{Load, Observation, Refusal};
 
@@ -37,12 +37,13 @@ pub(super) fn fit(
     demand: &Demand,
     prior: &Prior,
     mut levels: Vec<Observation>,
+    noise: &[f64; 3],
 ) -> (Posterior, Seen) {
     levels.sort_by(|a, b| a.load.concurrency.total_cmp(&b.load.concurrency));
     let (mut below, mut above) = (None, None);
     while levels.len() > 2 {
         let last = levels.len() - 1;
-        let [low, high] = [0, last].map(|end| Without::of(demand, prior, &levels, end));
+        let [low, high] = [0, last].map(|end| Without::of(demand, prior, &levels, end, noise));
         // Of three levels one cannot tell which is odd, so the break must be clear.
         let clear = if levels.len() == 3 { 2.0 } else { 1.0 } * BREAK;
         // The odd one is the one without which the rest agree.
@@ -60,7 +61,7 @@ pub(super) fn fit(
             above = levels.pop().map(|level| level.load.concurrency);
         }
     }
-    let posterior = calibrate::posterior(demand, prior, &levels, &prior::noise());
+    let posterior = calibrate::posterior(demand, prior, &levels, noise);
     let seen = Seen::of(demand, &posterior, &levels, below, above);
     (posterior, seen)
 }
@@ -74,11 +75,16 @@ struct Without {
 }
 
 impl Without {
-    fn of(demand: &Demand, prior: &Prior, levels: &[Observation], end: usize) -> Self {
+    fn of(
+        demand: &Demand,
+        prior: &Prior,
+        levels: &[Observation],
+        end: usize,
+        noise: &[f64; 3],
+    ) -> Self {
         let mut others = levels.to_vec();
         let odd = others.remove(end);
-        let noise = prior::noise();
-        let posterior = calibrate::posterior(demand, prior, &others, &noise);
+        let posterior = calibrate::posterior(demand, prior, &others, noise);
         let logs = &posterior.logs;
         let [_, tpot, throughput] = calibrate::measured(&odd);
         let [_, law_tpot, law_throughput] = calibrate::log_times(demand, logs, odd.load);
@@ -89,7 +95,7 @@ impl Without {
         };
         Self {
             gap: gap.abs(),
-            misfit: calibrate::misfit(demand, prior, &others, &noise, logs),
+            misfit: calibrate::misfit(demand, prior, &others, noise, logs),
         }
     }
 }
@@ -159,11 +165,10 @@ impl Seen {
     }
 
     /// Standard deviations of the law itself, which grow with the distance from what was seen.
-    pub(super) fn errors(&self, load: Load) -> [f64; 3] {
+    pub(super) fn errors(&self, load: Load, errors: &Errors) -> [f64; 3] {
         let beyond = |value: f64, (low, high): (f64, f64)| {
             (value / high).ln().max((low / value).ln()).max(0.0)
         };
-        let errors = prior::errors();
         let far = beyond(load.concurrency, (self.low, self.high));
         let other = beyond(load.isl, self.isl) + beyond(load.osl, self.osl);
         let mut sum = errors.within;

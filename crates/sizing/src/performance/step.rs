@@ -121,6 +121,14 @@ pub(super) fn times(demand: &Demand, logs: &Logs, load: Load) -> Times {
     }
 }
 
+/// Seconds of a decode step at the card's rates.
+pub(super) fn roofline_s(demand: &Demand, load: Load) -> f64 {
+    let (shared, experts) = demand.weight_bytes(load.concurrency);
+    let cache = load.concurrency * demand.cache_bytes_read(load.isl + load.osl / 2.0);
+    let moved = (shared + experts + cache) / demand.rates.bandwidth;
+    moved.max(load.concurrency * demand.token_flops / demand.rates.flops)
+}
+
 /// The parts of a decode step, in seconds.
 struct Step {
     weights: f64,

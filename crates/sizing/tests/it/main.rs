@@ -11,6 +11,7 @@ mod config;
 mod kv_cache;
 mod performance;
 mod properties;
+mod published;
 mod real_vllm;
 mod reference;
 mod start_log;
