@@ -82,6 +82,10 @@ pub fn console(summary: &Summary, language: Language, width: usize) -> String {
     for sentence in prose::goodput::sentences(summary, &words, figures) {
         lines.extend(wrapped(&sentence, "", language, width));
     }
+    if let Some(section) = &summary.performance {
+        let sentence = prose::performance::sentences(section, &words).join(" ");
+        lines.extend(wrapped(&sentence, "", language, width));
+    }
     for told in prose::finding::all(summary, &words, figures) {
         let sentence = format!("{}: {}", told.label, told.text);
         lines.extend(wrapped(&sentence, "- ", language, width));
