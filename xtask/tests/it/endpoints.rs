@@ -137,7 +137,13 @@ fn embeddings_have_an_end_and_no_tokens() {
         ),
         (&8.into(), &0.into())
     );
-    for absent in ["ttft_ms", "tpot_ms", "output_tokens"] {
+    for absent in [
+        "ttft_ms",
+        "tpot_ms",
+        "output_tokens",
+        "output_tok_s",
+        "per_request_tok_s",
+    ] {
         assert!(level[absent].is_null(), "{absent}: {level}");
     }
     let prompt = level["prompt_tokens"]["mean"]["value"]
