@@ -169,6 +169,14 @@ fn engine(desk: &Desk<'_>) -> Option<Table> {
                     .preemptions
                     .map_or_else(|| ABSENT.into(), |p| number(p, 0)),
                 share(server.prefix_hit_rate),
+                share(server.external_prefix_hit_rate),
+                maybe(server.queue_ms),
+                maybe(server.prefill_ms),
+                maybe(server.decode_ms),
+                share(server.draft_acceptance_rate),
+                server
+                    .tokens_per_draft
+                    .map_or_else(|| ABSENT.into(), |t| number(t, 2)),
             ])
         })
         .collect();
@@ -180,6 +188,12 @@ fn engine(desk: &Desk<'_>) -> Option<Table> {
         "column.kv_max",
         "column.preemptions",
         "column.prefix_hits",
+        "column.external_prefix_hits",
+        "column.queue_ms",
+        "column.prefill_ms",
+        "column.decode_ms",
+        "column.draft_acceptance",
+        "column.tokens_per_draft",
     ]);
     (!rows.is_empty()).then(|| Table::plain(columns, rows).without_empty_columns())
 }
