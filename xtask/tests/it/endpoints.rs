@@ -219,6 +219,35 @@ fn conversations_carry_their_history_and_find_it_in_the_prefix_cache() {
 }
 
 #[test]
+fn as_many_requests_are_in_flight_as_users_are_not_thinking() {
+    // A request takes 100 + 9 × 10 ms, and a user thinks as long three times in a conversation of four turns: of 7 such
+    // spells 4 are requests (the interactive response time law).
+    let ran = Ran::new(
+        &["--profile", "fixed"],
+        &[
+            "--session-turns",
+            "4",
+            "--think-time",
+            "190",
+            "--osl",
+            "10",
+            "--concurrency",
+            "7",
+            "--request-count",
+            "168",
+        ],
+    );
+    let in_flight = ran.level["in_flight_mean"].as_f64().expect("a mean");
+    assert!((in_flight - 4.0).abs() < 0.4, "{in_flight}");
+    // At either end of the window some users are at conversations that do not count: a conversation's time in all.
+    let [rate, window] =
+        ["requests_per_s", "window_s"].map(|name| ran.level[name].as_f64().expect("a figure"));
+    let law = 4.0 / 0.19;
+    let ends = 7.0 * 0.19 / window;
+    assert!(rate < 1.02 * law && rate > (0.97 - ends) * law, "{rate}");
+}
+
+#[test]
 fn what_has_no_turns_says_so() {
     let open = run(&[
         "all",
