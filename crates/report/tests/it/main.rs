@@ -6,4 +6,5 @@ mod golden;
 mod hostile;
 mod limited;
 mod open_loop;
+mod other_work;
 mod structure;
