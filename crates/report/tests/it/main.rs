@@ -7,4 +7,5 @@ mod hostile;
 mod limited;
 mod open_loop;
 mod performance;
+mod other_work;
 mod structure;
