@@ -71,6 +71,7 @@ struct Effects {
     cdna: Logs,
     gaudi: Logs,
     float4: Logs,
+    unpacked: Logs,
     bits16: Logs,
     int4: Logs,
     doubling: Logs,
@@ -122,10 +123,14 @@ impl Priors {
             self.card(system.gpu.and_then(|gpu| gpu.generation)),
             self.format(system.weights),
         ];
-        let kinds = kinds.into_iter().flatten().map(|effect| (effect, 1.0));
         let both = has_experts && system.engine == EngineFamily::TensorRtLlm;
-        let both = both.then_some((&effects.tensorrt_llm_experts, 1.0));
-        for (effect, times) in kinds.chain(both).chain([(&effects.doubling, several)]) {
+        let both = [
+            both.then_some(&effects.tensorrt_llm_experts),
+            is_unpacked(system).then_some(&effects.unpacked),
+        ];
+        let kinds = kinds.into_iter().chain(both).flatten();
+        let kinds = kinds.map(|effect| (effect, 1.0));
+        for (effect, times) in kinds.chain([(&effects.doubling, several)]) {
             for (mean, effect) in mean.iter_mut().zip(effect) {
                 *mean += effect * times;
             }
@@ -166,4 +171,10 @@ impl Priors {
             WeightFormat::Fp8 | WeightFormat::Int8 => None,
         }
     }
+}
+
+/// Whether weights in 4-bit floating point are turned into 16 bits on the way, as on a card without such arithmetic.
+fn is_unpacked(system: &System<'_>) -> bool {
+    let float4 = matches!(system.weights, WeightFormat::Nvfp4 | WeightFormat::Mxfp4);
+    float4 && system.gpu.is_some_and(|gpu| gpu.fp4_flops.is_none())
 }

@@ -1,8 +1,9 @@
 //! The time of a step and of a request: [`Demand`] and what the machine makes of it, [`Machine`].
 //!
 //! A decode step moves weights and KV cache (the roofline of Williams, Waterman, Patterson 2009, with the card's rates
-//! divided by what is lost of them), computes, sends two all-reduces a layer, and pays for every layer, for every layer with
-//! more than one card, and for every sequence. The terms add up rather than hide behind each other: measured steps do.
+//! divided by what is lost of them) and computes, the longer hiding most of the shorter (their root sum of squares: published
+//! sweeps fit it better than the sum, and no worse than the maximum, which has a kink). It sends two all-reduces a layer, and
+//! pays for every layer, for every layer with more than one card, and for every sequence.
 //!
 //! A closed loop of equal requests: while a request decodes, the others' prompts take their share of its steps (chunked
 //! prefill, vLLM's scheduler), `(n − 1) / osl` prompts for every token. Requests that start together wait for each other's
@@ -139,7 +140,7 @@ struct Step {
 
 impl Step {
     fn total(&self) -> f64 {
-        self.weights + self.cache + self.compute + self.overhead
+        (self.weights + self.cache).hypot(self.compute) + self.overhead
     }
 
     fn bound(&self) -> Bound {
