@@ -13,7 +13,7 @@ use super::demand::Demand;
 use super::{Bound, Load};
 
 /// Parameters of a machine.
-pub(super) const PARAMETERS: usize = 11;
+pub(super) const PARAMETERS: usize = 12;
 
 /// What a machine makes of its demands: logarithms of positive factors and times, in the order of [`Machine`]'s fields.
 pub(super) type Logs = [f64; PARAMETERS];
@@ -43,6 +43,9 @@ struct Machine {
     burst: f64,
     /// KV memory, as a multiple of what is estimated.
     memory: f64,
+    /// Power of the sequences to which their arithmetic and own times grow: 1 on a GPU; a processor that multiplies several
+    /// rows better than one has less.
+    crowd: f64,
 }
 
 impl Machine {
@@ -59,6 +62,7 @@ impl Machine {
             start_s,
             burst,
             memory,
+            crowd,
         ] = logs.map(f64::exp);
         Self {
             bandwidth,
@@ -72,6 +76,7 @@ impl Machine {
             start_s,
             burst,
             memory,
+            crowd,
         }
     }
 }
@@ -159,13 +164,14 @@ fn decode_step(demand: &Demand, machine: &Machine, running: f64, load: Load) -> 
     let byte_s = machine.bandwidth / demand.rates.bandwidth;
     let (shared, experts) = demand.weight_bytes(running);
     let several = demand.cards.log2();
+    let crowd = running.powf(machine.crowd);
     Step {
         weights: (shared + experts * machine.experts) * byte_s,
         cache: running * demand.cache_bytes_read(load.isl + load.osl / 2.0) * byte_s,
-        compute: running * demand.token_flops / demand.rates.flops * machine.compute,
+        compute: crowd * demand.token_flops / demand.rates.flops * machine.compute,
         overhead: demand.layers * (machine.layer_s + machine.link_s * several)
             + running * demand.token_link_bytes / demand.rates.link * machine.link
-            + running * machine.sequence_s,
+            + crowd * machine.sequence_s,
     }
 }
 
