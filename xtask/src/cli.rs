@@ -16,12 +16,16 @@ use crate::{compare::CompareArgs, judge::JudgeArgs};
 
 mod connection;
 mod load;
+mod session;
 mod sim;
+mod stages;
 mod telemetry;
 
 pub(crate) use connection::ConnectionArgs;
 pub(crate) use load::{EndpointType, LoadArgs, RampUp, WorkloadKind};
+pub(crate) use session::SessionArgs;
 pub(crate) use sim::{MetricNames, SimArgs, StartLog};
+pub(crate) use stages::StageArgs;
 pub(crate) use telemetry::{GpumonArgs, TelemetryArgs};
 
 /// How much load does this server really hold, and what would it take to hold the load we want?

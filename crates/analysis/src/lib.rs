@@ -17,6 +17,8 @@
 mod summarise;
 mod summary;
 
+mod stages;
+mod turns;
 mod window;
 
 mod adjusted;

@@ -12,6 +12,8 @@ mod over_runs;
 mod run;
 mod server;
 mod sizing;
+mod stage;
+mod turn;
 
 pub use bottleneck::*;
 pub use finding::*;
@@ -22,6 +24,8 @@ pub use over_runs::*;
 pub use run::*;
 pub use server::*;
 pub use sizing::*;
+pub use stage::*;
+pub use turn::*;
 
 use serde::{Deserialize, Serialize};
 

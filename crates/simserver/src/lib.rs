@@ -27,6 +27,7 @@ mod timing;
 mod server;
 mod start_log;
 
+mod events;
 mod generate;
 mod http;
 mod line;
@@ -38,10 +39,12 @@ mod stream;
 mod driver;
 mod feed;
 
+mod embeddings;
 mod frames;
 mod metrics;
 mod openai;
 mod prompt;
+mod responses;
 mod telemetry;
 mod text;
 

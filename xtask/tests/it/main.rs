@@ -8,6 +8,7 @@ mod sources;
 mod access;
 mod bad_days;
 mod command;
+mod endpoints;
 mod fleet;
 mod gpumon;
 mod judging;

@@ -18,3 +18,4 @@ mod server_level;
 mod slo;
 mod stop_rule;
 mod summarise_never_fails;
+mod turns_and_stages;

@@ -17,6 +17,8 @@ mod plan;
 mod promise;
 mod results;
 pub(crate) mod sizing;
+mod stages;
+mod turns;
 
 use analysis::Summary;
 use records::RunData;
