@@ -16,9 +16,9 @@ use crate::{
 pub(super) fn section(desk: &Desk<'_>) -> Option<Section> {
     let plan = desk.summary.plan.as_deref()?;
     let mut parts = vec![
-        Part {
-            title: None,
-            blocks: vec![
+        desk.part(
+            "part.plan_asked",
+            vec![
                 Block::Lead {
                     text: asked(plan, desk.words, desk.figures),
                 },
@@ -26,7 +26,7 @@ pub(super) fn section(desk: &Desk<'_>) -> Option<Section> {
                     text: basis(plan, desk.words),
                 },
             ],
-        },
+        ),
         desk.part("part.plan_choices", choices(desk, plan)),
         desk.part("part.plan_recommended", recommendations(desk, plan)),
         desk.part("part.plan_efficiency", efficiency(desk, plan)),
