@@ -6,6 +6,6 @@ mod golden;
 mod hostile;
 mod limited;
 mod open_loop;
-mod performance;
 mod other_work;
+mod performance;
 mod structure;
