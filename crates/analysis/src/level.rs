@@ -20,6 +20,8 @@ use crate::{
     rates,
     request_rate::request_rate,
     server_level::server_level,
+    stages::stages,
+    turns::turns,
     window::{LevelRecords, is_completed},
 };
 
@@ -59,9 +61,7 @@ pub(crate) fn figures<'a>(
     let per_request =
         |figure: &dyn Fn(&RequestRecord) -> Option<f64>| distribution(&of(figure), reading);
     let requests = counts(level);
-    let seconds = level
-        .window
-        .map_or(0.0, |window| window.ticks() as f64 / 1e9);
+    let seconds = level.window.map_or(0.0, seconds);
     let output = level.window.map(|window| output_within(level, window));
     let ttft = of(&|record| record.ttft().map(ms));
     let e2el = of(&|record| record.e2el().map(ms));
@@ -106,6 +106,8 @@ pub(crate) fn figures<'a>(
             .zip(strains.as_ref())
             .and_then(|(of, strains)| goodput::level(&ordered, strains, of, level.window, reading)),
         steady: steady(&ttft, &e2el, reading),
+        stages: stages(level, run, reading),
+        turns: turns(&ordered, reading),
         short_outputs: level.completed().filter(|record| is_short(record)).count() as u64,
         failures: failures(level),
         server: server_level(level, all, &run.server),
@@ -134,6 +136,11 @@ fn energy(level: &LevelRecords<'_>, output: Option<f64>, run: &RunData) -> Optio
     energy_level(window, level.index, tokens, &run.gpu, &run.phases)
 }
 
+/// Length of a span.
+pub(crate) fn seconds(span: Span) -> f64 {
+    span.ticks() as f64 / 1e9
+}
+
 /// Output tokens of all requests that arrived in the window.
 fn output_within(level: &LevelRecords<'_>, window: Span) -> f64 {
     let requests = level.requests.iter();
@@ -149,7 +156,7 @@ fn throughput(
     reading: Reading,
 ) -> Option<Estimate> {
     let window = window?;
-    let value = output? / (window.ticks() as f64 / 1e9);
+    let value = output? / seconds(window);
     let of_measured = rates::per_second(ordered, |record| tokens(record) as f64, window, reading);
     let scale = value / of_measured.value;
     Some(Estimate {
@@ -211,6 +218,7 @@ fn counts(level: &LevelRecords<'_>) -> RequestCounts {
         match (record.stage, &record.outcome) {
             (Stage::Measured, outcome) => {
                 counts.measured += 1;
+                counts.retries += u64::from(record.retry > 0);
                 match outcome {
                     Outcome::Completed { .. } => counts.completed += 1,
                     Outcome::Cancelled => counts.cancelled += 1,
@@ -256,7 +264,8 @@ fn in_flight(level: &LevelRecords<'_>, window: Span) -> f64 {
     occupancy(spans, window).mean
 }
 
-fn e2el_from_intended(record: &RequestRecord) -> Option<Duration> {
+/// From the moment the plan intended.
+pub(crate) fn e2el_from_intended(record: &RequestRecord) -> Option<Duration> {
     Some(record.e2el()?.saturating_add(record.send_lag()))
 }
 

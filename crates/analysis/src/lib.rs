@@ -17,6 +17,8 @@
 mod summarise;
 mod summary;
 
+mod stages;
+mod turns;
 mod window;
 
 mod adjusted;
@@ -60,6 +62,8 @@ pub use comparison::{
 };
 pub use over_runs::{compare_series, over_runs};
 pub use server_capacity::server_capacity;
+/// The planner's answer, which a summary may carry.
+pub use sizing::planner as planning;
 pub use sizing_section::{SizingTarget, sizing_section};
 pub use stop_rule::{StopRule, StopWatch};
 pub use summarise::summarise;

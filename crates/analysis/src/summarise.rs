@@ -63,6 +63,7 @@ pub fn summarise(
         slo,
         findings,
         sizing,
+        plan: None,
         performance,
     }
 }

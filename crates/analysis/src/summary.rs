@@ -13,6 +13,8 @@ mod performance;
 mod run;
 mod server;
 mod sizing;
+mod stage;
+mod turn;
 
 pub use bottleneck::*;
 pub use finding::*;
@@ -24,6 +26,8 @@ pub use performance::*;
 pub use run::*;
 pub use server::*;
 pub use sizing::*;
+pub use stage::*;
+pub use turn::*;
 
 use serde::{Deserialize, Serialize};
 
@@ -60,6 +64,9 @@ pub struct Summary {
     /// Which GPUs would hold a target load of this model; absent when the model is not in the catalogue.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sizing: Option<SizingSection>,
+    /// What to buy for a load, where `cargo xtask plan --into` left its answer in the run folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<Box<::sizing::planner::Plan>>,
     /// How well the levels predict each other, and what they predict; absent when no level ran to its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub performance: Option<PerformanceSection>,

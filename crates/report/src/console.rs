@@ -6,13 +6,17 @@
 
 mod comparison;
 mod over_runs;
+mod plan;
 mod sizing;
 mod text;
 
 use analysis::{Distribution, LevelSummary, Summary};
 
 use self::text::{Column as GridColumn, grid, wrapped};
-pub use self::{comparison::comparison, over_runs::over_runs_console, sizing::sizing_console};
+pub use self::{
+    comparison::comparison, over_runs::over_runs_console, plan::plan_console,
+    sizing::sizing_console,
+};
 use crate::{
     language::{Language, Words},
     number::{ABSENT, Figures, count, maybe, mean_only, mib, number, rate_planned, rate_sent},

@@ -13,6 +13,7 @@ pub mod profile;
 
 pub mod engine;
 pub mod fault;
+pub mod fleet;
 pub mod simulate;
 
 mod scheduler;
@@ -27,6 +28,7 @@ mod timing;
 mod server;
 mod start_log;
 
+mod events;
 mod generate;
 mod http;
 mod line;
@@ -38,10 +40,12 @@ mod stream;
 mod driver;
 mod feed;
 
+mod embeddings;
 mod frames;
 mod metrics;
 mod openai;
 mod prompt;
+mod responses;
 mod telemetry;
 mod text;
 

@@ -21,3 +21,4 @@ mod server_level;
 mod slo;
 mod stop_rule;
 mod summarise_never_fails;
+mod turns_and_stages;

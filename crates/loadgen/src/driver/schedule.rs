@@ -3,13 +3,15 @@
 //! Requests are numbered in the order in which they are taken: first warm-up, then measured, then cool-down until the
 //! last measured one has ended. In an open loop the number decides when a request is due.
 
+mod conversation;
+
 use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError,
     atomic::{AtomicU8, Ordering},
 };
 
 use bytes::Bytes;
-use records::{MeasureEnd, Offset, PhaseKind, Stage};
+use records::{MeasureEnd, Offset, PhaseKind, Stage, Turn};
 use tokio_util::sync::CancellationToken;
 
 use super::Enough;
@@ -17,7 +19,8 @@ use crate::{
     LoadPlan,
     arrival::{Arrivals, Times},
     level::{Level, Load},
-    workload::{Lengths, PromptId, mix},
+    openai::Endpoint,
+    workload::{Lengths, Prompt, PromptId, mix},
 };
 
 /// A request that was taken.
@@ -28,6 +31,8 @@ pub(super) struct Place {
     pub(super) body: Bytes,
     /// Open loop: when it is to be sent.
     pub(super) due: Option<Offset>,
+    /// Which turn of which conversation it is.
+    pub(super) turn: Option<Turn>,
 }
 
 /// Where a level stands in its run.
@@ -62,7 +67,11 @@ pub(super) struct Schedule {
 struct Counts {
     start: Offset,
     arrivals: Option<Times>,
+    /// Requests taken.
     issued: u64,
+    /// Requests taken or to be taken by conversations that have begun.
+    promised: u64,
+    conversations: u64,
     in_flight: u64,
     measured_issued: u64,
     measured_ended: u64,
@@ -100,11 +109,15 @@ impl Schedule {
             WARMUP
         };
         // One cool-down request a slot; what comes after these, or after too many, is made when it is taken.
-        let prepared = level
-            .warmup_requests
-            .saturating_add(measured.unwrap_or(16 * slots))
-            .saturating_add(slots)
-            .min(MAX_PREPARED);
+        let prepared = if plan.spec().work.conversations.is_some() {
+            0
+        } else {
+            level
+                .warmup_requests
+                .saturating_add(measured.unwrap_or(16 * slots))
+                .saturating_add(slots)
+                .min(MAX_PREPARED)
+        };
         let mut schedule = Self {
             plan,
             level,
@@ -114,6 +127,8 @@ impl Schedule {
                 start: Offset::ZERO,
                 arrivals,
                 issued: 0,
+                promised: 0,
+                conversations: 0,
                 in_flight: 0,
                 measured_issued: 0,
                 measured_ended: 0,
@@ -161,14 +176,14 @@ impl Schedule {
                 Some(times) => Some(counts.start + times.next()?),
                 None => None,
             };
-            let stage = self.next_stage(counts, now);
+            let (stage, _) = self.next_stage(counts, now, 1);
             let number = counts.issued;
             counts.issued += 1;
             counts.in_flight += u64::from(due.is_none());
             (number, stage, due)
         };
         if stage == Stage::Measured {
-            self.phase.fetch_max(MEASURE, Ordering::Relaxed);
+            self.reach(MEASURE);
         }
         let prepared = usize::try_from(number)
             .ok()
@@ -184,6 +199,7 @@ impl Schedule {
             output_tokens,
             body,
             due,
+            turn: None,
         })
     }
 
@@ -198,7 +214,7 @@ impl Schedule {
         counts.in_flight = counts.in_flight.saturating_sub(1);
         counts.measured_ended += u64::from(stage == Stage::Measured);
         if counts.is_measured() {
-            self.phase.fetch_max(DRAIN, Ordering::Relaxed);
+            self.reach(DRAIN);
             self.measured_ended.cancel();
         }
     }
@@ -237,6 +253,10 @@ impl Schedule {
         }
     }
 
+    fn reach(&self, phase: u8) {
+        self.phase.fetch_max(phase, Ordering::Relaxed);
+    }
+
     fn counts(&self) -> MutexGuard<'_, Counts> {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -252,17 +272,27 @@ impl Schedule {
         }
     }
 
-    fn next_stage(&self, counts: &mut Counts, now: Offset) -> Stage {
-        if counts.issued < self.level.warmup_requests {
-            return Stage::Warmup;
+    /// To which part of the level the next `wanted` requests belong, and how many of them are still wanted there.
+    fn next_stage(&self, counts: &mut Counts, now: Offset, wanted: u32) -> (Stage, u32) {
+        let within = |left: u64| u32::try_from(left).map_or(wanted, |left| wanted.min(left));
+        let warmup_left = self.level.warmup_requests.saturating_sub(counts.promised);
+        if warmup_left > 0 {
+            let wanted = within(warmup_left);
+            counts.promised += u64::from(wanted);
+            return (Stage::Warmup, wanted);
         }
         if counts.closed.is_some() {
-            return Stage::Cooldown;
+            return (Stage::Cooldown, wanted);
         }
         if let (None, Some(time)) = (&counts.arrivals, self.level.volume.time()) {
             counts.measured_until.get_or_insert(now + time);
         }
-        counts.measured_issued += 1;
+        let measured_left = self
+            .measured
+            .map_or(u64::MAX, |all| all - counts.measured_issued);
+        let wanted = within(measured_left);
+        counts.measured_issued += u64::from(wanted);
+        counts.promised += u64::from(wanted);
         if let Some(planned) = self.measured
             && counts.measured_issued >= planned
         {
@@ -274,7 +304,7 @@ impl Schedule {
                 MeasureEnd::Time
             });
         }
-        Stage::Measured
+        (Stage::Measured, wanted)
     }
 
     /// All at once has no load to keep up afterwards.
@@ -301,31 +331,46 @@ impl Schedule {
     /// The request's body and the output tokens that it asks for. Short warm-up and cool-down keep a closed loop full at
     /// little cost. In an open loop the load is rate times length, so there they are as long as the others.
     fn body(&self, number: u64, stage: Stage) -> (Bytes, u32) {
+        let (prompt, output_tokens) = self.ask(number, stage, 0);
+        (
+            self.plan.template().body(&prompt, output_tokens),
+            output_tokens,
+        )
+    }
+
+    /// What a request asks, and the output tokens that it asks for; `turn` counts the questions before it.
+    fn ask(&self, number: u64, stage: Stage, turn: u32) -> (Prompt, u32) {
         let spec = self.plan.spec();
         let id = PromptId {
             seed: spec.seed,
             level: self.position.index + self.position.attempt * LEVELS,
             request: number,
         };
-        let entry = spec
-            .work
-            .workload
-            .entry(id, self.position.first_request + number);
+        let nth = self.position.first_request + number;
+        let entry = if turn == 0 {
+            spec.work.workload.entry(id, nth)
+        } else {
+            spec.work.workload.follow_up(id, nth)
+        };
         let output_tokens = match (stage, &self.level.load) {
+            _ if spec.work.endpoint == Endpoint::Embeddings => 0,
             (Stage::Measured, _) | (_, Load::Open { .. }) => {
                 let osl = Lengths {
                     mean: spec.osl.get(),
                     stddev: spec.work.osl_stddev,
                 };
-                let key = mix(mix(id.seed) ^ (u64::from(id.level) << 44) ^ number);
+                let key = self.prompt_key(number);
                 entry.output_tokens.unwrap_or_else(|| osl.of(key, 1))
             }
             _ => spec.warmup_osl.get(),
         };
-        (
-            self.plan.template().body(&entry.prompt, output_tokens),
-            output_tokens,
-        )
+        (entry.prompt, output_tokens)
+    }
+
+    /// What decides lengths of the request, or of the conversation, of this number.
+    fn prompt_key(&self, number: u64) -> u64 {
+        let level = self.position.index + self.position.attempt * LEVELS;
+        mix(mix(self.plan.spec().seed) ^ (u64::from(level) << 44) ^ number)
     }
 }
 

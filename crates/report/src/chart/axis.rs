@@ -92,10 +92,14 @@ impl Axis {
         }
     }
 
+    /// Logarithmic over dollars, ends on 1, 2 or 5 times a power of ten.
+    pub(super) fn prices(min: f64, max: f64) -> Self {
+        Self::logarithmic(min, max, |price| format!("${}", few_digits(price)))
+    }
+
     /// Logarithmic over rates, ends on 1, 2 or 5 times a power of ten.
     pub(super) fn rates(min: f64, max: f64) -> Self {
-        let label = |rate: f64| number(rate, usize::from(rate < 0.95) + usize::from(rate < 0.095));
-        Self::logarithmic(min, max, label)
+        Self::logarithmic(min, max, few_digits)
     }
 
     /// Smallest and largest value.
@@ -160,6 +164,14 @@ fn multiples(step: f64, steps: f64) -> impl Iterator<Item = f64> {
         .map(f64::from)
         .take_while(move |&index| index <= steps + 0.5)
         .map(move |index| index * step)
+}
+
+/// A value on 1, 2 or 5 times a power of ten, with no more decimals than it needs.
+fn few_digits(value: f64) -> String {
+    number(
+        value,
+        usize::from(value < 0.95) + usize::from(value < 0.095),
+    )
 }
 
 /// Smallest of 1, 2, 5 times a power of ten that is at least `raw`.

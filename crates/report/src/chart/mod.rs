@@ -14,6 +14,8 @@ mod frontier;
 mod gpu;
 mod latency;
 mod place;
+mod plan_frontier;
+mod plan_memory;
 mod prediction;
 mod series;
 pub(crate) mod sheet;
@@ -94,6 +96,9 @@ pub(crate) fn all(
         timeline::draw(&scene)?,
         distribution::draw(&scene)?,
         gpu::draw(&scene)?,
+        plan_memory::draw(&scene)?,
+        plan_frontier::frontier(&scene)?,
+        plan_frontier::slo(&scene)?,
     ];
     Ok(drawn.into_iter().flatten().collect())
 }

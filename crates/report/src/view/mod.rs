@@ -14,9 +14,12 @@ mod operation;
 mod option;
 pub(crate) mod over_runs;
 mod performance;
+mod plan;
 mod promise;
 mod results;
 pub(crate) mod sizing;
+mod stages;
+mod turns;
 
 use analysis::Summary;
 use records::RunData;
@@ -110,6 +113,7 @@ pub(crate) fn document(
             "section.prediction",
             performance::parts(&desk),
         ),
+        section("plan", "section.plan", plan::parts(&desk)),
         section("conclusion", "section.conclusion", conclusion::parts(&desk)),
         section("evidence", "section.evidence", evidence::parts(&desk)),
         section("method", "section.method", method::parts(&desk)),

@@ -15,6 +15,7 @@ fn rates_are_in_report_console_and_csv() {
             per_second: Some(2.5),
             burstiness: Some(1.0),
             ramp: None,
+            stages: Vec::new(),
             recorded: false,
             most_in_flight: 64,
         });
