@@ -90,7 +90,8 @@ pub fn console(summary: &Summary, language: Language, width: usize) -> String {
     for sentence in prose::goodput::sentences(summary, &words, figures) {
         lines.extend(wrapped(&sentence, "", language, width));
     }
-    if let Some(section) = &summary.performance {
+    let predicted = summary.performance.as_ref();
+    if let Some(section) = predicted.filter(|section| section.refused.is_none()) {
         let sentence = prose::performance::sentences(section, &words).join(" ");
         lines.extend(wrapped(&sentence, "", language, width));
     }

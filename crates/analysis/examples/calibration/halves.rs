@@ -157,10 +157,15 @@ pub(crate) fn table(pairs: &[[Recorded; 2]]) -> String {
     text += &row("shorter prompts", "", "all", &all[0]);
     text += &row("longer prompts", "", "all", &all[1]);
     text += &row("both", "", "all", &all.concat());
-    text += &format!(
-        "\nRefused, because farther out than a level that was held out: {refused_loads} loads.\n"
+    let refused = format!(
+        "Refused, because farther out than a level that was held out: {refused_loads} loads."
     );
-    text
+    [
+        &*text, "
+", &refused, "
+",
+    ]
+    .concat()
 }
 
 fn row(own: &str, used: &str, predicted: &str, points: &[Point]) -> String {
