@@ -6,13 +6,17 @@
 
 mod comparison;
 mod over_runs;
+mod plan;
 mod sizing;
 mod text;
 
 use analysis::{Distribution, LevelSummary, Summary};
 
 use self::text::{Column as GridColumn, grid, wrapped};
-pub use self::{comparison::comparison, over_runs::over_runs_console, sizing::sizing_console};
+pub use self::{
+    comparison::comparison, over_runs::over_runs_console, plan::plan_console,
+    sizing::sizing_console,
+};
 use crate::{
     language::{Language, Words},
     number::{ABSENT, Figures, count, maybe, mean_only, mib, number, rate_planned, rate_sent},
@@ -84,6 +88,10 @@ pub fn console(summary: &Summary, language: Language, width: usize) -> String {
     let verdict = prose::verdict::sentences(summary, &words, figures).join(" ");
     lines.extend(wrapped(&verdict, "", language, width));
     for sentence in prose::goodput::sentences(summary, &words, figures) {
+        lines.extend(wrapped(&sentence, "", language, width));
+    }
+    if let Some(section) = &summary.performance {
+        let sentence = prose::performance::sentences(section, &words).join(" ");
         lines.extend(wrapped(&sentence, "", language, width));
     }
     for told in prose::finding::all(summary, &words, figures) {

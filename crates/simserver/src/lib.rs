@@ -13,6 +13,7 @@ pub mod profile;
 
 pub mod engine;
 pub mod fault;
+pub mod fleet;
 pub mod simulate;
 
 mod scheduler;
@@ -21,6 +22,7 @@ mod sequence;
 mod block_table;
 mod blocks;
 mod pacer;
+mod padded;
 mod timing;
 
 mod server;

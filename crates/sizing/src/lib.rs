@@ -41,8 +41,11 @@ mod source;
 
 pub mod catalogue;
 pub mod engine;
+pub mod fleet;
 pub mod inverse;
 pub mod mix;
+pub mod performance;
+pub mod planner;
 
 pub mod weights;
 

@@ -7,4 +7,5 @@ mod hostile;
 mod limited;
 mod open_loop;
 mod other_work;
+mod performance;
 mod structure;

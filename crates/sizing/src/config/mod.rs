@@ -101,6 +101,7 @@ impl Checkpoint {
             aliases: Vec::new(),
             parameters: Sourced::new(parameters, source, date),
             shape: Sourced::new(self.shape, source, date),
+            work: None,
         })
     }
 }

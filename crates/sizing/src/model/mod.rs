@@ -25,6 +25,9 @@ pub struct ModelSpec {
     pub parameters: Sourced<u64>,
     /// Shape of its attention.
     pub shape: Sourced<Shape>,
+    /// What a token costs it in arithmetic; needed to predict speed only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub work: Option<Sourced<crate::performance::Work>>,
 }
 
 /// The dimensions that decide on memory.

@@ -9,8 +9,12 @@
 mod catalogue;
 mod config;
 mod kv_cache;
+mod performance;
+mod planner;
 mod properties;
+mod published;
 mod real_vllm;
 mod reference;
 mod start_log;
 mod startup_rows;
+mod two_methods;
