@@ -55,7 +55,7 @@ impl Tally {
             self.last_measured_sent = later(self.last_measured_sent, record.sent_ns);
             self.last_measured_finished = later(self.last_measured_finished, record.finished_ns);
         }
-        if record.stage != Stage::Cooldown {
+        if record.stage != Stage::Cooldown && record.retry == 0 {
             self.finished += 1;
         }
     }
