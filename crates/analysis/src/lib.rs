@@ -8,7 +8,7 @@
 //! figures; `bottleneck` says what limited each level; `limits`, `scaling`, `slo`, `goodput` (with `slo_capacity`) and
 //! `findings` (with `level_findings` and `sample_findings`) look across levels; `comparison` (with `compared_figures`)
 //! holds two runs side by side; `over_runs` takes several runs of one plan together; `capacity_search` says which load to try
-//! next; [`summarise()`] puts it all together.
+//! next; `calibration` fits the model of speed to the levels and tests it on them; [`summarise()`] puts it all together.
 #![warn(
     clippy::disallowed_methods,
     reason = "pure crate: no files, clock, environment or network"
@@ -53,6 +53,9 @@ mod server_capacity;
 mod sizing_section;
 mod stop_rule;
 
+mod calibration;
+
+pub use calibration::{Calibrated, Observed, Served, observations};
 pub use capacity_search::{Probe, SearchEnd, SearchLimits, SearchStep, next_search_step};
 pub use comparison::{
     CompareError, CompareOptions, ComparedFigure, Comparison, Condition, Verdict, compare,

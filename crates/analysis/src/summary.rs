@@ -9,6 +9,7 @@ mod gpu;
 mod level;
 mod limits;
 mod over_runs;
+mod performance;
 mod run;
 mod server;
 mod sizing;
@@ -21,6 +22,7 @@ pub use gpu::*;
 pub use level::*;
 pub use limits::*;
 pub use over_runs::*;
+pub use performance::*;
 pub use run::*;
 pub use server::*;
 pub use sizing::*;
@@ -65,6 +67,9 @@ pub struct Summary {
     /// What to buy for a load, where `cargo xtask plan --into` left its answer in the run folder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<Box<::sizing::planner::Plan>>,
+    /// How well the levels predict each other, and what they predict; absent when no level ran to its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub performance: Option<PerformanceSection>,
 }
 
 /// A figure with its interval.

@@ -22,6 +22,7 @@ mod sequence;
 mod block_table;
 mod blocks;
 mod pacer;
+mod padded;
 mod timing;
 
 mod server;

@@ -3,7 +3,10 @@
 
 mod bottleneck;
 mod build;
+mod calibration;
 mod energy;
+#[path = "../../examples/calibration/halves.rs"]
+mod halves;
 
 mod comparison;
 mod goodput;

@@ -16,6 +16,7 @@ mod latency;
 mod place;
 mod plan_frontier;
 mod plan_memory;
+mod prediction;
 mod series;
 pub(crate) mod sheet;
 mod steps;
@@ -91,6 +92,7 @@ pub(crate) fn all(
         latency::draw(&scene)?,
         frontier::draw(&scene)?,
         capacity::draw(&scene)?,
+        prediction::draw(&scene)?,
         timeline::draw(&scene)?,
         distribution::draw(&scene)?,
         gpu::draw(&scene)?,

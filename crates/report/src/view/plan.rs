@@ -3,7 +3,7 @@
 
 use analysis::planning::{Choice, Plan};
 
-use super::{Block, Cell, Column, Desk, Item, Part, Row, Section, Table};
+use super::{Block, Cell, Column, Desk, Item, Part, Row, Table};
 use crate::{
     number::{ABSENT, count, dollars, held_tenths, number, percent},
     prose::plan::{
@@ -12,9 +12,11 @@ use crate::{
     },
 };
 
-/// The section; `None` when nobody asked for a plan.
-pub(super) fn section(desk: &Desk<'_>) -> Option<Section> {
-    let plan = desk.summary.plan.as_deref()?;
+/// The section's parts; none when nobody asked for a plan.
+pub(super) fn parts(desk: &Desk<'_>) -> Vec<Part> {
+    let Some(plan) = desk.summary.plan.as_deref() else {
+        return Vec::new();
+    };
     let mut parts = vec![
         desk.part(
             "part.plan_asked",
@@ -38,11 +40,7 @@ pub(super) fn section(desk: &Desk<'_>) -> Option<Section> {
         let items = left_out.into_iter().map(Item::plain).collect();
         parts.push(desk.part("part.plan_left_out", vec![Block::Bullets { items }]));
     }
-    Some(Section {
-        id: "plan",
-        title: desk.get("section.plan"),
-        parts,
-    })
+    parts
 }
 
 fn choices(desk: &Desk<'_>, plan: &Plan) -> Vec<Block> {
