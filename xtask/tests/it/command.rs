@@ -4,8 +4,8 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use crate::binary::{json, run, stdout};
 
-const COMMANDS: [&str; 9] = [
-    "all", "bench", "report", "compare", "size", "sim", "overhead", "gpumon", "engine",
+const COMMANDS: [&str; 10] = [
+    "all", "bench", "report", "compare", "size", "plan", "sim", "overhead", "gpumon", "engine",
 ];
 
 fn help(command: &[&str]) -> String {
