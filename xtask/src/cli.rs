@@ -16,12 +16,16 @@ use crate::{compare::CompareArgs, judge::JudgeArgs};
 
 mod connection;
 mod load;
+mod session;
 mod sim;
+mod stages;
 mod telemetry;
 
 pub(crate) use connection::ConnectionArgs;
 pub(crate) use load::{EndpointType, LoadArgs, RampUp, WorkloadKind};
+pub(crate) use session::SessionArgs;
 pub(crate) use sim::{MetricNames, SimArgs, StartLog};
+pub(crate) use stages::StageArgs;
 pub(crate) use telemetry::{GpumonArgs, TelemetryArgs};
 
 /// How much load does this server really hold, and what would it take to hold the load we want?
@@ -60,6 +64,10 @@ pub(crate) enum Command {
     Compare(CompareArgs),
     /// Say what a model needs: the engine's own KV-cache arithmetic, and the GPUs that hold a target load
     Size(SizeArgs),
+    /// Say what to buy or rent for a load: every GPU and number of them with its speed, its cost and how sure that is
+    ///
+    /// Run folders given with --from calibrate the predictions; without them the catalogue speaks alone, with wide intervals.
+    Plan(Box<crate::buy::BuyArgs>),
     /// Run the simulated server on its own until Ctrl-C
     Sim(SimArgs),
     /// Measure this client's own error against a server of known times, and keep it beside the results
@@ -132,6 +140,8 @@ pub(crate) struct OutputArgs {
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) judge: JudgeArgs,
+    #[command(flatten)]
+    pub(crate) ask: crate::buy::AskArgs,
 }
 
 #[derive(Debug, Args)]
@@ -147,6 +157,8 @@ pub(crate) struct ReportArgs {
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) judge: JudgeArgs,
+    #[command(flatten)]
+    pub(crate) ask: crate::buy::AskArgs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -142,6 +142,15 @@ fn open_loop(arrivals: &records::Arrivals) -> String {
         )
         .to_lowercase()
     });
+    let stages: Vec<String> = arrivals
+        .stages
+        .iter()
+        .map(|stage| stage.per_second.to_string())
+        .collect();
+    let rate = match stages[..] {
+        [] => rate.to_string(),
+        _ => stages.join(", then "),
+    };
     format!(
         "open loop, {rate} requests/s{ramp}, {pattern}, at most {} in flight",
         arrivals.most_in_flight

@@ -1,5 +1,6 @@
 //! `cargo xtask engine`: real engines that need no GPU, for trying Plimsoll out and for end-to-end tests.
 
+mod cpu;
 mod install;
 mod llama_cpp;
 mod process;

@@ -30,7 +30,7 @@ const MAX_CONCURRENCY: u32 = 4096;
 pub(crate) struct SearchArgs {
     /// Look for the largest concurrency that meets --goodput, level by level, instead of running given levels; begins at
     /// --concurrency [default: 8]
-    #[arg(long, requires = "goodput", conflicts_with_all = ["request_rate", "ramp_up_strategy", "trace", "num_runs", "dry_run"])]
+    #[arg(long, requires = "goodput", conflicts_with_all = ["request_rate", "ramp_up_strategy", "stages", "trace", "num_runs", "dry_run"])]
     pub(crate) find_capacity: bool,
     /// Stop the search when the interval of the capacity is this narrow, in percent of it
     #[arg(long, value_name = "PERCENT", default_value = "10%", value_parser = percent, requires = "find_capacity")]

@@ -149,6 +149,10 @@ fn arrivals(load: &LoadArgs) -> anyhow::Result<Vec<Arrivals>> {
     if let Some(trace) = workload::trace(load)? {
         return Ok(vec![trace.arrivals()]);
     }
+    if !load.stages.stages.is_empty() {
+        let stages = load.stages.stages.iter().map(|stage| stage.0).collect();
+        return Ok(vec![Arrivals::Stages { stages, spacing }]);
+    }
     let rate = |&per_second: &f64| {
         if per_second == f64::INFINITY {
             Arrivals::AtOnce
@@ -176,13 +180,16 @@ fn closed(
         1
     };
     let by_default = || {
-        NonZeroU64::new(defaults.requests(concurrency) * times)
+        NonZeroU64::new(defaults.requests(concurrency) * times * load.session.turns())
             .map_or(Volume::Requests(NonZeroU64::MIN), Volume::Requests)
     };
     Ok(Level {
         load: Load::Closed { concurrency: slots },
         volume: volume.unwrap_or_else(by_default),
-        warmup_requests: load.warmup_request_count.unwrap_or(u64::from(concurrency)),
+        // The first conversations have one turn to all of theirs.
+        warmup_requests: load
+            .warmup_request_count
+            .unwrap_or(u64::from(concurrency) * (load.session.turns() + 1).div_ceil(2)),
     })
 }
 
@@ -199,6 +206,9 @@ fn open(
         .ok_or_else(|| exit::error(Exit::Usage, "--concurrency is at least 1"))?;
     let whole = match &arrivals {
         Arrivals::Recorded(times) => NonZeroU64::new(times.len() as u64).map(Volume::Requests),
+        Arrivals::Stages { stages, .. } => {
+            Some(Volume::Time(stages.iter().map(|stage| stage.over).sum()))
+        }
         _ => None,
     };
     let time = if load.stop.stop_when.is_some() {

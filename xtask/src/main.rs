@@ -3,6 +3,7 @@
 //! The only crate that knows flags, the terminal, signals, exit codes and where files lie.
 
 mod access;
+mod buy;
 mod cli;
 mod compare;
 mod dry_run;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         Command::Report(args) => report::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Size(args) => size::run(&args),
+        Command::Plan(args) => buy::run(&args),
         Command::Sim(args) => sim::run(&args),
         Command::Overhead(args) => overhead::run(&args),
         Command::Gpumon(args) => gpumon::run(&args),

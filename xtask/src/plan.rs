@@ -7,7 +7,7 @@ use records::EngineFacts;
 
 use crate::{
     access::Secrets,
-    cli::LoadArgs,
+    cli::{EndpointType, LoadArgs},
     exit::{self, Exit, WithExit as _},
     host,
     levels::{Defaults, in_order, levels},
@@ -18,6 +18,8 @@ use crate::{
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Requests that are cancelled have their connections dropped, so that nothing takes long to stop.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+/// Said of a server that cannot be told.
+const RESPONSES_EOS: &str = "the responses API has no way to ignore the end-of-sequence token: outputs may be shorter than asked";
 /// Warm-up requests ask for a tenth of the output: `docs/decisions.md`.
 const WARMUP_SHARE: u32 = 10;
 
@@ -70,6 +72,11 @@ fn model<'a>(load: &'a LoadArgs, engine: &'a EngineFacts) -> anyhow::Result<&'a 
 fn length_control(load: &LoadArgs, engine: &EngineFacts) -> (LengthControl, Vec<String>) {
     let known = LengthControl::for_engine(engine.name.as_deref());
     match (load.ignore_eos, known) {
+        _ if load.endpoint_type == EndpointType::Embeddings => (known, Vec::new()),
+        (asked, _) if load.endpoint_type == EndpointType::Responses => {
+            let told = asked != Some(false);
+            (known, told.then(|| RESPONSES_EOS.to_owned()).into_iter().collect())
+        }
         (Some(false), _) => (LengthControl::MaxTokensOnly, Vec::new()),
         (Some(true), LengthControl::MaxTokensOnly) => (LengthControl::IgnoreEos, Vec::new()),
         (None, LengthControl::MaxTokensOnly) => (known, vec![

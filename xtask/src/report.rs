@@ -32,7 +32,10 @@ pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<Exit> {
         .iter()
         .map(|opened| {
             Ok(match opened {
-                Opened::Run(dir) => Told::Run(Box::new(write(dir, languages, judge)?)),
+                Opened::Run(dir) => {
+                    args.ask.keep(dir);
+                    Told::Run(Box::new(write(dir, languages, judge)?))
+                }
                 Opened::Series(series) => Told::Series(Box::new(series.report(languages, judge)?)),
             })
         })
@@ -139,7 +142,8 @@ pub(crate) fn write(
 ) -> anyhow::Result<Reported> {
     let mut run = RunData::load(dir)?;
     run.manifest.judgement = judge.judgement(run.manifest.judgement);
-    let summary = summarise(&run);
+    let mut summary = summarise(&run);
+    summary.plan = crate::buy::kept(dir)?.map(Box::new);
     let mut json = serde_json::to_vec_pretty(&summary).context("write the summary as JSON")?;
     json.push(b'\n');
     dir.write(run_dir::SUMMARY, &json)?;

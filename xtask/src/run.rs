@@ -219,6 +219,7 @@ impl Work<'_> {
                 "{message}\nhint: what had been measured is in {run}; when the cause is gone (a full disk?), finish it with --resume {run}, or report it as it is with cargo xtask report {run}"
             ));
         }
+        self.out.ask.keep(&measured.dir);
         let reported = report::write(&measured.dir, self.documents, &self.out.judge)?;
         output::emit(self.out.json, &reported, |reported| {
             reported.console(self.out.lang)

@@ -51,12 +51,15 @@ pub(crate) fn work(load: &LoadArgs) -> anyhow::Result<(Work, NonZeroU32)> {
         endpoint: match load.endpoint_type {
             EndpointType::Chat => Endpoint::Chat,
             EndpointType::Completions => Endpoint::Completions,
+            EndpointType::Responses => Endpoint::Responses,
+            EndpointType::Embeddings => Endpoint::Embeddings,
         },
         stream: load.streaming,
         workload: workload(load, &profile)?,
         osl_stddev: spread(load.osl_stddev, osl.stddev, "--osl-stddev")?,
+        retries: load.session.retries,
+        conversations: load.session.conversations()?,
         stop_when: stop_when(load),
-        ..Work::default()
     };
     Ok((
         work,

@@ -168,7 +168,9 @@ fn beyond_printed_concurrency(evidence: &Evidence<'_>) -> Option<Finding> {
     let held = |level: &&LevelSummary| level.concurrency == concurrency;
     let level = evidence.levels.iter().find(held)?;
     let actual_tokens = level.prompt_tokens?.mean.value + level.output_tokens?.mean.value;
-    (f64::from(concurrency) > printed).then(|| {
+    // Users who think are not together in the server.
+    let together = f64::from(concurrency).min(level.in_flight_mean.ceil());
+    (together > printed).then(|| {
         let beyond = FindingKind::BeyondPrintedConcurrency {
             concurrency,
             printed,

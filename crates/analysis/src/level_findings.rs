@@ -38,7 +38,9 @@ pub(crate) fn findings(levels: &[LevelSummary], plan: &Plan) -> Vec<Finding> {
     findings.extend(levels.iter().filter_map(failed));
     findings.extend(levels.iter().flat_map(disagreements));
     findings.extend(levels.iter().filter_map(|level| output_length(level, plan)));
-    findings.extend(levels.iter().filter_map(prefix_cache_hits));
+    if !repeats_itself(plan) {
+        findings.extend(levels.iter().filter_map(prefix_cache_hits));
+    }
     findings.extend(levels.iter().filter_map(preemptions));
     findings.extend(levels.iter().filter_map(energy_mismatch));
     findings.extend(few_samples(levels));
@@ -139,6 +141,12 @@ fn output_length(level: &LevelSummary, plan: &Plan) -> Option<Finding> {
         };
         finding(severity, length)
     })
+}
+
+/// Whether prompts begin alike because that was asked for.
+fn repeats_itself(plan: &Plan) -> bool {
+    let figure = |name: &str| plan.workload_options.get(name)?.as_f64();
+    figure("session_turns").is_some() || figure("shared_prefix_tokens").unwrap_or(0.0) > 0.0
 }
 
 fn prefix_cache_hits(level: &LevelSummary) -> Option<Finding> {

@@ -8,7 +8,7 @@
 //! figures; `bottleneck` says what limited each level; `limits`, `scaling`, `slo`, `goodput` (with `slo_capacity`) and
 //! `findings` (with `level_findings` and `sample_findings`) look across levels; `comparison` (with `compared_figures`)
 //! holds two runs side by side; `over_runs` takes several runs of one plan together; `capacity_search` says which load to try
-//! next; [`summarise()`] puts it all together.
+//! next; `calibration` fits the model of speed to the levels and tests it on them; [`summarise()`] puts it all together.
 #![warn(
     clippy::disallowed_methods,
     reason = "pure crate: no files, clock, environment or network"
@@ -17,6 +17,8 @@
 mod summarise;
 mod summary;
 
+mod stages;
+mod turns;
 mod window;
 
 mod adjusted;
@@ -51,12 +53,17 @@ mod server_capacity;
 mod sizing_section;
 mod stop_rule;
 
+mod calibration;
+
+pub use calibration::{Calibrated, Observed, Served, observations};
 pub use capacity_search::{Probe, SearchEnd, SearchLimits, SearchStep, next_search_step};
 pub use comparison::{
     CompareError, CompareOptions, ComparedFigure, Comparison, Condition, Verdict, compare,
 };
 pub use over_runs::{compare_series, over_runs};
 pub use server_capacity::server_capacity;
+/// The planner's answer, which a summary may carry.
+pub use sizing::planner as planning;
 pub use sizing_section::{SizingTarget, sizing_section};
 pub use stop_rule::{StopRule, StopWatch};
 pub use summarise::summarise;

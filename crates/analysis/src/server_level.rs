@@ -107,9 +107,11 @@ fn counters(
     level: &LevelRecords<'_>,
 ) {
     account.preemptions = growth(before.preemptions, after.preemptions);
+    account.queue_ms = histogram_mean_ms(before.queue_time, after.queue_time);
     account.prefix_hit_rate = growth(before.prefix_hits, after.prefix_hits)
         .zip(growth(before.prefix_queries, after.prefix_queries))
         .and_then(|(hits, queries)| ratio(hits, queries));
+    phases_and_drafts(account, before, after);
     let beside = |client: Option<f64>, server: Option<f64>| {
         side_by_side(client?, server?, ServerSource::Metrics)
     };
@@ -131,13 +133,37 @@ fn counters(
         histogram_mean_ms(before.e2el, after.e2el),
     );
     account.output_tokens = beside(
-        sum_if_all_known(&level.requests, |record| Some(tokens(record))),
+        sum_if_all_known(&level.requests, |record| {
+            // An embedding has no output, whatever the engine counts.
+            (record.asked_output_tokens > 0).then(|| tokens(record))
+        }),
         growth(before.output_tokens, after.output_tokens),
     );
     account.prompt_tokens = beside(
         sum_if_all_known(&level.requests, |record| record.prompt_tokens),
         growth(before.prompt_tokens, after.prompt_tokens),
     );
+}
+
+/// Where the engine says that the time went, and what its caches elsewhere and its drafts were good for.
+fn phases_and_drafts(account: &mut ServerLevel, before: &ServerCounters, after: &ServerCounters) {
+    account.prefill_ms = histogram_mean_ms(before.prefill_time, after.prefill_time);
+    account.decode_ms = histogram_mean_ms(before.decode_time, after.decode_time);
+    account.external_prefix_hit_rate =
+        growth(before.external_prefix_hits, after.external_prefix_hits)
+            .zip(growth(
+                before.external_prefix_queries,
+                after.external_prefix_queries,
+            ))
+            .and_then(|(hits, queries)| ratio(hits, queries));
+    let accepted = growth(before.accepted_tokens, after.accepted_tokens);
+    account.draft_acceptance_rate = accepted
+        .zip(growth(before.draft_tokens, after.draft_tokens))
+        .and_then(|(accepted, drafted)| ratio(accepted, drafted));
+    account.tokens_per_draft = accepted
+        .zip(growth(before.drafts, after.drafts))
+        .and_then(|(accepted, drafts)| ratio(accepted, drafts))
+        .map(|accepted| 1.0 + accepted);
 }
 
 /// Sum over the requests that the server worked on; `None` when the client cannot know it, because a response was cut

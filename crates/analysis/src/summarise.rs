@@ -4,7 +4,8 @@ use records::RunData;
 use stats::Confidence;
 
 use crate::{
-    LevelSummary, SUMMARY_VERSION, ServerCapacity, SizingSection, Summary, bottleneck,
+    LevelSummary, SUMMARY_VERSION, Served, ServerCapacity, SizingSection, Summary, bottleneck,
+    calibration,
     findings::{self, Evidence},
     goodput,
     level::{self, LevelFigures},
@@ -43,6 +44,8 @@ pub fn summarise(
         capacity: capacity.as_ref(),
         scaling: scaling.as_ref(),
     });
+    let served = Served::of(&facts, &run.manifest.engine, capacity.as_ref());
+    let performance = calibration::section(&served, run, &records, &levels, scaling.as_ref());
     Summary {
         summary_version: SUMMARY_VERSION,
         run: facts,
@@ -60,5 +63,7 @@ pub fn summarise(
         slo,
         findings,
         sizing,
+        plan: None,
+        performance,
     }
 }

@@ -9,9 +9,12 @@ mod gpu;
 mod level;
 mod limits;
 mod over_runs;
+mod performance;
 mod run;
 mod server;
 mod sizing;
+mod stage;
+mod turn;
 
 pub use bottleneck::*;
 pub use finding::*;
@@ -19,9 +22,12 @@ pub use gpu::*;
 pub use level::*;
 pub use limits::*;
 pub use over_runs::*;
+pub use performance::*;
 pub use run::*;
 pub use server::*;
 pub use sizing::*;
+pub use stage::*;
+pub use turn::*;
 
 use serde::{Deserialize, Serialize};
 
@@ -58,6 +64,12 @@ pub struct Summary {
     /// Which GPUs would hold a target load of this model; absent when the model is not in the catalogue.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sizing: Option<SizingSection>,
+    /// What to buy for a load, where `cargo xtask plan --into` left its answer in the run folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<Box<::sizing::planner::Plan>>,
+    /// How well the levels predict each other, and what they predict; absent when no level ran to its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub performance: Option<PerformanceSection>,
 }
 
 /// A figure with its interval.

@@ -77,6 +77,15 @@ fn vllm(scrape: &Scrape<'_>, sample: &mut ServerSample) {
         ttft: histogram(scrape, "vllm:time_to_first_token_seconds"),
         e2el: histogram(scrape, "vllm:e2e_request_latency_seconds"),
         queue_time: histogram(scrape, "vllm:request_queue_time_seconds"),
+        prefill_time: histogram(scrape, "vllm:request_prefill_time_seconds"),
+        decode_time: histogram(scrape, "vllm:request_decode_time_seconds"),
+        inter_token: histogram(scrape, "vllm:inter_token_latency_seconds")
+            .or_else(|| histogram(scrape, "vllm:time_per_output_token_seconds")),
+        external_prefix_queries: sum(scrape, "vllm:external_prefix_cache_queries_total"),
+        external_prefix_hits: sum(scrape, "vllm:external_prefix_cache_hits_total"),
+        drafts: sum(scrape, "vllm:spec_decode_num_drafts_total"),
+        draft_tokens: sum(scrape, "vllm:spec_decode_num_draft_tokens_total"),
+        accepted_tokens: sum(scrape, "vllm:spec_decode_num_accepted_tokens_total"),
         prompt_seconds: None,
         output_seconds: None,
     };
@@ -211,8 +220,12 @@ mod tests {
                 ttft: totals(79.995_119_094_848_63, 346.0),
                 e2el: totals(950.042_862_653_732_3, 330.0),
                 queue_time: totals(0.009_681_223_012_194_096, 330.0),
-                prompt_seconds: None,
-                output_seconds: None,
+                prefill_time: totals(63.898_623_279_993_444, 330.0),
+                decode_time: totals(873.276_798_944_991_7, 330.0),
+                inter_token: totals(919.460_955_915_993, 18_599.0),
+                external_prefix_queries: Some(0.0),
+                external_prefix_hits: Some(0.0),
+                ..ServerCounters::default()
             },
             detail: ServerDetail::default(),
         };
@@ -310,6 +323,28 @@ mod tests {
         let reasons = [("capacity".to_owned(), 5.0), ("deferred".to_owned(), 1.0)];
         assert_eq!(sample.detail.waiting_by_reason, reasons.into());
         assert_eq!(sample.detail.kv_cache_size_tokens, Some(28_064));
+    }
+
+    /// Names as in vLLM's `v1/spec_decode/metrics.py`, which only a server with a drafter exports.
+    #[test]
+    fn drafts_are_counted() {
+        let sample = read(concat!(
+            "vllm:spec_decode_num_drafts_total{engine=\"0\",model_name=\"m\"} 100\n",
+            "vllm:spec_decode_num_draft_tokens_total{engine=\"0\",model_name=\"m\"} 300\n",
+            "vllm:spec_decode_num_accepted_tokens_total{engine=\"0\",model_name=\"m\"} 180\n",
+            "vllm:spec_decode_num_accepted_tokens_per_pos_total{engine=\"0\",position=\"0\"} 90\n",
+            "vllm:time_per_output_token_seconds_sum 2\nvllm:time_per_output_token_seconds_count 40\n",
+        ))
+        .unwrap();
+        let counters = sample.counters;
+        assert_eq!(counters.drafts, Some(100.0));
+        assert_eq!(counters.draft_tokens, Some(300.0));
+        assert_eq!(counters.accepted_tokens, Some(180.0));
+        let older_name = HistogramTotals {
+            sum_seconds: 2.0,
+            count: 40.0,
+        };
+        assert_eq!(counters.inter_token, Some(older_name));
     }
 
     #[test]

@@ -6,11 +6,15 @@
 //! them: 1 is Poisson, below 1 clusters, above 1 evens out, infinity is a constant gap. Gamma deviates follow Marsaglia
 //! and Tsang 2000. This module knows no clock: instants are durations since the level's start.
 
+mod stages;
+
 use std::{sync::Arc, time::Duration};
 
 use rand_pcg::{Pcg64, rand_core::Rng};
 
 use crate::PlanError;
+
+pub use stages::RateStage;
 
 /// How arrivals are spread around their rate.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -63,6 +67,13 @@ pub enum Arrivals {
         /// Spread of the gaps.
         spacing: Spacing,
     },
+    /// A rate that moves in steps while measuring. Warm-up runs at the first rate; after the last stage its rate stays.
+    Stages {
+        /// The steps, one at least.
+        stages: Arc<[RateStage]>,
+        /// Spread of the gaps.
+        spacing: Spacing,
+    },
     /// These instants, in order; then no more.
     Recorded(Arc<[Duration]>),
 }
@@ -80,6 +91,13 @@ impl Arrivals {
         };
         let good = match *self {
             Self::AtOnce | Self::Recorded(_) => true,
+            Self::Stages {
+                ref stages,
+                spacing,
+            } => {
+                let all = |stage: &RateStage| usable(stage.per_second) && !stage.over.is_zero();
+                !stages.is_empty() && stages.iter().all(all) && spaced(spacing)
+            }
             Self::Steady {
                 per_second,
                 spacing,
@@ -112,13 +130,16 @@ impl Arrivals {
             Self::AtOnce | Self::Recorded(_) => None,
             Self::Steady { per_second, .. } => Some(*per_second),
             Self::Ramp { from, .. } => Some(*from),
+            Self::Stages { stages, .. } => stages.first().map(|stage| stage.per_second),
         }
     }
 
     fn spacing(&self) -> Option<Spacing> {
         match self {
             Self::AtOnce | Self::Recorded(_) => None,
-            Self::Steady { spacing, .. } | Self::Ramp { spacing, .. } => Some(*spacing),
+            Self::Steady { spacing, .. }
+            | Self::Ramp { spacing, .. }
+            | Self::Stages { spacing, .. } => Some(*spacing),
         }
     }
 
@@ -127,6 +148,13 @@ impl Arrivals {
         match *self {
             Self::AtOnce | Self::Recorded(_) => 0.0,
             Self::Steady { per_second, .. } => expected / per_second,
+            Self::Stages { ref stages, .. } => {
+                let first = stages.first().map_or(1.0, |stage| stage.per_second);
+                if expected <= warmup {
+                    return expected / first;
+                }
+                warmup / first + stages::seconds_at(stages, expected - warmup)
+            }
             Self::Ramp { from, .. } if expected <= warmup => expected / from,
             Self::Ramp {
                 shape,

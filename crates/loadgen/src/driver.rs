@@ -16,6 +16,7 @@
 
 mod level;
 mod loss;
+mod retry;
 mod schedule;
 mod tally;
 mod worker;
@@ -294,6 +295,8 @@ fn trial(
         connector: &Connector::new(&spec.target)?,
         timeouts: spec.timeouts,
         stream: spec.work.stream,
+        endpoint: spec.work.endpoint,
+        answer: None,
         clock,
         halt: stop.stop.clone(),
     };
@@ -302,6 +305,8 @@ fn trial(
         level: u32::MAX,
         stage: Stage::Warmup,
         slot: 0,
+        turn: None,
+        retry: 0,
         intended: clock.now(),
         asked_output_tokens: spec.warmup_osl.get(),
         body: plan.template().body(prompt, spec.warmup_osl.get()),

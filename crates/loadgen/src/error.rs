@@ -65,9 +65,17 @@ pub enum PlanError {
     },
     /// Chats for an API that takes text.
     #[error(
-        "the completions API takes no chat messages\nhint: use prompts of plain text, or the chat API"
+        "the completions and embeddings APIs take no chat messages\nhint: use prompts of plain text, or the chat API"
     )]
     MessagesForCompletions,
+    /// Conversations where there can be none.
+    #[error(
+        "conversations of several turns cannot be had here: {reason}\nhint: use the chat or responses API with --concurrency, or leave the turns out"
+    )]
+    NoConversation {
+        /// Why.
+        reason: &'static str,
+    },
     /// A rate that is no rate.
     #[error(
         "a request rate or burstiness is not above zero\nhint: give requests per second, such as 4 or 0.5, or inf"

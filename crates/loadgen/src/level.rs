@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     PlanError,
-    arrival::{Arrivals, Shape, Spacing},
+    arrival::{Arrivals, RateStage, Shape, Spacing},
 };
 
 /// One step of a run.
@@ -92,7 +92,7 @@ impl Level {
         matches!(
             &self.load,
             Load::Open {
-                arrivals: Arrivals::Ramp { .. },
+                arrivals: Arrivals::Ramp { .. } | Arrivals::Stages { .. },
                 ..
             }
         )
@@ -149,8 +149,8 @@ impl Level {
         }
     }
 
-    /// The schedule as the manifest holds it; `None` for a closed loop.
-    pub(crate) fn arrivals_record(&self) -> Option<records::Arrivals> {
+    /// The schedule that `seed` gives, as the manifest holds it; `None` for a closed loop.
+    pub(crate) fn arrivals_record(&self, seed: u64) -> Option<records::Arrivals> {
         let Load::Open {
             arrivals,
             most_in_flight,
@@ -160,7 +160,9 @@ impl Level {
         };
         let (spacing, ramp) = match *arrivals {
             Arrivals::AtOnce | Arrivals::Recorded(_) => (None, None),
-            Arrivals::Steady { spacing, .. } => (Some(spacing), None),
+            Arrivals::Steady { spacing, .. } | Arrivals::Stages { spacing, .. } => {
+                (Some(spacing), None)
+            }
             Arrivals::Ramp {
                 shape,
                 to,
@@ -190,9 +192,31 @@ impl Level {
                 _ => None,
             },
             ramp,
+            stages: self.stages_record(arrivals, seed),
             recorded: matches!(arrivals, Arrivals::Recorded(_)),
             most_in_flight: most_in_flight.get(),
         })
+    }
+
+    /// Ends of the stages, counted from the first measured arrival.
+    fn stages_record(&self, arrivals: &Arrivals, seed: u64) -> Vec<records::RateStage> {
+        let Arrivals::Stages { stages, .. } = arrivals else {
+            return Vec::new();
+        };
+        let warmup = usize::try_from(self.warmup_requests).unwrap_or(usize::MAX);
+        let first = arrivals.times(seed, self.warmup_requests).nth(warmup);
+        let first = first.map_or(0.0, |first| first.as_secs_f64());
+        let rate = stages.first().map_or(1.0, |stage| stage.per_second);
+        let mut end = self.warmup_requests as f64 / rate - first;
+        let record = |stage: &RateStage| {
+            end += stage.over.as_secs_f64();
+            let until = Duration::try_from_secs_f64(end).unwrap_or_default();
+            records::RateStage {
+                per_second: stage.per_second,
+                until_ns: duration_ns(until),
+            }
+        };
+        stages.iter().map(record).collect()
     }
 }
 

@@ -1,12 +1,19 @@
-//! The part of the OpenAI chat and completions APIs that a load client speaks: request bodies and streamed chunks.
+//! The part of the OpenAI APIs (chat, completions, responses, embeddings) that a load client speaks: request bodies and streamed chunks.
 //!
 //! Follows the API reference of OpenAI and what vLLM 0.11.2 and llama.cpp b10434 send (`fixtures/sse`). No text is kept:
-//! of a token, only whether it is there.
+//! of a token, only whether it is there; a conversation alone keeps what the
+//! assistant said, because its next turn repeats it.
 
 mod alike;
+mod answer;
 mod body;
 mod chunk;
+mod embeddings;
+mod responses;
 
 pub use alike::EventReader;
 pub use body::{BodyTemplate, Endpoint, LengthControl};
 pub use chunk::{Bearing, Chunk, Event, ServerTimes, Usage, error_message, parse_event};
+pub use responses::parse_response_event;
+
+use chunk::message_of;

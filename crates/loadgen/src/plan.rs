@@ -11,7 +11,7 @@ use crate::{
     PlanError, Target,
     level::{Level, duration_ns},
     openai::{BodyTemplate, Endpoint, LengthControl},
-    workload::{self, Calibration, Workload},
+    workload::{self, Calibration, Conversations, Workload},
 };
 
 /// Deadlines of one request, by what is being waited for.
@@ -64,6 +64,8 @@ pub struct Work {
     pub osl_stddev: f64,
     /// How often a request that failed is sent again.
     pub retries: u32,
+    /// Conversations in place of requests that stand for themselves.
+    pub conversations: Option<Conversations>,
     /// What the caller stops levels early by ([`crate::StopHandle::enough`]); for the records only.
     pub stop_when: Option<String>,
 }
@@ -77,6 +79,7 @@ impl Default for Work {
             workload: Workload::Translation,
             osl_stddev: 0.0,
             retries: 0,
+            conversations: None,
             stop_when: None,
         }
     }
@@ -95,7 +98,7 @@ pub struct LoadSpec {
     pub work: Work,
     /// Output tokens asked of measured requests, on average.
     pub osl: NonZeroU32,
-    /// Output tokens asked of warm-up and cool-down requests.
+    /// Output tokens asked of warm-up requests, and the least asked of cool-down requests.
     pub warmup_osl: NonZeroU32,
     /// How the server is told to generate exactly that many.
     pub length_control: LengthControl,
@@ -146,11 +149,17 @@ impl LoadPlan {
                 return Err(PlanError::ZeroDeadline { which });
             }
         }
-        if let (Workload::Dataset(own), Endpoint::Completions) =
+        if let (Workload::Dataset(own), Endpoint::Completions | Endpoint::Embeddings) =
             (&spec.work.workload, spec.work.endpoint)
             && own.has_messages()
         {
             return Err(PlanError::MessagesForCompletions);
+        }
+        if spec.work.endpoint == Endpoint::Embeddings {
+            spec.work.stream = false;
+        }
+        if spec.work.conversations.is_some() {
+            conversations_fit(&spec)?;
         }
         spec.target = spec.target.with_endpoint(spec.work.endpoint)?;
         for replica in &mut spec.replicas {
@@ -188,7 +197,10 @@ impl LoadPlan {
             stream: spec.work.stream,
             workload: spec.work.workload.name().to_owned(),
             workload_options: self.workload_options(),
-            osl: spec.osl.get(),
+            osl: match spec.work.endpoint {
+                Endpoint::Embeddings => 0,
+                _ => spec.osl.get(),
+            },
             ignore_eos: self.template.ignores_eos(),
             extra_body: spec.extra_body.clone(),
             seed: spec.seed,
@@ -212,6 +224,7 @@ impl LoadPlan {
         self
     }
 
+    /// Settings of the prompt source.
     fn workload_options(&self) -> Map<String, Value> {
         let mut options = Map::new();
         let work = &self.spec.work;
@@ -243,15 +256,23 @@ impl LoadPlan {
         if work.osl_stddev > 0.0 {
             options.insert("osl_stddev".to_owned(), work.osl_stddev.into());
         }
+        if let Some(Conversations { turns, think_ms }) = work.conversations {
+            for (name, figure) in [
+                ("session_turns", f64::from(turns.mean)),
+                ("session_turns_stddev", turns.stddev),
+                ("think_time_ms", f64::from(think_ms.mean)),
+                ("think_time_stddev_ms", think_ms.stddev),
+            ] {
+                options.insert(name.to_owned(), figure.into());
+            }
+        }
         options
     }
 
     fn arrivals_record(&self) -> Vec<Option<records::Arrivals>> {
-        let all: Vec<_> = self
-            .spec
-            .levels
-            .iter()
-            .map(Level::arrivals_record)
+        let all: Vec<_> = (0..)
+            .zip(&self.spec.levels)
+            .map(|(index, level)| level.arrivals_record(self.level_seed(index)))
             .collect();
         if all.iter().all(Option::is_none) {
             Vec::new()
@@ -272,6 +293,23 @@ impl LoadPlan {
 
     pub(crate) fn template(&self) -> &BodyTemplate {
         &self.template
+    }
+}
+
+/// Conversations are turns of a chat, one after the other.
+fn conversations_fit(spec: &LoadSpec) -> Result<(), PlanError> {
+    let misfit = |reason| Err(PlanError::NoConversation { reason });
+    if !matches!(spec.work.endpoint, Endpoint::Chat | Endpoint::Responses) {
+        return misfit("this API takes one text and no history");
+    }
+    if spec.levels.iter().any(|level| level.closed_slots() == 0) {
+        return misfit("a schedule does not wait for the answer that the next turn repeats");
+    }
+    match &spec.work.workload {
+        Workload::Dataset(own) if own.has_messages() => {
+            misfit("the dataset holds whole chats; its turns would have to be single prompts")
+        }
+        _ => Ok(()),
     }
 }
 

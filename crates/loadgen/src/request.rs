@@ -1,12 +1,12 @@
 //! One request attempt, from a free slot to a finished record. Whatever happens becomes the record's outcome; nothing is
-//! repeated and no time starts over.
+//! repeated here and no time starts over.
 
-use std::{io, time::Instant};
+use std::{cell::RefCell, io, rc::Rc, time::Instant};
 
 use bytes::Bytes;
 use http::{StatusCode, header::CONTENT_TYPE, response::Parts};
 use records::{
-    Chunks, Offset, Outcome, RequestRecord, Stage, TimeoutPhase, TokenCount, TokenSource,
+    Chunks, Offset, Outcome, RequestRecord, Stage, TimeoutPhase, TokenCount, TokenSource, Turn,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -17,7 +17,7 @@ use crate::{
     connector::{Connector, Refused},
     guard::{Guard, Interruption},
     keep_alive::Keeper,
-    openai::{Chunk, Event, error_message, parse_event},
+    openai::{Chunk, Endpoint, Event, error_message},
     plan::Timeouts,
     timeline::{Ending, Reading, Timeline},
 };
@@ -37,17 +37,24 @@ pub(crate) struct Client<'a> {
     pub(crate) timeouts: Timeouts,
     /// Whether answers are streamed.
     pub(crate) stream: bool,
+    /// Through which API.
+    pub(crate) endpoint: Endpoint,
+    /// Where what the assistant says goes, if someone wants to know.
+    pub(crate) answer: Option<Rc<RefCell<String>>>,
     pub(crate) clock: Clock,
     /// Ends every request in flight.
     pub(crate) halt: CancellationToken,
 }
 
 /// A request that is to be sent.
+#[derive(Clone)]
 pub(crate) struct Job {
     pub(crate) request: u64,
     pub(crate) level: u32,
     pub(crate) stage: Stage,
     pub(crate) slot: u32,
+    pub(crate) turn: Option<Turn>,
+    pub(crate) retry: u32,
     pub(crate) intended: Offset,
     pub(crate) asked_output_tokens: u32,
     pub(crate) body: Bytes,
@@ -61,8 +68,8 @@ impl Client<'_> {
             level: job.level,
             stage: job.stage,
             slot: job.slot,
-            turn: None,
-            retry: 0,
+            turn: job.turn,
+            retry: job.retry,
             intended_ns: job.intended,
             sent_ns: Offset::ZERO,
             connection: records::Connection::None,
@@ -134,8 +141,8 @@ enum Answer {
     Malformed,
 }
 
-fn read_answer(bytes: &[u8]) -> Answer {
-    match parse_event(bytes) {
+fn read_answer(endpoint: Endpoint, bytes: &[u8]) -> Answer {
+    match endpoint.read_whole(bytes) {
         // An answer has choices or at least a count; `{}` has neither.
         Ok(Event::Chunk(chunk)) if chunk != Chunk::default() => Answer::Complete(chunk),
         Ok(Event::Error(message)) => Answer::Error(message),
@@ -223,7 +230,8 @@ impl<'a> Exchange<'a> {
     /// The good case: server-sent events.
     async fn stream(&mut self, guard: &mut Guard<'_>) -> bool {
         let clock = self.client.clock;
-        let mut timeline = Timeline::new(self.record.sent_ns);
+        let keep_text = self.client.answer.is_some();
+        let mut timeline = Timeline::new(self.record.sent_ns).of(self.client.endpoint, keep_text);
         let (ending, reusable) = loop {
             let before = timeline.last_token();
             let deadline = guard.deadline();
@@ -267,6 +275,9 @@ impl<'a> Exchange<'a> {
     fn fill(&mut self, reading: Reading) {
         let target = self.client.target;
         let record = &mut *self.record;
+        if let (Some(answer), Some(text)) = (&self.client.answer, reading.text) {
+            answer.replace(text);
+        }
         record.chunks = reading.chunks;
         record.first_output_ns = reading.first_output_ns;
         record.prompt_tokens = reading.prompt_tokens;
@@ -319,7 +330,10 @@ impl<'a> Exchange<'a> {
             };
             return false;
         }
-        let answer = read_answer(&bytes);
+        let answer = read_answer(self.client.endpoint, &bytes);
+        if let Some(text) = &self.client.answer {
+            text.replace(self.client.endpoint.text_of_whole(&bytes));
+        }
         let at = self.client.clock.at(self.connection.last_read());
         self.record.chunks.since_sent_ns = vec![at.0.saturating_sub(self.record.sent_ns.0)];
         self.fill_answer(answer, &bytes);
@@ -353,7 +367,7 @@ impl<'a> Exchange<'a> {
                 message: target.redact(&message),
             },
             Answer::Malformed => Outcome::Malformed {
-                message: format!("the answer is no completion: {excerpt}"),
+                message: format!("the answer is not what the API gives: {excerpt}"),
             },
         };
         if !matches!(record.outcome, Outcome::Completed { .. }) {

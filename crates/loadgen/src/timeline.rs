@@ -6,12 +6,15 @@
 use records::{Chunks, Offset, Outcome, ServerTimings, TokenCount, TokenSource};
 
 use crate::{
-    openai::{Bearing, Chunk, Event, EventReader, Usage},
+    openai::{Bearing, Chunk, Endpoint, Event, EventReader, Usage, parse_response_event},
     sse::Decoder,
 };
 
 /// Arrivals kept of one response; the last entry is always the last arrival.
 pub const MAX_STAMPS: usize = 65_536;
+
+/// Bytes of an answer's text after which no more of it is kept.
+const MAX_TEXT: usize = 1 << 20;
 
 /// Bytes of a bad event that are quoted.
 const EXCERPT: usize = 200;
@@ -51,11 +54,16 @@ pub struct Reading {
     pub server_timings: Option<ServerTimings>,
     /// How it ended.
     pub outcome: Outcome,
+    /// What the assistant said, where it was kept.
+    pub text: Option<String>,
 }
 
 #[derive(Debug, Default)]
 struct Folded {
+    endpoint: Endpoint,
     reader: EventReader,
+    /// What the assistant said, where someone wants to know.
+    text: Option<String>,
     chunks: Chunks,
     last_token: Option<Offset>,
     first_output: Option<Offset>,
@@ -76,6 +84,14 @@ impl Timeline {
             decoder: Decoder::new(),
             folded: Folded::default(),
         }
+    }
+
+    /// The same for a response of another API than chat, and with what the assistant said where `keep_text`.
+    #[must_use]
+    pub fn of(mut self, endpoint: Endpoint, keep_text: bool) -> Self {
+        self.folded.endpoint = endpoint;
+        self.folded.text = keep_text.then(String::new);
+        self
     }
 
     /// Takes the bytes of one read, which happened at `at`.
@@ -123,7 +139,14 @@ impl Folded {
         if self.done || self.fault.is_some() {
             return;
         }
-        match self.reader.read(data) {
+        if let Some(text) = self.text.as_mut().filter(|text| text.len() < MAX_TEXT) {
+            self.endpoint.text_of_event(data, text);
+        }
+        let event = match self.endpoint {
+            Endpoint::Responses => parse_response_event(data),
+            _ => self.reader.read(data),
+        };
+        match event {
             Ok(Event::Chunk(chunk)) => self.chunk(sent, at, chunk),
             Ok(Event::Done) => self.done = true,
             Ok(Event::Empty) => {}
@@ -197,6 +220,7 @@ impl Folded {
             output_tokens: output_tokens.map(|(count, source)| TokenCount { count, source }),
             server_timings: self.timings,
             chunks: self.chunks,
+            text: self.text,
         }
     }
 

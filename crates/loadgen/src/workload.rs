@@ -9,6 +9,7 @@
 //!
 //! This module does not count tokens: the server's `usage.prompt_tokens` does.
 
+mod conversation;
 mod dataset;
 mod lengths;
 mod synthetic;
@@ -18,6 +19,7 @@ mod words;
 
 use rand_pcg::{Pcg32, rand_core::Rng};
 
+pub use conversation::Conversations;
 pub use dataset::{Dataset, Entry, Prompt};
 pub use lengths::Lengths;
 pub use synthetic::{Calibration, Synthetic};
@@ -45,6 +47,20 @@ impl Workload {
                 .as_ref()
                 .map_or("synthetic", |trace| &trace.name),
             Self::Dataset(dataset) => &dataset.name,
+        }
+    }
+
+    /// A later question of a conversation: as [`Self::entry`], without what all prompts begin with, which was said before.
+    pub fn follow_up(&self, id: PromptId, nth: u64) -> Entry {
+        match self {
+            Self::Synthetic(synthetic) => {
+                let follow_up = Self::Synthetic(Synthetic {
+                    shared_prefix: 0,
+                    ..synthetic.clone()
+                });
+                follow_up.entry(id, nth)
+            }
+            _ => self.entry(id, nth),
         }
     }
 

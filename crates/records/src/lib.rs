@@ -22,7 +22,7 @@ mod time;
 pub use jsonl::{JsonlWriter, Lines, read_lines};
 pub use manifest::{
     Arrivals, ClockAnchor, EndReason, EngineFacts, Host, Judgement, Manifest, Objectives, Plan,
-    Ramp, RampShape, SCHEMA_VERSION, Target, Tool,
+    Ramp, RampShape, RateStage, SCHEMA_VERSION, Target, Tool,
 };
 pub use phase::{ClientLoad, MeasureEnd, Phase, PhaseKind};
 pub use request::{

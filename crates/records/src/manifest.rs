@@ -185,7 +185,7 @@ fn is_zero(number: &u32) -> bool {
 }
 
 /// The schedule of an open loop.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Arrivals {
     /// Requests per second, at the beginning of a ramp; absent when all arrive at once or as recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -196,11 +196,23 @@ pub struct Arrivals {
     /// Where the rate goes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ramp: Option<Ramp>,
+    /// Steps of a rate that moves in steps; empty for one that does not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stages: Vec<RateStage>,
     /// Whether requests arrive as they did in a recorded trace (`workload`).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub recorded: bool,
     /// Requests in flight at most; beyond it they were sent late, which `sent_ns − intended_ns` shows.
     pub most_in_flight: u32,
+}
+
+/// A part of a level with a rate of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RateStage {
+    /// Requests per second.
+    pub per_second: f64,
+    /// Its end, since the first measured request was to be sent (`intended_ns`). The last stage goes on.
+    pub until_ns: u64,
 }
 
 /// A rate that moves while measuring.

@@ -20,7 +20,7 @@ pub struct RequestRecord {
     pub stage: Stage,
     /// Closed loop: which of the level's slots sent it, from 0.
     pub slot: u32,
-    /// The conversation that it belongs to, from 0 within the run, and which of its turns it is.
+    /// The conversation that it belongs to, and which of its turns it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub turn: Option<Turn>,
     /// Attempts of the same request before this one, each with a record of its own that bears the same number.
@@ -101,7 +101,7 @@ fn is_zero(number: &u32) -> bool {
 /// A turn of a conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Turn {
-    /// Number of the conversation within the run, from 0.
+    /// Number of the conversation's first request, which is its name.
     pub session: u64,
     /// Number of the turn within the conversation, from 0.
     pub number: u32,

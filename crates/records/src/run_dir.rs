@@ -22,6 +22,8 @@ pub const GPU: &str = "gpu.jsonl";
 pub const SERVER: &str = "server.jsonl";
 /// The summary; derived, always re-creatable. The reference pipeline's name for it.
 pub const SUMMARY: &str = "all_concurrent_results.json";
+/// What to buy for a load, where someone asked; derived from runs, prices and the catalogue.
+pub const PLAN: &str = "plan.json";
 
 /// What went wrong with a run folder. Messages complete the sentence "failed to …".
 #[derive(Debug, thiserror::Error)]

@@ -204,6 +204,12 @@ pub struct GpuSample {
     /// Sent over PCIe, bytes per second.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pcie_tx_bytes_per_s: Option<f64>,
+    /// Received over PCIe since the counter began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pcie_rx_bytes: Option<u64>,
+    /// Sent over PCIe since the counter began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pcie_tx_bytes: Option<u64>,
     /// Received over NVLink, all links, bytes per second.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nvlink_rx_bytes_per_s: Option<f64>,
@@ -357,6 +363,30 @@ pub struct ServerCounters {
     /// Time in the waiting queue.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue_time: Option<HistogramTotals>,
+    /// Time from scheduling to the first token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prefill_time: Option<HistogramTotals>,
+    /// Time from the first token to the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decode_time: Option<HistogramTotals>,
+    /// Time between streamed outputs, which with speculative decoding hold several tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inter_token: Option<HistogramTotals>,
+    /// Prompt tokens looked up in a cache outside the engine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_prefix_queries: Option<f64>,
+    /// Prompt tokens found there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_prefix_hits: Option<f64>,
+    /// Speculative decoding: drafts verified.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drafts: Option<f64>,
+    /// Tokens drafted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub draft_tokens: Option<f64>,
+    /// Drafted tokens that were accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepted_tokens: Option<f64>,
     /// Seconds spent on prompts (llama.cpp).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prompt_seconds: Option<f64>,

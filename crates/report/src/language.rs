@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     /// Every source file that may ask for words.
-    const SOURCES: [&str; 35] = [
+    const SOURCES: &[&str] = &[
         include_str!("view/mod.rs"),
         include_str!("view/results.rs"),
         include_str!("view/operation.rs"),
@@ -148,6 +148,9 @@ mod tests {
         include_str!("prose/finding/sample.rs"),
         include_str!("prose/goodput.rs"),
         include_str!("prose/failure.rs"),
+        include_str!("prose/performance.rs"),
+        include_str!("view/performance.rs"),
+        include_str!("chart/prediction.rs"),
         include_str!("prose/sizing.rs"),
         include_str!("prose/verdict.rs"),
         include_str!("prose/reading.rs"),
@@ -165,6 +168,13 @@ mod tests {
         include_str!("console/comparison.rs"),
         include_str!("console/over_runs.rs"),
         include_str!("view/over_runs.rs"),
+        include_str!("view/stages.rs"),
+        include_str!("view/turns.rs"),
+        include_str!("console/plan.rs"),
+        include_str!("view/plan.rs"),
+        include_str!("prose/plan.rs"),
+        include_str!("chart/plan_memory.rs"),
+        include_str!("chart/plan_frontier.rs"),
     ];
 
     fn entries(language: Language) -> BTreeMap<String, String> {

@@ -24,7 +24,7 @@ mod number;
 mod prose;
 mod view;
 
-pub use console::{comparison, console, over_runs_console, sizing_console};
+pub use console::{comparison, console, over_runs_console, plan_console, sizing_console};
 pub use language::Language;
 
 use analysis::{OverRuns, Summary};

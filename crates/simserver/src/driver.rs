@@ -151,6 +151,7 @@ impl Driver {
             let finish = token.end.map(|end| end.reason);
             let progress = Progress {
                 tokens: token.index,
+                cached: token.cached_tokens,
                 due: end,
                 finish,
             };

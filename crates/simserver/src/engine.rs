@@ -84,6 +84,7 @@ impl Engine {
             core: match &profile.figures.timing {
                 Timing::Tables(tables) => batched(Batched::from_tables(tables)),
                 Timing::Linear(linear) => batched(Batched::from_linear(linear)),
+                Timing::Padded(padded) => batched(Batched::from_padded(padded)),
                 Timing::Fixed(fixed) => Core::Paced(Pacer::new(fixed)),
             },
             lengths: OutputLengths::new(profile),

@@ -13,6 +13,8 @@ use crate::engine::FinishReason;
 pub(crate) struct Progress {
     /// Tokens made.
     pub(crate) tokens: u32,
+    /// Prompt tokens that were found in the prefix cache.
+    pub(crate) cached: u32,
     /// When the last of them was due, since the server's epoch.
     pub(crate) due: Duration,
     /// Set with the last token of all.
@@ -49,12 +51,12 @@ impl Feed {
     }
 
     /// Waits for the end.
-    pub(crate) async fn finished(&self) -> (u32, FinishReason) {
+    pub(crate) async fn finished(&self) -> (Progress, FinishReason) {
         let mut seen = 0;
         loop {
             let progress = std::future::poll_fn(|context| self.poll_beyond(seen, context)).await;
             if let Some(reason) = progress.finish {
-                return (progress.tokens, reason);
+                return (progress, reason);
             }
             seen = progress.tokens;
         }

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use crate::engine::FinishReason;
-use crate::openai::{Endpoint, StreamUsage};
+use crate::openai::StreamUsage;
 use crate::profile::Profile;
 use crate::text::Text;
 
@@ -29,6 +29,13 @@ pub(crate) struct Usage {
     pub(crate) completion_tokens: u32,
 }
 
+/// The APIs whose answers are choices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ChoiceApi {
+    Chat,
+    Completions,
+}
+
 /// Tokens that go into one chunk of one choice.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Span {
@@ -40,12 +47,14 @@ pub(crate) struct Span {
     pub(crate) finish: Option<FinishReason>,
     /// Characters put after the text, more than there should be.
     pub(crate) padding: u32,
+    /// Prompt tokens that were found in the prefix cache.
+    pub(crate) cached: u32,
 }
 
 /// Renders the chunks of one stream.
 #[derive(Debug)]
 pub(crate) struct Frames {
-    endpoint: Endpoint,
+    api: ChoiceApi,
     usage: StreamUsage,
     prompt_tokens: u32,
     text: Text,
@@ -63,19 +72,19 @@ pub(crate) const DONE: &str = "data: [DONE]\n\n";
 
 impl Frames {
     pub(crate) fn stream(
-        endpoint: Endpoint,
+        api: ChoiceApi,
         usage: StreamUsage,
         id: &ResponseId,
         model: &str,
         prompt_tokens: u32,
         text: Text,
     ) -> Self {
-        let (prefix, object) = match endpoint {
-            Endpoint::Chat => ("chatcmpl", "chat.completion.chunk"),
-            Endpoint::Completions => ("cmpl", "text_completion"),
+        let (prefix, object) = match api {
+            ChoiceApi::Chat => ("chatcmpl", "chat.completion.chunk"),
+            ChoiceApi::Completions => ("cmpl", "text_completion"),
         };
         Self {
-            endpoint,
+            api,
             usage,
             prompt_tokens,
             stop_reason: stop_reason(&text),
@@ -86,7 +95,7 @@ impl Frames {
 
     /// The chunk that opens a choice of a chat, without text; a completion has none.
     pub(crate) fn role(&self, choice: u32) -> Option<String> {
-        if self.endpoint == Endpoint::Completions {
+        if self.api == ChoiceApi::Completions {
             return None;
         }
         let usage = match self.usage {
@@ -107,8 +116,8 @@ impl Frames {
             Some(FinishReason::StopString) => self.stop_reason.as_str(),
             _ => "null",
         };
-        match self.endpoint {
-            Endpoint::Chat => {
+        match self.api {
+            ChoiceApi::Chat => {
                 out.write_str(r#""delta":{"content":""#)?;
                 self.write_text(span, out)?;
                 out.write_str(r#"","reasoning_content":null},"logprobs":null,"#)?;
@@ -121,7 +130,7 @@ impl Frames {
                     )?,
                 }
             }
-            Endpoint::Completions => {
+            ChoiceApi::Completions => {
                 out.write_str(r#""text":""#)?;
                 self.write_text(span, out)?;
                 out.write_str(r#"","logprobs":null,"finish_reason":"#)?;
@@ -135,12 +144,12 @@ impl Frames {
                 )?;
             }
         }
-        match (self.usage, self.endpoint) {
+        match (self.usage, self.api) {
             (StreamUsage::Continuous, _) => {
                 write!(out, r#","usage":{}"#, self.counts(span.last))?;
             }
-            (_, Endpoint::Completions) => out.write_str(r#","usage":null"#)?,
-            (_, Endpoint::Chat) => {}
+            (_, ChoiceApi::Completions) => out.write_str(r#","usage":null"#)?,
+            (_, ChoiceApi::Chat) => {}
         }
         out.write_str("}\n\n")
     }
@@ -180,16 +189,16 @@ impl Frames {
 
 /// Body of a response that is not streamed. `ends` has the tokens of every choice, and why it ended.
 pub(crate) fn whole(
-    endpoint: Endpoint,
+    api: ChoiceApi,
     id: &ResponseId,
     model: &str,
     text: &Text,
     ends: &[(u32, FinishReason)],
     usage: Option<Usage>,
 ) -> String {
-    let mut out = match endpoint {
-        Endpoint::Chat => head("chatcmpl", "chat.completion", id, model),
-        Endpoint::Completions => head("cmpl", "text_completion", id, model),
+    let mut out = match api {
+        ChoiceApi::Chat => head("chatcmpl", "chat.completion", id, model),
+        ChoiceApi::Completions => head("cmpl", "text_completion", id, model),
     };
     for (index, &(tokens, finish)) in ends.iter().enumerate() {
         let mut said = String::new();
@@ -201,12 +210,12 @@ pub(crate) fn whole(
             _ => "null".to_owned(),
         };
         let comma = if index == 0 { "" } else { "," };
-        let _infallible = match endpoint {
-            Endpoint::Chat => write!(
+        let _infallible = match api {
+            ChoiceApi::Chat => write!(
                 out,
                 r#"{comma}{{"index":{index},"message":{{"role":"assistant","content":"{said}","refusal":null,"annotations":null,"audio":null,"function_call":null,"tool_calls":[],"reasoning":null,"reasoning_content":null}},"logprobs":null,"finish_reason":"{reason}","stop_reason":{stop_reason},"token_ids":null}}"#
             ),
-            Endpoint::Completions => write!(
+            ChoiceApi::Completions => write!(
                 out,
                 r#"{comma}{{"index":{index},"text":"{said}","logprobs":null,"finish_reason":"{reason}","stop_reason":{stop_reason},"token_ids":null,"prompt_logprobs":null,"prompt_token_ids":null}}"#
             ),
@@ -225,9 +234,9 @@ pub(crate) fn whole(
     let _infallible = write!(
         out,
         r#"],"service_tier":null,"system_fingerprint":null,"usage":{usage}{},"kv_transfer_params":null}}"#,
-        match endpoint {
-            Endpoint::Chat => r#","prompt_logprobs":null,"prompt_token_ids":null"#,
-            Endpoint::Completions => "",
+        match api {
+            ChoiceApi::Chat => r#","prompt_logprobs":null,"prompt_token_ids":null"#,
+            ChoiceApi::Completions => "",
         }
     );
     out

@@ -13,14 +13,17 @@ use tokio::sync::Notify;
 
 use crate::broken::BrokenBody;
 use crate::driver::{Command, Siblings};
-use crate::engine::{self, RequestId};
+use crate::embeddings;
+use crate::engine::{self, FinishReason, RequestId};
+use crate::events::Events;
 use crate::fault::{self, Fault};
-use crate::feed::Feed;
-use crate::frames::{self, Frames, Usage};
+use crate::feed::{Feed, Progress};
+use crate::frames::{self, ChoiceApi, Frames, ResponseId, Usage};
 use crate::http::{App, ResponseBody, json, response_id};
 use crate::line::Line;
 use crate::mishap::{Event, Mishaps};
-use crate::openai::{self, ApiError, Delivery, Endpoint, Generation};
+use crate::openai::{self, ApiError, Delivery, Endpoint, Generation, StreamUsage};
+use crate::responses::{self, ResponseFrames, ResponseUsage};
 use crate::stream::{ERROR, EventStream};
 use crate::telemetry::Lateness;
 
@@ -108,25 +111,80 @@ pub(crate) async fn generate(
                 ticket.mark_finished();
             }
             app.death.spare().await;
-            let sent = ends.iter().fold(0u32, |sum, end| sum.saturating_add(end.0));
+            let sent = ends
+                .iter()
+                .fold(0u32, |sum, (end, _)| sum.saturating_add(end.tokens));
             let usage = (!mishaps.usage.missing).then(|| Usage {
                 prompt_tokens,
                 completion_tokens: mishaps.usage.told(sent),
             });
-            let text = &generation.text;
-            let whole = frames::whole(endpoint, &id, model, text, &ends, usage);
+            let whole = whole(&generation, &id, model, &ends, usage);
             Ok(in_one_piece(whole, &faults, &mishaps, line))
         }
         Delivery::Stream(usage) => {
             app.death.spare().await;
-            let text = generation.text;
-            let frames = Frames::stream(endpoint, usage, &id, model, prompt_tokens, text);
-            let stream = EventStream::new(tickets, frames, mishaps, Arc::clone(line));
+            let events = events(generation, usage, id, model, prompt_tokens);
+            let stream = EventStream::new(tickets, events, mishaps, Arc::clone(line));
             let mut response = Response::new(ResponseBody::stream(stream));
             let kind = HeaderValue::from_static("text/event-stream; charset=utf-8");
             response.headers_mut().insert(CONTENT_TYPE, kind);
             Ok(response)
         }
+    }
+}
+
+/// What renders the stream of a generation.
+fn events(
+    generation: Generation,
+    usage: StreamUsage,
+    id: ResponseId,
+    model: &str,
+    prompt_tokens: u32,
+) -> Events {
+    let echo = generation.echo();
+    let text = generation.text;
+    let api = match generation.endpoint {
+        Endpoint::Responses => {
+            let frames = ResponseFrames::new(id, model, echo, prompt_tokens, text);
+            return Events::Response(frames);
+        }
+        Endpoint::Completions => ChoiceApi::Completions,
+        // Embeddings are never streamed.
+        Endpoint::Chat | Endpoint::Embeddings => ChoiceApi::Chat,
+    };
+    Events::Choices(Frames::stream(api, usage, &id, model, prompt_tokens, text))
+}
+
+/// Body of an answer in one piece.
+fn whole(
+    generation: &Generation,
+    id: &ResponseId,
+    model: &str,
+    ends: &[(Progress, FinishReason)],
+    usage: Option<Usage>,
+) -> String {
+    let text = &generation.text;
+    let lengths: Vec<_> = ends.iter().map(|&(end, why)| (end.tokens, why)).collect();
+    match (generation.endpoint, ends) {
+        (Endpoint::Responses, [(end, why), ..]) => {
+            let usage = usage.map(|usage| ResponseUsage {
+                usage,
+                cached: end.cached,
+            });
+            responses::whole(
+                id,
+                model,
+                generation.echo(),
+                text,
+                (end.tokens, *why),
+                usage,
+            )
+        }
+        (Endpoint::Embeddings, _) => embeddings::whole(id, model, ends.len(), usage),
+        (Endpoint::Completions, _) => {
+            frames::whole(ChoiceApi::Completions, id, model, text, &lengths, usage)
+        }
+        _ => frames::whole(ChoiceApi::Chat, id, model, text, &lengths, usage),
     }
 }
 

@@ -147,7 +147,11 @@ async fn route(
     let asked = asked.map(|value| value.to_str().unwrap_or("?").to_owned());
     let asked = asked.as_deref();
     let allowed = match path.as_str() {
-        "/v1/chat/completions" | "/v1/completions" | "/tokenize" => Method::POST,
+        "/v1/chat/completions"
+        | "/v1/completions"
+        | "/v1/responses"
+        | "/v1/embeddings"
+        | "/tokenize" => Method::POST,
         "/v1/models" | "/health" | "/version" | "/metrics" | "/simulation" => Method::GET,
         _ => return text(404, JSON, r#"{"detail":"Not Found"}"#),
     };
@@ -171,10 +175,18 @@ async fn route(
     let answer = match path.as_str() {
         "/tokenize" => openai::parse_tokenize(&body, &app.profile)
             .map(|(count, spelled)| json(200, frames::tokenized(&app.profile, count, spelled))),
-        "/v1/completions" => generate(app, line, Endpoint::Completions, &body, asked).await,
-        _ => generate(app, line, Endpoint::Chat, &body, asked).await,
+        path => generate(app, line, endpoint(path), &body, asked).await,
     };
     answer.unwrap_or_else(|error| json(error.status, error.body()))
+}
+
+fn endpoint(path: &str) -> Endpoint {
+    match path {
+        "/v1/completions" => Endpoint::Completions,
+        "/v1/responses" => Endpoint::Responses,
+        "/v1/embeddings" => Endpoint::Embeddings,
+        _ => Endpoint::Chat,
+    }
 }
 
 fn page(app: &App, path: &str) -> Response<ResponseBody> {

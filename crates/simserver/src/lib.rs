@@ -13,6 +13,7 @@ pub mod profile;
 
 pub mod engine;
 pub mod fault;
+pub mod fleet;
 pub mod simulate;
 
 mod scheduler;
@@ -21,11 +22,13 @@ mod sequence;
 mod block_table;
 mod blocks;
 mod pacer;
+mod padded;
 mod timing;
 
 mod server;
 mod start_log;
 
+mod events;
 mod generate;
 mod http;
 mod line;
@@ -37,10 +40,12 @@ mod stream;
 mod driver;
 mod feed;
 
+mod embeddings;
 mod frames;
 mod metrics;
 mod openai;
 mod prompt;
+mod responses;
 mod telemetry;
 mod text;
 

@@ -1,7 +1,9 @@
 //! Requests of the OpenAI API as vLLM 0.11.2 accepts them, and its refusals.
 //!
-//! Read here: `model`, `messages` or `prompt` (see `prompt`), `n`, `max_tokens`, `max_completion_tokens`, `min_tokens`, `stop`,
+//! Read here: `model`, `messages`, `prompt` or `input` (see `prompt`), `n`, `max_tokens`, `max_completion_tokens`, `min_tokens`, `stop`,
 //! `include_stop_str_in_output`, `ignore_eos`, `stream`, `stream_options`. All else, sampling included, is ignored: the text means nothing.
+//! The responses API knows `max_output_tokens` in place of all that concerns lengths, and drops the rest as vLLM does; it
+//! repeats the `temperature`. An embedding is what the engine makes of a prompt and one token.
 //! Error texts are those captured from vLLM 0.11.2, without the echo of the input and the traceback that its validation errors add.
 
 use serde_json::Value;
@@ -9,6 +11,7 @@ use serde_json::Value;
 use crate::engine::{Eos, PromptBlocks};
 use crate::profile::{LengthError, Profile, TokenBudget};
 use crate::prompt::prompts;
+use crate::responses::Echo;
 use crate::text::Text;
 
 /// Choices of one request, over all of its prompts. vLLM 0.11.2 has no limit; a simulation need not run out of memory.
@@ -16,11 +19,13 @@ const MOST_CHOICES: usize = 1024;
 /// vLLM's `max_tokens` of a completion that does not say; a chat may fill the context.
 const COMPLETION_MAX_TOKENS: u32 = 16;
 
-/// Which of the two generating endpoints.
+/// Which of the endpoints that give the engine work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Endpoint {
     Chat,
     Completions,
+    Responses,
+    Embeddings,
 }
 
 /// How the output is to be sent.
@@ -40,7 +45,7 @@ pub(crate) enum StreamUsage {
 }
 
 /// A request that can be served.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Generation {
     pub(crate) endpoint: Endpoint,
     /// Every prompt, with what is left for its output.
@@ -50,6 +55,18 @@ pub(crate) struct Generation {
     pub(crate) eos: Eos,
     pub(crate) text: Text,
     pub(crate) delivery: Delivery,
+    temperature: f64,
+}
+
+impl Generation {
+    /// What a response of the responses API repeats.
+    pub(crate) fn echo(&self) -> Echo {
+        let budget = self.prompts.first().map(|(budget, _)| budget);
+        Echo {
+            temperature: self.temperature,
+            max_output_tokens: budget.map_or(0, |budget| budget.max_tokens),
+        }
+    }
 }
 
 /// A refusal.
@@ -114,10 +131,16 @@ pub(crate) fn parse(
         Endpoint::Completions => {
             Some(integer(&body, "max_tokens")?.unwrap_or(COMPLETION_MAX_TOKENS.into()))
         }
+        Endpoint::Responses => integer(&body, "max_output_tokens")?,
+        Endpoint::Embeddings => Some(1),
     };
-    let min_tokens = integer(&body, "min_tokens")?.unwrap_or(0);
-    let n = integer(&body, "n")?.unwrap_or(1);
-    let stop = stop(&body)?;
+    let temperature = body.get("temperature").and_then(Value::as_f64);
+    // The others neither know choices nor let a request say more of its length.
+    let steered = matches!(endpoint, Endpoint::Chat | Endpoint::Completions);
+    let all = if steered { &body } else { &Value::Null };
+    let min_tokens = integer(all, "min_tokens")?.unwrap_or(0);
+    let n = integer(all, "n")?.unwrap_or(1);
+    let stop = stop(all)?;
     check_model(&body, profile)?;
     let n = choices(n, prompts.len())?;
     let prompts = prompts
@@ -137,18 +160,28 @@ pub(crate) fn parse(
                 "min_tokens must be between 0 and max_tokens={most}, got {min_tokens}."
             ))
         })?;
-    let included = flag(&body, "include_stop_str_in_output");
+    let included = flag(all, "include_stop_str_in_output");
     Ok(Generation {
         endpoint,
         prompts,
         n,
-        eos: if flag(&body, "ignore_eos") {
+        eos: if flag(all, "ignore_eos") {
             Eos::Ignored
         } else {
             Eos::Allowed { min_tokens }
         },
-        text: Text::new(endpoint == Endpoint::Chat, &stop, min_tokens, included),
-        delivery: delivery(&body),
+        text: Text::new(
+            endpoint != Endpoint::Completions,
+            &stop,
+            min_tokens,
+            included,
+        ),
+        delivery: if endpoint == Endpoint::Embeddings {
+            Delivery::Whole
+        } else {
+            delivery(&body)
+        },
+        temperature: temperature.unwrap_or(1.0),
     })
 }
 

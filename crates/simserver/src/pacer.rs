@@ -26,7 +26,7 @@ impl Pacer {
     }
 
     pub(crate) fn add(&mut self, mut sequence: Sequence, now: Duration) {
-        sequence.mark_scheduled(now);
+        sequence.mark_scheduled(now, 0);
         self.paced.insert((now + self.ttft, sequence.id), sequence);
     }
 

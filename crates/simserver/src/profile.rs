@@ -1,6 +1,6 @@
 //! What a simulated server is: its limits, its KV cache and the time that its steps take.
 //!
-//! A profile is a TOML file. Three are built in (`crates/simserver/profiles/`); each says where its figures come from. A
+//! A profile is a TOML file. Four are built in (`crates/simserver/profiles/`); each says where its figures come from. A
 //! profile is checked once, here; the engine relies on it. It does not say how time passes (see `timing`).
 
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::sequence::PromptBlocks;
 use crate::timing::Timing;
 
-const BUILTIN: [(&str, &str); 3] = [
+const BUILTIN: [(&str, &str); 4] = [
     (
         "rtx3090-gemma3-12b-bnb4",
         include_str!("../profiles/rtx3090-gemma3-12b-bnb4.toml"),
@@ -16,6 +16,10 @@ const BUILTIN: [(&str, &str); 3] = [
     (
         "h100-llama3.1-8b-fp16",
         include_str!("../profiles/h100-llama3.1-8b-fp16.toml"),
+    ),
+    (
+        "padded-graphs",
+        include_str!("../profiles/padded-graphs.toml"),
     ),
     ("fixed", include_str!("../profiles/fixed.toml")),
 ];

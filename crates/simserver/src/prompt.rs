@@ -54,20 +54,30 @@ impl Prompt {
     }
 }
 
-/// The prompts of a request: one of a chat, one or several of a completion.
+/// The prompts of a request: one of a chat or a response, one or several of a completion or an embedding.
 pub(crate) fn prompts(endpoint: Endpoint, body: &Value) -> Result<Vec<Prompt>, ApiError> {
     match endpoint {
-        Endpoint::Chat => chat(body).map(|prompt| vec![prompt]),
-        Endpoint::Completions => completions(body),
+        Endpoint::Chat => chat(body, "messages").map(|prompt| vec![prompt]),
+        Endpoint::Responses => response(body).map(|prompt| vec![prompt]),
+        Endpoint::Completions => texts(body, "prompt"),
+        Endpoint::Embeddings => texts(body, "input"),
     }
 }
 
-fn chat(body: &Value) -> Result<Prompt, ApiError> {
-    let messages = body.get("messages").ok_or_else(|| missing("messages"))?;
+/// `input` of the responses API: one message, or a list of them.
+fn response(body: &Value) -> Result<Prompt, ApiError> {
+    match body.get("input") {
+        Some(Value::String(text)) => Ok(Prompt::Chat(text.clone().into_bytes())),
+        _ => chat(body, "input"),
+    }
+}
+
+fn chat(body: &Value, field: &str) -> Result<Prompt, ApiError> {
+    let messages = body.get(field).ok_or_else(|| missing(field))?;
     let messages = messages.as_array().ok_or_else(|| {
         ApiError::validation(
             "list_type",
-            "'messages'",
+            &format!("'{field}'"),
             "Input should be a valid list",
             "",
         )
@@ -87,16 +97,16 @@ fn chat(body: &Value) -> Result<Prompt, ApiError> {
     Ok(Prompt::Chat(bytes))
 }
 
-fn completions(body: &Value) -> Result<Vec<Prompt>, ApiError> {
+fn texts(body: &Value, field: &str) -> Result<Vec<Prompt>, ApiError> {
     let invalid = || {
         ApiError::validation(
             "string_type",
-            "'prompt'",
+            &format!("'{field}'"),
             "Input should be a valid string",
             "",
         )
     };
-    let prompt = body.get("prompt").ok_or_else(|| missing("prompt"))?;
+    let prompt = body.get(field).ok_or_else(|| missing(field))?;
     let one = |value: &Value| match value {
         Value::String(text) => Ok(Prompt::Text(text.clone().into_bytes())),
         Value::Array(ids) => ids
@@ -140,6 +150,10 @@ mod tests {
         // 5 + 3 bytes ("가" is three) in two messages, one of them in parts: ceil(8 / 4) + 10.
         let messages = r#"{"messages":[{"content":"abcde"},{"content":[{"type":"text","text":"가"}]},{"content":null}]}"#;
         assert_eq!(count(Endpoint::Chat, messages), 12);
+        let input = messages.replace("messages", "input");
+        assert_eq!(count(Endpoint::Responses, &input), 12);
+        assert_eq!(count(Endpoint::Responses, r#"{"input":"abcdefgh"}"#), 12);
+        assert_eq!(count(Endpoint::Embeddings, r#"{"input":["abcde","a"]}"#), 3);
         assert_eq!(count(Endpoint::Completions, r#"{"prompt":"abcde"}"#), 2);
         assert_eq!(count(Endpoint::Completions, r#"{"prompt":["abcde"]}"#), 2);
         assert_eq!(count(Endpoint::Completions, r#"{"prompt":[1,2,3]}"#), 3);

@@ -153,7 +153,7 @@ impl Scheduler {
             let Some(blocks) = self.pool.begin(sequence, &hit, computed + wanted) else {
                 return;
             };
-            sequence.mark_scheduled(now);
+            sequence.mark_scheduled(now, hit.tokens);
             let Some(sequence) = self.waiting.pop_front() else {
                 return;
             };

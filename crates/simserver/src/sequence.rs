@@ -121,6 +121,8 @@ pub struct Token {
     pub elapsed: Duration,
     /// Prompt tokens of the request.
     pub prompt_tokens: u32,
+    /// Of these, found in the prefix cache when the request was first scheduled.
+    pub cached_tokens: u32,
     /// How often the request lost its blocks since the token before it, or since it came.
     pub preempted: u32,
     /// Set on the last token.
@@ -147,6 +149,7 @@ pub struct Completion {
 pub(crate) struct Sequence {
     pub(crate) id: RequestId,
     prompt_tokens: u32,
+    cached_tokens: u32,
     prompt: PromptBlocks,
     /// Tokens that it will make, and why it will stop there.
     output: (u32, FinishReason),
@@ -165,6 +168,7 @@ impl Sequence {
         Self {
             id: request.id,
             prompt_tokens: request.budget.prompt_tokens,
+            cached_tokens: 0,
             prompt: request.prompt.clone(),
             output,
             generated: 0,
@@ -202,8 +206,12 @@ impl Sequence {
         self.preempted.0 += 1;
     }
 
-    pub(crate) fn mark_scheduled(&mut self, at: Duration) {
-        self.first_scheduled.get_or_insert(at);
+    /// It begins at `at`, with `cached` tokens found in the prefix cache.
+    pub(crate) fn mark_scheduled(&mut self, at: Duration, cached: u32) {
+        if self.first_scheduled.is_none() {
+            self.first_scheduled = Some(at);
+            self.cached_tokens = cached;
+        }
     }
 
     /// Makes the next token at the instant `at`.
@@ -231,6 +239,7 @@ impl Sequence {
             index: self.generated,
             elapsed,
             prompt_tokens: self.prompt_tokens,
+            cached_tokens: self.cached_tokens,
             preempted,
             end,
         }

@@ -3,6 +3,7 @@
 //! All events that are due are handed over in one go, so the connection writes once per step. A body that is dropped
 //! before its end, because the client has gone, aborts its requests.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::fmt;
 use std::pin::Pin;
@@ -14,7 +15,8 @@ use hyper::body::{Body, Frame};
 use tokio::time::{Sleep, sleep};
 
 use crate::engine::FinishReason;
-use crate::frames::{DONE, Frames, Span};
+use crate::events::Events;
+use crate::frames::Span;
 use crate::generate::Ticket;
 use crate::line::Line;
 use crate::mishap::{Event, Mishaps};
@@ -30,7 +32,9 @@ pub(crate) struct EventStream {
     choices: Vec<Choice>,
     /// The choice whose turn it is.
     turn: usize,
-    frames: Frames,
+    events: Events,
+    /// Events that are due, one after the other.
+    queue: VecDeque<String>,
     mishaps: Mishaps,
     line: Arc<Line>,
     stage: Stage,
@@ -51,6 +55,8 @@ struct Choice {
 /// What comes next.
 #[derive(Clone, Copy)]
 enum Stage {
+    /// What is sent before the engine has made a token.
+    Opening,
     Head,
     /// The chunk that opens choice `.0`.
     Role(u32),
@@ -68,7 +74,7 @@ enum Stage {
 impl EventStream {
     pub(crate) fn new(
         tickets: Vec<Ticket>,
-        frames: Frames,
+        events: Events,
         mishaps: Mishaps,
         line: Arc<Line>,
     ) -> Self {
@@ -80,10 +86,11 @@ impl EventStream {
         Self {
             choices: tickets.into_iter().map(choice).collect(),
             turn: 0,
-            frames,
+            events,
+            queue: VecDeque::new(),
             mishaps,
             line,
-            stage: Stage::Head,
+            stage: Stage::Opening,
             padding: 0,
             pause: None,
             unsent: Bytes::new(),
@@ -97,6 +104,9 @@ impl EventStream {
                 ready!(pause.as_mut().poll(context));
                 self.pause = None;
             }
+            if let Some(event) = self.queue.pop_front() {
+                return Poll::Ready(Some(event.into()));
+            }
             if matches!(self.stage, Stage::Head | Stage::Tokens) {
                 let sent = self.choices.first().map_or(0, |choice| choice.sent);
                 if let Some(event) = self.mishaps.take(sent) {
@@ -107,6 +117,10 @@ impl EventStream {
                 }
             }
             match self.stage {
+                Stage::Opening => {
+                    self.queue.extend(self.events.opening());
+                    self.stage = Stage::Head;
+                }
                 Stage::Head => {
                     // vLLM opens the chat when the first token is there, not before.
                     ready!(self.poll_first(context));
@@ -117,9 +131,7 @@ impl EventStream {
                         next if (next as usize) < self.choices.len() => Stage::Role(next),
                         _ => Stage::Tokens,
                     };
-                    if let Some(role) = self.frames.role(choice) {
-                        return Poll::Ready(Some(role.into()));
-                    }
+                    self.queue.extend(self.events.choice_opens(choice));
                 }
                 Stage::Tokens => return self.poll_tokens(context).map(Some),
                 Stage::Usage => {
@@ -129,19 +141,17 @@ impl EventStream {
                     } else {
                         Stage::Done
                     };
-                    if let Some(usage) = self.usage() {
-                        return Poll::Ready(Some(usage));
-                    }
+                    let told = self.told();
+                    self.queue.extend(self.events.closing(told));
                 }
                 Stage::UsageAgain => {
                     self.stage = Stage::Done;
-                    if let Some(usage) = self.usage() {
-                        return Poll::Ready(Some(usage));
-                    }
+                    let told = self.told();
+                    self.queue.extend(self.events.counts_again(told));
                 }
                 Stage::Done => {
                     self.stage = Stage::End;
-                    return Poll::Ready(Some(Bytes::from_static(DONE.as_bytes())));
+                    self.queue.extend(self.events.done().map(str::to_owned));
                 }
                 Stage::End => return Poll::Ready(None),
                 Stage::Ending(event) => {
@@ -165,7 +175,7 @@ impl EventStream {
     fn happen(&mut self, event: Event) -> Option<Bytes> {
         match event {
             Event::Stall(time) => self.pause = Some(Box::pin(sleep(time))),
-            Event::Malformed => return Some(self.frames.malformed().into()),
+            Event::Malformed => return Some(self.events.malformed().into()),
             Event::Pad(characters) => self.padding = characters,
             Event::Error => {
                 self.stage = Stage::Done;
@@ -222,6 +232,7 @@ impl EventStream {
                 last,
                 finish: choice.finish,
                 padding: std::mem::take(&mut self.padding),
+                cached: progress.cached,
             };
             if choice.finish.is_some() {
                 choice.ticket.mark_finished();
@@ -231,20 +242,20 @@ impl EventStream {
                 self.stage = Stage::Usage;
             }
             // Writing to memory cannot fail.
-            let _infallible = self.frames.tokens(span, &mut self.buffer);
+            let _infallible = self.events.tokens(span, &mut self.buffer);
             return Poll::Ready(self.buffer.0.split().freeze());
         }
         Poll::Pending
     }
 
-    fn usage(&self) -> Option<Bytes> {
+    /// The completion tokens that the stream tells.
+    fn told(&self) -> Option<u32> {
         if self.mishaps.usage.missing {
             return None;
         }
         let sent = self.choices.iter().map(|choice| choice.sent);
         let sent = sent.fold(0, u32::saturating_add);
-        let usage = self.frames.usage(self.mishaps.usage.told(sent));
-        usage.map(Bytes::from)
+        Some(self.mishaps.usage.told(sent))
     }
 
     /// A few bytes, then a pause.

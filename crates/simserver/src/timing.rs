@@ -1,13 +1,16 @@
 //! How long a step of the engine takes.
 //!
-//! Two cost models and one that has no steps. *Tables* interpolate what was measured; *linear* is `base + a·sequences +
-//! b·prompt tokens + c·context tokens`, the usual first model of a memory-bound decode; *fixed* gives every request the same TTFT and
+//! Three cost models and one that has no steps. *Tables* interpolate what was measured; *linear* is `base + a·sequences +
+//! b·prompt tokens + c·context tokens`, the usual first model of a memory-bound decode; *padded* (a file of its own) is no law
+//! that anyone would fit; *fixed* gives every request the same TTFT and
 //! ITL and is for auditing clients.
 //! Figures come from the profile only, never from the crate `sizing`: a test of one against the other must mean something.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+use crate::padded::Padded;
 
 /// Where the time goes. Times in ms.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -17,6 +20,8 @@ pub(crate) enum Timing {
     Tables(Tables),
     /// A cost per step, per sequence and per prompt token.
     Linear(Linear),
+    /// Padded batches and attention out of proportion.
+    Padded(Padded),
     /// Constant TTFT and ITL of every request, without steps.
     Fixed(Fixed),
 }
@@ -113,6 +118,7 @@ pub(crate) struct Batched {
 enum Cost {
     Tables(Tables),
     Linear(Linear),
+    Padded(Padded),
 }
 
 impl Timing {
@@ -142,6 +148,9 @@ impl Timing {
                 .or_else(|| positive("base_ms", l.base_ms))
                 .or_else(|| not_negative("per_sequence_ms", l.per_sequence_ms))
                 .or_else(|| not_negative("per_prompt_token_ms", l.per_prompt_token_ms)),
+            Self::Padded(p) => not_negative("admission_ms", p.admission_ms)
+                .or_else(|| noise(p.noise_shape, p.noise_fraction))
+                .or_else(|| p.problem()),
             Self::Fixed(f) => positive("itl_ms", f.itl_ms).or_else(|| {
                 // A request that arrives while the next token of another is awaited must not be due before it.
                 (!(f.ttft_ms.is_finite() && f.ttft_ms >= f.itl_ms))
@@ -184,6 +193,16 @@ impl Batched {
         }
     }
 
+    pub(crate) fn from_padded(padded: &Padded) -> Self {
+        Self {
+            admission: milliseconds(padded.admission_ms),
+            noise_fraction: padded.noise_fraction,
+            noise_shape: padded.noise_shape,
+            per_context_token_us: 0.0,
+            cost: Cost::Padded(padded.clone()),
+        }
+    }
+
     /// Mean time of a step, in ms.
     ///
     /// A step that decodes and prefills is one forward pass over all its rows. The tables therefore charge it as a prefill of
@@ -206,6 +225,7 @@ impl Batched {
                     + linear.per_sequence_ms * f64::from(load.decodes)
                     + linear.per_prompt_token_ms * f64::from(load.prefill_tokens)
             }
+            Cost::Padded(padded) => padded.step_ms(load),
         };
         rows + context
     }

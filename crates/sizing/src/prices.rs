@@ -99,6 +99,15 @@ impl<'a, P> Quote<'a, P> {
     }
 }
 
+/// What is rented so that every replica has its cards in one machine.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rented<'a> {
+    /// The price of an hour of all of it.
+    pub quote: Quote<'a, UsdPerHour>,
+    /// Instances.
+    pub instances: u32,
+}
+
 impl Prices {
     /// Reads sets of prices, in order of preference.
     ///
@@ -147,6 +156,29 @@ impl Prices {
             let price = UsdPerHour::new(entry.usd_per_hour.get() * instances);
             Some(Quote::new(price, set, entry.offer.as_deref()))
         })
+    }
+
+    /// The least dear way to rent `replicas` of `cards` each, over all sets: in whole instances, no replica over two of them. An
+    /// instance of one card counts as a price for each card, in any number that a replica needs.
+    pub fn rent(&self, gpu: &str, cards: u32, replicas: u32) -> Option<Rented<'_>> {
+        let cards = cards.max(1);
+        let entries = self
+            .sets
+            .iter()
+            .flat_map(|set| set.cloud.iter().map(move |entry| (set, entry)));
+        let offers = entries
+            .filter(|(_, entry)| entry.gpu == gpu)
+            .filter_map(|(set, entry)| {
+                let instances = match entry.cards / cards {
+                    _ if entry.cards == 1 => cards.saturating_mul(replicas),
+                    0 => return None,
+                    each => replicas.div_ceil(each),
+                };
+                let price = UsdPerHour::new(entry.usd_per_hour.get() * f64::from(instances));
+                let quote = Quote::new(price, set, entry.offer.as_deref());
+                Some(Rented { quote, instances })
+            });
+        offers.min_by(|a, b| a.quote.price.get().total_cmp(&b.quote.price.get()))
     }
 }
 
@@ -197,6 +229,26 @@ mod tests {
         let typo = set("purchase = [{ gpu = 'L5', cards = 1, usd = 9 }]");
         assert!(matches!(typo, Err(PriceError::UnknownGpu(_))));
         assert!(matches!(set("purchases = []"), Err(PriceError::Toml(_))));
+    }
+
+    /// Two replicas of four cards fill one instance of eight; one of two cards leaves six idle; a card at a time is dearer for
+    /// eight and cheaper for two; no instance of one machine has sixteen.
+    #[test]
+    fn renting_takes_the_least_dear_whole_instances() {
+        let prices = set(
+            "cloud = [{ gpu = 'L40S', cards = 8, usd_per_hour = 10, offer = 'eight' }, { gpu = 'L40S', cards = 1, usd_per_hour = 2, offer = 'one' }, { gpu = 'A100 40GB', cards = 8, usd_per_hour = 32 }]",
+        )
+        .unwrap();
+        let rented = |gpu, cards, replicas| {
+            let rented = prices.rent(gpu, cards, replicas)?;
+            Some((rented.quote.price.get(), rented.instances))
+        };
+        assert_eq!(rented("L40S", 4, 2), Some((10.0, 1)));
+        assert_eq!(rented("L40S", 2, 1), Some((4.0, 2)));
+        assert_eq!(rented("A100 40GB", 2, 1), Some((32.0, 1)));
+        assert_eq!(rented("A100 40GB", 8, 3), Some((96.0, 3)));
+        assert_eq!(rented("A100 40GB", 16, 1), None);
+        assert_eq!(rented("L4", 1, 1), None);
     }
 
     #[test]

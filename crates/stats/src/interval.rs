@@ -112,8 +112,11 @@ pub(crate) fn normal_probability(z: f64) -> f64 {
 
 /// Quantile of Student's t. From 1,000 degrees of freedom on by the expansion around the normal quantile (Abramowitz
 /// and Stegun 26.7.5, error of order `ν⁻⁵`): the root finder of statrs 0.19 loses digits there (it is off by 3·10⁻⁶
-/// at 100,000).
-pub(crate) fn student_quantile(p: f64, degrees_of_freedom: f64) -> f64 {
+/// at 100,000). The degrees of freedom are positive.
+///
+/// # Panics
+/// When they are not, or `p` does not lie between 0 and 1.
+pub fn student_quantile(p: f64, degrees_of_freedom: f64) -> f64 {
     const EXPANSION_FROM: f64 = 1000.0;
     if degrees_of_freedom < EXPANSION_FROM {
         return StudentsT::new(0.0, 1.0, degrees_of_freedom)

@@ -35,7 +35,9 @@ pub use concurrency::{Occupancy, Span, occupancy};
 pub use dependence::BatchMeans;
 pub use effective_quantile::{draw_quantiles, effective_quantile_interval};
 pub use histogram::Histogram;
-pub use interval::{Confidence, Interval, mean_interval, wilson, wilson_effective};
+pub use interval::{
+    Confidence, Interval, mean_interval, student_quantile, wilson, wilson_effective,
+};
 pub use monotone::{Crossing, crossing, non_decreasing};
 pub use quantile::{Quantile, order_statistic_ranks, quantile, quantile_interval};
 pub use sample::{MAX_MAGNITUDE, Sample, SampleError};

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::{ConnectionArgs, TelemetryArgs};
+use super::{ConnectionArgs, SessionArgs, StageArgs, TelemetryArgs};
 
 /// What to send.
 #[derive(Clone, Debug, Args)]
@@ -109,11 +109,16 @@ pub(crate) struct LoadArgs {
     /// Finish a run that was cut off: run the levels that are missing, with the run's own settings. Headers have to be
     /// given again; nothing else can be
     #[arg(long, value_name = "RUN", conflicts_with_all = ["model", "concurrency", "request_rate", "burstiness",
-        "ramp_up_strategy", "trace", "request_count", "benchmark_duration", "warmup_request_count", "endpoint_type", "streaming",
+        "ramp_up_strategy", "stages", "trace", "request_count", "benchmark_duration", "warmup_request_count", "endpoint_type", "streaming",
         "workload", "isl", "isl_stddev", "shared_prefix_tokens", "dataset", "osl", "osl_stddev", "ignore_eos", "extra_body",
-        "request_timeout_seconds", "seed", "num_runs", "level_order", "stop_when", "stop_min_requests", "dry_run", "find_capacity",
+        "request_timeout_seconds", "seed", "num_runs", "level_order", "stop_when", "stop_min_requests", "session_turns",
+        "retries", "dry_run", "find_capacity",
         "result_dir", "run_id"])]
     pub(crate) resume: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) stages: StageArgs,
+    #[command(flatten)]
+    pub(crate) session: SessionArgs,
     #[command(flatten)]
     pub(crate) stop: crate::stop_when::StopArgs,
     #[command(flatten)]
@@ -131,6 +136,10 @@ pub(crate) enum EndpointType {
     Chat,
     /// /v1/completions
     Completions,
+    /// /v1/responses; vLLM cannot be told there to go on past the end of the text
+    Responses,
+    /// /v1/embeddings: no tokens come out, so there is neither TTFT nor TPOT
+    Embeddings,
 }
 
 /// What is sent. Lengths are mean ± standard deviation in tokens, and planning figures of ours: measure your own.

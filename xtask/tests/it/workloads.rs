@@ -17,6 +17,8 @@ fn measured(flags: &[&str]) -> (Value, Value) {
         &sim.url,
         "--concurrency",
         "4",
+        "--seed",
+        "1",
         "--json",
         "--run-id",
         "w",

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Bottleneck, EnergyLevel, Estimate, GpuLevel, ServerLevel};
+use super::{Bottleneck, EnergyLevel, Estimate, GpuLevel, ServerLevel, StageLevel, TurnLevel};
 
 /// What a sample of latencies supports saying. Percentiles that `n` cannot support are absent.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -79,6 +79,13 @@ pub struct LevelSummary {
     /// Gaps between chunks, pooled over requests. Without intervals: the gaps of one request are not independent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub icl_ms: Option<Distribution>,
+    /// Time to first output that is not reasoning; absent where the server does not mark reasoning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttfo_ms: Option<Distribution>,
+    /// Gaps between tokens: each token of a chunk has its share of the gap before the chunk. Pooled like `icl_ms`; absent
+    /// where the server does not say how many tokens each chunk brought (`continuous_usage_stats`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub itl_ms: Option<Distribution>,
     /// Output tokens per content-bearing chunk, over the completed requests whose tokens the server counted. Where it is
     /// well above 1, gaps between chunks are not times per token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -101,6 +108,12 @@ pub struct LevelSummary {
     /// Where the start of the level ends; absent for fewer than 50 completed requests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub steady: Option<Steady>,
+    /// By turn of their conversations; absent where requests stand for themselves.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub turns: Vec<TurnLevel>,
+    /// By stage of the rate; absent where it does not move in steps.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stages: Vec<StageLevel>,
     /// Requests that ended with fewer output tokens than asked.
     pub short_outputs: u64,
     /// Failures by kind, most frequent first. Those of measured requests add up to `requests.failed`; kinds of warm-up
@@ -246,6 +259,17 @@ pub struct RequestCounts {
     pub warmup: u64,
     /// Cool-down requests.
     pub cooldown: u64,
+    /// Of the measured ones, attempts after the first (`--retries`).
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub retries: u64,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// How often requests failed in one way.

@@ -137,6 +137,7 @@ fn failures_count_and_are_named() {
         cancelled: 1,
         warmup: 1,
         cooldown: 0,
+        retries: 0,
     };
     assert_eq!(level.requests, counts);
     let named: Vec<(&str, u64, Option<&str>)> = level
@@ -224,6 +225,7 @@ fn an_open_loop_says_what_was_asked_and_what_was_sent() {
         per_second: Some(2.5),
         burstiness: Some(1.0),
         ramp: None,
+        stages: Vec::new(),
         recorded: false,
         most_in_flight: 64,
     })];

@@ -3,7 +3,10 @@
 
 mod bottleneck;
 mod build;
+mod calibration;
 mod energy;
+#[path = "../../examples/calibration/halves.rs"]
+mod halves;
 
 mod comparison;
 mod goodput;
@@ -18,3 +21,4 @@ mod server_level;
 mod slo;
 mod stop_rule;
 mod summarise_never_fails;
+mod turns_and_stages;

@@ -106,6 +106,41 @@ fn gauges_are_those_of_the_measuring_window() {
     );
 }
 
+/// 40 drafts of 3 tokens, of which 72 were accepted: 72/120, and 1 + 72/40 tokens each.
+#[test]
+fn phases_and_drafts_are_differences_too() {
+    let mut run = run();
+    let at = |t_ms, requests: f64| {
+        let totals = |each: f64| {
+            Some(HistogramTotals {
+                sum_seconds: 3.0 + each * requests,
+                count: 1.0 + requests,
+            })
+        };
+        let mut scraped = counted(t_ms, requests);
+        scraped.counters = ServerCounters {
+            queue_time: totals(0.25),
+            prefill_time: totals(0.5),
+            decode_time: totals(1.5),
+            external_prefix_queries: Some(500.0 + 100.0 * requests),
+            external_prefix_hits: Some(100.0 + 30.0 * requests),
+            drafts: Some(7.0 + 20.0 * requests),
+            draft_tokens: Some(21.0 + 60.0 * requests),
+            accepted_tokens: Some(20.0 + 36.0 * requests),
+            ..scraped.counters
+        };
+        scraped
+    };
+    run.server = vec![at(500, 0.0), at(3500, 2.0)];
+    let account = account(&run, 0);
+    assert_eq!(account.queue_ms, Some(250.0));
+    assert_eq!(account.prefill_ms, Some(500.0));
+    assert_eq!(account.decode_ms, Some(1500.0));
+    assert_eq!(account.external_prefix_hit_rate, Some(0.3));
+    assert_eq!(account.draft_acceptance_rate, Some(0.6));
+    assert_eq!(account.tokens_per_draft, Some(2.8));
+}
+
 #[test]
 fn counters_are_differences_between_the_idle_moments_around_the_level() {
     let mut run = run();

@@ -1,5 +1,7 @@
 //! Stopping on a narrow interval: the rule's text, its order, and how often the interval at the stop holds the truth.
 
+use std::time::Duration;
+
 use analysis::{StopRule, StopWatch};
 use rand_pcg::{Pcg64, rand_core::Rng};
 use records::{Outcome, RequestRecord, Stage};
@@ -11,7 +13,8 @@ fn rule(text: &str) -> StopRule {
 }
 
 fn of(number: u64, ttft_ms: f64) -> RequestRecord {
-    let ttft = u64::try_from((ttft_ms * 1e6) as i64).expect("positive");
+    let ttft =
+        u64::try_from(Duration::from_secs_f64(ttft_ms / 1e3).as_nanos()).expect("some seconds");
     RequestRecord {
         request: number,
         ..request(number * 1000, ttft, ttft + 1000, 2)

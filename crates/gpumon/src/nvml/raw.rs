@@ -22,6 +22,7 @@ use nvml_wrapper::{
     gpm::GpmSample,
     sys_exports::field_id::{
         NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_RX, NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_TX,
+        NVML_FI_DEV_PCIE_COUNT_RX_BYTES, NVML_FI_DEV_PCIE_COUNT_TX_BYTES,
     },
 };
 use nvml_wrapper_sys::bindings::{nvmlFieldValue_t, nvmlValue_t};
@@ -108,14 +109,33 @@ pub(super) struct KeptEvents(Kept);
 /// Data sent and received over all links (NVLink) of a device together, in KiB since the counters began (fields 138 and 139).
 /// The wrapper asks with scope 0, which means the first link only.
 pub(super) fn nvlink_kib(device: &Device<'_>) -> Result<(u64, u64), NvmlError> {
-    let get = nvml_sym(device.nvml().lib().nvmlDeviceGetFieldValues.as_ref())?;
-    let mut fields = [
+    let fields = [
         NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_TX,
         NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_RX,
-    ]
-    .map(|field_id| nvmlFieldValue_t {
+    ];
+    two_counters(device, fields, u32::MAX)
+}
+
+/// Bytes sent and received over PCIe since the counters began (fields 197 and 198). A call each for throughput would take
+/// 20 ms, and the wrapper cuts these counters to 32 bits.
+pub(super) fn pcie_bytes(device: &Device<'_>) -> Result<(u64, u64), NvmlError> {
+    let fields = [
+        NVML_FI_DEV_PCIE_COUNT_TX_BYTES,
+        NVML_FI_DEV_PCIE_COUNT_RX_BYTES,
+    ];
+    two_counters(device, fields, 0)
+}
+
+/// Two fields that NVML gives as 64-bit numbers.
+fn two_counters(
+    device: &Device<'_>,
+    fields: [u32; 2],
+    scope: u32,
+) -> Result<(u64, u64), NvmlError> {
+    let get = nvml_sym(device.nvml().lib().nvmlDeviceGetFieldValues.as_ref())?;
+    let mut fields = fields.map(|field_id| nvmlFieldValue_t {
         fieldId: field_id,
-        scopeId: u32::MAX,
+        scopeId: scope,
         timestamp: 0,
         latencyUsec: 0,
         valueType: 0,
@@ -126,8 +146,7 @@ pub(super) fn nvlink_kib(device: &Device<'_>) -> Result<(u64, u64), NvmlError> {
     nvml_try(unsafe { get(device.handle(), 2, fields.as_mut_ptr()) })?;
     let value = |field: &nvmlFieldValue_t| -> Result<u64, NvmlError> {
         nvml_try(field.nvmlReturn)?;
-        // SAFETY: every part of the union is plain numbers, and all of it was initialised above. NVML gives these fields
-        // as 64-bit numbers.
+        // SAFETY: every part of the union is plain numbers, and all of it was initialised above.
         Ok(unsafe { field.value.ullVal })
     };
     Ok((value(&fields[0])?, value(&fields[1])?))

@@ -14,7 +14,7 @@ use nvml_wrapper::{
 };
 use records::GpuSample;
 
-use super::raw::nvlink_kib;
+use super::raw::{nvlink_kib, pcie_bytes};
 
 /// What `nvmlDeviceGetPowerUsage` means on a device. Its documentation: averaged over one second on Ampere (except GA100)
 /// or newer, instantaneous on GA100 and older.
@@ -225,10 +225,15 @@ pub(super) fn whole_field(field: Result<FieldValueSample, NvmlError>) -> Result<
 
 /// Counters that only some devices have. Those that were refused once are not asked for again.
 #[derive(Clone, Copy, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "one for each counter that a device may not have"
+)]
 pub(super) struct Counters {
     power_violation: bool,
     thermal_violation: bool,
     nvlink: bool,
+    pcie: bool,
 }
 
 impl Counters {
@@ -237,6 +242,7 @@ impl Counters {
         power_violation: true,
         thermal_violation: true,
         nvlink: true,
+        pcie: true,
     };
 
     /// Adds the counters to the sample.
@@ -254,6 +260,10 @@ impl Counters {
         if let Some((sent, received)) = ask(&mut self.nvlink, || nvlink_kib(device)) {
             sample.nvlink_tx_bytes = sent.checked_mul(1_024);
             sample.nvlink_rx_bytes = received.checked_mul(1_024);
+        }
+        if let Some((sent, received)) = ask(&mut self.pcie, || pcie_bytes(device)) {
+            sample.pcie_tx_bytes = Some(sent);
+            sample.pcie_rx_bytes = Some(received);
         }
     }
 }

@@ -20,6 +20,8 @@ field_138_all = 1_000
 field_139_all = { start = 2_000, per_call = 8 }
 field_138 = 1
 field_139 = 2
+field_197 = 5_000_000_000
+field_198 = { start = 7_000, per_call = 24 }
 power_violation = { start = 5, per_call = 1_000 }
 thermal_violation = 0
 gpm_support = 1
@@ -86,6 +88,9 @@ fn profiling_counters_come_with_the_second_reading() {
     // Counters: the probe was the first call. All links together, not the first one alone.
     assert_eq!(second.nvlink_tx_bytes, Some(1_000 << 10));
     assert_eq!(second.nvlink_rx_bytes, Some(2_016 << 10));
+    // More than 32 bits hold.
+    assert_eq!(second.pcie_tx_bytes, Some(5_000_000_000));
+    assert_eq!(second.pcie_rx_bytes, Some(7_048));
     assert_eq!(
         (second.power_violation_ns, second.thermal_violation_ns),
         (Some(2_005), Some(0))

@@ -3,21 +3,29 @@
 //! Requests are numbered in the order in which they are taken: first warm-up, then measured, then cool-down until the
 //! last measured one has ended. In an open loop the number decides when a request is due.
 
-use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicU8, Ordering},
+mod conversation;
+mod pace;
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU8, Ordering},
+    },
+    time::Duration,
 };
 
 use bytes::Bytes;
-use records::{MeasureEnd, Offset, PhaseKind, Stage};
+use records::{MeasureEnd, Offset, PhaseKind, Stage, Turn};
 use tokio_util::sync::CancellationToken;
 
+use self::pace::Pace;
 use super::Enough;
 use crate::{
     LoadPlan,
     arrival::{Arrivals, Times},
     level::{Level, Load},
-    workload::{Lengths, PromptId, mix},
+    openai::Endpoint,
+    workload::{Lengths, Prompt, PromptId, mix},
 };
 
 /// A request that was taken.
@@ -28,6 +36,8 @@ pub(super) struct Place {
     pub(super) body: Bytes,
     /// Open loop: when it is to be sent.
     pub(super) due: Option<Offset>,
+    /// Which turn of which conversation it is.
+    pub(super) turn: Option<Turn>,
 }
 
 /// Where a level stands in its run.
@@ -62,11 +72,16 @@ pub(super) struct Schedule {
 struct Counts {
     start: Offset,
     arrivals: Option<Times>,
+    /// Requests taken.
     issued: u64,
+    /// Requests taken or to be taken by conversations that have begun.
+    promised: u64,
+    conversations: u64,
     in_flight: u64,
     measured_issued: u64,
     measured_ended: u64,
     measured_until: Option<Offset>,
+    pace: Pace,
     /// Why no further measured request will be taken.
     closed: Option<MeasureEnd>,
 }
@@ -99,12 +114,18 @@ impl Schedule {
         } else {
             WARMUP
         };
-        // One cool-down request a slot; what comes after these, or after too many, is made when it is taken.
-        let prepared = level
-            .warmup_requests
-            .saturating_add(measured.unwrap_or(16 * slots))
-            .saturating_add(slots)
-            .min(MAX_PREPARED);
+        // In an open loop one cool-down request a slot, too; how long those of a closed one are is known when they are
+        // taken, and what comes after too many is made then.
+        let cool_down = if arrivals.is_some() { slots } else { 0 };
+        let prepared = if plan.spec().work.conversations.is_some() {
+            0
+        } else {
+            level
+                .warmup_requests
+                .saturating_add(measured.unwrap_or(16 * slots))
+                .saturating_add(cool_down)
+                .min(MAX_PREPARED)
+        };
         let mut schedule = Self {
             plan,
             level,
@@ -114,10 +135,13 @@ impl Schedule {
                 start: Offset::ZERO,
                 arrivals,
                 issued: 0,
+                promised: 0,
+                conversations: 0,
                 in_flight: 0,
                 measured_issued: 0,
                 measured_ended: 0,
                 measured_until: None,
+                pace: Pace::default(),
                 closed: (measured == Some(0)).then_some(MeasureEnd::Time),
             }),
             phase: AtomicU8::new(first_phase),
@@ -127,7 +151,7 @@ impl Schedule {
             over,
         };
         schedule.bodies = (0..prepared)
-            .map(|k| schedule.body(k, schedule.prepared_stage(k)))
+            .map(|k| schedule.body(k, schedule.prepared_stage(k), 0.0))
             .collect();
         schedule
     }
@@ -149,7 +173,7 @@ impl Schedule {
 
     /// Takes the next request at `now`; none when nothing is left to send.
     pub(super) fn take(&self, now: Offset) -> Option<Place> {
-        let (number, stage, due) = {
+        let (number, stage, due, left) = {
             let mut counts = self.counts();
             let counts = &mut *counts;
             self.close_early(counts, now);
@@ -161,14 +185,17 @@ impl Schedule {
                 Some(times) => Some(counts.start + times.next()?),
                 None => None,
             };
-            let stage = self.next_stage(counts, now);
+            let (stage, _) = self.next_stage(counts, now, 1);
             let number = counts.issued;
             counts.issued += 1;
             counts.in_flight += u64::from(due.is_none());
-            (number, stage, due)
+            if stage == Stage::Measured {
+                counts.pace.taken(now);
+            }
+            (number, stage, due, counts.pace.left(now))
         };
         if stage == Stage::Measured {
-            self.phase.fetch_max(MEASURE, Ordering::Relaxed);
+            self.reach(MEASURE);
         }
         let prepared = usize::try_from(number)
             .ok()
@@ -177,13 +204,14 @@ impl Schedule {
         let prepared = prepared.filter(|_| self.prepared_stage(number) == stage);
         let (body, output_tokens) = prepared
             .cloned()
-            .unwrap_or_else(|| self.body(number, stage));
+            .unwrap_or_else(|| self.body(number, stage, left));
         Some(Place {
             request: self.position.first_request + number,
             stage,
             output_tokens,
             body,
             due,
+            turn: None,
         })
     }
 
@@ -192,13 +220,16 @@ impl Schedule {
         self.counts().in_flight += 1;
     }
 
-    /// A request that was sent has ended.
-    pub(super) fn ended(&self, stage: Stage) {
+    /// A request that was sent has ended, after this time.
+    pub(super) fn ended(&self, stage: Stage, took: Duration) {
         let mut counts = self.counts();
         counts.in_flight = counts.in_flight.saturating_sub(1);
-        counts.measured_ended += u64::from(stage == Stage::Measured);
+        if stage == Stage::Measured {
+            counts.measured_ended += 1;
+            counts.pace.ended(took);
+        }
         if counts.is_measured() {
-            self.phase.fetch_max(DRAIN, Ordering::Relaxed);
+            self.reach(DRAIN);
             self.measured_ended.cancel();
         }
     }
@@ -237,6 +268,10 @@ impl Schedule {
         }
     }
 
+    fn reach(&self, phase: u8) {
+        self.phase.fetch_max(phase, Ordering::Relaxed);
+    }
+
     fn counts(&self) -> MutexGuard<'_, Counts> {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -252,17 +287,27 @@ impl Schedule {
         }
     }
 
-    fn next_stage(&self, counts: &mut Counts, now: Offset) -> Stage {
-        if counts.issued < self.level.warmup_requests {
-            return Stage::Warmup;
+    /// To which part of the level the next `wanted` requests belong, and how many of them are still wanted there.
+    fn next_stage(&self, counts: &mut Counts, now: Offset, wanted: u32) -> (Stage, u32) {
+        let within = |left: u64| u32::try_from(left).map_or(wanted, |left| wanted.min(left));
+        let warmup_left = self.level.warmup_requests.saturating_sub(counts.promised);
+        if warmup_left > 0 {
+            let wanted = within(warmup_left);
+            counts.promised += u64::from(wanted);
+            return (Stage::Warmup, wanted);
         }
         if counts.closed.is_some() {
-            return Stage::Cooldown;
+            return (Stage::Cooldown, wanted);
         }
         if let (None, Some(time)) = (&counts.arrivals, self.level.volume.time()) {
             counts.measured_until.get_or_insert(now + time);
         }
-        counts.measured_issued += 1;
+        let measured_left = self
+            .measured
+            .map_or(u64::MAX, |all| all - counts.measured_issued);
+        let wanted = within(measured_left);
+        counts.measured_issued += u64::from(wanted);
+        counts.promised += u64::from(wanted);
         if let Some(planned) = self.measured
             && counts.measured_issued >= planned
         {
@@ -274,7 +319,7 @@ impl Schedule {
                 MeasureEnd::Time
             });
         }
-        Stage::Measured
+        (Stage::Measured, wanted)
     }
 
     /// All at once has no load to keep up afterwards.
@@ -298,34 +343,53 @@ impl Schedule {
         }
     }
 
-    /// The request's body and the output tokens that it asks for. Short warm-up and cool-down keep a closed loop full at
-    /// little cost. In an open loop the load is rate times length, so there they are as long as the others.
-    fn body(&self, number: u64, stage: Stage) -> (Bytes, u32) {
+    /// The request's body and the output tokens that it asks for. Short warm-up fills a closed loop at little cost, and
+    /// cool-down takes the share `left` of the whole length. In an open loop the load is rate times length, so there they
+    /// are as long as the others.
+    fn body(&self, number: u64, stage: Stage, left: f64) -> (Bytes, u32) {
+        let (prompt, output_tokens) = self.ask(number, stage, 0, left);
+        (
+            self.plan.template().body(&prompt, output_tokens),
+            output_tokens,
+        )
+    }
+
+    /// What a request asks, and the output tokens that it asks for; `turn` counts the questions before it, `left` is how
+    /// much of the whole length cool-down takes.
+    fn ask(&self, number: u64, stage: Stage, turn: u32, left: f64) -> (Prompt, u32) {
         let spec = self.plan.spec();
         let id = PromptId {
             seed: spec.seed,
             level: self.position.index + self.position.attempt * LEVELS,
             request: number,
         };
-        let entry = spec
-            .work
-            .workload
-            .entry(id, self.position.first_request + number);
+        let nth = self.position.first_request + number;
+        let entry = if turn == 0 {
+            spec.work.workload.entry(id, nth)
+        } else {
+            spec.work.workload.follow_up(id, nth)
+        };
+        let whole = || {
+            let osl = Lengths {
+                mean: spec.osl.get(),
+                stddev: spec.work.osl_stddev,
+            };
+            let key = self.prompt_key(number);
+            entry.output_tokens.unwrap_or_else(|| osl.of(key, 1))
+        };
         let output_tokens = match (stage, &self.level.load) {
-            (Stage::Measured, _) | (_, Load::Open { .. }) => {
-                let osl = Lengths {
-                    mean: spec.osl.get(),
-                    stddev: spec.work.osl_stddev,
-                };
-                let key = mix(mix(id.seed) ^ (u64::from(id.level) << 44) ^ number);
-                entry.output_tokens.unwrap_or_else(|| osl.of(key, 1))
-            }
+            _ if spec.work.endpoint == Endpoint::Embeddings => 0,
+            (Stage::Measured, _) | (_, Load::Open { .. }) => whole(),
+            (Stage::Cooldown, _) => pace::part(whole(), left, spec.warmup_osl.get()),
             _ => spec.warmup_osl.get(),
         };
-        (
-            self.plan.template().body(&entry.prompt, output_tokens),
-            output_tokens,
-        )
+        (entry.prompt, output_tokens)
+    }
+
+    /// What decides lengths of the request, or of the conversation, of this number.
+    fn prompt_key(&self, number: u64) -> u64 {
+        let level = self.position.index + self.position.attempt * LEVELS;
+        mix(mix(self.plan.spec().seed) ^ (u64::from(level) << 44) ^ number)
     }
 }
 

@@ -1,6 +1,7 @@
 //! A load thread: its event loop, its slots and its ticker.
 
 use std::{
+    cell::RefCell,
     io,
     rc::Rc,
     sync::{Arc, mpsc},
@@ -15,7 +16,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Route,
+    Route, retry,
     schedule::{Place, Schedule},
 };
 use crate::{
@@ -56,6 +57,11 @@ impl Worker {
         let mut ticker = Ticker::new(this.schedule.phase());
         LocalSet::new().block_on(runtime, async {
             let tasks: Vec<_> = match &this.schedule.level.load {
+                Load::Closed { .. } if this.plan.spec().work.conversations.is_some() => {
+                    (this.slots.iter())
+                        .map(|&slot| spawn_local(Rc::clone(&this).user(slot)))
+                        .collect()
+                }
                 Load::Closed { .. } => (this.slots.iter())
                     .map(|&slot| spawn_local(Rc::clone(&this).slot(slot)))
                     .collect(),
@@ -88,19 +94,46 @@ impl Worker {
                 level_ends_with_slot.disarm();
                 return;
             };
-            let Some(Sent {
-                finished,
-                no_server,
-            }) = self.send(&mut keeper, slot, place, free).await
-            else {
+            let Some(sent) = self.send(&mut keeper, slot, place, free).await else {
                 return;
             };
-            free = finished;
-            if no_server {
-                self.halt
-                    .run_until_cancelled(tokio::time::sleep(PAUSE))
-                    .await;
-                free = self.clock.now();
+            free = self.free_after(&sent).await;
+        }
+    }
+
+    /// When a slot that has sent a request may send the next.
+    async fn free_after(&self, sent: &Sent) -> Offset {
+        if !sent.no_server {
+            return sent.finished;
+        }
+        self.halt
+            .run_until_cancelled(tokio::time::sleep(PAUSE))
+            .await;
+        self.clock.now()
+    }
+
+    /// Closed loop of conversations: the slot is a user who waits for the answer, thinks, and goes on.
+    async fn user(self: Rc<Self>, slot: u32) {
+        let level_ends_with_user = self.schedule.over.clone().drop_guard();
+        let mut keeper = Keeper::new(&self.habit);
+        let mut free = self.level_start;
+        while !self.halt.is_cancelled() {
+            let Some(mut conversation) = self.schedule.begin(self.clock.now()) else {
+                level_ends_with_user.disarm();
+                return;
+            };
+            while !self.halt.is_cancelled()
+                && let Some(place) = self.schedule.take_turn(&mut conversation)
+            {
+                let Some(sent) = self.send(&mut keeper, slot, place, free).await else {
+                    return;
+                };
+                free = self.free_after(&sent).await;
+                conversation.heard(sent.completed, sent.answer);
+                if conversation.goes_on() {
+                    free = free + self.schedule.think(&conversation);
+                    self.wait_for(free).await;
+                }
             }
         }
     }
@@ -156,7 +189,8 @@ impl Worker {
         }
     }
 
-    /// Sends one request and hands its record over; `None` when nobody takes records any more.
+    /// Sends one request, again if it fails and that is asked for, and hands the record of every attempt over; `None` when
+    /// nobody takes records any more.
     async fn send(
         &self,
         keeper: &mut Keeper,
@@ -166,35 +200,57 @@ impl Worker {
     ) -> Option<Sent> {
         let spec = self.plan.spec();
         let route = &self.routes[slot as usize % self.routes.len()];
+        let answer: Option<Rc<RefCell<String>>> = place.turn.map(|_| Rc::default());
         let client = Client {
             target: &route.target,
             connector: &route.connector,
             timeouts: spec.timeouts,
             stream: spec.work.stream,
+            endpoint: spec.work.endpoint,
+            answer: answer.clone(),
             clock: self.clock,
             halt: self.halt.clone(),
         };
-        let job = Job {
+        let mut job = Job {
             request: place.request,
             level: self.schedule.index(),
             stage: place.stage,
             slot,
+            turn: place.turn,
+            retry: 0,
             intended,
             asked_output_tokens: place.output_tokens,
             body: place.body,
         };
-        let record = client.attempt(keeper, job).await;
-        let no_server = found_no_server(&record);
-        if no_server && record.connection == Connection::Reused {
-            self.habit.closes();
+        loop {
+            let record = client.attempt(keeper, job.clone()).await;
+            let no_server = found_no_server(&record);
+            if no_server && record.connection == Connection::Reused {
+                self.habit.closes();
+            }
+            let finished = record.finished_ns;
+            let took = finished - record.sent_ns;
+            let completed = matches!(record.outcome, Outcome::Completed { .. });
+            let again = job.retry < spec.work.retries && retry::may_help(&record.outcome);
+            if !again {
+                self.schedule.ended(place.stage, took);
+            }
+            self.records.send(record).ok()?;
+            if again {
+                job.intended = finished + retry::pause(job.request, job.retry);
+                job.retry += 1;
+                if self.wait_for(job.intended).await {
+                    continue;
+                }
+                self.schedule.ended(place.stage, took);
+            }
+            return Some(Sent {
+                finished,
+                no_server,
+                completed,
+                answer: answer.map(|text| text.take()).unwrap_or_default(),
+            });
         }
-        let finished = record.finished_ns;
-        self.schedule.ended(place.stage);
-        self.records.send(record).ok()?;
-        Some(Sent {
-            finished,
-            no_server,
-        })
     }
 }
 
@@ -202,6 +258,9 @@ impl Worker {
 struct Sent {
     finished: Offset,
     no_server: bool,
+    completed: bool,
+    /// What the assistant said, where a conversation goes on with it.
+    answer: String,
 }
 
 fn found_no_server(record: &RequestRecord) -> bool {

@@ -13,6 +13,10 @@ pub enum Endpoint {
     Chat,
     /// `/v1/completions`.
     Completions,
+    /// `/v1/responses`.
+    Responses,
+    /// `/v1/embeddings`: no tokens come, so there is neither TTFT nor TPOT.
+    Embeddings,
 }
 
 impl Endpoint {
@@ -21,7 +25,15 @@ impl Endpoint {
         match self {
             Self::Chat => "/v1/chat/completions",
             Self::Completions => "/v1/completions",
+            Self::Responses => "/v1/responses",
+            Self::Embeddings => "/v1/embeddings",
         }
+    }
+
+    /// Whether a server of this API can be told to go on past its end of sequence. vLLM drops the fields in the responses
+    /// API (seen with 0.11.2), and an embedding has no length.
+    pub fn controls_length(self) -> bool {
+        matches!(self, Self::Chat | Self::Completions)
     }
 }
 
@@ -48,7 +60,7 @@ impl LengthControl {
 }
 
 /// Fields that the plan decides, and what to use in their place.
-const RESERVED: [(&str, &str); 8] = [
+const RESERVED: [(&str, &str); 10] = [
     ("model", "the target names the model"),
     ("messages", "prompts come from the workload"),
     ("prompt", "prompts come from the workload"),
@@ -56,7 +68,9 @@ const RESERVED: [(&str, &str); 8] = [
         "stream",
         "responses are streamed unless the plan says otherwise",
     ),
+    ("input", "prompts come from the workload"),
     ("max_tokens", "set the output length (osl)"),
+    ("max_output_tokens", "set the output length (osl)"),
     ("max_completion_tokens", "set the output length (osl)"),
     (
         "min_tokens",
@@ -90,13 +104,23 @@ impl BodyTemplate {
                 return Err(PlanError::ReservedField { field, instead });
             }
         }
+        let length_control = if endpoint.controls_length() {
+            length_control
+        } else {
+            LengthControl::MaxTokensOnly
+        };
         let mut fields = Map::new();
         fields.insert("model".to_owned(), model.into());
-        fields.insert("stream".to_owned(), stream.into());
-        if stream {
+        if endpoint == Endpoint::Embeddings {
+            fields.insert("encoding_format".to_owned(), "float".into());
+        } else {
+            fields.insert("stream".to_owned(), stream.into());
+            fields.insert("temperature".to_owned(), 0.into());
+        }
+        // A stream of the responses API always ends with the usage.
+        if stream && matches!(endpoint, Endpoint::Chat | Endpoint::Completions) {
             fields.insert("stream_options".to_owned(), json!({"include_usage": true}));
         }
-        fields.insert("temperature".to_owned(), 0.into());
         if length_control != LengthControl::MaxTokensOnly {
             fields.insert("ignore_eos".to_owned(), true.into());
         }
@@ -124,22 +148,30 @@ impl BodyTemplate {
     /// The body that asks for `output_tokens` in answer to `prompt`.
     pub fn body(&self, prompt: &Prompt, output_tokens: u32) -> Bytes {
         let mut fields = self.fields.clone();
-        fields.insert("max_tokens".to_owned(), output_tokens.into());
+        match self.endpoint {
+            Endpoint::Chat | Endpoint::Completions => {
+                fields.insert("max_tokens".to_owned(), output_tokens.into());
+            }
+            Endpoint::Responses => {
+                fields.insert("max_output_tokens".to_owned(), output_tokens.into());
+            }
+            Endpoint::Embeddings => {}
+        }
         if self.length_control == LengthControl::IgnoreEosAndMinTokens {
             fields.insert("min_tokens".to_owned(), output_tokens.into());
         }
-        match (self.endpoint, prompt) {
+        let (name, value) = match (self.endpoint, prompt) {
             (Endpoint::Chat, Prompt::Text(text)) => {
-                let messages = json!([{"role": "user", "content": text}]);
-                fields.insert("messages".to_owned(), messages)
+                ("messages", json!([{"role": "user", "content": text}]))
             }
-            (_, Prompt::Messages(messages)) => {
-                fields.insert("messages".to_owned(), messages.clone())
-            }
-            (Endpoint::Completions, Prompt::Text(text)) => {
-                fields.insert("prompt".to_owned(), text.as_str().into())
+            (Endpoint::Responses, Prompt::Messages(messages)) => ("input", messages.clone()),
+            (_, Prompt::Messages(messages)) => ("messages", messages.clone()),
+            (Endpoint::Completions, Prompt::Text(text)) => ("prompt", text.as_str().into()),
+            (Endpoint::Responses | Endpoint::Embeddings, Prompt::Text(text)) => {
+                ("input", text.as_str().into())
             }
         };
+        fields.insert(name.to_owned(), value);
         Value::Object(fields).to_string().into()
     }
 }
@@ -183,6 +215,29 @@ mod tests {
             serde_json::from_slice(&template.body(&Prompt::Text("a".to_owned()), 3)).unwrap();
         let expected = json!({"model": "m", "prompt": "a", "stream": false, "max_tokens": 3, "temperature": 0});
         assert_eq!(body, expected);
+    }
+
+    #[test]
+    fn responses_and_embeddings_name_things_their_own_way() {
+        let body = |endpoint, prompt: &Prompt| -> Value {
+            let control = LengthControl::IgnoreEosAndMinTokens;
+            let template = BodyTemplate::new("m", endpoint, true, control, Map::new()).unwrap();
+            assert!(!template.ignores_eos());
+            serde_json::from_slice(&template.body(prompt, 7)).unwrap()
+        };
+        let text = Prompt::Text("a".to_owned());
+        assert_eq!(
+            body(Endpoint::Responses, &text),
+            json!({"model": "m", "input": "a", "stream": true, "max_output_tokens": 7, "temperature": 0})
+        );
+        let messages =
+            json!([{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]);
+        let with_history = body(Endpoint::Responses, &Prompt::Messages(messages.clone()));
+        assert_eq!(with_history["input"], messages);
+        assert_eq!(
+            body(Endpoint::Embeddings, &text),
+            json!({"model": "m", "input": "a", "encoding_format": "float"})
+        );
     }
 
     #[test]

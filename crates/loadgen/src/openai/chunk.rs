@@ -140,7 +140,7 @@ pub fn error_message(body: &[u8]) -> Option<String> {
     }
 }
 
-fn message_of(error: &Value) -> String {
+pub(super) fn message_of(error: &Value) -> String {
     match error.get("message").unwrap_or(error) {
         Value::String(message) => message.clone(),
         other => other.to_string(),

@@ -4,7 +4,11 @@
 
 use std::{fs, path::PathBuf};
 
-use loadgen::timeline::{Ending, Reading, Timeline};
+use loadgen::{
+    Endpoint,
+    openai::Event,
+    timeline::{Ending, Reading, Timeline},
+};
 use records::{Offset, Outcome, ServerTimings, TokenCount, TokenSource};
 
 use crate::server::{level, requests, run, serve, spec};
@@ -74,6 +78,65 @@ fn chunks_are_as_many_as_the_server_counted_and_the_role_is_not_one() {
                 "{name}: nothing is marked as reasoning"
             );
         }
+    }
+}
+
+#[test]
+fn the_responses_api_is_read_as_vllm_sends_it() {
+    let text = capture("vllm_0.11.2_smollm2/responses_stream.txt");
+    let (_, body) = text.split_once("\r\n\r\n").unwrap();
+    let read = |keep_text| {
+        let mut timeline = Timeline::new(Offset::ZERO).of(Endpoint::Responses, keep_text);
+        for (second, event) in (1..).zip(body.split_inclusive("\n\n")) {
+            timeline.read(Offset(second * 1_000_000_000), event.as_bytes());
+        }
+        timeline.end(Ending::Whole)
+    };
+    let reading = read(false);
+    // Four events open the response; the last tells the counts.
+    let arrivals: Vec<u64> = (5..5 + 12).collect();
+    assert_eq!(seconds(&reading), arrivals);
+    assert_eq!(reading.output_tokens, Some(usage(12)));
+    assert_eq!(reading.prompt_tokens, Some(39));
+    assert_eq!(reading.cached_prompt_tokens, Some(0));
+    assert_eq!(reading.outcome, completed("completed"));
+    assert_eq!(reading.text, None);
+    assert_eq!(read(true).text.as_deref(), Some("1. 1\n2. 2\n3."));
+}
+
+#[test]
+fn an_embedding_is_read_as_vllm_sends_it() {
+    let text = capture("vllm_0.11.2_smollm2/embeddings_whole.txt");
+    let (_, body) = text.split_once("\r\n\r\n").unwrap();
+    let Ok(Event::Chunk(answer)) = Endpoint::Embeddings.read_whole(body.as_bytes()) else {
+        panic!("no answer");
+    };
+    assert!(answer.bearing.token && answer.bearing.output);
+    let usage = answer.usage.unwrap();
+    assert_eq!(
+        (usage.prompt_tokens, usage.completion_tokens),
+        (Some(6), None)
+    );
+    assert_eq!(answer.finish_reason, None);
+}
+
+#[test]
+fn what_the_assistant_said_is_what_the_server_sent_as_a_whole() {
+    for engine in ["vllm_0.11.2_smollm2", "llama.cpp_b10434_smollm2"] {
+        let text = capture(&format!("{engine}/chat_stream_usage.txt"));
+        let (_, body) = text.split_once("\r\n\r\n").unwrap();
+        let mut timeline = Timeline::new(Offset::ZERO).of(Endpoint::Chat, true);
+        timeline.read(Offset(1), body.as_bytes());
+        let said = timeline.end(Ending::Whole).text.unwrap();
+        // By another reading of the same bytes.
+        let events = body.lines().filter_map(|line| line.strip_prefix("data: "));
+        let pieces = events.filter_map(|data| {
+            let event: serde_json::Value = serde_json::from_str(data).ok()?;
+            let content = event.pointer("/choices/0/delta/content")?;
+            Some(content.as_str()?.to_owned())
+        });
+        assert!(said.len() > 12, "{said}");
+        assert_eq!(said, pieces.collect::<String>(), "{engine}");
     }
 }
 

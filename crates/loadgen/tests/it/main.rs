@@ -8,6 +8,8 @@ mod captures;
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
+mod conversations;
+#[cfg(test)]
 mod http1;
 #[cfg(test)]
 #[cfg(feature = "tls")]
@@ -18,6 +20,8 @@ mod levels;
 mod open_loop;
 #[cfg(test)]
 mod outcomes;
+#[cfg(test)]
+mod retries;
 #[cfg(test)]
 mod server;
 #[cfg(test)]

@@ -66,6 +66,10 @@ impl Axis {
 
     /// Logarithmic over times in milliseconds, ends on 1, 2 or 5 times a power of ten.
     pub(super) fn times(min: f64, max: f64, figures: Figures) -> Self {
+        Self::logarithmic(min, max, |at| round_time(at, figures))
+    }
+
+    fn logarithmic(min: f64, max: f64, label: impl Fn(f64) -> String) -> Self {
         let low = round_down(min.max(1e-3));
         let high = round_up(max.max(low * 1.5));
         let mut ticks: Vec<f64> = std::iter::successors(Some(low), |&at| Some(next_round(at)))
@@ -82,10 +86,25 @@ impl Axis {
                 .into_iter()
                 .map(|at| Tick {
                     at,
-                    label: round_time(at, figures),
+                    label: label(at),
                 })
                 .collect(),
         }
+    }
+
+    /// Logarithmic over dollars, ends on 1, 2 or 5 times a power of ten.
+    pub(super) fn prices(min: f64, max: f64) -> Self {
+        Self::logarithmic(min, max, |price| format!("${}", few_digits(price)))
+    }
+
+    /// Logarithmic over rates, ends on 1, 2 or 5 times a power of ten.
+    pub(super) fn rates(min: f64, max: f64) -> Self {
+        Self::logarithmic(min, max, few_digits)
+    }
+
+    /// Smallest and largest value.
+    pub(super) fn ends(&self) -> (f64, f64) {
+        (self.low, self.high)
     }
 
     /// Logarithmic over the levels that were run, each of them marked.
@@ -145,6 +164,14 @@ fn multiples(step: f64, steps: f64) -> impl Iterator<Item = f64> {
         .map(f64::from)
         .take_while(move |&index| index <= steps + 0.5)
         .map(move |index| index * step)
+}
+
+/// A value on 1, 2 or 5 times a power of ten, with no more decimals than it needs.
+fn few_digits(value: f64) -> String {
+    number(
+        value,
+        usize::from(value < 0.95) + usize::from(value < 0.095),
+    )
 }
 
 /// Smallest of 1, 2, 5 times a power of ten that is at least `raw`.

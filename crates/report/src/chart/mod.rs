@@ -14,6 +14,9 @@ mod frontier;
 mod gpu;
 mod latency;
 mod place;
+mod plan_frontier;
+mod plan_memory;
+mod prediction;
 mod series;
 pub(crate) mod sheet;
 mod steps;
@@ -89,9 +92,13 @@ pub(crate) fn all(
         latency::draw(&scene)?,
         frontier::draw(&scene)?,
         capacity::draw(&scene)?,
+        prediction::draw(&scene)?,
         timeline::draw(&scene)?,
         distribution::draw(&scene)?,
         gpu::draw(&scene)?,
+        plan_memory::draw(&scene)?,
+        plan_frontier::frontier(&scene)?,
+        plan_frontier::slo(&scene)?,
     ];
     Ok(drawn.into_iter().flatten().collect())
 }

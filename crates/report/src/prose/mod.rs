@@ -7,6 +7,8 @@ pub(crate) mod deviation;
 pub(crate) mod failure;
 pub(crate) mod finding;
 pub(crate) mod goodput;
+pub(crate) mod performance;
+pub(crate) mod plan;
 pub(crate) mod reading;
 pub(crate) mod sizing;
 pub(crate) mod verdict;

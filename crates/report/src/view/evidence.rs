@@ -14,6 +14,8 @@ pub(super) fn parts(desk: &Desk<'_>) -> Vec<Part> {
         parts.push(desk.part("part.timeline", vec![chart]));
     }
     let mut blocks = vec![Block::Table(latencies(desk))];
+    blocks.extend(super::stages::table(desk).map(Block::Table));
+    blocks.extend(super::turns::table(desk).map(Block::Table));
     blocks.extend(desk.chart("distribution"));
     parts.push(desk.part("part.latencies", blocks));
     parts.extend(super::promise::scaling(desk));
@@ -64,8 +66,10 @@ fn latencies(desk: &Desk<'_>) -> Table {
                 at(level.e2el_ms, |d| d.p90),
                 at(level.e2el_ms, |d| d.p99),
                 mean_only(level.e2el_from_intended_ms),
+                mean_only(level.ttfo_ms),
                 mean_only(level.tpot_ms),
                 mean_only(level.icl_ms),
+                mean_only(level.itl_ms),
                 mean_only(level.prompt_tokens),
                 mean_only(level.output_tokens),
                 count(level.short_outputs),
@@ -81,8 +85,10 @@ fn latencies(desk: &Desk<'_>) -> Table {
         "column.e2el_p90",
         "column.e2el_p99",
         "column.e2el_intended",
+        "column.ttfo",
         "column.tpot",
         "column.icl",
+        "column.itl",
         "column.isl",
         "column.osl",
         "column.short",
@@ -163,6 +169,14 @@ fn engine(desk: &Desk<'_>) -> Option<Table> {
                     .preemptions
                     .map_or_else(|| ABSENT.into(), |p| number(p, 0)),
                 share(server.prefix_hit_rate),
+                share(server.external_prefix_hit_rate),
+                maybe(server.queue_ms),
+                maybe(server.prefill_ms),
+                maybe(server.decode_ms),
+                share(server.draft_acceptance_rate),
+                server
+                    .tokens_per_draft
+                    .map_or_else(|| ABSENT.into(), |t| number(t, 2)),
             ])
         })
         .collect();
@@ -174,6 +188,12 @@ fn engine(desk: &Desk<'_>) -> Option<Table> {
         "column.kv_max",
         "column.preemptions",
         "column.prefix_hits",
+        "column.external_prefix_hits",
+        "column.queue_ms",
+        "column.prefill_ms",
+        "column.decode_ms",
+        "column.draft_acceptance",
+        "column.tokens_per_draft",
     ]);
     (!rows.is_empty()).then(|| Table::plain(columns, rows).without_empty_columns())
 }

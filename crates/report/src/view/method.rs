@@ -76,7 +76,11 @@ pub(super) fn parts(desk: &Desk<'_>) -> Vec<Part> {
     let mut definitions: Vec<Item> = [
         "define.window",
         "define.ttft",
-        "define.e2el",
+        if desk.run.manifest.plan.retries > 0 {
+            "define.e2el_retries"
+        } else {
+            "define.e2el"
+        },
         "define.tpot",
         "define.total",
         "define.single",
@@ -168,6 +172,7 @@ fn setup(desk: &Desk<'_>) -> Table {
     if let Some(rule) = &plan.stop_when {
         rows.push(("setup.stop_when", rule.clone()));
     }
+    rows.extend(super::turns::setup(desk));
     if plan.retries > 0 {
         rows.push(("setup.retries", count(plan.retries)));
     }
@@ -190,6 +195,7 @@ fn load(desk: &Desk<'_>) -> Vec<(&'static str, String)> {
     let rates: Vec<String> = (plan.arrivals.iter().flatten())
         .map(|arrivals| match (arrivals.per_second, arrivals.ramp) {
             _ if arrivals.recorded => desk.get("setup.recorded"),
+            _ if !arrivals.stages.is_empty() => super::stages::rates(&arrivals.stages),
             (None, _) => desk.get("setup.at_once"),
             (Some(from), Some(ramp)) => {
                 format!("{} → {}", per_second(from), per_second(ramp.to_per_second))
@@ -198,6 +204,7 @@ fn load(desk: &Desk<'_>) -> Vec<(&'static str, String)> {
         })
         .collect();
     let which = match (closed.is_empty(), rates.is_empty()) {
+        (false, _) if plan.workload_options.contains_key("session_turns") => "setup.users",
         (_, true) => "setup.closed_loop",
         (true, false) => "setup.open_loop",
         (false, false) => "setup.both_loops",
@@ -226,6 +233,10 @@ fn client(desk: &Desk<'_>) -> Option<Table> {
                 count(level.requests.warmup),
                 count(level.requests.measured),
                 count(level.requests.cooldown),
+                match level.requests.retries {
+                    0 => ABSENT.into(),
+                    retries => count(retries),
+                },
                 number(client.cpu_percent, 1),
                 number(client.lag_p99_ms, 2),
                 number(client.lag_max_ms, 2),
@@ -238,12 +249,16 @@ fn client(desk: &Desk<'_>) -> Option<Table> {
         "column.warmup",
         "column.n",
         "column.cooldown",
+        "column.retries",
         "column.cpu",
         "column.lag_p99",
         "column.lag_max",
     ]);
-    (!rows.is_empty())
-        .then(|| Table::plain(columns, rows).with_notes(vec![desk.get("note.client")]))
+    (!rows.is_empty()).then(|| {
+        Table::plain(columns, rows)
+            .without_empty_columns()
+            .with_notes(vec![desk.get("note.client")])
+    })
 }
 
 /// What lies in the run folder.

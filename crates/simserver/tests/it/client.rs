@@ -102,7 +102,10 @@ pub(crate) fn ask(server: &SimServer, method: &str, path: &str, body: &str) -> R
 
 /// The captured server's name and context; steps of one millisecond, EOS as soon as it is allowed.
 pub(crate) fn quick_profile() -> Profile {
-    let text = r#"
+    Profile::from_toml(QUICK).expect("a valid profile")
+}
+
+const QUICK: &str = r#"
         name = "quick"
         description = "steps of a millisecond"
         source = "none"
@@ -125,11 +128,18 @@ pub(crate) fn quick_profile() -> Profile {
         per_sequence_ms = 0
         per_prompt_token_ms = 0
     "#;
-    Profile::from_toml(text).expect("a valid profile")
-}
 
 pub(crate) fn quick_server() -> SimServer {
     SimServer::start(SimConfig::new(quick_profile())).expect("a free port")
+}
+
+/// A server of the same with a prefix cache, and with outputs that hardly ever end before their `max_tokens`.
+pub(crate) fn talkative_server() -> SimServer {
+    let toml = QUICK
+        .replace("eos_mean_tokens = 1", "eos_mean_tokens = 1000000000")
+        .replace("groups = 1", "groups = 1\nenable_prefix_caching = true");
+    let profile = Profile::from_toml(&toml).expect("a valid profile");
+    SimServer::start(SimConfig::new(profile)).expect("a free port")
 }
 
 /// A chat of 37 tokens, as the captures have: 108 bytes make 27, the template adds 10.

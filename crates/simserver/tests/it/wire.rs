@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use simserver::{Profile, SimConfig, SimServer};
 
-use crate::client::{Connection, ask, capture, chat, completion, quick_server};
+use crate::client::{Connection, ask, capture, chat, completion, quick_server, talkative_server};
 
 /// Replaces what may differ: hexadecimal ids, times, the path that a model was loaded from, and the text of a token.
 fn normalised(text: &str) -> String {
@@ -13,6 +13,13 @@ fn normalised(text: &str) -> String {
         (r#""id":"chatcmpl-"#, '"', "ID"),
         (r#""id":"cmpl-"#, '"', "ID"),
         (r#""id":"modelperm-"#, '"', "ID"),
+        (r#""id":"embd-"#, '"', "ID"),
+        (r#""id":"resp_"#, '"', "ID"),
+        (r#""id":"msg_"#, '"', "ID"),
+        (r#""item":{"id":""#, '"', "ID"),
+        (r#""item_id":""#, '"', "ID"),
+        (r#""created_at":"#, ',', "TIME"),
+        (r#""delta":""#, '"', "WORD"),
         (r#""root":""#, '"', "ROOT"),
         (r#""created":"#, ',', "TIME"),
         (r#""content":""#, '"', "WORD"),
@@ -107,6 +114,66 @@ fn streams_are_vllms_byte_for_byte() {
         // One HTTP chunk per event, see chat_stream_usage_rawchunks.txt.
         assert_eq!(reply.chunks, events(&reply.body()), "{file}");
     }
+}
+
+#[test]
+fn the_responses_api_is_vllms_byte_for_byte() {
+    let server = talkative_server();
+    // 116 bytes make 29 tokens, the template adds 10: 39, as the captures have.
+    let input = "x".repeat(116);
+    for (file, stream) in [("responses_stream", true), ("responses_whole", false)] {
+        let (head, body_of_vllm) = capture(&format!("../sse/vllm_0.11.2_smollm2/{file}.txt"));
+        let body = format!(
+            r#"{{"model":"smollm2-135m","input":"{input}","max_output_tokens":12,"temperature":0,"stream":{stream}}}"#
+        );
+        let reply = ask(&server, "POST", "/v1/responses", &body);
+        assert_eq!(reply.status, head[0], "{file}");
+        let kind = format!("content-type: {}", reply.header("content-type").unwrap());
+        assert!(head.contains(&kind), "{file}: {kind}");
+        assert_eq!(
+            normalised(&reply.body()),
+            normalised(&body_of_vllm),
+            "{file}"
+        );
+        if stream {
+            assert_eq!(reply.chunks, events(&reply.body()), "{file}");
+        }
+    }
+    // What was found in the prefix cache is told: the second time all full blocks of the prompt but the last token's.
+    let long = format!(
+        r#"{{"model":"smollm2-135m","input":"{}","max_output_tokens":2}}"#,
+        "y".repeat(4 * 300)
+    );
+    let cached = |reply: &str| {
+        let reply: serde_json::Value = serde_json::from_str(reply).unwrap();
+        reply["usage"]["input_tokens_details"]["cached_tokens"].as_u64()
+    };
+    let asked = || cached(&ask(&server, "POST", "/v1/responses", &long).body());
+    assert_eq!((asked(), asked()), (Some(0), Some(256)));
+}
+
+#[test]
+fn embeddings_have_vllms_form() {
+    let (head, body_of_vllm) = capture("../sse/vllm_0.11.2_smollm2/embeddings_whole.txt");
+    // 24 bytes are six tokens, as the capture has.
+    let body = r#"{"model":"smollm2-135m","input":"xxxxxxxxxxxxxxxxxxxxxxxx"}"#;
+    let reply = ask(&quick_server(), "POST", "/v1/embeddings", body);
+    assert_eq!(reply.status, head[0]);
+    // The vectors are the model's.
+    let without_vector = |text: &str| {
+        let (before, rest) = text.split_once(r#""embedding":["#).unwrap();
+        let (vector, after) = rest.split_once(']').unwrap();
+        assert!(
+            vector
+                .split(',')
+                .all(|number| number.parse::<f64>().is_ok())
+        );
+        normalised(&format!("{before}{after}"))
+    };
+    assert_eq!(without_vector(&reply.body()), without_vector(&body_of_vllm));
+    let two = r#"{"model":"smollm2-135m","input":["a","b"]}"#;
+    let reply = ask(&quick_server(), "POST", "/v1/embeddings", two).body();
+    assert_eq!(reply.matches(r#""object":"embedding""#).count(), 2);
 }
 
 #[test]

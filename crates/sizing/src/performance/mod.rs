@@ -4,6 +4,8 @@
 //! intervals; [`Performance::calibrated`] has seen measured levels; [`Performance::transferred`] takes what was learnt on
 //! one system to another. All three answer the same question with [`Performance::predict`].
 //!
+//! [`FreeLaw`] needs no system at all: it is a law of measured levels alone.
+//!
 //! One forward step takes the longer of moving bytes (weights and KV cache over the effective bandwidth, the roofline of
 //! Williams, Waterman, Patterson 2009) and computing, and an overhead besides; a closed loop of equal requests is a cycle of
 //! such steps. What the terms are: [`Performance`]'s law in `step.rs`; how well it does on published sweeps: `docs/sizing.md`.
@@ -41,6 +43,7 @@
 
 mod calibrate;
 mod demand;
+mod free;
 mod linear;
 mod load;
 mod model;
@@ -50,6 +53,7 @@ mod regime;
 mod step;
 mod system;
 
+pub use free::FreeLaw;
 pub use load::{Load, Observation};
 pub use model::Performance;
 pub use prediction::{Bound, Interval, Prediction, Refusal};

@@ -107,7 +107,7 @@ fn every_gpu_shows_programs_less_than_the_box_and_dates_its_facts() {
 fn unknown_prices_are_unknown() {
     let prices = catalogue::prices();
     assert_eq!(prices.sets()[0].name, "reference report 2025-11-26");
-    assert!(prices.purchase("H200", 1).is_none());
+    assert!(prices.purchase("RTX 4090", 1).is_none());
     assert!(prices.cloud("RTX A6000", 1).is_none());
     let p4d = prices.cloud("A100 40GB", 8).unwrap();
     assert_eq!(

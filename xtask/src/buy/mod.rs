@@ -1,0 +1,199 @@
+//! `cargo xtask plan`: from what was measured to what to buy. Reads runs and prices, asks `sizing::planner`, prints.
+
+mod ask;
+mod queue;
+mod runs;
+mod target;
+
+use std::{fs, path::PathBuf};
+
+use anyhow::Context as _;
+use clap::Args;
+use records::{RunDir, run_dir};
+use serde::Serialize;
+use sizing::{
+    Engine, GpuSpec, ModelSpec, Prices, catalogue,
+    planner::{self, Money, Plan, Question, Target},
+};
+
+pub(crate) use self::ask::AskArgs;
+use self::{queue::Simulated, runs::Read, target::System};
+use crate::{
+    cli::Lang,
+    exit::{self, Exit, WithExit as _},
+    output,
+    report::CONSOLE_WIDTH,
+};
+
+/// What can be typed after `cargo xtask plan`.
+#[derive(Debug, Args)]
+pub(crate) struct BuyArgs {
+    /// Run folders whose levels calibrate the predictions; without any, the catalogue speaks alone
+    #[arg(long, num_args = 1.., value_name = "RUN")]
+    from: Vec<PathBuf>,
+    /// What to serve: concurrency=N or rate=REQUESTS/S [peak=PEAK/MEAN of the day], context=TOKENS or isl= and osl=,
+    /// and at will dtype=bf16|fp8|awq|bnb4, kv=auto|fp8, success=PERCENT, spare=REPLICAS, growth=FACTOR
+    #[arg(
+        long,
+        default_value = "concurrency=50 context=4096 dtype=bf16",
+        value_name = "TARGET",
+        value_parser = target::target
+    )]
+    target: Target,
+    /// Objectives of the mean request in ms, such as "ttft:500 tpot:50 e2el:8000"
+    #[arg(long, value_name = "OBJECTIVES", value_parser = target::slo)]
+    slo: Option<planner::Slo>,
+    /// Model by its Hugging Face name [default: that of the runs, else google/gemma-3-12b-it]
+    #[arg(long, short)]
+    model: Option<String>,
+    /// What the runs were measured on, where they do not say it themselves: "gpu=RTX 3090,tp=1,dtype=bnb4"
+    #[arg(long, value_name = "SYSTEM", value_parser = target::system)]
+    measured: Option<System>,
+    /// Cards to choose from, such as "L40S,H100 80GB" [default: the whole catalogue]
+    #[arg(long, value_delimiter = ',', value_name = "GPU,…")]
+    gpus: Vec<String>,
+    /// Your own prices, in the form of crates/sizing/catalogue/prices.toml; they replace the built-in ones
+    #[arg(long, value_name = "FILE")]
+    prices: Option<PathBuf>,
+    /// Years over which a purchase is written off
+    #[arg(long, default_value_t = 3.0, value_name = "YEARS", value_parser = target::positive)]
+    years: f64,
+    /// Price of electricity; without it power costs nothing here
+    #[arg(long, value_name = "USD", value_parser = target::positive)]
+    usd_per_kwh: Option<f64>,
+    /// vLLM version whose arithmetic to follow [default: that of the runs, else 0.11.2]
+    #[arg(long, value_name = "VERSION")]
+    vllm: Option<String>,
+    /// Also keep the plan as plan.json in this run folder, whose report then has it as a section
+    #[arg(long, value_name = "RUN")]
+    into: Option<PathBuf>,
+    /// Language of the text; `both` prints English
+    #[arg(long, value_enum, default_value_t = Lang::En)]
+    lang: Lang,
+    /// Print one JSON document on stdout and nothing else there
+    #[arg(long)]
+    json: bool,
+}
+
+/// What the command says. `docs/schema.md` lists the keys.
+#[derive(Debug, Serialize)]
+struct Planned {
+    #[serde(flatten)]
+    plan: Plan,
+    /// The queue before the fleet again, served by the simulator in virtual time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    simulated_queue: Option<Simulated>,
+    /// What was assumed of the runs.
+    notes: Vec<String>,
+}
+
+pub(crate) fn run(args: &BuyArgs) -> anyhow::Result<Exit> {
+    let mut target = args.target.clone();
+    target.slo = args.slo.unwrap_or_default();
+    let read = runs::read(&args.from, args.measured.as_ref(), args.model.as_deref())?;
+    let model = model_of(args.model.as_deref(), &read)?;
+    let engine = engine_of(args.vllm.as_deref(), &read)?;
+    let prices = prices(args)?;
+    let (measured, notes) = runs::measured(&read, model);
+    let question = Question {
+        engine,
+        gpus: gpus(&args.gpus)?,
+        prices: &prices,
+        money: Money {
+            years: args.years,
+            usd_per_kwh: args.usd_per_kwh,
+        },
+        measured: &measured,
+        ..Question::of(model, &target)
+    };
+    let plan = planner::plan(&question).exit(Exit::Usage)?;
+    if let Some(folder) = &args.into {
+        keep(folder, &plan)?;
+    }
+    let planned = Planned {
+        simulated_queue: queue::simulated(&plan),
+        plan,
+        notes,
+    };
+    output::emit(args.json, &planned, |planned| {
+        text(planned, args.lang, !args.from.is_empty())
+    })?;
+    Ok(Exit::Ok)
+}
+
+/// The model that was named, else that of the runs, else the reference's.
+fn model_of(named: Option<&str>, read: &[Read]) -> anyhow::Result<&'static ModelSpec> {
+    let of_runs = || read.first().map(|run| run.model.as_str());
+    let name = named.or_else(of_runs).unwrap_or(sizing::reference::MODEL);
+    catalogue::model(name).exit(Exit::Usage)
+}
+
+/// The engine that was named, else that of the runs where its arithmetic is known, else the reference's.
+fn engine_of(named: Option<&str>, read: &[Read]) -> anyhow::Result<Engine> {
+    if let Some(version) = named {
+        return Engine::vllm(version).exit(Exit::Usage);
+    }
+    let of_runs = read
+        .iter()
+        .find_map(|run| Engine::vllm(run.vllm_version.as_deref()?).ok());
+    of_runs.map_or_else(|| Engine::vllm("0.11.2").exit(Exit::Usage), Ok)
+}
+
+fn prices(args: &BuyArgs) -> anyhow::Result<Prices> {
+    let Some(path) = &args.prices else {
+        return Ok(catalogue::prices().clone());
+    };
+    let text = fs::read_to_string(path)
+        .with_context(|| format!("read the prices in {}", path.display()))
+        .exit(Exit::Usage)?;
+    Prices::from_toml(&text).exit(Exit::Usage)
+}
+
+fn gpus(names: &[String]) -> anyhow::Result<Vec<&'static GpuSpec>> {
+    if names.is_empty() {
+        return Ok(catalogue::gpus().iter().collect());
+    }
+    let find = |name: &String| catalogue::gpu(name.trim()).exit(Exit::Usage);
+    names.iter().map(find).collect()
+}
+
+fn keep(folder: &std::path::Path, plan: &Plan) -> anyhow::Result<()> {
+    let dir = RunDir::open(folder).exit(Exit::Usage)?;
+    let mut json = serde_json::to_vec_pretty(plan).context("write the plan as JSON")?;
+    json.push(b'\n');
+    dir.write(run_dir::PLAN, &json)?;
+    Ok(())
+}
+
+/// The plan that a run folder keeps, if it keeps one that this version reads.
+pub(crate) fn kept(dir: &RunDir) -> anyhow::Result<Option<Plan>> {
+    let path = dir.path().join(run_dir::PLAN);
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let bytes = fs::read(&path).with_context(|| format!("read {}", path.display()))?;
+    let plan = serde_json::from_slice(&bytes)
+        .with_context(|| {
+            format!(
+                "understand {}\nhint: make it again with `cargo xtask plan --into`, or remove it",
+                path.display()
+            )
+        })
+        .map_err(|error| exit::error(Exit::Usage, format!("{error:#}")))?;
+    Ok(Some(plan))
+}
+
+fn text(planned: &Planned, lang: Lang, from_runs: bool) -> String {
+    let mut text = report::plan_console(&planned.plan, lang.spoken(), CONSOLE_WIDTH);
+    if let Some(queue) = &planned.simulated_queue {
+        text.push('\n');
+        text.push_str(&queue.line());
+    }
+    // Without runs the text itself says what the speeds rest on.
+    let notes = planned.notes.iter().filter(|_| from_runs);
+    for note in notes {
+        text.push_str("\nnote: ");
+        text.push_str(note);
+    }
+    text
+}

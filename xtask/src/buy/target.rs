@@ -1,0 +1,268 @@
+//! `--target`, `--slo` and `--measured` as they are typed.
+
+use sizing::{
+    fleet::Day,
+    planner::{Demand, Room, Slo, Target},
+    weights::WeightFormat,
+};
+
+/// What runs were measured on.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct System {
+    pub(super) gpu: Option<String>,
+    pub(super) tensor_parallel: Option<u32>,
+    pub(super) weights: Option<WeightFormat>,
+}
+
+/// `key=value` pairs, each key once and known.
+struct Pairs<'a>(Vec<(&'a str, &'a str)>);
+
+impl<'a> Pairs<'a> {
+    fn read(words: impl Iterator<Item = &'a str>, known: &[&str]) -> Result<Self, String> {
+        let mut pairs: Vec<(&str, &str)> = Vec::new();
+        for word in words.map(str::trim).filter(|word| !word.is_empty()) {
+            let (key, value) = word
+                .split_once('=')
+                .ok_or_else(|| format!("`{word}` has no equals sign: write KEY=VALUE"))?;
+            let (key, value) = (key.trim(), value.trim());
+            if !known.contains(&key) {
+                return Err(format!("`{key}` is none of {}", known.join(", ")));
+            }
+            if pairs.iter().any(|(other, _)| *other == key) {
+                return Err(format!("`{key}` is there twice"));
+            }
+            pairs.push((key, value));
+        }
+        Ok(Self(pairs))
+    }
+
+    fn get(&self, key: &str) -> Option<&'a str> {
+        let pair = self.0.iter().find(|(other, _)| *other == key);
+        pair.map(|(_, value)| *value)
+    }
+
+    fn parsed<T: std::str::FromStr>(&self, key: &str) -> Result<Option<T>, String> {
+        self.get(key)
+            .map(|value| {
+                value
+                    .parse()
+                    .map_err(|_| format!("`{key}={value}` is no number that fits"))
+            })
+            .transpose()
+    }
+
+    fn positive(&self, key: &str) -> Result<Option<f64>, String> {
+        self.get(key)
+            .map(|value| positive(value).map_err(|problem| format!("{key}: {problem}")))
+            .transpose()
+    }
+}
+
+/// A finite number above 0.
+pub(super) fn positive(text: &str) -> Result<f64, String> {
+    let number = text.parse::<f64>().ok();
+    number
+        .filter(|number| number.is_finite() && *number > 0.0)
+        .ok_or_else(|| format!("`{text}` is no positive number"))
+}
+
+/// Tokens of an output where only the context is given: a quarter of it.
+const OUTPUT_SHARE: u64 = 4;
+
+/// `concurrency=50 context=4096 dtype=bf16`.
+pub(super) fn target(text: &str) -> Result<Target, String> {
+    let words = text.split(|c: char| c.is_whitespace() || c == ',');
+    let pairs = Pairs::read(
+        words,
+        &[
+            "concurrency",
+            "rate",
+            "peak",
+            "context",
+            "isl",
+            "osl",
+            "dtype",
+            "kv",
+            "success",
+            "spare",
+            "growth",
+        ],
+    )?;
+    let (isl, osl, room) = lengths(&pairs)?;
+    let weights = match pairs.get("dtype") {
+        None | Some("any") => None,
+        Some(name) => Some(name.parse::<WeightFormat>().map_err(|_| {
+            format!("the weight format `{name}` is not known: bf16, fp8, int8, awq, bnb4, nvfp4, mxfp4 or any")
+        })?),
+    };
+    // Who asks for unquantised weights does not want a quantised cache either, unless it is said.
+    let kv =
+        match (pairs.get("kv"), weights) {
+            (Some("any"), _) => None,
+            (Some(name), _) => Some(name.parse().map_err(|_| {
+                format!("the KV cache type `{name}` is not known: auto, fp8 or any")
+            })?),
+            (None, Some(WeightFormat::Bits16)) => Some(sizing::KvDtype::Bits16),
+            (None, _) => None,
+        };
+    let target = Target {
+        demand: demand(&pairs)?,
+        room,
+        success: pairs
+            .positive("success")?
+            .map_or(0.95, |percent| percent / 100.0),
+        spare: pairs.parsed("spare")?.unwrap_or(0),
+        growth: pairs.positive("growth")?.unwrap_or(1.0),
+        weights,
+        kv,
+        ..Target::concurrency(1, isl, osl)
+    };
+    target
+        .problem()
+        .map_or(Ok(target), |problem| Err(problem.to_owned()))
+}
+
+fn demand(pairs: &Pairs<'_>) -> Result<Demand, String> {
+    match (pairs.parsed("concurrency")?, pairs.positive("rate")?) {
+        (Some(_), Some(_)) => Err("concurrency and rate exclude each other".to_owned()),
+        (Some(_), None) if pairs.get("peak").is_some() => {
+            Err("peak goes with rate: a fixed concurrency has no hours".to_owned())
+        }
+        (Some(requests), None) => Ok(Demand::Concurrency(requests)),
+        (None, Some(rate)) => Ok(Demand::Rate(match pairs.positive("peak")? {
+            Some(peak) if !(1.0..=20.0).contains(&peak) => {
+                return Err(format!(
+                    "`peak={peak}`: the busiest hour has 1 to 20 times the mean"
+                ));
+            }
+            Some(peak) => Day::wave(rate, peak),
+            None => Day::flat(rate),
+        })),
+        (None, None) => {
+            Err("there is no load: write concurrency=N or rate=REQUESTS_PER_SECOND".to_owned())
+        }
+    }
+}
+
+/// Prompt, output, and how full the cache is reckoned: a context is held by all at once, lengths as they come.
+fn lengths(pairs: &Pairs<'_>) -> Result<(u64, u64, Room), String> {
+    let context: Option<u64> = pairs.parsed("context")?;
+    match (context, pairs.parsed("isl")?, pairs.parsed("osl")?) {
+        (None, Some(isl), Some(osl)) => Ok((isl, osl, Room::Usual)),
+        (Some(context), None, None) if context >= 2 => {
+            let osl = (context / OUTPUT_SHARE).max(1);
+            Ok((context - osl, osl, Room::Longest))
+        }
+        (Some(context), Some(isl), None) if isl < context => {
+            Ok((isl, context - isl, Room::Longest))
+        }
+        (Some(context), None, Some(osl)) if osl < context => {
+            Ok((context - osl, osl, Room::Longest))
+        }
+        (Some(context), Some(isl), Some(osl)) if context == isl.saturating_add(osl) => {
+            Ok((isl, osl, Room::Longest))
+        }
+        _ => Err(
+            "the lengths are not clear: write context=TOKENS, or isl=TOKENS and osl=TOKENS"
+                .to_owned(),
+        ),
+    }
+}
+
+/// `gpu=RTX 3090,tp=1,dtype=bnb4`.
+pub(super) fn system(text: &str) -> Result<System, String> {
+    let pairs = Pairs::read(text.split(','), &["gpu", "tp", "dtype"])?;
+    let weights = pairs.get("dtype").map(|name| {
+        name.parse()
+            .map_err(|_| format!("the weight format `{name}` is not known"))
+    });
+    Ok(System {
+        gpu: pairs.get("gpu").map(str::to_owned),
+        tensor_parallel: pairs.parsed("tp")?,
+        weights: weights.transpose()?,
+    })
+}
+
+/// `ttft:500 tpot:50 e2el:8000`, in milliseconds.
+pub(super) fn slo(text: &str) -> Result<Slo, String> {
+    let mut slo = Slo::default();
+    let words = text.split(|c: char| c.is_whitespace() || c == ',');
+    for word in words.filter(|word| !word.is_empty()) {
+        let (metric, ms) = word
+            .split_once(':')
+            .ok_or_else(|| format!("`{word}` has no colon: write METRIC:MILLISECONDS"))?;
+        let limit = match metric {
+            "ttft" => &mut slo.ttft_s,
+            "tpot" => &mut slo.tpot_s,
+            "e2el" => &mut slo.e2el_s,
+            other => return Err(format!("`{other}` is none of ttft, tpot, e2el")),
+        };
+        if limit.replace(positive(ms)? / 1e3).is_some() {
+            return Err(format!("`{metric}` is there twice"));
+        }
+    }
+    if slo.is_none() {
+        return Err("there is no objective: write \"ttft:500 tpot:50 e2el:8000\"".to_owned());
+    }
+    Ok(slo)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_issue_s_target_is_unquantised_and_holds_all_at_full_length() {
+        let target = target("concurrency=50 context=4096 dtype=bf16").unwrap();
+        assert_eq!(target, Target::concurrency(50, 3072, 1024).unquantised());
+    }
+
+    #[test]
+    fn a_rate_has_a_day_and_lengths_as_they_come() {
+        let target =
+            target("rate=4,peak=2,isl=1000,osl=200,spare=1,growth=1.5,success=99").unwrap();
+        let Demand::Rate(day) = &target.demand else {
+            panic!("{target:?}");
+        };
+        assert!((day.peak() - 8.0).abs() < 1e-4 && (day.mean() - 4.0).abs() < 1e-9);
+        assert_eq!(
+            (target.isl, target.osl, target.room),
+            (1000, 200, Room::Usual)
+        );
+        assert_eq!(
+            (target.spare, target.growth, target.success),
+            (1, 1.5, 0.99)
+        );
+        assert_eq!((target.weights, target.kv), (None, None));
+    }
+
+    #[test]
+    fn what_is_not_clear_is_refused() {
+        for bad in [
+            "",
+            "context=4096",
+            "concurrency=50",
+            "concurrency=0 context=4096",
+            "concurrency=50 rate=2 context=4096",
+            "concurrency=50 peak=2 context=4096",
+            "concurrency=50 context=4096 dtype=q5",
+            "concurrency=50 context=4096 isl=9000",
+            "concurrency=50 context=4096 speed=2",
+            "concurrency=50 concurrency=5 context=4096",
+            "rate=-1 isl=1 osl=1",
+            "concurrency=50 context=4096 success=100",
+        ] {
+            assert!(target(bad).is_err(), "{bad}");
+        }
+        for bad in ["", "ttft", "itl:5", "ttft:0", "ttft:1 ttft:2"] {
+            assert!(slo(bad).is_err(), "{bad}");
+        }
+        assert_eq!(slo("tpot:50").unwrap().tpot_s, Some(0.05));
+        let system = system("gpu=RTX 3090,tp=2,dtype=bnb4").unwrap();
+        assert_eq!(system.gpu.as_deref(), Some("RTX 3090"));
+        assert_eq!(
+            (system.tensor_parallel, system.weights),
+            (Some(2), Some(WeightFormat::Bnb4))
+        );
+    }
+}
