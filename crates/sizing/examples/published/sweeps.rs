@@ -25,6 +25,7 @@ pub(crate) struct Sweep {
     pub(crate) expert_parallel: String,
     pub(crate) isl: f64,
     pub(crate) osl: f64,
+    pub(crate) is_short: bool,
     pub(crate) levels: Vec<Observation>,
 }
 
@@ -100,6 +101,7 @@ pub(crate) fn read() -> Vec<Sweep> {
             expert_parallel: fields[10].to_owned(),
             isl,
             osl,
+            is_short: !fields[14].is_empty(),
             levels: levels[fields[0]]
                 .iter()
                 .map(|level| observation(level, isl, osl))

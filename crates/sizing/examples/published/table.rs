@@ -119,7 +119,7 @@ fn alone(out: &mut String, sweeps: &[Sweep], priors: &[Priors; 2]) {
     }
 }
 
-fn groups_of(sweep: &Sweep, load: Load) -> [(u8, String); 5] {
+fn groups_of(sweep: &Sweep, load: Load) -> [(u8, String); 6] {
     let class = if sweep.is_mixture() {
         "mixtures of experts"
     } else {
@@ -135,6 +135,15 @@ fn groups_of(sweep: &Sweep, load: Load) -> [(u8, String); 5] {
     let place = order.iter().position(|name| *name == load).unwrap_or(0);
     [
         (0, "all".to_owned()),
+        (
+            0,
+            if sweep.is_short {
+                "of these, short sweeps"
+            } else {
+                "of these, curated sweeps"
+            }
+            .to_owned(),
+        ),
         (1, sweep.gpu.name.clone()),
         (2, sweep.engine.clone()),
         (3, class.to_owned()),

@@ -117,3 +117,66 @@ fn one_level_is_too_few_and_no_load_is_none() {
     let model = Performance::of(&system).unwrap();
     assert_eq!(model.predict(none), Err(Refusal::NoLoad));
 }
+
+/// Closed forms: Llama 3.1 8B in bf16 moves 2 B for each of 7.5e9 parameters and 131,072 B of KV cache a token; at 3,350 GB/s.
+/// Of Mixtral's 8 experts, 2 a token, one token touches a quarter and two `1 − (3/4)²`; 33.8e9 of its parameters are routed.
+#[test]
+fn the_floor_is_what_bandwidth_and_arithmetic_allow() {
+    let system = |model, weights| System {
+        model: catalogue::model(model).unwrap(),
+        gpu: Some(catalogue::gpu("H100 80GB").unwrap()),
+        weights,
+        ..gemma(WeightFormat::Bits16)
+    };
+    let load = |concurrency| Load {
+        concurrency,
+        isl: 1000.0,
+        osl: 1000.0,
+    };
+    let dense = Performance::of(&system("Llama-3.1-8B-Instruct", WeightFormat::Bits16)).unwrap();
+    let expected = (15.0e9 + 4.0 * 131_072.0 * 1500.0) / 3.35e12;
+    assert!((dense.roofline_s(load(4.0)) / expected - 1.0).abs() < 0.01);
+
+    let mixture = Performance::of(&system("Mixtral-8x7B-v0.1", WeightFormat::Bits16)).unwrap();
+    let routed = (46.57e9 - 12.75e9) / 0.75;
+    let bytes = |touched: f64, requests: f64| {
+        2.0 * (46.57e9 - routed + routed * touched) + requests * 131_072.0 * 1500.0
+    };
+    for (requests, touched) in [(1.0, 0.25), (2.0, 1.0 - 0.75 * 0.75)] {
+        let expected = bytes(touched, requests) / 3.35e12;
+        let floor = mixture.roofline_s(load(requests));
+        assert!((floor / expected - 1.0).abs() < 0.01, "{floor} {expected}");
+    }
+}
+
+/// What was learnt stays when a system is said of itself, and an interval from two levels is narrower than from none.
+#[test]
+fn carrying_over_to_the_same_system_changes_nothing() {
+    let system = gemma(WeightFormat::Bnb4);
+    let levels = reference();
+    let before = Performance::of(&system).unwrap();
+    let known = Performance::calibrated(&system, &[levels[1], levels[5]]).unwrap();
+    let carried = known.transferred(&system).unwrap();
+    for level in &levels {
+        let (one, other) = (
+            known.predict(level.load).unwrap(),
+            carried.predict(level.load).unwrap(),
+        );
+        assert!((one.tpot_s.likely / other.tpot_s.likely - 1.0).abs() < 1e-9);
+        let blind = before.predict(level.load).unwrap();
+        assert!(one.tpot_s.high / one.tpot_s.low < blind.tpot_s.high / blind.tpot_s.low);
+    }
+}
+
+/// The reference's levels from two of them, on both sides of the cliff: levels 2 and 32 say what 1 and 48 take.
+#[test]
+fn two_levels_of_the_reference_tell_the_others() {
+    let levels = reference();
+    let system = gemma(WeightFormat::Bnb4);
+    let model = Performance::calibrated(&system, &[levels[1], levels[5]]).unwrap();
+    for level in &levels {
+        let said = model.predict(level.load).unwrap().tpot_s.likely;
+        let error = (said / level.tpot_s.unwrap() - 1.0).abs();
+        assert!(error < 0.12, "{:?}: {error}", level.load);
+    }
+}
