@@ -45,8 +45,11 @@ pub(crate) fn tokens_within(record: &RequestRecord, window: Span) -> f64 {
     }
 }
 
-/// Output tokens by the record's own count; without one, one a chunk.
+/// Output tokens by the record's own count; without one, one a chunk. An embedding has none.
 pub(crate) fn tokens(record: &RequestRecord) -> u64 {
+    if record.asked_output_tokens == 0 {
+        return 0;
+    }
     let chunks = &record.chunks;
     let counted = chunks.count.max(chunks.since_sent_ns.len() as u64);
     record.output_tokens.map_or(counted, |tokens| tokens.count)

@@ -214,6 +214,21 @@ fn differing(first: &RunData, second: &RunData, summaries: &[Summary; 2]) -> Vec
     differ("model", a.plan.model.clone(), b.plan.model.clone());
     differ("workload", a.plan.workload.clone(), b.plan.workload.clone());
     differ("endpoint", a.plan.endpoint.clone(), b.plan.endpoint.clone());
+    differ(
+        "stream",
+        a.plan.stream.to_string(),
+        b.plan.stream.to_string(),
+    );
+    differ(
+        "conversations",
+        conversations(&a.plan),
+        conversations(&b.plan),
+    );
+    differ(
+        "retries",
+        a.plan.retries.to_string(),
+        b.plan.retries.to_string(),
+    );
     differ("osl", a.plan.osl.to_string(), b.plan.osl.to_string());
     differ(
         "ignore_eos",
@@ -245,6 +260,18 @@ fn differing(first: &RunData, second: &RunData, summaries: &[Summary; 2]) -> Vec
     differ("gpus", of_a.run.gpus.join(", "), of_b.run.gpus.join(", "));
     differ("tool", of_a.run.tool.clone(), of_b.run.tool.clone());
     found
+}
+
+/// Turns and pauses, as the plan has them.
+fn conversations(plan: &records::Plan) -> String {
+    let figure = |name: &str| plan.workload_options.get(name)?.as_f64();
+    figure("session_turns").map_or_else(
+        || "none".to_owned(),
+        |turns| {
+            let think = figure("think_time_ms").unwrap_or(0.0);
+            format!("{turns} turns, {think} ms between them")
+        },
+    )
 }
 
 /// Largest share of prompt tokens that came from the prefix cache.

@@ -62,7 +62,7 @@ pub(crate) fn figures<'a>(
         |figure: &dyn Fn(&RequestRecord) -> Option<f64>| distribution(&of(figure), reading);
     let requests = counts(level);
     let seconds = level.window.map_or(0.0, seconds);
-    let output = level.window.map(|window| output_within(level, window));
+    let output = output_within(level);
     let ttft = of(&|record| record.ttft().map(ms));
     let e2el = of(&|record| record.e2el().map(ms));
     let ttft_ms = distribution(&ttft, reading);
@@ -88,10 +88,9 @@ pub(crate) fn figures<'a>(
         e2el_ms,
         e2el_from_intended_ms: per_request(&|record| e2el_from_intended(record).map(ms)),
         tpot_ms: per_request(&|record| record.tpot().map(ms)),
-        icl_ms: pooled(
-            level.completed().flat_map(gaps).map(ms).collect(),
-            confidence,
-        ),
+        icl_ms: chunk_gaps(level, confidence),
+        ttfo_ms: per_request(&|record| ttfo(record).map(ms)),
+        itl_ms: token_gaps(level, confidence),
         tokens_per_chunk: tokens_per_chunk(level.completed()),
         per_request_tok_s: per_request(&tokens_per_second),
         output_tokens: per_request(&|record| output_tokens(record).map(|n| n as f64)),
@@ -141,10 +140,15 @@ pub(crate) fn seconds(span: Span) -> f64 {
     span.ticks() as f64 / 1e9
 }
 
-/// Output tokens of all requests that arrived in the window.
-fn output_within(level: &LevelRecords<'_>, window: Span) -> f64 {
-    let requests = level.requests.iter();
-    requests.map(|record| tokens_within(record, window)).sum()
+/// Output tokens of all requests that arrived in the window; `None` where no request asks for any.
+fn output_within(level: &LevelRecords<'_>) -> Option<f64> {
+    let window = level.window?;
+    let asked = level.requests.iter().any(|r| r.asked_output_tokens > 0);
+    let tokens = level
+        .requests
+        .iter()
+        .map(|record| tokens_within(record, window));
+    asked.then(|| tokens.sum())
 }
 
 /// The server's output per second: the figure counts all requests of the level, its relative uncertainty is that of the
@@ -267,6 +271,34 @@ fn in_flight(level: &LevelRecords<'_>, window: Span) -> f64 {
 /// From the moment the plan intended.
 pub(crate) fn e2el_from_intended(record: &RequestRecord) -> Option<Duration> {
     Some(record.e2el()?.saturating_add(record.send_lag()))
+}
+
+/// From sending to the first output that is not reasoning.
+fn ttfo(record: &RequestRecord) -> Option<Duration> {
+    Some(record.first_output_ns? - record.sent_ns)
+}
+
+fn chunk_gaps(level: &LevelRecords<'_>, confidence: Confidence) -> Option<Distribution> {
+    let gaps = level.completed().flat_map(gaps).map(ms);
+    pooled(gaps.collect(), confidence)
+}
+
+/// A chunk that brought `n` tokens ends `n` gaps of an `n`th of its own; one that brought none ends none, and its gap
+/// goes to the next.
+fn token_gaps(level: &LevelRecords<'_>, confidence: Confidence) -> Option<Distribution> {
+    let mut all = Vec::new();
+    for record in level.completed() {
+        let tokens = &record.chunks.tokens;
+        let mut waited = 0.0;
+        for (gap, &brought) in gaps(record).zip(tokens.get(1..).unwrap_or_default()) {
+            waited += ms(gap);
+            if brought > 0 {
+                let each = std::mem::take(&mut waited) / f64::from(brought);
+                all.extend(std::iter::repeat_n(each, brought as usize));
+            }
+        }
+    }
+    pooled(all, confidence)
 }
 
 /// Gaps between chunks. Where stamps were not kept, the gap before the last one is no gap between neighbours.

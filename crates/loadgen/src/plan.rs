@@ -98,7 +98,7 @@ pub struct LoadSpec {
     pub work: Work,
     /// Output tokens asked of measured requests, on average.
     pub osl: NonZeroU32,
-    /// Output tokens asked of warm-up and cool-down requests.
+    /// Output tokens asked of warm-up requests, and the least asked of cool-down requests.
     pub warmup_osl: NonZeroU32,
     /// How the server is told to generate exactly that many.
     pub length_control: LengthControl,

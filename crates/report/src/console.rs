@@ -27,7 +27,7 @@ use crate::{
 /// A column: its head's key, how dear it is (0 is never dropped), and its cell.
 type Column = (&'static str, u8, fn(&LevelSummary) -> String);
 
-const COLUMNS: [Column; 13] = [
+const COLUMNS: [Column; 14] = [
     ("console.concurrency", 0, |l| {
         format!(
             "{}{}",
@@ -49,12 +49,20 @@ const COLUMNS: [Column; 13] = [
     ("console.single", 1, |l| mean_only(l.per_request_tok_s)),
     ("console.total", 0, |l| maybe(l.output_tok_s)),
     ("console.requests_per_s", 4, |l| number(l.requests_per_s, 2)),
+    ("console.prefix_hits", 4, |l| {
+        let hits = l.server.and_then(|server| server.prefix_hit_rate);
+        hits.filter(|&hits| hits >= PREFIX_HITS)
+            .map_or_else(|| ABSENT.into(), |hits| number(hits * 100.0, 1))
+    }),
     ("console.memory", 5, |l| {
         l.gpu
             .and_then(|gpu| gpu.memory_used_bytes_max)
             .map_or_else(|| ABSENT.into(), mib)
     }),
 ];
+
+/// Share of prompt tokens from the prefix cache from which on it is worth a column.
+const PREFIX_HITS: f64 = 0.01;
 
 fn p95(distribution: Option<Distribution>) -> String {
     maybe(distribution.and_then(|d| Some(d.p95?.value)))

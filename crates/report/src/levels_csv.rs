@@ -24,7 +24,7 @@ fn value(estimate: Option<Estimate>) -> Option<f64> {
     Some(estimate?.value)
 }
 
-const COLUMNS: [Column; 52] = [
+const COLUMNS: [Column; 55] = [
     ("level", |l| Some(f64::from(l.level))),
     ("concurrency", |l| Some(f64::from(l.concurrency))),
     ("measured", |l| Some(l.requests.measured as f64)),
@@ -83,6 +83,9 @@ const COLUMNS: [Column; 52] = [
     }),
     ("request_rate_sent", |l| l.request_rate?.sent_per_s),
     ("send_lag_max_ms", |l| Some(l.request_rate?.send_lag_max_ms)),
+    ("ttfo_ms_mean", |l| mean(l.ttfo_ms)),
+    ("itl_ms_mean", |l| mean(l.itl_ms)),
+    ("retries", |l| Some(l.requests.retries as f64)),
 ];
 
 /// The whole file. The first three columns say what a row is worth even when it is cut out and pasted elsewhere.

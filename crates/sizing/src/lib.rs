@@ -7,8 +7,9 @@
 //!
 //! Models come from the embedded [`catalogue`], in which every value names its source and date, or from a checkpoint's own
 //! `config.json` ([`config`]) and file headers ([`weights`]). [`start_log`] reads what a server printed and explains it,
-//! [`inverse`] turns a load into flags, [`mix`] counts requests of real lengths. The crate predicts no speed, reads no file
-//! and no clock.
+//! [`inverse`] turns a load into flags, [`mix`] counts requests of real lengths. [`performance`]
+//! predicts speed and [`planner`] what to buy, with [`fleet`] for a load that changes over the day. The crate reads no file and no
+//! clock.
 //!
 //! ```
 //! use sizing::{Bytes, Engine, EngineFlags, KvMemory, catalogue};

@@ -137,7 +137,13 @@ fn embeddings_have_an_end_and_no_tokens() {
         ),
         (&8.into(), &0.into())
     );
-    for absent in ["ttft_ms", "tpot_ms", "output_tokens"] {
+    for absent in [
+        "ttft_ms",
+        "tpot_ms",
+        "output_tokens",
+        "output_tok_s",
+        "per_request_tok_s",
+    ] {
         assert!(level[absent].is_null(), "{absent}: {level}");
     }
     let prompt = level["prompt_tokens"]["mean"]["value"]
@@ -210,6 +216,35 @@ fn conversations_carry_their_history_and_find_it_in_the_prefix_cache() {
             .all(|record| by_session(record) < Some(3))
     );
     assert!(ran.report[0].contains("Turn") && ran.report[1].contains("턴"));
+}
+
+#[test]
+fn as_many_requests_are_in_flight_as_users_are_not_thinking() {
+    // A request takes 100 + 9 × 10 ms, and a user thinks as long three times in a conversation of four turns: of 7 such
+    // spells 4 are requests (the interactive response time law).
+    let ran = Ran::new(
+        &["--profile", "fixed"],
+        &[
+            "--session-turns",
+            "4",
+            "--think-time",
+            "190",
+            "--osl",
+            "10",
+            "--concurrency",
+            "7",
+            "--request-count",
+            "168",
+        ],
+    );
+    let in_flight = ran.level["in_flight_mean"].as_f64().expect("a mean");
+    assert!((in_flight - 4.0).abs() < 0.4, "{in_flight}");
+    // At either end of the window some users are at conversations that do not count: a conversation's time in all.
+    let [rate, window] =
+        ["requests_per_s", "window_s"].map(|name| ran.level[name].as_f64().expect("a figure"));
+    let law = 4.0 / 0.19;
+    let ends = 7.0 * 0.19 / window;
+    assert!(rate < 1.02 * law && rate > (0.97 - ends) * law, "{rate}");
 }
 
 #[test]

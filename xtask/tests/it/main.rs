@@ -15,6 +15,7 @@ mod judging;
 mod overhead;
 mod pipeline;
 mod plan;
+mod plan_from;
 mod resume;
 mod series;
 mod size;

@@ -120,7 +120,7 @@ fn figures_name_their_source() {
             .is_some_and(|source| source.contains("section 3"))
     );
     assert!(!h100.exact_unknown);
-    assert_eq!(option(&section, "H200", 1).price_date, None);
+    assert_eq!(option(&section, "H20", 1).price_date, None);
     assert!(option(&section, "MI300X", 1).exact_unknown);
 }
 
@@ -131,7 +131,7 @@ fn rented_instances_have_their_row() {
     let p4d = option(&section, "A100 40GB", 8);
     assert_eq!(p4d.cloud_usd_per_hour, Some(32.0));
     assert_eq!(option(&section, "A100 40GB", 4).cloud_usd_per_hour, None);
-    assert_eq!(option(&section, "H200", 1).purchase_usd, None);
+    assert_eq!(option(&section, "H20", 1).purchase_usd, None);
 }
 
 /// What the report itself says of its model: 1.5 GB against 3.0 GiB, 4096 against 8 × 256, 40 of 48 layers with 1,024

@@ -79,6 +79,13 @@ pub struct LevelSummary {
     /// Gaps between chunks, pooled over requests. Without intervals: the gaps of one request are not independent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub icl_ms: Option<Distribution>,
+    /// Time to first output that is not reasoning; absent where the server does not mark reasoning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttfo_ms: Option<Distribution>,
+    /// Gaps between tokens: each token of a chunk has its share of the gap before the chunk. Pooled like `icl_ms`; absent
+    /// where the server does not say how many tokens each chunk brought (`continuous_usage_stats`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub itl_ms: Option<Distribution>,
     /// Output tokens per content-bearing chunk, over the completed requests whose tokens the server counted. Where it is
     /// well above 1, gaps between chunks are not times per token.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -130,3 +130,34 @@ fn retries_are_counted_as_attempts() {
     assert_eq!((requests.measured, requests.completed), (2, 1));
     assert_eq!((requests.failed, requests.retries), (1, 1));
 }
+
+#[test]
+fn gaps_of_chunks_with_several_tokens_are_shared_among_the_tokens() {
+    // Chunks at 100, 130, 150 and 190 ms with 1, 3, 0 and 2 tokens: gaps of 10 ms three times, then 60 ms shared by two.
+    let mut record = request(0, 100 * MS, 190 * MS, 4);
+    record.chunks.since_sent_ns = [100, 130, 150, 190].map(|at| at * MS).to_vec();
+    record.chunks.tokens = vec![1, 3, 0, 2];
+    let told = level(&one_level(vec![record.clone()], (0, 190 * MS)));
+    let itl = told.itl_ms.unwrap();
+    assert_eq!(itl.n, 5);
+    assert!(
+        close(Some(itl.mean.value), 18.0) && close(Some(itl.max), 30.0),
+        "{itl:?}"
+    );
+    assert!(close(told.icl_ms.map(|icl| icl.mean.value), 30.0));
+    record.chunks.tokens.clear();
+    assert_eq!(level(&one_level(vec![record], (0, 190 * MS))).itl_ms, None);
+}
+
+#[test]
+fn the_first_output_after_reasoning_has_a_time_of_its_own() {
+    let mut record = request(50 * MS, 100 * MS, 400 * MS, 4);
+    assert_eq!(
+        level(&one_level(vec![record.clone()], (0, 450 * MS))).ttfo_ms,
+        None
+    );
+    record.first_output_ns = Some(Offset(350 * MS));
+    let told = level(&one_level(vec![record], (0, 450 * MS)));
+    assert!(close(told.ttfo_ms.map(|ttfo| ttfo.mean.value), 300.0));
+    assert!(close(told.ttft_ms.map(|ttft| ttft.mean.value), 100.0));
+}

@@ -4,16 +4,21 @@
 //! last measured one has ended. In an open loop the number decides when a request is due.
 
 mod conversation;
+mod pace;
 
-use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicU8, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU8, Ordering},
+    },
+    time::Duration,
 };
 
 use bytes::Bytes;
 use records::{MeasureEnd, Offset, PhaseKind, Stage, Turn};
 use tokio_util::sync::CancellationToken;
 
+use self::pace::Pace;
 use super::Enough;
 use crate::{
     LoadPlan,
@@ -76,6 +81,7 @@ struct Counts {
     measured_issued: u64,
     measured_ended: u64,
     measured_until: Option<Offset>,
+    pace: Pace,
     /// Why no further measured request will be taken.
     closed: Option<MeasureEnd>,
 }
@@ -108,14 +114,16 @@ impl Schedule {
         } else {
             WARMUP
         };
-        // One cool-down request a slot; what comes after these, or after too many, is made when it is taken.
+        // In an open loop one cool-down request a slot, too; how long those of a closed one are is known when they are
+        // taken, and what comes after too many is made then.
+        let cool_down = if arrivals.is_some() { slots } else { 0 };
         let prepared = if plan.spec().work.conversations.is_some() {
             0
         } else {
             level
                 .warmup_requests
                 .saturating_add(measured.unwrap_or(16 * slots))
-                .saturating_add(slots)
+                .saturating_add(cool_down)
                 .min(MAX_PREPARED)
         };
         let mut schedule = Self {
@@ -133,6 +141,7 @@ impl Schedule {
                 measured_issued: 0,
                 measured_ended: 0,
                 measured_until: None,
+                pace: Pace::default(),
                 closed: (measured == Some(0)).then_some(MeasureEnd::Time),
             }),
             phase: AtomicU8::new(first_phase),
@@ -142,7 +151,7 @@ impl Schedule {
             over,
         };
         schedule.bodies = (0..prepared)
-            .map(|k| schedule.body(k, schedule.prepared_stage(k)))
+            .map(|k| schedule.body(k, schedule.prepared_stage(k), 0.0))
             .collect();
         schedule
     }
@@ -164,7 +173,7 @@ impl Schedule {
 
     /// Takes the next request at `now`; none when nothing is left to send.
     pub(super) fn take(&self, now: Offset) -> Option<Place> {
-        let (number, stage, due) = {
+        let (number, stage, due, left) = {
             let mut counts = self.counts();
             let counts = &mut *counts;
             self.close_early(counts, now);
@@ -180,7 +189,10 @@ impl Schedule {
             let number = counts.issued;
             counts.issued += 1;
             counts.in_flight += u64::from(due.is_none());
-            (number, stage, due)
+            if stage == Stage::Measured {
+                counts.pace.taken(now);
+            }
+            (number, stage, due, counts.pace.left(now))
         };
         if stage == Stage::Measured {
             self.reach(MEASURE);
@@ -192,7 +204,7 @@ impl Schedule {
         let prepared = prepared.filter(|_| self.prepared_stage(number) == stage);
         let (body, output_tokens) = prepared
             .cloned()
-            .unwrap_or_else(|| self.body(number, stage));
+            .unwrap_or_else(|| self.body(number, stage, left));
         Some(Place {
             request: self.position.first_request + number,
             stage,
@@ -208,11 +220,14 @@ impl Schedule {
         self.counts().in_flight += 1;
     }
 
-    /// A request that was sent has ended.
-    pub(super) fn ended(&self, stage: Stage) {
+    /// A request that was sent has ended, after this time.
+    pub(super) fn ended(&self, stage: Stage, took: Duration) {
         let mut counts = self.counts();
         counts.in_flight = counts.in_flight.saturating_sub(1);
-        counts.measured_ended += u64::from(stage == Stage::Measured);
+        if stage == Stage::Measured {
+            counts.measured_ended += 1;
+            counts.pace.ended(took);
+        }
         if counts.is_measured() {
             self.reach(DRAIN);
             self.measured_ended.cancel();
@@ -328,18 +343,20 @@ impl Schedule {
         }
     }
 
-    /// The request's body and the output tokens that it asks for. Short warm-up and cool-down keep a closed loop full at
-    /// little cost. In an open loop the load is rate times length, so there they are as long as the others.
-    fn body(&self, number: u64, stage: Stage) -> (Bytes, u32) {
-        let (prompt, output_tokens) = self.ask(number, stage, 0);
+    /// The request's body and the output tokens that it asks for. Short warm-up fills a closed loop at little cost, and
+    /// cool-down takes the share `left` of the whole length. In an open loop the load is rate times length, so there they
+    /// are as long as the others.
+    fn body(&self, number: u64, stage: Stage, left: f64) -> (Bytes, u32) {
+        let (prompt, output_tokens) = self.ask(number, stage, 0, left);
         (
             self.plan.template().body(&prompt, output_tokens),
             output_tokens,
         )
     }
 
-    /// What a request asks, and the output tokens that it asks for; `turn` counts the questions before it.
-    fn ask(&self, number: u64, stage: Stage, turn: u32) -> (Prompt, u32) {
+    /// What a request asks, and the output tokens that it asks for; `turn` counts the questions before it, `left` is how
+    /// much of the whole length cool-down takes.
+    fn ask(&self, number: u64, stage: Stage, turn: u32, left: f64) -> (Prompt, u32) {
         let spec = self.plan.spec();
         let id = PromptId {
             seed: spec.seed,
@@ -352,16 +369,18 @@ impl Schedule {
         } else {
             spec.work.workload.follow_up(id, nth)
         };
+        let whole = || {
+            let osl = Lengths {
+                mean: spec.osl.get(),
+                stddev: spec.work.osl_stddev,
+            };
+            let key = self.prompt_key(number);
+            entry.output_tokens.unwrap_or_else(|| osl.of(key, 1))
+        };
         let output_tokens = match (stage, &self.level.load) {
             _ if spec.work.endpoint == Endpoint::Embeddings => 0,
-            (Stage::Measured, _) | (_, Load::Open { .. }) => {
-                let osl = Lengths {
-                    mean: spec.osl.get(),
-                    stddev: spec.work.osl_stddev,
-                };
-                let key = self.prompt_key(number);
-                entry.output_tokens.unwrap_or_else(|| osl.of(key, 1))
-            }
+            (Stage::Measured, _) | (_, Load::Open { .. }) => whole(),
+            (Stage::Cooldown, _) => pace::part(whole(), left, spec.warmup_osl.get()),
             _ => spec.warmup_osl.get(),
         };
         (entry.prompt, output_tokens)

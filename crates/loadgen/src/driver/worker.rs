@@ -229,10 +229,11 @@ impl Worker {
                 self.habit.closes();
             }
             let finished = record.finished_ns;
+            let took = finished - record.sent_ns;
             let completed = matches!(record.outcome, Outcome::Completed { .. });
             let again = job.retry < spec.work.retries && retry::may_help(&record.outcome);
             if !again {
-                self.schedule.ended(place.stage);
+                self.schedule.ended(place.stage, took);
             }
             self.records.send(record).ok()?;
             if again {
@@ -241,7 +242,7 @@ impl Worker {
                 if self.wait_for(job.intended).await {
                     continue;
                 }
-                self.schedule.ended(place.stage);
+                self.schedule.ended(place.stage, took);
             }
             return Some(Sent {
                 finished,

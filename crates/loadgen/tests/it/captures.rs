@@ -6,6 +6,7 @@ use std::{fs, path::PathBuf};
 
 use loadgen::{
     Endpoint,
+    openai::Event,
     timeline::{Ending, Reading, Timeline},
 };
 use records::{Offset, Outcome, ServerTimings, TokenCount, TokenSource};
@@ -101,6 +102,22 @@ fn the_responses_api_is_read_as_vllm_sends_it() {
     assert_eq!(reading.outcome, completed("completed"));
     assert_eq!(reading.text, None);
     assert_eq!(read(true).text.as_deref(), Some("1. 1\n2. 2\n3."));
+}
+
+#[test]
+fn an_embedding_is_read_as_vllm_sends_it() {
+    let text = capture("vllm_0.11.2_smollm2/embeddings_whole.txt");
+    let (_, body) = text.split_once("\r\n\r\n").unwrap();
+    let Ok(Event::Chunk(answer)) = Endpoint::Embeddings.read_whole(body.as_bytes()) else {
+        panic!("no answer");
+    };
+    assert!(answer.bearing.token && answer.bearing.output);
+    let usage = answer.usage.unwrap();
+    assert_eq!(
+        (usage.prompt_tokens, usage.completion_tokens),
+        (Some(6), None)
+    );
+    assert_eq!(answer.finish_reason, None);
 }
 
 #[test]

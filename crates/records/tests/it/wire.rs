@@ -1,10 +1,10 @@
 //! One line per record kind, as it stands on disk. A change here is a change of the schema: old folders must stay readable.
 
 use records::{
-    Chunks, ClientLoad, ConnectPhase, Connection, EngineKind, GpuDevice, GpuLine, GpuSample,
-    GpuState, HistogramTotals, Offset, Outcome, Phase, PhaseKind, RequestRecord, ServerCounters,
-    ServerDetail, ServerSample, ServerTimings, SourceClock, Stage, TimeoutPhase, TokenCount,
-    TokenSource,
+    Arrivals, Chunks, ClientLoad, ConnectPhase, Connection, EngineKind, GpuDevice, GpuLine,
+    GpuSample, GpuState, HistogramTotals, Offset, Outcome, Phase, PhaseKind, RateStage,
+    RequestRecord, ServerCounters, ServerDetail, ServerSample, ServerTimings, SourceClock, Stage,
+    TimeoutPhase, TokenCount, TokenSource, Turn,
 };
 
 pub(crate) fn completed_request() -> RequestRecord {
@@ -239,4 +239,46 @@ fn derived_times_follow_the_definitions() {
         "a response that broke off has no end-to-end latency"
     );
     assert!(cut.ttft().is_some());
+}
+
+#[test]
+fn a_turn_that_was_sent_again() {
+    let record = RequestRecord {
+        turn: Some(Turn {
+            session: 12,
+            number: 1,
+            of: 3,
+        }),
+        retry: 2,
+        ..completed_request()
+    };
+    let line = line(&record);
+    let told = r#""slot":3,"turn":{"session":12,"number":1,"of":3},"retry":2,"intended_ns""#;
+    assert!(line.contains(told), "{line}");
+    assert_eq!(
+        serde_json::from_str::<RequestRecord>(&line).expect("read back"),
+        record
+    );
+}
+
+#[test]
+fn a_rate_that_moves_in_steps() {
+    let arrivals = Arrivals {
+        per_second: Some(2.0),
+        burstiness: Some(1.0),
+        ramp: None,
+        stages: vec![RateStage {
+            per_second: 2.0,
+            until_ns: 60_000_000_000,
+        }],
+        recorded: false,
+        most_in_flight: 64,
+    };
+    assert_eq!(
+        line(&arrivals),
+        r#"{"per_second":2.0,"burstiness":1.0,"stages":[{"per_second":2.0,"until_ns":60000000000}],"most_in_flight":64}"#
+    );
+    let steady = r#"{"per_second":2.0,"burstiness":1.0,"most_in_flight":64}"#;
+    let read: Arrivals = serde_json::from_str(steady).expect("as it was written before");
+    assert_eq!((line(&read).as_str(), read.stages.len()), (steady, 0));
 }

@@ -9,7 +9,7 @@ use super::{
     frame::{Frame, Place, two_panels},
     named,
     series::{PALETTE, Sample, legend},
-    sheet::{BODY, LABEL, Sheet, Type, paper},
+    sheet::{BODY, LABEL, Sheet, paper},
 };
 use crate::{
     ReportError,
@@ -158,11 +158,7 @@ fn plot_frontier(scene: &Scene<'_>, sheet: &Sheet<'_>, points: &[Point<'_>]) -> 
     }
     for point in points.iter().filter(|point| point.choice.on_frontier) {
         frame.marks(PALETTE[0], &[at(point)])?;
-        let face = Type {
-            bold: true,
-            ..LABEL
-        };
-        frame.label(&mut places, at(point), &point.choice.name(), face)?;
+        frame.label(&mut places, at(point), &point.choice.name(), LABEL)?;
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use analysis::{Estimate, FindingKind, LevelSummary, Summary};
 use super::{Completion, failure, level_at, usable_levels};
 use crate::{
     language::Words,
-    number::{Figures, count, figure, mean_only, percent, percent_range},
+    number::{Figures, count, figure, mean_only, per_second, percent, percent_range},
 };
 
 /// The verdict, sentence by sentence.
@@ -82,16 +82,10 @@ fn peak(summary: &Summary, words: &Words, figures: Figures) -> String {
     let peak = summary.limits.peak_output;
     let Some((peak, level)) = peak.and_then(|p| Some((p, level_at(summary, p.concurrency)?)))
     else {
-        return words.get("verdict.no_valid_level");
+        return most_requests(summary, words, figures)
+            .unwrap_or_else(|| words.get("verdict.no_valid_level"));
     };
-    let e2el = level.e2el_ms.map_or(
-        Estimate {
-            value: f64::NAN,
-            low: None,
-            high: None,
-        },
-        |d| d.mean,
-    );
+    let e2el = mean_e2el(level);
     // A level that is not valid may show more: said, so that the table does not seem to contradict.
     let more = |level: &&LevelSummary| level.output_tok_s > Some(peak.tok_s);
     let key = if usable_levels(summary).iter().any(more) {
@@ -108,6 +102,29 @@ fn peak(summary: &Summary, words: &Words, figures: Figures) -> String {
             ("e2el", &figures.time_estimate(e2el)),
         ],
     )
+}
+
+/// Where no output is asked for (embeddings): the valid level with most requests per second.
+fn most_requests(summary: &Summary, words: &Words, figures: Figures) -> Option<String> {
+    let without_output =
+        |level: &&LevelSummary| level.invalid.is_empty() && level.output_tok_s.is_none();
+    let levels = summary.levels.iter().filter(without_output);
+    let most = levels.max_by(|a, b| a.requests_per_s.total_cmp(&b.requests_per_s))?;
+    let values = [
+        ("c", &*count(most.concurrency)),
+        ("rate", &*per_second(most.requests_per_s)),
+        ("e2el", &*figures.time_estimate(mean_e2el(most))),
+    ];
+    Some(words.say("verdict.peak_requests", &values))
+}
+
+fn mean_e2el(level: &LevelSummary) -> Estimate {
+    let unknown = Estimate {
+        value: f64::NAN,
+        low: None,
+        high: None,
+    };
+    level.e2el_ms.map_or(unknown, |e2el| e2el.mean)
 }
 
 fn growth(summary: &Summary, words: &Words) -> Option<String> {

@@ -18,9 +18,9 @@ pub(super) fn parts(desk: &Desk<'_>) -> Vec<Part> {
         return Vec::new();
     };
     let mut parts = vec![
-        Part {
-            title: None,
-            blocks: vec![
+        desk.part(
+            "part.plan_asked",
+            vec![
                 Block::Lead {
                     text: asked(plan, desk.words, desk.figures),
                 },
@@ -28,7 +28,7 @@ pub(super) fn parts(desk: &Desk<'_>) -> Vec<Part> {
                     text: basis(plan, desk.words),
                 },
             ],
-        },
+        ),
         desk.part("part.plan_choices", choices(desk, plan)),
         desk.part("part.plan_recommended", recommendations(desk, plan)),
         desk.part("part.plan_efficiency", efficiency(desk, plan)),

@@ -6,5 +6,6 @@ mod golden;
 mod hostile;
 mod limited;
 mod open_loop;
+mod other_work;
 mod performance;
 mod structure;

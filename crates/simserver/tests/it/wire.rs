@@ -153,6 +153,30 @@ fn the_responses_api_is_vllms_byte_for_byte() {
 }
 
 #[test]
+fn embeddings_have_vllms_form() {
+    let (head, body_of_vllm) = capture("../sse/vllm_0.11.2_smollm2/embeddings_whole.txt");
+    // 24 bytes are six tokens, as the capture has.
+    let body = r#"{"model":"smollm2-135m","input":"xxxxxxxxxxxxxxxxxxxxxxxx"}"#;
+    let reply = ask(&quick_server(), "POST", "/v1/embeddings", body);
+    assert_eq!(reply.status, head[0]);
+    // The vectors are the model's.
+    let without_vector = |text: &str| {
+        let (before, rest) = text.split_once(r#""embedding":["#).unwrap();
+        let (vector, after) = rest.split_once(']').unwrap();
+        assert!(
+            vector
+                .split(',')
+                .all(|number| number.parse::<f64>().is_ok())
+        );
+        normalised(&format!("{before}{after}"))
+    };
+    assert_eq!(without_vector(&reply.body()), without_vector(&body_of_vllm));
+    let two = r#"{"model":"smollm2-135m","input":["a","b"]}"#;
+    let reply = ask(&quick_server(), "POST", "/v1/embeddings", two).body();
+    assert_eq!(reply.matches(r#""object":"embedding""#).count(), 2);
+}
+
+#[test]
 fn captured_chunk_framing_is_one_event_each() {
     // The premise of the last assertion above, read off the capture that kept its framing.
     let (_, raw) = capture("chat_stream_usage_rawchunks.txt");

@@ -87,20 +87,15 @@ pub(super) fn measured(observation: &Observation) -> [Option<f64>; 3] {
     [ttft, tpot, throughput]
 }
 
-/// The most probable parameters, and their covariance around them. `noise` are the standard deviations of the logarithms.
-pub(super) fn posterior(
-    demand: &Demand,
-    prior: &Prior,
-    observations: &[Observation],
-    noise: &[f64; 3],
-) -> Posterior {
+/// The most probable parameters, and their covariance around them.
+pub(super) fn posterior(demand: &Demand, prior: &Prior, observations: &[Observation]) -> Posterior {
     let mut logs = prior.mean;
-    let mut cost = misfit(demand, prior, observations, noise, &logs);
+    let mut cost = misfit(demand, prior, observations, &logs);
     let mut damping = 1e-2;
     for _ in 0..STEPS {
-        let (precision, slope) = normal(demand, prior, observations, noise, &logs);
+        let (precision, slope) = normal(demand, prior, observations, &logs);
         let Some((better, lower)) = improved(&precision, &slope, &logs, &mut damping, |logs| {
-            let new = misfit(demand, prior, observations, noise, logs);
+            let new = misfit(demand, prior, observations, logs);
             (new < cost).then_some(new)
         }) else {
             break;
@@ -112,7 +107,7 @@ pub(super) fn posterior(
             break;
         }
     }
-    let (precision, _) = normal(demand, prior, observations, noise, &logs);
+    let (precision, _) = normal(demand, prior, observations, &logs);
     let covariance = linear::factor(&precision).map(|lower| linear::inverse(&lower));
     Posterior {
         logs,
@@ -162,7 +157,6 @@ pub(super) fn misfit(
     demand: &Demand,
     prior: &Prior,
     observations: &[Observation],
-    noise: &[f64; 3],
     logs: &Logs,
 ) -> f64 {
     let expected = prior.mean.iter().zip(&prior.spread);
@@ -173,7 +167,7 @@ pub(super) fn misfit(
         let predicted = log_times(demand, logs, observation.load);
         for (figure, measured) in measured(observation).into_iter().enumerate() {
             if let Some(measured) = measured {
-                sum += surprise((measured - predicted[figure]) / noise[figure]);
+                sum += surprise((measured - predicted[figure]) / prior.noise[figure]);
             }
         }
     }
@@ -185,7 +179,6 @@ fn normal(
     demand: &Demand,
     prior: &Prior,
     observations: &[Observation],
-    noise: &[f64; 3],
     logs: &Logs,
 ) -> (Matrix<PARAMETERS>, Logs) {
     let mut precision = [[0.0; PARAMETERS]; PARAMETERS];
@@ -201,7 +194,7 @@ fn normal(
         for (figure, measured) in measured(observation).into_iter().enumerate() {
             let Some(measured) = measured else { continue };
             let residual = measured - predicted[figure];
-            let weight = weight(residual / noise[figure], noise[figure]);
+            let weight = weight(residual / prior.noise[figure], prior.noise[figure]);
             let gradient = &gradients[figure];
             for k in 0..PARAMETERS {
                 slope[k] += gradient[k] * residual * weight;

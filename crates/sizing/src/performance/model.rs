@@ -107,7 +107,7 @@ impl Performance {
                 observations: usable.len(),
             });
         }
-        let (posterior, seen) = regime::fit(&self.demand, &self.prior, usable, self.priors.noise());
+        let (posterior, seen) = regime::fit(&self.demand, &self.prior, usable);
         self.posterior = posterior;
         self.seen = Some(seen);
         Ok(self)

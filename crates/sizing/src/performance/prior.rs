@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 
 use serde::Deserialize;
 
-use super::step::{Logs, PARAMETERS};
+use super::step::{self, PARAMETERS};
 use super::{EngineFamily, System};
 use crate::gpu::Generation;
 use crate::weights::WeightFormat;
@@ -16,8 +16,20 @@ static EMBEDDED: LazyLock<Priors> = LazyLock::new(|| {
         .expect("the embedded priors are read by a test")
 });
 
+/// Parameters that published sweeps teach; the last, how sequences crowd, is fixed but on an unknown machine.
+const LEARNT: usize = PARAMETERS - 1;
+
+type Logs = [f64; LEARNT];
+
 /// Spread of a factor of which nothing is known, as on a machine that is in no catalogue: a factor of five either way.
 const UNKNOWN: f64 = 1.6;
+/// Parameters that are the engine's rather than the machine's: experts, mixing, burst, memory.
+const OF_THE_ENGINE: [usize; 4] = [1, 7, 9, 10];
+/// Spread of the power to which sequences crowd there, and where it is known to be 1.
+const UNKNOWN_CROWD: f64 = 0.5;
+const KNOWN_CROWD: f64 = 1e-3;
+/// Least noise there: what is measured on a desktop varies more than in a data centre.
+const UNKNOWN_NOISE: [f64; 3] = [0.2, 0.08, 0.08];
 
 /// What measured systems teach of those that nobody measured.
 #[derive(Clone, Debug)]
@@ -27,7 +39,7 @@ pub struct Priors(Arc<Learnt>);
 #[serde(deny_unknown_fields)]
 struct Learnt {
     #[serde(rename = "parameters")]
-    _parameters: [String; PARAMETERS],
+    _parameters: [String; LEARNT],
     spread: Logs,
     noise: [f64; 3],
     errors: Errors,
@@ -71,6 +83,7 @@ struct Effects {
     cdna: Logs,
     gaudi: Logs,
     float4: Logs,
+    unpacked: Logs,
     bits16: Logs,
     int4: Logs,
     doubling: Logs,
@@ -79,8 +92,10 @@ struct Effects {
 /// Parameters before a measurement: distributions of their logarithms.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Prior {
-    pub mean: Logs,
-    pub spread: Logs,
+    pub mean: step::Logs,
+    pub spread: step::Logs,
+    /// Standard deviations of the logarithms of TTFT, TPOT and throughput around the law.
+    pub noise: [f64; 3],
 }
 
 /// A file of priors that cannot be read.
@@ -107,11 +122,6 @@ impl Priors {
         &self.0.errors
     }
 
-    /// Standard deviations of the logarithms of TTFT, TPOT and throughput around the law.
-    pub(super) fn noise(&self) -> &[f64; 3] {
-        &self.0.noise
-    }
-
     pub(super) fn of(&self, system: &System<'_>, has_experts: bool) -> Prior {
         let effects = &self.0.effects;
         let several = f64::from(system.tensor_parallel.max(1)).log2();
@@ -122,19 +132,35 @@ impl Priors {
             self.card(system.gpu.and_then(|gpu| gpu.generation)),
             self.format(system.weights),
         ];
-        let kinds = kinds.into_iter().flatten().map(|effect| (effect, 1.0));
         let both = has_experts && system.engine == EngineFamily::TensorRtLlm;
-        let both = both.then_some((&effects.tensorrt_llm_experts, 1.0));
-        for (effect, times) in kinds.chain(both).chain([(&effects.doubling, several)]) {
+        let both = [
+            both.then_some(&effects.tensorrt_llm_experts),
+            is_unpacked(system).then_some(&effects.unpacked),
+        ];
+        let kinds = kinds.into_iter().chain(both).flatten();
+        let kinds = kinds.map(|effect| (effect, 1.0));
+        for (effect, times) in kinds.chain([(&effects.doubling, several)]) {
             for (mean, effect) in mean.iter_mut().zip(effect) {
                 *mean += effect * times;
             }
         }
-        let spread = match system.gpu {
-            Some(_) => self.0.spread,
-            None => [UNKNOWN; PARAMETERS],
-        };
-        Prior { mean, spread }
+        let known = system.gpu.is_some();
+        let mut spread = self.0.spread;
+        for (at, spread) in spread.iter_mut().enumerate() {
+            if !known && !OF_THE_ENGINE.contains(&at) {
+                *spread = UNKNOWN;
+            }
+        }
+        let crowd = if known { KNOWN_CROWD } else { UNKNOWN_CROWD };
+        let mut noise = self.0.noise;
+        if !known {
+            noise = std::array::from_fn(|at| noise[at].max(UNKNOWN_NOISE[at]));
+        }
+        Prior {
+            mean: with_last(mean, 0.0),
+            spread: with_last(spread, crowd),
+            noise,
+        }
     }
 
     fn engine(&self, engine: EngineFamily) -> Option<&Logs> {
@@ -166,4 +192,14 @@ impl Priors {
             WeightFormat::Fp8 | WeightFormat::Int8 => None,
         }
     }
+}
+
+/// Whether weights in 4-bit floating point are turned into 16 bits on the way, as on a card without such arithmetic.
+fn is_unpacked(system: &System<'_>) -> bool {
+    let float4 = matches!(system.weights, WeightFormat::Nvfp4 | WeightFormat::Mxfp4);
+    float4 && system.gpu.is_some_and(|gpu| gpu.fp4_flops.is_none())
+}
+
+fn with_last(learnt: Logs, last: f64) -> step::Logs {
+    std::array::from_fn(|at| learnt.get(at).copied().unwrap_or(last))
 }

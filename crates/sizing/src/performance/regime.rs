@@ -9,7 +9,8 @@ use super::prior::{Errors, Prior};
 use super::step;
 use super::{Load, Observation, Refusal};
 
-/// A level that the others predict wrongly by more than this, in logarithms, is of another regime: half as much again.
+/// A level that the others predict wrongly by more than this, in logarithms, and four times the noise, is of another regime:
+/// half as much again.
 const BREAK: f64 = 0.405;
 /// Requests under way over those that fit, beyond which waiting shows.
 const FULL: f64 = 1.1;
@@ -22,6 +23,7 @@ pub(super) struct Seen {
     isl: (f64, f64),
     osl: (f64, f64),
     pressure: f64,
+    misses: [f64; 3],
     below: Option<f64>,
     above: Option<f64>,
 }
@@ -37,15 +39,14 @@ pub(super) fn fit(
     demand: &Demand,
     prior: &Prior,
     mut levels: Vec<Observation>,
-    noise: &[f64; 3],
 ) -> (Posterior, Seen) {
     levels.sort_by(|a, b| a.load.concurrency.total_cmp(&b.load.concurrency));
     let (mut below, mut above) = (None, None);
     while levels.len() > 2 {
         let last = levels.len() - 1;
-        let [low, high] = [0, last].map(|end| Without::of(demand, prior, &levels, end, noise));
+        let [low, high] = [0, last].map(|end| Without::of(demand, prior, &levels, end));
         // Of three levels one cannot tell which is odd, so the break must be clear.
-        let clear = if levels.len() == 3 { 2.0 } else { 1.0 } * BREAK;
+        let clear = if levels.len() == 3 { 2.0 } else { 1.0 } * (BREAK + 4.0 * prior.noise[1]);
         // The odd one is the one without which the rest agree.
         let (odd_below, odd) = if low.misfit < high.misfit {
             (true, low)
@@ -61,7 +62,7 @@ pub(super) fn fit(
             above = levels.pop().map(|level| level.load.concurrency);
         }
     }
-    let posterior = calibrate::posterior(demand, prior, &levels, noise);
+    let posterior = calibrate::posterior(demand, prior, &levels);
     let seen = Seen::of(demand, &posterior, &levels, below, above);
     (posterior, seen)
 }
@@ -75,16 +76,10 @@ struct Without {
 }
 
 impl Without {
-    fn of(
-        demand: &Demand,
-        prior: &Prior,
-        levels: &[Observation],
-        end: usize,
-        noise: &[f64; 3],
-    ) -> Self {
+    fn of(demand: &Demand, prior: &Prior, levels: &[Observation], end: usize) -> Self {
         let mut others = levels.to_vec();
         let odd = others.remove(end);
-        let posterior = calibrate::posterior(demand, prior, &others, noise);
+        let posterior = calibrate::posterior(demand, prior, &others);
         let logs = &posterior.logs;
         let [_, tpot, throughput] = calibrate::measured(&odd);
         let [_, law_tpot, law_throughput] = calibrate::log_times(demand, logs, odd.load);
@@ -95,9 +90,28 @@ impl Without {
         };
         Self {
             gap: gap.abs(),
-            misfit: calibrate::misfit(demand, prior, &others, noise, logs),
+            misfit: calibrate::misfit(demand, prior, &others, logs),
         }
     }
+}
+
+/// By how much the law misses the levels that calibrated it, root mean square of the logarithms: what it does not explain
+/// there it will not explain elsewhere.
+fn misses(demand: &Demand, posterior: &Posterior, levels: &[Observation]) -> [f64; 3] {
+    let mut sums = [(0.0, 0_u32); 3];
+    for level in levels {
+        let law = calibrate::log_times(demand, &posterior.logs, level.load);
+        for (figure, measured) in calibrate::measured(level).into_iter().enumerate() {
+            if let Some(measured) = measured {
+                let (sum, count) = sums[figure];
+                sums[figure] = (sum + (measured - law[figure]).powi(2), count + 1);
+            }
+        }
+    }
+    let [ttft, tpot, throughput] =
+        sums.map(|(sum, count): (f64, u32)| (sum / f64::from(count.max(1))).sqrt());
+    // Where it was not told apart, throughput is mostly time per token.
+    [ttft, tpot, throughput.max(tpot)]
 }
 
 impl Seen {
@@ -125,6 +139,7 @@ impl Seen {
             isl: range(|load| load.isl),
             osl: range(|load| load.osl),
             pressure: pressure.fold(0.0, f64::max),
+            misses: misses(demand, posterior, levels),
             below,
             above,
         }
@@ -174,6 +189,7 @@ impl Seen {
         let mut sum = errors.within;
         for (figure, sum) in sum.iter_mut().enumerate() {
             *sum = sum
+                .hypot(self.misses[figure])
                 .hypot(errors.beyond[figure] * far)
                 .hypot(errors.length[figure] * other);
         }

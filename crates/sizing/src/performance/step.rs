@@ -1,8 +1,9 @@
 //! The time of a step and of a request: [`Demand`] and what the machine makes of it, [`Machine`].
 //!
 //! A decode step moves weights and KV cache (the roofline of Williams, Waterman, Patterson 2009, with the card's rates
-//! divided by what is lost of them), computes, sends two all-reduces a layer, and pays for every layer, for every layer with
-//! more than one card, and for every sequence. The terms add up rather than hide behind each other: measured steps do.
+//! divided by what is lost of them) and computes, the longer hiding most of the shorter (their root sum of squares: published
+//! sweeps fit it better than the sum, and no worse than the maximum, which has a kink). It sends two all-reduces a layer, and
+//! pays for every layer, for every layer with more than one card, and for every sequence.
 //!
 //! A closed loop of equal requests: while a request decodes, the others' prompts take their share of its steps (chunked
 //! prefill, vLLM's scheduler), `(n − 1) / osl` prompts for every token. Requests that start together wait for each other's
@@ -12,7 +13,7 @@ use super::demand::Demand;
 use super::{Bound, Load};
 
 /// Parameters of a machine.
-pub(super) const PARAMETERS: usize = 11;
+pub(super) const PARAMETERS: usize = 12;
 
 /// What a machine makes of its demands: logarithms of positive factors and times, in the order of [`Machine`]'s fields.
 pub(super) type Logs = [f64; PARAMETERS];
@@ -42,6 +43,9 @@ struct Machine {
     burst: f64,
     /// KV memory, as a multiple of what is estimated.
     memory: f64,
+    /// Power of the sequences to which their arithmetic and own times grow: 1 on a GPU; a processor that multiplies several
+    /// rows better than one has less.
+    crowd: f64,
 }
 
 impl Machine {
@@ -58,6 +62,7 @@ impl Machine {
             start_s,
             burst,
             memory,
+            crowd,
         ] = logs.map(f64::exp);
         Self {
             bandwidth,
@@ -71,6 +76,7 @@ impl Machine {
             start_s,
             burst,
             memory,
+            crowd,
         }
     }
 }
@@ -139,7 +145,7 @@ struct Step {
 
 impl Step {
     fn total(&self) -> f64 {
-        self.weights + self.cache + self.compute + self.overhead
+        (self.weights + self.cache).hypot(self.compute) + self.overhead
     }
 
     fn bound(&self) -> Bound {
@@ -158,13 +164,14 @@ fn decode_step(demand: &Demand, machine: &Machine, running: f64, load: Load) -> 
     let byte_s = machine.bandwidth / demand.rates.bandwidth;
     let (shared, experts) = demand.weight_bytes(running);
     let several = demand.cards.log2();
+    let crowd = running.powf(machine.crowd);
     Step {
         weights: (shared + experts * machine.experts) * byte_s,
         cache: running * demand.cache_bytes_read(load.isl + load.osl / 2.0) * byte_s,
-        compute: running * demand.token_flops / demand.rates.flops * machine.compute,
+        compute: crowd * demand.token_flops / demand.rates.flops * machine.compute,
         overhead: demand.layers * (machine.layer_s + machine.link_s * several)
             + running * demand.token_link_bytes / demand.rates.link * machine.link
-            + running * machine.sequence_s,
+            + crowd * machine.sequence_s,
     }
 }
 

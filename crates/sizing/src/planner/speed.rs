@@ -94,7 +94,8 @@ impl Speeds {
         }
     }
 
-    /// The most requests at once, up to `most`, that keep the objectives; latencies grow with the load.
+    /// The most requests at once, up to `most`, that keep the objectives; latencies grow with the load. For the slow ends it may
+    /// be a few less than the most.
     pub(super) fn most_within(
         &self,
         slo: Slo,
@@ -115,16 +116,35 @@ impl Speeds {
         if let Some(reason) = missed(1)? {
             return Err(reason);
         }
+        let nearly = match pessimism {
+            Pessimism::Likely => slo,
+            Pessimism::SlowEnd => nearer(slo, &self.at(f64::from(most)).map_err(unknown)?),
+        };
         let (mut kept, mut too_many) = (1, most);
         while too_many - kept > 1 {
             let middle = kept.midpoint(too_many);
-            if missed(middle)?.is_none() {
+            let speed = self.likely_at(f64::from(middle)).map_err(unknown)?;
+            if first_missed(nearly, &speed, Pessimism::Likely).is_none() {
                 kept = middle;
             } else {
                 too_many = middle;
             }
         }
+        while pessimism == Pessimism::SlowEnd && kept > 1 && missed(kept)?.is_some() {
+            kept -= (kept / 16).max(1);
+        }
         Ok(kept)
+    }
+}
+
+/// Objectives for the likely values that put the slow ends on `slo`. How far those are from the likely values in ratio hardly
+/// depends on the load, so that a search needs no intervals; where it ends they are looked at.
+fn nearer(slo: Slo, speed: &Speed) -> Slo {
+    let scaled = |limit: Option<f64>, of: Interval| limit.map(|limit| limit * of.likely / of.high);
+    Slo {
+        ttft_s: scaled(slo.ttft_s, speed.ttft_s),
+        tpot_s: scaled(slo.tpot_s, speed.tpot_s),
+        e2el_s: scaled(slo.e2el_s, speed.e2el_s),
     }
 }
 

@@ -1,5 +1,7 @@
 //! The tables on speed in `docs/sizing.md` are what `--example published` prints, and keep to what was promised of them.
 
+use sizing::performance::{Load, Performance};
+
 #[path = "../../examples/published/sweeps.rs"]
 mod sweeps;
 #[path = "../../examples/published/table.rs"]
@@ -23,4 +25,33 @@ fn the_document_has_the_tables_that_the_command_prints() {
     assert!(cell("| between", 4) < cell("| between", 7));
     assert!(cell("| outside", 4) < cell("| outside", 7));
     assert!(cell("| all", 3) < cell("| all", 13) / 3.0);
+}
+
+/// The law is written twice: here, and with arrays in `learn.py`, which teaches the priors. Both must say the same.
+#[test]
+fn the_law_is_the_one_that_the_priors_were_learnt_with() {
+    let witness = include_str!("../../../../fixtures/published/law.csv");
+    let sweeps = sweeps::read();
+    let mut compared = 0;
+    for line in witness.lines().skip(1) {
+        let (sweep, figures) = line.split_once(',').unwrap();
+        let sweep = &sweeps[sweep.parse::<usize>().unwrap()];
+        let figures: Vec<f64> = figures.split(',').map(|f| f.parse().unwrap()).collect();
+        let load = Load {
+            concurrency: figures[0],
+            isl: sweep.isl,
+            osl: sweep.osl,
+        };
+        let model = Performance::of(&sweep.system()).unwrap();
+        let said = model.predict(load).unwrap();
+        for (said, witness) in [
+            (said.ttft_s.likely * 1e3, figures[1]),
+            (said.tpot_s.likely * 1e3, figures[2]),
+            (said.output_tokens_per_second.likely, figures[3]),
+        ] {
+            assert!((said / witness - 1.0).abs() < 1e-3, "{line}: {said}");
+        }
+        compared += 1;
+    }
+    assert!(compared > 30, "{compared}");
 }

@@ -2,7 +2,7 @@
 //! 0.11.2. Its method reproduces its table; the engine's arithmetic says where that is wrong, and by how much.
 
 use sizing::planner::{Plan, Question, Reason, Target, plan};
-use sizing::{Bytes, Engine, catalogue, reference};
+use sizing::{Bytes, Engine, Tokens, catalogue, reference};
 
 fn ours() -> Plan {
     let target = Target::concurrency(reference::REQUESTS, 3072, 1024).unquantised();
@@ -81,6 +81,16 @@ fn the_hybrid_cache_takes_less_than_the_report_s_figure() {
         .unwrap()
         .bytes_per_request();
     assert_eq!(exact, Bytes::new(1221 << 20));
+    // Eight times as long: 2,048 + 5 × 193 blocks, where the report's proportion gives 12 GB.
+    let eight = Tokens::new(8 * reference::CONTEXT.get());
+    let flags = sizing::EngineFlags::new(eight);
+    let long = engine
+        .kv_cache(model, &flags, memory)
+        .unwrap()
+        .bytes_per_request();
+    assert_eq!(long, Bytes::new(3013 << 20));
+    let proportion = reference::method(eight).kv_per_request.get() as f64 / long.get() as f64;
+    assert!((proportion - 3.80).abs() < 0.01, "{proportion}");
     let stated = reference::METHOD.kv_per_request.get() as f64 / exact.get() as f64;
     let formula = reference::KV_FORMULA.product().get() as f64 / exact.get() as f64;
     assert!(

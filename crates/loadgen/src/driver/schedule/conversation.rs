@@ -17,6 +17,8 @@ use crate::workload::{Prompt, mix};
 pub(in crate::driver) struct Conversation {
     key: u64,
     stage: Stage,
+    /// How much of the whole length its answers have, if it is for cool-down.
+    left: f64,
     /// Number of its first request, which is its name.
     session: Option<u64>,
     begun: u32,
@@ -62,9 +64,13 @@ impl Schedule {
             turns
         };
         let (stage, turns) = self.next_stage(&mut counts, now, wanted);
+        if stage == Stage::Measured {
+            counts.pace.taken(now);
+        }
         Some(Conversation {
             key,
             stage,
+            left: counts.pace.left(now),
             session: None,
             begun: 0,
             turns,
@@ -98,7 +104,7 @@ impl Schedule {
             of: conversation.turns,
         };
         conversation.begun += 1;
-        let (prompt, output_tokens) = self.ask(number, stage, turn.number);
+        let (prompt, output_tokens) = self.ask(number, stage, turn.number, conversation.left);
         let Prompt::Text(question) = prompt else {
             // Refused by the plan.
             return None;
