@@ -77,6 +77,9 @@ impl Padded {
     }
 
     fn padded(&self, rows: u32) -> u32 {
+        if rows == 0 {
+            return 0;
+        }
         let size = self.sizes.iter().find(|size| **size >= rows);
         size.copied().unwrap_or(rows).max(rows)
     }

@@ -21,9 +21,11 @@ const SAME_LOAD: f64 = 0.02;
 const SAME_LENGTHS: f64 = 1.1;
 /// Probability that the truth lies below the upper end of a 90 % interval.
 const UPPER: f64 = 0.95;
-/// Errors of TTFT, TPOT and throughput that are expected of any law, and how many held-out loads that expectation is worth:
-/// three loads that happen to lie on a curve do not prove that there are no others.
-const EXPECTED: [f64; 3] = [0.08, 0.05, 0.05];
+/// Errors of TTFT, TPOT and throughput that are expected of any law between loads and beyond them (by the example
+/// `self_test`, on published sweeps), and how many held-out loads that expectation is worth: three loads that happen to lie
+/// on a curve do not prove that there are no others.
+const BETWEEN: [f64; 3] = [0.1, 0.035, 0.04];
+const BEYOND: [f64; 3] = [0.3, 0.08, 0.08];
 const WORTH: f64 = 2.0;
 
 /// Most loads that are held out; a long search of levels need not hold out all of them.
@@ -148,8 +150,7 @@ impl Errors {
                 .filter(|out| !ends_only || reach.is_at_an_end(out.load));
             counted.filter_map(|out| out.errors[figure]).collect()
         };
-        let expected = EXPECTED[figure];
-        let with_expected = |errors: &[f64]| {
+        let with_expected = |errors: &[f64], expected: f64| {
             let squares: f64 = errors.iter().map(|error| error * error).sum();
             let n = errors.len() as f64;
             ((squares + WORTH * expected * expected) / (n + WORTH)).sqrt()
@@ -158,8 +159,8 @@ impl Errors {
         if all.is_empty() {
             return None;
         }
-        let of_all = with_expected(&all);
-        let of_ends = with_expected(&errors(true));
+        let of_all = with_expected(&all, BETWEEN[figure]);
+        let of_ends = with_expected(&errors(true), BEYOND[figure]);
         Some(Self {
             all: of_all,
             ends: of_ends.max(of_all),
@@ -249,8 +250,8 @@ mod tests {
         }
     }
 
-    /// Student's t at 0.95: 1.943 for 6 degrees of freedom, as every table has it; by hand, with two errors of 0.08 beside the
-    /// four.
+    /// Student's t at 0.95: 1.943 for 6 degrees of freedom, as every table has it; by hand, with two errors of 0.1
+    /// beside the four, and two of 0.3 beside the two at the ends.
     #[test]
     fn intervals_are_students_of_the_errors() {
         let reach = Reach::of(&[1.0, 2.0, 4.0, 8.0].map(observed)).unwrap();
@@ -264,8 +265,8 @@ mod tests {
             })
             .collect();
         let errors = Errors::of(&held_out, reach, 0).unwrap();
-        let all = (0.0336_f64 / 6.0).sqrt();
-        let ends = (0.0328_f64 / 4.0).sqrt();
+        let all = (0.0408_f64 / 6.0).sqrt();
+        let ends = (0.2_f64 / 4.0).sqrt();
         assert!((errors.factor(true).ln() - 1.9432 * all).abs() < 1e-4);
         assert!((errors.factor(false).ln() - 1.9432 * ends).abs() < 1e-4);
         assert!(Errors::of(&held_out, reach, 1).is_none());

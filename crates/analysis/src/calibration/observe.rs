@@ -1,8 +1,8 @@
 //! From the levels of a run to what the model of speed is calibrated with.
 //!
 //! Means at the load that was really held: the requests in flight by the client's own records, the prompt tokens that no
-//! prefix cache spared, the output tokens that came. Cool-down requests ask for a tenth of the output, so that beside them
-//! the server prefills up to ten times as often: only what ended before the first of them counts. A level whose load is
+//! prefix cache spared, the output tokens that came. Cool-down requests may be shorter than measured ones (in older runs
+//! a tenth), and beside shorter ones the server prefills more often: only what ended before the first of them counts. A level whose load is
 //! not what it seems is left out with its reason.
 
 use records::{RequestRecord, RunData, Stage};
