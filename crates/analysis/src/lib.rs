@@ -37,6 +37,7 @@ mod findings;
 mod goodput;
 mod level_findings;
 mod limits;
+mod resource_findings;
 mod run_facts;
 mod sample_findings;
 mod scaling;

@@ -107,6 +107,7 @@ fn counters(
     level: &LevelRecords<'_>,
 ) {
     account.preemptions = growth(before.preemptions, after.preemptions);
+    account.queue_ms = histogram_mean_ms(before.queue_time, after.queue_time);
     account.prefix_hit_rate = growth(before.prefix_hits, after.prefix_hits)
         .zip(growth(before.prefix_queries, after.prefix_queries))
         .and_then(|(hits, queries)| ratio(hits, queries));

@@ -8,6 +8,7 @@ mod sources;
 mod access;
 mod bad_days;
 mod command;
+mod find_capacity;
 mod gpumon;
 mod judging;
 mod overhead;

@@ -11,6 +11,9 @@ pub struct ServerLevel {
     /// Mean of the requests waiting.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting_mean: Option<f64>,
+    /// Mean time in the server's queue in milliseconds, over all requests of the level.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue_ms: Option<f64>,
     /// Largest share of the KV cache in use, 0 to 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kv_usage_max: Option<f64>,
