@@ -9,7 +9,7 @@ use std::path::Path;
 
 use analysis::{
     LevelSummary, LoadCapacity, Probe, SearchEnd, SearchLimits, SearchStep, Summary,
-    next_search_step,
+    fewest_effective, next_search_step,
 };
 use anyhow::Context as _;
 use clap::Args;
@@ -39,8 +39,9 @@ const RATES: (f64, f64) = (0.001, 100_000.0);
 #[derive(Clone, Debug, Args)]
 pub(crate) struct SearchArgs {
     /// Look for the largest load that meets --goodput, level by level, instead of running given levels: a concurrency,
-    /// beginning at --concurrency [default: 8], or a rate, beginning at --request-rate. Each level measures what a level
-    /// measures by default, or several times as much where that narrows the interval
+    /// beginning at --concurrency [default: 8], or a rate, beginning at --request-rate. Each level measures --request-count
+    /// or --benchmark-duration [default: 10 requests per slot, or 60 seconds of a rate], or several times as much where
+    /// that narrows the interval
     #[arg(long, requires = "goodput", conflicts_with_all = ["ramp_up_strategy", "trace", "dry_run", "num_runs", "level_order", "stop_when"])]
     pub(crate) find_capacity: bool,
     /// Stop the search when the interval of the capacity is this narrow, in percent of it
@@ -72,7 +73,7 @@ enum Sought {
 }
 
 impl Sought {
-    fn limits(self, load: &LoadArgs) -> SearchLimits {
+    fn limits(self, load: &LoadArgs, summary: &Summary, attainment: f64) -> SearchLimits {
         let (smallest, largest, step) = match self {
             Self::Slots => (1.0, f64::from(MOST_CONCURRENCY), 1.0),
             Self::Rate => (RATES.0, RATES.1, 0.0),
@@ -82,6 +83,7 @@ impl Sought {
             max_requests: load.search.capacity_budget,
             smallest,
             largest,
+            fewest: fewest_effective(attainment, summary.confidence_level.unwrap_or(0.95)),
             step,
         }
     }
@@ -164,6 +166,7 @@ pub(crate) fn find_capacity(
     output: &OutputArgs,
     mut begun: Option<Begun>,
 ) -> anyhow::Result<Measured> {
+    let defaults = defaults.searching();
     // Every level of the run belongs to one seed.
     let load = &LoadArgs {
         seed: load.seed.or_else(|| Some(host::unix_ns())),
@@ -278,7 +281,8 @@ fn decide(
         Sought::Rate => goodput.capacity_per_s.unwrap_or(LoadCapacity::UNKNOWN),
     };
     let probes = probes(&summary, &run, tried);
-    let step = next_search_step(&probes, &capacity, first, sought.limits(load));
+    let limits = sought.limits(load, &summary, goodput.attainment);
+    let step = next_search_step(&probes, &capacity, first, limits);
     let of = |value: Option<f64>| value.map_or_else(|| "…".to_owned(), |v| format!("{v:.3}"));
     log(&format!(
         "find capacity: {} ({} to {}) after {} levels and {} requests",
@@ -304,6 +308,7 @@ fn probes(summary: &Summary, run: &RunData, tried: &[Tried]) -> Vec<Probe> {
             load: tried.load,
             volumes: tried.volumes,
             requests: requests(level.level),
+            effective: level.goodput.and_then(|of| of.effective).unwrap_or(0.0),
         })
     };
     complete.filter_map(probe).collect()

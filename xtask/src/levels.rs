@@ -50,6 +50,15 @@ impl Defaults {
         at_least: 4,
     };
 
+    /// What the shortest level of a search measures: fewer requests spend too large a share on warm-up, and lead to loads
+    /// that are tried in vain.
+    pub(crate) fn searching(self) -> Self {
+        Self {
+            per_slot: 10,
+            ..self
+        }
+    }
+
     fn requests(self, concurrency: u32) -> u64 {
         (self.per_slot * u64::from(concurrency)).max(self.at_least)
     }

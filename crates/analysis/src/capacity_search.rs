@@ -16,8 +16,17 @@ use crate::LoadCapacity;
 /// A straight line over a wide bracket is a guess: the next load is no nearer to an end than this share of it.
 const MARGIN: f64 = 1.0 / 8.0;
 
-/// How many times as long as so far a load is watched at most before the interval is looked at again.
-const MOST_GROWTH: f64 = 2.0;
+/// How much of what a load was watched so far is added at least: each level has a warm-up of its own.
+const LEAST_GROWTH: f64 = 0.5;
+
+/// And at most, before the interval is looked at again.
+const MOST_GROWTH: f64 = 4.0;
+
+/// How much more than the fewest effective requests are aimed at: their number is an estimate.
+const SURELY: f64 = 1.15;
+
+/// The bracket is close enough at so many times the tolerance: the straight line goes on from there.
+const CLOSE: f64 = 1.5;
 
 /// When the search ends, and what there is to try.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -30,6 +39,8 @@ pub struct SearchLimits {
     pub smallest: f64,
     /// Largest load to try.
     pub largest: f64,
+    /// Effective requests at a load without which nothing bounds its strain from above ([`fewest_effective`]).
+    pub fewest: f64,
     /// Distance of neighbouring loads: 1 for requests in flight, 0 for rates. An interval as narrow is tight whatever
     /// was asked.
     pub step: f64,
@@ -62,6 +73,8 @@ pub struct Probe {
     pub volumes: u32,
     /// Requests that were spent on it, warm-up included.
     pub requests: u64,
+    /// Independent requests that would say as much of the strain; 0 where that is not known.
+    pub effective: f64,
 }
 
 /// What to do next.
@@ -96,7 +109,7 @@ pub enum SearchEnd {
 ///
 /// ```
 /// use analysis::{LoadCapacity, Probe, SearchLimits, SearchStep, next_search_step};
-/// let limits = SearchLimits { tolerance: 0.1, max_requests: 10_000, smallest: 1.0, largest: 1024.0, step: 1.0 };
+/// let limits = SearchLimits { tolerance: 0.1, max_requests: 10_000, smallest: 1.0, largest: 1024.0, fewest: 72.0, step: 1.0 };
 /// let held = LoadCapacity { load: None, low: Some(8.0), high: None, held_at: Some(8.0), failed_at: None };
 /// let probes = [Probe { load: 8.0, volumes: 1, requests: 40 }];
 /// assert_eq!(next_search_step(&probes, &held, 8.0, limits), SearchStep::Probe { load: 16.0, volumes: 1 });
@@ -132,6 +145,12 @@ pub fn next_search_step(
     }
 }
 
+/// The smallest sample of which not all are likely to lie below the quantile that has to be within the limit: `n` with
+/// `attainmentⁿ` at most half of what the confidence leaves. 72 for 95 % of the requests at 95 % confidence.
+pub fn fewest_effective(attainment: f64, confidence: f64) -> f64 {
+    (((1.0 - confidence) / 2.0).ln() / attainment.ln()).clamp(1.0, 1e6)
+}
+
 /// Whether the interval is as narrow as asked, or as one step. Ends that are not known are never tight.
 fn is_tight(capacity: &LoadCapacity, limits: SearchLimits) -> bool {
     let (Some(value), Some(low), Some(high)) = (capacity.load, capacity.low, capacity.high) else {
@@ -155,7 +174,7 @@ fn narrow(
     let above = loads().filter(|load| *load > estimate);
     let above = above.min_by(f64::total_cmp).unwrap_or(failed);
     let gap = above - below;
-    if gap > (limits.tolerance * estimate).max(limits.step) {
+    if gap > (CLOSE * limits.tolerance * estimate).max(limits.step) {
         let margin = (MARGIN * gap).max(limits.step);
         let within = estimate.clamp(below + margin, (above - margin).max(below + margin));
         return SearchStep::Probe {
@@ -165,16 +184,21 @@ fn narrow(
     }
     let low = capacity.low.unwrap_or(0.0);
     let high = capacity.high.unwrap_or(f64::INFINITY);
-    let load = if estimate - low >= high - estimate {
-        below
+    // What bounds the interval at the load itself is not that load's chance but the next one's.
+    let lower = low < below && estimate - low >= high - estimate;
+    let load = if lower { below } else { above };
+    let of_load = || probes.iter().filter(|probe| probe.load == load);
+    let watched: u32 = of_load().map(|probe| probe.volumes).sum();
+    let effective: f64 = of_load().map(|probe| probe.effective).sum();
+    let growth = if lower && effective < limits.fewest {
+        // Fewer say nothing of how high the strain may be.
+        SURELY * limits.fewest / effective.max(1.0) - 1.0
     } else {
-        above
+        // The width goes with the root of what was watched.
+        let too_wide = (high - low) / (limits.tolerance * estimate).max(limits.step);
+        too_wide * too_wide - 1.0
     };
-    let of_load = probes.iter().filter(|probe| probe.load == load);
-    let watched: u32 = of_load.map(|probe| probe.volumes).sum();
-    // The width goes with the root of what was watched.
-    let too_wide = (high - low) / (limits.tolerance * estimate).max(limits.step);
-    let growth = (too_wide * too_wide - 1.0).min(MOST_GROWTH);
+    let growth = growth.clamp(LEAST_GROWTH, MOST_GROWTH);
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -196,6 +220,7 @@ mod tests {
         max_requests: 100_000,
         smallest: 1.0,
         largest: 1000.0,
+        fewest: 72.0,
         step: 1.0,
     };
     const RATES: SearchLimits = SearchLimits {
@@ -224,6 +249,7 @@ mod tests {
                     load,
                     volumes,
                     requests: 40 * u64::from(volumes),
+                    effective: 100.0,
                 }),
                 SearchStep::Stop(end) => return (loads().collect(), end),
             }
@@ -288,6 +314,7 @@ mod tests {
             load,
             volumes,
             requests: 1,
+            effective: 10.0 * f64::from(volumes),
         };
         let probes = [probe(8.0, 1), probe(40.0, 9), probe(41.0, 5)];
         let next = |low, high| {

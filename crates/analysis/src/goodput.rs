@@ -143,6 +143,7 @@ pub(crate) fn level(
         tpot: met(1, objectives.tpot_ns),
         e2el: met(2, objectives.e2el_ns),
         strain: value.map(|value| estimate(value, interval)),
+        effective: strains.effective(reading),
         holds: attainment.value >= objectives.attainment,
     })
 }

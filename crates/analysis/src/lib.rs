@@ -52,7 +52,9 @@ mod server_capacity;
 mod sizing_section;
 mod stop_rule;
 
-pub use capacity_search::{Probe, SearchEnd, SearchLimits, SearchStep, next_search_step};
+pub use capacity_search::{
+    Probe, SearchEnd, SearchLimits, SearchStep, fewest_effective, next_search_step,
+};
 pub use comparison::{
     CompareError, CompareOptions, ComparedFigure, Comparison, Condition, Verdict, compare,
 };

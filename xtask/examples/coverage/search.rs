@@ -14,6 +14,7 @@ const LIMITS: SearchLimits = SearchLimits {
     max_requests: 200_000,
     smallest: 1.0,
     largest: 256.0,
+    fewest: 72.0,
     step: 1.0,
 };
 /// Levels of a sweep for which none are named.
@@ -108,8 +109,14 @@ fn search(
             load,
             volumes,
             requests,
+            effective: 0.0,
         });
-        known = capacity(&run.summary())?;
+        let summary = run.summary();
+        let last = summary.levels.last().and_then(|level| level.goodput);
+        if let (Some(probe), Some(of)) = (probes.last_mut(), last) {
+            probe.effective = of.effective.unwrap_or(0.0);
+        }
+        known = capacity(&summary)?;
     }
     Ok((known, probes.iter().map(|probe| probe.requests).sum()))
 }
