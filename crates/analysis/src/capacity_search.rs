@@ -174,7 +174,12 @@ fn narrow(
     let above = loads().filter(|load| *load > estimate);
     let above = above.min_by(f64::total_cmp).unwrap_or(failed);
     let gap = above - below;
-    if gap > (CLOSE * limits.tolerance * estimate).max(limits.step) {
+    let low = capacity.low.unwrap_or(0.0);
+    let high = capacity.high.unwrap_or(f64::INFINITY);
+    // Where chance is not what widens the interval, the bracket is.
+    let known = low >= below && high <= above;
+    let close = if known { 1.0 } else { CLOSE };
+    if gap > (close * limits.tolerance * estimate).max(limits.step) {
         let margin = (MARGIN * gap).max(limits.step);
         let within = estimate.clamp(below + margin, (above - margin).max(below + margin));
         return SearchStep::Probe {
@@ -182,8 +187,6 @@ fn narrow(
             volumes: 1,
         };
     }
-    let low = capacity.low.unwrap_or(0.0);
-    let high = capacity.high.unwrap_or(f64::INFINITY);
     // What bounds the interval at the load itself is not that load's chance but the next one's.
     let lower = low < below && estimate - low >= high - estimate;
     let load = if lower { below } else { above };
@@ -317,7 +320,8 @@ mod tests {
             effective: 10.0 * f64::from(volumes),
         };
         let probes = [probe(8.0, 1), probe(40.0, 9), probe(41.0, 5)];
-        let next = |low, high| {
+        let few = [probe(8.0, 1), probe(40.0, 4), probe(41.0, 5)];
+        let next_of = |probes: &[Probe], low, high| {
             let capacity = LoadCapacity {
                 load: Some(40.5),
                 low: Some(low),
@@ -325,15 +329,20 @@ mod tests {
                 held_at: Some(40.0),
                 failed_at: Some(41.0),
             };
-            next_search_step(&probes, &capacity, 8.0, SLOTS)
+            next_search_step(probes, &capacity, 8.0, SLOTS)
         };
+        let next = |low, high| next_of(&probes, low, high);
         let again = |load, volumes| SearchStep::Probe { load, volumes };
-        // 4.86 wide against 4.05 is 1.2 times: 0.44 of what there is brings it down.
-        assert_eq!(next(37.0, 41.86), again(40.0, 4));
-        assert_eq!(next(39.5, 44.36), again(41.0, 3));
-        // Far too wide, or without a bound: three times as long in all, and then another look.
-        assert_eq!(next(10.0, 42.0), again(40.0, 18));
-        assert_eq!(next(39.0, f64::INFINITY), again(41.0, 10));
+        // 82.8 effective requests are aimed at, and 40 there are.
+        assert_eq!(next_of(&few, 0.0, 42.0), again(40.0, 5));
+        // 5.265 wide against 4.05 is 1.3 times: 0.69 of what there is brings it down.
+        assert_eq!(next(36.6, 41.865), again(40.0, 7));
+        assert_eq!(next(39.5, 44.765), again(41.0, 4));
+        // Far too wide, or without a bound: five times as long in all, and then another look.
+        assert_eq!(next(10.0, 42.0), again(40.0, 36));
+        assert_eq!(next(39.0, f64::INFINITY), again(41.0, 20));
+        // At the lower end of the bracket already: only the upper one can raise it.
+        assert_eq!(next(40.0, 44.5), again(41.0, 3));
         assert_eq!(next(39.0, 42.0), SearchStep::Stop(SearchEnd::Tight));
     }
 }

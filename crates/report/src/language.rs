@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     /// Every source file that may ask for words.
-    const SOURCES: [&str; 35] = [
+    const SOURCES: [&str; 36] = [
         include_str!("view/mod.rs"),
         include_str!("view/results.rs"),
         include_str!("view/operation.rs"),
@@ -145,6 +145,7 @@ mod tests {
         include_str!("prose/mod.rs"),
         include_str!("prose/finding.rs"),
         include_str!("prose/finding/of_levels.rs"),
+        include_str!("prose/finding/resources.rs"),
         include_str!("prose/finding/sample.rs"),
         include_str!("prose/goodput.rs"),
         include_str!("prose/failure.rs"),

@@ -46,15 +46,31 @@ pub(crate) fn sentences(summary: &Summary, words: &Words, figures: Figures) -> V
             .iter()
             .map(|(name, value)| (*name, &**value))
             .collect();
-        let kind = if of_rate { "goodput_rate" } else { "goodput" };
-        words.say(&format!("{kind}.{key}"), &borrowed)
+        words.say(key, &borrowed)
+    };
+    let [between, at_least, about, beyond, below] = if of_rate {
+        [
+            "goodput_rate.between",
+            "goodput_rate.at_least",
+            "goodput_rate.about",
+            "goodput_rate.beyond",
+            "goodput_rate.below",
+        ]
+    } else {
+        [
+            "goodput.between",
+            "goodput.at_least",
+            "goodput.about",
+            "goodput.beyond",
+            "goodput.below",
+        ]
     };
     let mut sentences = vec![match (capacity.load, capacity.low, capacity.high) {
-        (Some(c), Some(low), Some(high)) => say("between", &text(c), &text(low), &text(high)),
-        (Some(c), Some(low), None) => say("at_least", &text(c), &text(low), ""),
-        (Some(c), ..) => say("about", &text(c), "", ""),
-        (None, ..) if capacity.failed_at.is_none() => say("beyond", "", "", ""),
-        (None, ..) => say("below", "", "", ""),
+        (Some(c), Some(low), Some(high)) => say(between, &text(c), &text(low), &text(high)),
+        (Some(c), Some(low), None) => say(at_least, &text(c), &text(low), ""),
+        (Some(c), ..) => say(about, &text(c), "", ""),
+        (None, ..) if capacity.failed_at.is_none() => say(beyond, "", "", ""),
+        (None, ..) => say(below, "", "", ""),
     }];
     if let (Some(missed), true) = (&section.missed_first, capacity.failed_at.is_some()) {
         let missed = match &**missed {
