@@ -1,6 +1,7 @@
 //! From flags to the levels of a plan: closed loops, open loops and ramps, and how much each measures by default.
 
 use std::{
+    iter,
     num::{NonZeroU32, NonZeroU64},
     time::Duration,
 };
@@ -49,6 +50,15 @@ impl Defaults {
         at_least: 4,
     };
 
+    /// What the shortest level of a search measures: fewer requests spend too large a share on warm-up, and lead to loads
+    /// that are tried in vain.
+    pub(crate) fn searching(self) -> Self {
+        Self {
+            per_slot: 10,
+            ..self
+        }
+    }
+
     fn requests(self, concurrency: u32) -> u64 {
         (self.per_slot * u64::from(concurrency)).max(self.at_least)
     }
@@ -56,6 +66,45 @@ impl Defaults {
 
 /// The levels of the run.
 pub(crate) fn levels(load: &LoadArgs, defaults: Defaults) -> anyhow::Result<Vec<Level>> {
+    let volumes = load.search.volumes.iter().copied();
+    let levels = least(load, defaults)?.into_iter();
+    let grown = levels.zip(volumes.chain(iter::repeat(1)));
+    Ok(grown.map(|(level, times)| grow(level, times)).collect())
+}
+
+/// A level that measures so many times as much.
+fn grow(level: Level, times: u32) -> Level {
+    let times = NonZeroU32::new(times).unwrap_or(NonZeroU32::MIN);
+    let count = |n: NonZeroU64| n.saturating_mul(times.into());
+    let time = |t: Duration| t.saturating_mul(times.get());
+    Level {
+        volume: match level.volume {
+            Volume::Requests(n) => Volume::Requests(count(n)),
+            Volume::Time(t) => Volume::Time(time(t)),
+            Volume::Either(n, t) => Volume::Either(count(n), time(t)),
+        },
+        ..level
+    }
+}
+
+/// How many times as much as `least` a planned level measures; `None` where that is no whole number.
+pub(crate) fn times_as_much(
+    least: &Level,
+    requests: Option<u64>,
+    duration_ns: Option<u64>,
+) -> Option<u32> {
+    let whole = |planned: u128, least: u128| {
+        let times = (planned % least.max(1) == 0).then(|| planned / least.max(1));
+        times.and_then(|times| u32::try_from(times).ok())
+    };
+    match least.volume {
+        Volume::Requests(n) => whole(requests?.into(), n.get().into()),
+        Volume::Time(t) | Volume::Either(_, t) => whole(duration_ns?.into(), t.as_nanos()),
+    }
+}
+
+/// The levels, each as large as it is by default.
+fn least(load: &LoadArgs, defaults: Defaults) -> anyhow::Result<Vec<Level>> {
     let volume = volume(load)?;
     let arrivals = arrivals(load)?;
     if arrivals.is_empty() {

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use records::Plan;
+use stats::{Histogram, Quantile};
 
 /// How often a plain line is printed where no line can be redrawn.
 const PLAIN_EVERY: Duration = Duration::from_secs(10);
@@ -18,6 +19,8 @@ pub(crate) struct Progress {
     levels: Vec<Level>,
     current: usize,
     level_started: Instant,
+    /// TTFT of the level's measured requests so far, in nanoseconds.
+    ttft: Histogram,
     /// Length of the last measured request, which is what a wave takes, and when it ended.
     wave: Option<(Duration, Instant)>,
 }
@@ -58,6 +61,7 @@ impl Progress {
                 .collect(),
             current: 0,
             level_started: now,
+            ttft: Histogram::default(),
             wave: None,
         }
     }
@@ -66,11 +70,16 @@ impl Progress {
     pub(crate) fn level(&mut self, level: usize) {
         self.current = level;
         self.level_started = Instant::now();
+        self.ttft = Histogram::default();
     }
 
-    /// A measured request has ended.
-    pub(crate) fn measured(&mut self, took: Duration) {
+    /// A measured request has ended; `ttft` where a token came.
+    pub(crate) fn measured(&mut self, took: Duration, ttft: Option<Duration>) {
         self.wave = Some((took, Instant::now()));
+        if let Some(ttft) = ttft {
+            self.ttft
+                .record(u64::try_from(ttft.as_nanos()).unwrap_or(u64::MAX));
+        }
         if let Some(level) = self.levels.get_mut(self.current) {
             level.finished += 1;
         }
@@ -83,13 +92,14 @@ impl Progress {
         };
         let seconds = self.level_started.elapsed().as_secs_f64().max(1e-3);
         let message = format!(
-            "level {}/{}, concurrency {} | {}/{} requests | {in_flight} in flight | {:.0} output tok/s | {}",
+            "level {}/{}, concurrency {} | {}/{} requests | {in_flight} in flight | {:.0} output tok/s{} | {}",
             self.current + 1,
             self.levels.len(),
             level.concurrency,
             level.finished,
             level.planned,
             output_tokens as f64 / seconds,
+            ttft_so_far(&self.ttft),
             self.eta()
                 .map_or_else(|| "ETA …".into(), |eta| format!("ETA {} s", eta.as_secs())),
         );
@@ -137,8 +147,45 @@ impl Progress {
     }
 }
 
+/// Median and 95th percentile, to three digits; nothing before the first token.
+fn ttft_so_far(ttft: &Histogram) -> String {
+    let ms = |q| ttft.quantile(q).map(|between| between.high / 1e6);
+    let text = |ms: f64| {
+        if ms < 10.0 {
+            format!("{ms:.2}")
+        } else if ms < 100.0 {
+            format!("{ms:.1}")
+        } else {
+            format!("{ms:.0}")
+        }
+    };
+    match (ms(Quantile::P50), ms(Quantile::P95)) {
+        (Some(p50), Some(p95)) => format!(" | TTFT p50 {} p95 {} ms", text(p50), text(p95)),
+        _ => String::new(),
+    }
+}
+
 /// A line for people, on stderr: stdout belongs to results.
 #[expect(clippy::print_stderr, reason = "the terminal is xtask's")]
 pub(crate) fn log(message: &str) {
     eprintln!("{message}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_shows_the_levels_own_quantiles_of_ttft() {
+        let mut ttft = Histogram::default();
+        assert_eq!(ttft_so_far(&ttft), "");
+        // 1 to 100 ms: by nearest rank the median is the 50th, the 95th percentile the 95th; three digits are kept.
+        for ms in 1..=100 {
+            ttft.record(ms * 1_000_000);
+        }
+        assert_eq!(ttft_so_far(&ttft), " | TTFT p50 50.0 p95 95.0 ms");
+        let mut slow = Histogram::default();
+        slow.record(2_345_000_000);
+        assert_eq!(ttft_so_far(&slow), " | TTFT p50 2346 p95 2346 ms");
+    }
 }

@@ -73,7 +73,7 @@ impl Recorder {
             Event::Request(request) => {
                 if request.stage == Stage::Measured {
                     self.progress
-                        .measured(request.finished_ns - request.sent_ns);
+                        .measured(request.finished_ns - request.sent_ns, request.ttft());
                 }
                 self.requests
                     .append(&request)

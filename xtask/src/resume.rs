@@ -23,7 +23,7 @@ use serde::Deserialize;
 use crate::{
     cli::{Cli, Command, LoadArgs, OutputArgs, TelemetryArgs},
     exit::{self, Exit, WithExit as _},
-    host, report, workload,
+    find_capacity, host, report, workload,
 };
 
 /// Between the last record and the first one of the resumption, where the clocks give no better figure.
@@ -68,7 +68,11 @@ pub(crate) fn open(path: &Path, now: &LoadArgs) -> anyhow::Result<Begun> {
     let lock = lock(&dir)?;
     let run = RunData::load(&dir)?;
     let manifest = run.manifest.clone();
-    if manifest.end == Some(EndReason::Completed) {
+    let load = settings(&manifest, now);
+    let searching = load
+        .as_ref()
+        .is_ok_and(|load| find_capacity::is_under_way(&manifest, load));
+    if manifest.end == Some(EndReason::Completed) && !searching {
         return Err(exit::error(
             Exit::Usage,
             format!(
@@ -77,8 +81,7 @@ pub(crate) fn open(path: &Path, now: &LoadArgs) -> anyhow::Result<Begun> {
             ),
         ));
     }
-    let load = settings(&manifest, now)?;
-    begun(dir, lock, &run, manifest, load)
+    begun(dir, lock, &run, manifest, load?)
 }
 
 fn begun(

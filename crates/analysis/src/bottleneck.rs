@@ -229,11 +229,22 @@ fn seen_besides(level: &LevelSummary, clues: &Clues, already: &[Evidence]) -> Ve
             .map(|share| Evidence::PowerThrottled { share }),
         gpu.thermal_share
             .map(|share| Evidence::ThermalThrottled { share }),
+        // What held back clocks cost shows in the clock alone.
+        gpu.clock_percent
+            .filter(|_| held_back(gpu))
+            .map(|percent| Evidence::SmClock { percent }),
     ];
     all.into_iter()
         .flatten()
         .filter(|evidence| !already.contains(evidence))
         .collect()
+}
+
+fn held_back(gpu: GpuClues) -> bool {
+    [gpu.power_share, gpu.thermal_share]
+        .into_iter()
+        .flatten()
+        .any(|share| share > 0.0)
 }
 
 fn missing(level: &LevelSummary, gpu: GpuClues) -> Vec<String> {

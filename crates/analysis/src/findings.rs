@@ -11,7 +11,7 @@ use crate::{
     Finding, FindingKind, LevelSummary, Limits, RunFacts, Scaling, ServerCapacity, Severity,
     level_findings, limits,
     limits::{FLAT_SHARE_OF_PROPORTIONAL, Point},
-    sample_findings,
+    resource_findings, sample_findings,
     scaling::regime_change,
 };
 
@@ -40,6 +40,7 @@ pub(crate) fn findings(evidence: &Evidence<'_>) -> Vec<Finding> {
         &evidence.run.manifest.plan,
     ));
     findings.extend(sample_findings::findings(evidence.levels));
+    findings.extend(resource_findings::findings(evidence.levels));
     findings.extend(cliffs(&points));
     findings.extend(regime_change(&points, evidence.scaling));
     findings.extend(still_growing(&points));
@@ -73,6 +74,9 @@ fn rank(what: &FindingKind) -> u8 {
         FindingKind::LongTail { .. } => 18,
         FindingKind::InStep { .. } => 19,
         FindingKind::EnergyMismatch { .. } => 20,
+        FindingKind::TtftQueued { .. } => 21,
+        FindingKind::KvPressure { .. } => 22,
+        FindingKind::Throttled { .. } => 23,
     }
 }
 

@@ -9,7 +9,7 @@ use records::{Objectives, Outcome, RequestRecord};
 use stats::{Confidence, Quantile, Sample, Span, effective_quantile_interval};
 
 use crate::{
-    GoodputLevel, GoodputSection, LevelSummary, SloCapacity,
+    GoodputLevel, GoodputSection, LevelSummary, LoadCapacity, SloCapacity,
     adjusted::failure_adjusted,
     distribution::{Reading, estimate, share_up_to},
     rates,
@@ -143,6 +143,7 @@ pub(crate) fn level(
         tpot: met(1, objectives.tpot_ns),
         e2el: met(2, objectives.e2el_ns),
         strain: value.map(|value| estimate(value, interval)),
+        effective: strains.effective(reading),
         holds: attainment.value >= objectives.attainment,
     })
 }
@@ -152,11 +153,17 @@ pub(crate) fn section(
     objectives: &Objectives,
     levels: &[LevelSummary],
     capacity: SloCapacity,
+    capacity_per_s: Option<LoadCapacity>,
 ) -> GoodputSection {
     let ms = |ns: Option<u64>| ns.map(|ns| ns as f64 / 1e6);
-    let failing = capacity
-        .failed_at
-        .and_then(|at| levels.iter().find(|level| level.concurrency == at));
+    let failed_at = |level: &&LevelSummary| match capacity_per_s {
+        Some(per_s) => {
+            let rate = level.request_rate.and_then(|rate| rate.planned_per_s);
+            rate.is_some() && rate == per_s.failed_at
+        }
+        None => Some(level.concurrency) == capacity.failed_at,
+    };
+    let failing = levels.iter().find(failed_at);
     let best = levels
         .iter()
         .filter_map(|level| Some((level.concurrency, level.goodput?.requests_per_s.value)))
@@ -168,6 +175,7 @@ pub(crate) fn section(
         e2el_ms: ms(objectives.e2el_ns),
         attainment: objectives.attainment,
         capacity,
+        capacity_per_s,
         missed_first: failing.and_then(missed_most).map(str::to_owned),
         best_at: best.map(|best| best.0),
     }

@@ -39,6 +39,7 @@ mod findings;
 mod goodput;
 mod level_findings;
 mod limits;
+mod resource_findings;
 mod run_facts;
 mod sample_findings;
 mod scaling;
@@ -56,7 +57,9 @@ mod stop_rule;
 mod calibration;
 
 pub use calibration::{Calibrated, Observed, Served, observations};
-pub use capacity_search::{Probe, SearchEnd, SearchLimits, SearchStep, next_search_step};
+pub use capacity_search::{
+    Probe, SearchEnd, SearchLimits, SearchStep, fewest_effective, next_search_step,
+};
 pub use comparison::{
     CompareError, CompareOptions, ComparedFigure, Comparison, Condition, Verdict, compare,
 };

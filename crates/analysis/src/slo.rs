@@ -13,8 +13,9 @@ use records::Objectives;
 use stats::{Confidence, Quantile, order_statistic_ranks};
 
 use crate::{
-    SloCapacity, SloRow, SloStatistic,
+    LoadCapacity, SloCapacity, SloRow, SloStatistic,
     adjusted::failure_adjusted,
+    distribution::Reading,
     goodput::Strains,
     level::LevelFigures,
     slo_capacity::{self, Tested},
@@ -69,27 +70,63 @@ fn by_concurrency<'a, 'b>(levels: &'b [LevelFigures<'a>]) -> Vec<&'b LevelFigure
     complete
 }
 
-/// Capacity under the objectives of the run.
+/// Capacity under the objectives of the run, in requests in flight.
 pub(crate) fn capacity(levels: &[LevelFigures<'_>], seed: u64) -> SloCapacity {
-    let complete = by_concurrency(levels);
-    let mut loads: Vec<(&LevelFigures<'_>, Strains)> = Vec::with_capacity(complete.len());
-    for level in complete {
+    let load = |level: &LevelFigures<'_>| Some(f64::from(level.summary.concurrency));
+    slots(pooled(levels, load, seed).unwrap_or(LoadCapacity::UNKNOWN))
+}
+
+/// The same in requests per second; `None` unless every level was to be loaded at a steady rate.
+pub(crate) fn capacity_per_s(levels: &[LevelFigures<'_>], seed: u64) -> Option<LoadCapacity> {
+    let rate = |level: &LevelFigures<'_>| {
+        let rate = level.summary.request_rate?;
+        rate.planned_per_s
+            .filter(|_| rate.planned_until_per_s.is_none())
+    };
+    pooled(levels, rate, seed)
+}
+
+/// A load that was run again is one load watched for longer. `None` where a level has no such load, or there is none.
+fn pooled(
+    levels: &[LevelFigures<'_>],
+    load: impl Fn(&LevelFigures<'_>) -> Option<f64>,
+    seed: u64,
+) -> Option<LoadCapacity> {
+    let complete = levels.iter().filter(|level| level.summary.complete);
+    let complete = complete.map(|level| Some((load(level)?, level)));
+    let mut complete: Vec<_> = complete.collect::<Option<_>>()?;
+    complete.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let mut loads: Vec<(f64, Reading, Strains)> = Vec::with_capacity(complete.len());
+    for (load, level) in complete {
         let Some(strains) = level.strains.as_ref() else {
             continue;
         };
-        // A load that was run again is one load watched for longer.
         match loads.last_mut() {
-            Some((before, pooled)) if before.summary.concurrency == level.summary.concurrency => {
-                pooled.extend(strains);
-            }
-            _ => loads.push((level, strains.clone())),
+            Some((same, _, pooled)) if same.total_cmp(&load).is_eq() => pooled.extend(strains),
+            _ => loads.push((load, level.reading, strains.clone())),
         }
     }
     let tested: Vec<Tested<'_>> = loads
         .iter()
-        .filter_map(|(level, strains)| tested(level, strains))
+        .filter_map(|(load, reading, strains)| tested(*load, *reading, strains))
         .collect();
-    slo_capacity::capacity(&tested, seed)
+    (!tested.is_empty()).then(|| slo_capacity::capacity(&tested, seed))
+}
+
+/// Loads that are whole numbers of slots.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the loads are concurrencies of levels, which are u32"
+)]
+fn slots(of: LoadCapacity) -> SloCapacity {
+    SloCapacity {
+        concurrency: of.load,
+        low: of.low,
+        high: of.high,
+        held_at: of.held_at.map(|load| load as u32),
+        failed_at: of.failed_at.map(|load| load as u32),
+    }
 }
 
 fn row_capacity(e2el_below_ms: f64, levels: &[&LevelFigures<'_>], seed: u64) -> SloCapacity {
@@ -105,16 +142,18 @@ fn row_capacity(e2el_below_ms: f64, levels: &[&LevelFigures<'_>], seed: u64) -> 
         .collect();
     let tested: Vec<Tested<'_>> = strains
         .iter()
-        .filter_map(|(level, strains)| tested(level, strains))
+        .filter_map(|(level, strains)| {
+            tested(f64::from(level.summary.concurrency), level.reading, strains)
+        })
         .collect();
-    slo_capacity::capacity(&tested, seed)
+    slots(slo_capacity::capacity(&tested, seed))
 }
 
-fn tested<'a>(level: &LevelFigures<'_>, strains: &'a Strains) -> Option<Tested<'a>> {
+fn tested(load: f64, reading: Reading, strains: &Strains) -> Option<Tested<'_>> {
     (!strains.series.is_empty()).then_some(Tested {
-        concurrency: level.summary.concurrency,
+        load,
         strains,
-        reading: level.reading,
+        reading,
     })
 }
 

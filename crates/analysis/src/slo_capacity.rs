@@ -12,7 +12,7 @@
 
 use stats::{Crossing, Quantile, Sample, crossing, draw_quantiles, non_decreasing};
 
-use crate::{SloCapacity, distribution::Reading, goodput::Strains};
+use crate::{LoadCapacity, distribution::Reading, goodput::Strains};
 
 /// Draws of the bootstrap: the ends of a 95 % interval are then the 50th draw from either end.
 const DRAWS: usize = 2000;
@@ -23,7 +23,8 @@ const LARGEST_STRAIN: f64 = 100.0;
 /// A level that was run to its end.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tested<'a> {
-    pub(crate) concurrency: u32,
+    /// Requests in flight, or per second.
+    pub(crate) load: f64,
     pub(crate) strains: &'a Strains,
     pub(crate) reading: Reading,
 }
@@ -37,8 +38,8 @@ struct Point {
     draws: Vec<Option<f64>>,
 }
 
-/// Capacity from levels in rising order of concurrency. `seed` makes the draws.
-pub(crate) fn capacity(levels: &[Tested<'_>], seed: u64) -> SloCapacity {
+/// Capacity from levels in rising order of load. `seed` makes the draws.
+pub(crate) fn capacity(levels: &[Tested<'_>], seed: u64) -> LoadCapacity {
     let points: Vec<Point> = (0..)
         .zip(levels)
         .map(|(i, level)| point(level, seed.wrapping_add(i)))
@@ -66,11 +67,11 @@ pub(crate) fn capacity(levels: &[Tested<'_>], seed: u64) -> SloCapacity {
         reason = "a share of the number of draws"
     )]
     let rank = (tail * DRAWS as f64) as usize;
-    let largest = levels.last().map(|level| f64::from(level.concurrency));
+    let largest = levels.last().map(|level| level.load);
     let holds = |level: &&Tested<'_>| level.strains.quantile().is_some_and(|q| q <= 1.0);
     let failed_at = levels.iter().find(|level| !holds(level));
-    SloCapacity {
-        concurrency: Some(load(&points, &measured)).filter(|load| load.is_finite() && *load > 0.0),
+    LoadCapacity {
+        load: Some(load(&points, &measured)).filter(|load| load.is_finite() && *load > 0.0),
         // Beyond the largest level only that level is known to hold.
         low: cautious
             .get(rank)
@@ -83,8 +84,8 @@ pub(crate) fn capacity(levels: &[Tested<'_>], seed: u64) -> SloCapacity {
             .iter()
             .take_while(holds)
             .last()
-            .map(|level| level.concurrency),
-        failed_at: failed_at.map(|level| level.concurrency),
+            .map(|level| level.load),
+        failed_at: failed_at.map(|level| level.load),
     }
 }
 
@@ -95,7 +96,7 @@ fn point(level: &Tested<'_>, seed: u64) -> Point {
     let effective = effective.max(1.0);
     let q = usable(strains.attainment, effective);
     Point {
-        load: f64::from(level.concurrency),
+        load: level.load,
         strain: strains.quantile().unwrap_or(f64::INFINITY),
         weight: effective,
         largest: strains.sample.as_ref().map_or(f64::INFINITY, Sample::max),

@@ -30,7 +30,10 @@ pub fn summarise(
         .map(|level| level::figures(level, &records, run, confidence))
         .collect();
     let slo = slo::rows(&figures, seed);
-    let slo_capacity = judgement.objectives.map(|_| slo::capacity(&figures, seed));
+    let capacities = judgement.objectives.map(|_| {
+        let per_s = slo::capacity_per_s(&figures, seed);
+        (slo::capacity(&figures, seed), per_s)
+    });
     let mut levels: Vec<LevelSummary> = figures.into_iter().map(|level| level.summary).collect();
     bottleneck::judge_all(&mut levels, &records, run);
     let scaling = scaling::scaling(&limits::points(&levels), confidence);
@@ -52,8 +55,10 @@ pub fn summarise(
         capacity,
         goodput: judgement
             .objectives
-            .zip(slo_capacity)
-            .map(|(objectives, capacity)| goodput::section(&objectives, &levels, capacity)),
+            .zip(capacities)
+            .map(|(objectives, (slots, per_s))| {
+                goodput::section(&objectives, &levels, slots, per_s)
+            }),
         scaling,
         confidence_level: judgement
             .confidence_level

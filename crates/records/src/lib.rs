@@ -11,6 +11,7 @@
 //! files in [`run_dir`] only.
 
 mod jsonl;
+mod lines_in_parts;
 mod manifest;
 mod phase;
 mod request;

@@ -2,13 +2,13 @@
 
 use std::{
     fs::{self, File},
-    io::{self, BufReader, BufWriter, Write as _},
+    io::{self, BufWriter, Write as _},
     path::{Path, PathBuf},
 };
 
 use serde::de::DeserializeOwned;
 
-use crate::{JsonlWriter, Lines, Manifest, SCHEMA_VERSION, read_lines};
+use crate::{JsonlWriter, Lines, Manifest, SCHEMA_VERSION, lines_in_parts::read_file};
 
 /// The manifest.
 pub const MANIFEST: &str = "manifest.json";
@@ -169,12 +169,10 @@ impl RunDir {
     ///
     /// # Errors
     /// [`RecordError::Io`].
-    pub fn read<T: DeserializeOwned>(&self, file: &str) -> Result<Lines<T>, RecordError> {
+    pub fn read<T: DeserializeOwned + Send>(&self, file: &str) -> Result<Lines<T>, RecordError> {
         let path = self.path.join(file);
-        match File::open(&path) {
-            Ok(opened) => {
-                read_lines(BufReader::new(opened)).map_err(RecordError::io("read", &path))
-            }
+        match read_file(&path) {
+            Ok(lines) => Ok(lines),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Lines {
                 records: Vec::new(),
                 skipped: Vec::new(),

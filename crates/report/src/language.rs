@@ -145,6 +145,7 @@ mod tests {
         include_str!("prose/mod.rs"),
         include_str!("prose/finding.rs"),
         include_str!("prose/finding/of_levels.rs"),
+        include_str!("prose/finding/resources.rs"),
         include_str!("prose/finding/sample.rs"),
         include_str!("prose/goodput.rs"),
         include_str!("prose/failure.rs"),

@@ -2,44 +2,17 @@
 //!
 //! `cargo bench -p stats`; beside it `python3 fixtures/stats/side_by_side.py` does the same with numpy.
 
-use std::{
-    hint::black_box,
-    num::{NonZeroU32, NonZeroUsize},
-};
+use std::{hint::black_box, num::NonZeroU32};
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use stats::{
-    BatchMeans, Confidence, Histogram, Quantile, Sample, ScalabilityLaw, bootstrap,
+    Confidence, Histogram, Quantile, Sample, ScalabilityLaw, bootstrap,
     effective_quantile_interval, quantile,
 };
 
-const LARGE: u32 = 10_000_000;
+mod ten_million;
 
-/// Latencies that look like some: no order, no repeats, a long tail.
-fn latencies(n: u32) -> Vec<f64> {
-    (0..n)
-        .map(|i| {
-            let share = (f64::from(i.wrapping_mul(2_654_435_761)) + 0.5) / 4_294_967_296.0;
-            100.0 - 50.0 * (1.0 - share).ln()
-        })
-        .collect()
-}
-
-/// What a report says of one metric of a level: mean and four percentiles, each with its interval.
-fn summarised(series: &[f64]) -> f64 {
-    let one = NonZeroUsize::MIN;
-    let sample = Sample::new(series.to_vec()).expect("finite by construction");
-    let batches = BatchMeans::new(series, one).expect("more than two");
-    let mut sum = batches.mean_interval(Confidence::P95).high;
-    for q in [Quantile::P50, Quantile::P90, Quantile::P95, Quantile::P99] {
-        let value = quantile(&sample, q);
-        let shares = BatchMeans::of_share(series, value, one).expect("more than two");
-        let effective = shares.effective_for(Confidence::P95);
-        let interval = effective_quantile_interval(&sample, q, effective, Confidence::P95);
-        sum += value + interval.expect("a large sample").high;
-    }
-    sum
-}
+use ten_million::{LARGE, latencies, summarised};
 
 fn large(c: &mut Criterion) {
     let series = latencies(LARGE);

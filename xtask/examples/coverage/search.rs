@@ -1,7 +1,7 @@
 //! The adaptive search for a capacity: what it costs and how often it is right, against sweeps of the tool's own levels
 //! that are run for longer until their interval is as narrow.
 
-use analysis::{Probe, SearchLimits, SearchStep, SloCapacity, Summary, next_search_step};
+use analysis::{LoadCapacity, Probe, SearchLimits, SearchStep, Summary, next_search_step};
 use stats::{Quantile, Sample, quantile};
 
 use crate::{
@@ -12,38 +12,45 @@ use crate::{
 const LIMITS: SearchLimits = SearchLimits {
     tolerance: 0.1,
     max_requests: 200_000,
-    max_concurrency: 256,
+    smallest: 1.0,
+    largest: 256.0,
+    fewest: 72.0,
+    step: 1.0,
 };
 /// Levels of a sweep for which none are named.
 const SWEEP: [u32; 8] = [1, 2, 4, 8, 16, 32, 48, 64];
 /// Sweeps whose median width is compared.
-const SWEEPS: u64 = 21;
+const SWEEPS: u64 = 41;
 /// Measured requests of each slot in the shortest sweep.
-const WAVES: u32 = 30;
+const WAVES: u32 = 20;
 
-/// Prints both as they become known: `runs` searches by probes of `probe_waves` requests a slot, then sweeps that grow until they are as tight.
+/// What to search for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Search {
+    /// Searches.
+    pub(crate) runs: u64,
+    /// Measured requests of each slot in the shortest probe.
+    pub(crate) waves: u32,
+    /// Width of the interval over the capacity.
+    pub(crate) tolerance: f64,
+}
+
+/// Prints both as they become known: the searches, then sweeps that grow until they are as tight.
 #[expect(clippy::print_stdout, reason = "part of a program that prints a table")]
-pub(crate) fn print(
-    scenario: Scenario,
-    truth: &Truth,
-    runs: u64,
-    probe_waves: u32,
-) -> anyhow::Result<()> {
-    let probed = Scenario {
-        waves: probe_waves,
-        ..scenario
-    };
-    let (mut held, mut widths, mut costs) = (0, Vec::new(), Vec::new());
+pub(crate) fn print(scenario: Scenario, truth: &Truth, asked: Search) -> anyhow::Result<()> {
+    let Search { runs, waves, .. } = asked;
+    let (mut held, mut below, mut widths, mut costs) = (0, 0, Vec::new(), Vec::new());
     for seed in 0..runs {
-        let (capacity, cost) = search(probed, truth, 5000 + seed)?;
+        let (capacity, cost) = search(scenario, truth, asked, 5000 + seed)?;
         let (low, high) = ends(&capacity);
         held += u64::from(low <= truth.capacity && truth.capacity <= high);
+        below += u64::from(high < truth.capacity);
         widths.push((high - low) / truth.capacity);
         costs.push(cost as f64);
     }
     let (cost, width) = (median(costs)?, median(widths)?);
     println!(
-        "search by probes of {probe_waves} waves: truth {:.2}, {runs} runs, held {:.1} %, median width {:.1} %, median requests {cost}",
+        "search by probes of {waves} requests a slot and more: truth {:.2}, {runs} runs, held {:.1} % ({below} too low), median width {:.1} %, median requests {cost}",
         truth.capacity,
         100.0 * held as f64 / runs as f64,
         100.0 * width
@@ -52,14 +59,14 @@ pub(crate) fn print(
     loop {
         let (sweep_width, sweep_cost) = sweeps(Scenario { waves, ..scenario }, truth)?;
         println!(
-            "sweep, {waves} waves a level: median width {:.1} %, {sweep_cost} requests; the search took {:.2} of them",
+            "sweep, {waves} requests a slot: median width {:.1} %, {sweep_cost} requests; the search took {:.2} of them",
             100.0 * sweep_width,
             cost / sweep_cost as f64
         );
         if sweep_width <= width || waves > 2000 {
             return Ok(());
         }
-        waves = waves * 3 / 2;
+        waves = waves * 6 / 5;
     }
 }
 
@@ -70,7 +77,7 @@ fn sweeps(scenario: Scenario, truth: &Truth) -> anyhow::Result<(f64, u64)> {
         let mut run = VirtualRun::new(scenario, 90_000 + seed, truth.objectives);
         cost = 0;
         for concurrency in SWEEP {
-            cost += run.measure(concurrency)?;
+            cost += run.measure(concurrency, scenario.waves)?;
         }
         let (low, high) = ends(&capacity(&run.summary())?);
         widths.push(((high - low) / truth.capacity).min(1e3));
@@ -78,35 +85,50 @@ fn sweeps(scenario: Scenario, truth: &Truth) -> anyhow::Result<(f64, u64)> {
     Ok((median(widths)?, cost))
 }
 
-fn search(scenario: Scenario, truth: &Truth, seed: u64) -> anyhow::Result<(SloCapacity, u64)> {
+fn search(
+    scenario: Scenario,
+    truth: &Truth,
+    asked: Search,
+    seed: u64,
+) -> anyhow::Result<(LoadCapacity, u64)> {
     let mut run = VirtualRun::new(scenario, seed, truth.objectives);
     let mut probes: Vec<Probe> = Vec::new();
-    let mut known = SloCapacity {
-        concurrency: None,
-        low: None,
-        high: None,
-        held_at: None,
-        failed_at: None,
+    let mut known = LoadCapacity::UNKNOWN;
+    let limits = SearchLimits {
+        tolerance: asked.tolerance,
+        ..LIMITS
     };
-    while let SearchStep::Probe(concurrency) = next_search_step(&probes, &known, 8, LIMITS) {
-        let requests = run.measure(concurrency)?;
+    while let SearchStep::Probe { load, volumes } = next_search_step(&probes, &known, 8.0, limits) {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "loads of this search are numbers of slots"
+        )]
+        let requests = run.measure(load as u32, volumes * asked.waves)?;
         probes.push(Probe {
-            concurrency,
+            load,
+            volumes,
             requests,
+            effective: 0.0,
         });
-        known = capacity(&run.summary())?;
+        let summary = run.summary();
+        let last = summary.levels.last().and_then(|level| level.goodput);
+        if let (Some(probe), Some(of)) = (probes.last_mut(), last) {
+            probe.effective = of.effective.unwrap_or(0.0);
+        }
+        known = capacity(&summary)?;
     }
     Ok((known, probes.iter().map(|probe| probe.requests).sum()))
 }
 
-fn capacity(summary: &Summary) -> anyhow::Result<SloCapacity> {
+fn capacity(summary: &Summary) -> anyhow::Result<LoadCapacity> {
     let goodput = summary.goodput.as_ref();
     goodput
-        .map(|goodput| goodput.capacity)
+        .map(|goodput| LoadCapacity::from(goodput.capacity))
         .ok_or_else(|| anyhow::anyhow!("the run has objectives"))
 }
 
-fn ends(capacity: &SloCapacity) -> (f64, f64) {
+fn ends(capacity: &LoadCapacity) -> (f64, f64) {
     (
         capacity.low.unwrap_or(0.0),
         capacity.high.unwrap_or(f64::INFINITY),

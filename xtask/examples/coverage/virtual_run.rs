@@ -88,9 +88,9 @@ impl VirtualRun {
         }
     }
 
-    /// Measures one level more. Gives the requests that it cost, warm-up included.
-    pub(crate) fn measure(&mut self, concurrency: u32) -> anyhow::Result<u64> {
-        let Scenario { waves, warmup, .. } = self.scenario;
+    /// Measures one level more, with so many requests a slot. Gives the requests that it cost, warm-up included.
+    pub(crate) fn measure(&mut self, concurrency: u32, waves: u32) -> anyhow::Result<u64> {
+        let Scenario { warmup, .. } = self.scenario;
         let plan = &mut self.run.manifest.plan;
         let index = u32::try_from(plan.levels.len())?;
         plan.levels.push(concurrency);
@@ -146,7 +146,7 @@ pub(crate) fn simulated(
 ) -> anyhow::Result<Summary> {
     let mut run = VirtualRun::new(scenario, seed, objectives);
     for concurrency in scenario.levels {
-        run.measure(concurrency)?;
+        run.measure(concurrency, scenario.waves)?;
     }
     Ok(run.summary())
 }

@@ -9,6 +9,7 @@ mod access;
 mod bad_days;
 mod command;
 mod endpoints;
+mod find_capacity;
 mod fleet;
 mod gpumon;
 mod judging;

@@ -118,6 +118,38 @@ pub enum FindingKind {
         /// Mean number waiting.
         waiting_mean: f64,
     },
+    /// Most of the time to the first token was waiting, not work.
+    TtftQueued {
+        /// Level.
+        concurrency: u32,
+        /// Where requests waited: in the `server`'s queue, or in the `client` for a free slot or connection.
+        place: String,
+        /// Mean wait in milliseconds.
+        wait_ms: f64,
+        /// Mean TTFT in milliseconds; where the client waited, that wait included.
+        ttft_ms: f64,
+    },
+    /// The KV cache had no room for one more request of the mean size, and nothing was thrown back yet.
+    KvPressure {
+        /// Level.
+        concurrency: u32,
+        /// Largest share in use, 0 to 1.
+        usage: f64,
+        /// Mean number of requests that shared it.
+        running: f64,
+    },
+    /// The GPUs' clocks were held back.
+    Throttled {
+        /// Level.
+        concurrency: u32,
+        /// `power` or `thermal`.
+        cause: String,
+        /// Share of the window, 0 to 1.
+        share: f64,
+        /// Mean clock in percent of the largest, where it is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        clock_percent: Option<f64>,
+    },
     /// The engine threw requests back for want of KV blocks.
     Preemptions {
         /// Level.

@@ -206,6 +206,9 @@ pub struct GoodputLevel {
     /// has to be good. Up to 1 the level holds. Absent when infinite.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub strain: Option<Estimate>,
+    /// Independent requests that would say as much of it; absent when fewer than two waves were measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effective: Option<f64>,
     /// Whether as large a share was good as asked.
     pub holds: bool,
 }

@@ -24,6 +24,49 @@ pub struct SloCapacity {
     pub failed_at: Option<u32>,
 }
 
+/// The same for any kind of load: requests in flight, or requests per second.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LoadCapacity {
+    /// The load, on a straight line between levels; absent when it is not within the tested ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub load: Option<f64>,
+    /// Lower end of the interval; 0 when it may be below the smallest level.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub low: Option<f64>,
+    /// Upper end; absent when it may be beyond the largest level.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub high: Option<f64>,
+    /// Largest tested load that held, with all smaller ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_at: Option<f64>,
+    /// Smallest tested load that did not hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed_at: Option<f64>,
+}
+
+impl LoadCapacity {
+    /// Of no level.
+    pub const UNKNOWN: Self = Self {
+        load: None,
+        low: None,
+        high: None,
+        held_at: None,
+        failed_at: None,
+    };
+}
+
+impl From<SloCapacity> for LoadCapacity {
+    fn from(of: SloCapacity) -> Self {
+        Self {
+            load: of.concurrency,
+            low: of.low,
+            high: of.high,
+            held_at: of.held_at.map(f64::from),
+            failed_at: of.failed_at.map(f64::from),
+        }
+    }
+}
+
 /// The run held against `--goodput`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GoodputSection {
@@ -40,6 +83,9 @@ pub struct GoodputSection {
     pub attainment: f64,
     /// Largest concurrency at which it is.
     pub capacity: SloCapacity,
+    /// Largest rate at which it is, in requests per second; absent unless every level is an open loop of a steady rate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capacity_per_s: Option<LoadCapacity>,
     /// The objective that is missed most often at the smallest level that does not hold: `ttft`, `tpot`, `e2el` or
     /// `failed`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

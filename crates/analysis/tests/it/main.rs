@@ -17,6 +17,7 @@ mod over_runs;
 mod partial_runs;
 mod real_vllm;
 mod reference_report;
+mod resource_findings;
 mod server_level;
 mod slo;
 mod stop_rule;

@@ -2,6 +2,7 @@
 //! that names the levels and the range of the figures.
 
 mod of_levels;
+mod resources;
 mod sample;
 
 use std::mem::discriminant;
@@ -66,16 +67,19 @@ pub(crate) fn all(summary: &Summary, words: &Words, figures: Figures) -> Vec<Tol
 /// Whether two findings are one sentence.
 fn alike(a: &FindingKind, b: &FindingKind) -> bool {
     let metric = |kind: &FindingKind| match kind {
-        FindingKind::Disagreement { metric, .. } | FindingKind::LongTail { metric, .. } => {
-            Some(metric.clone())
-        }
+        FindingKind::Disagreement { metric: which, .. }
+        | FindingKind::LongTail { metric: which, .. }
+        | FindingKind::TtftQueued { place: which, .. }
+        | FindingKind::Throttled { cause: which, .. } => Some(which.clone()),
         _ => None,
     };
     discriminant(a) == discriminant(b) && metric(a) == metric(b)
 }
 
 fn sentence(kinds: &[&FindingKind], pen: Pen<'_>) -> String {
-    let told = of_levels::sentence(kinds, pen).or_else(|| sample::sentence(kinds, pen));
+    let told = of_levels::sentence(kinds, pen)
+        .or_else(|| sample::sentence(kinds, pen))
+        .or_else(|| resources::sentence(kinds, pen));
     if let Some(text) = told {
         return text;
     }

@@ -1,10 +1,11 @@
-//! What `--goodput` asked, answered: up to how many concurrent requests the objectives hold, and which fails first.
+//! What `--goodput` asked, answered: up to how many concurrent requests, or up to which rate of an open loop, the
+//! objectives hold, and which fails first.
 
-use analysis::{GoodputSection, Summary};
+use analysis::{GoodputSection, LoadCapacity, Summary};
 
 use crate::{
     language::Words,
-    number::{Figures, count, number, percent},
+    number::{Figures, number, per_second, percent},
 };
 
 /// Nothing without objectives.
@@ -14,10 +15,19 @@ pub(crate) fn sentences(summary: &Summary, words: &Words, figures: Figures) -> V
     };
     let objectives = objectives(section, figures);
     let share = percent(section.attainment);
-    let capacity = section.capacity;
-    let whole = |load: f64| number(load.floor(), 0);
-    let held = capacity.held_at.map(count).unwrap_or_default();
-    let failed = capacity.failed_at.map(count).unwrap_or_default();
+    let capacity = section
+        .capacity_per_s
+        .unwrap_or_else(|| LoadCapacity::from(section.capacity));
+    let of_rate = section.capacity_per_s.is_some();
+    let text = |load: f64| {
+        if of_rate {
+            per_second(load)
+        } else {
+            number(load.floor(), 0)
+        }
+    };
+    let held = capacity.held_at.map(text).unwrap_or_default();
+    let failed = capacity.failed_at.map(text).unwrap_or_default();
     let values = |c: &str, low: &str, high: &str| {
         let filled = [
             ("objectives", &*objectives),
@@ -38,14 +48,29 @@ pub(crate) fn sentences(summary: &Summary, words: &Words, figures: Figures) -> V
             .collect();
         words.say(key, &borrowed)
     };
-    let mut sentences = vec![match (capacity.concurrency, capacity.low, capacity.high) {
-        (Some(c), Some(low), Some(high)) => {
-            say("goodput.between", &whole(c), &whole(low), &whole(high))
-        }
-        (Some(c), Some(low), None) => say("goodput.at_least", &whole(c), &whole(low), ""),
-        (Some(c), ..) => say("goodput.about", &whole(c), "", ""),
-        (None, ..) if capacity.failed_at.is_none() => say("goodput.beyond", "", "", ""),
-        (None, ..) => say("goodput.below", "", "", ""),
+    let [between, at_least, about, beyond, below] = if of_rate {
+        [
+            "goodput_rate.between",
+            "goodput_rate.at_least",
+            "goodput_rate.about",
+            "goodput_rate.beyond",
+            "goodput_rate.below",
+        ]
+    } else {
+        [
+            "goodput.between",
+            "goodput.at_least",
+            "goodput.about",
+            "goodput.beyond",
+            "goodput.below",
+        ]
+    };
+    let mut sentences = vec![match (capacity.load, capacity.low, capacity.high) {
+        (Some(c), Some(low), Some(high)) => say(between, &text(c), &text(low), &text(high)),
+        (Some(c), Some(low), None) => say(at_least, &text(c), &text(low), ""),
+        (Some(c), ..) => say(about, &text(c), "", ""),
+        (None, ..) if capacity.failed_at.is_none() => say(beyond, "", "", ""),
+        (None, ..) => say(below, "", "", ""),
     }];
     if let (Some(missed), true) = (&section.missed_first, capacity.failed_at.is_some()) {
         let missed = match &**missed {
@@ -55,7 +80,12 @@ pub(crate) fn sentences(summary: &Summary, words: &Words, figures: Figures) -> V
             _ => words.get("goodput.failures"),
         };
         let first = [("missed", &*missed), ("failed", &*failed)];
-        sentences.push(words.say("goodput.missed_first", &first));
+        let key = if of_rate {
+            "goodput_rate.missed_first"
+        } else {
+            "goodput.missed_first"
+        };
+        sentences.push(words.say(key, &first));
     }
     sentences
 }

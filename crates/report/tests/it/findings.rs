@@ -167,3 +167,58 @@ fn energy_that_two_accounts_give_differently_is_said_in_both_languages() {
         }
     }
 }
+
+#[test]
+fn waiting_throttling_and_a_full_cache_are_told_in_both_languages() {
+    let queued = |concurrency, place: &str, wait_ms, ttft_ms| FindingKind::TtftQueued {
+        concurrency,
+        place: place.into(),
+        wait_ms,
+        ttft_ms,
+    };
+    let throttled = |cause: &str, share| FindingKind::Throttled {
+        concurrency: 64,
+        cause: cause.into(),
+        share,
+        clock_percent: Some(80.0),
+    };
+    let pressure = FindingKind::KvPressure {
+        concurrency: 48,
+        usage: 0.987,
+        running: 40.0,
+    };
+    let findings = || {
+        [
+            queued(32, "server", 700.0, 900.0),
+            queued(64, "server", 2400.0, 2500.0),
+            queued(64, "client", 300.0, 400.0),
+            throttled("power", 0.35),
+            throttled("thermal", 0.125),
+            pressure.clone(),
+        ]
+    };
+    let english = told(findings(), Language::En);
+    let expected = [
+        "At concurrency 32 and 64, TTFT is mostly queueing: 700 ms-2.4 s of 900 ms-2.5 s",
+        "At concurrency 64, requests were sent late, 300 ms after their time on average, of 400 ms",
+        "the power limit held the GPUs' clocks back 35.0 % of the time",
+        "heat held the GPUs' clocks back 12.5 % of the time",
+        "At concurrency 48, the KV cache was up to 98.7 % full",
+    ];
+    assert_eq!(english.len(), expected.len(), "{english:?}");
+    for (text, expected) in english.iter().zip(expected) {
+        assert!(text.contains(expected), "{text}");
+    }
+    let korean = told(findings(), Language::Ko);
+    let expected = [
+        "서버 대기열",
+        "예정보다 평균 300 ms 늦게",
+        "전력 제한",
+        "열 때문에",
+        "최대 98.7 %까지",
+    ];
+    assert_eq!(korean.len(), expected.len(), "{korean:?}");
+    for (text, expected) in korean.iter().zip(expected) {
+        assert!(text.contains(expected), "{text}");
+    }
+}
