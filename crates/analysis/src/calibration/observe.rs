@@ -2,8 +2,8 @@
 //!
 //! Means at the load that was really held: the requests in flight by the client's own records, the prompt tokens that no
 //! prefix cache spared, the output tokens that came. Cool-down requests may be shorter than measured ones (in older runs
-//! a tenth), and beside shorter ones the server prefills more often: only what ended before the first of them counts. A level whose load is
-//! not what it seems is left out with its reason.
+//! a tenth), and beside shorter ones the server prefills more often: only what ended before the first of them counts. A
+//! level whose load is not what it seems is left out with its reason.
 
 use records::{RequestRecord, RunData, Stage};
 use sizing::performance::{Load, Observation};
