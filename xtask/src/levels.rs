@@ -94,7 +94,9 @@ pub(crate) fn times_as_much(
     duration_ns: Option<u64>,
 ) -> Option<u32> {
     let whole = |planned: u128, least: u128| {
-        let times = (planned % least.max(1) == 0).then(|| planned / least.max(1));
+        let times = planned
+            .is_multiple_of(least.max(1))
+            .then(|| planned / least.max(1));
         times.and_then(|times| u32::try_from(times).ok())
     };
     match least.volume {

@@ -111,7 +111,7 @@ pub enum SearchEnd {
 /// use analysis::{LoadCapacity, Probe, SearchLimits, SearchStep, next_search_step};
 /// let limits = SearchLimits { tolerance: 0.1, max_requests: 10_000, smallest: 1.0, largest: 1024.0, fewest: 72.0, step: 1.0 };
 /// let held = LoadCapacity { load: None, low: Some(8.0), high: None, held_at: Some(8.0), failed_at: None };
-/// let probes = [Probe { load: 8.0, volumes: 1, requests: 40 }];
+/// let probes = [Probe { load: 8.0, volumes: 1, requests: 40, effective: 20.0 }];
 /// assert_eq!(next_search_step(&probes, &held, 8.0, limits), SearchStep::Probe { load: 16.0, volumes: 1 });
 /// ```
 pub fn next_search_step(
@@ -190,7 +190,11 @@ fn narrow(
     // What bounds the interval at the load itself is not that load's chance but the next one's.
     let lower = low < below && estimate - low >= high - estimate;
     let load = if lower { below } else { above };
-    let of_load = || probes.iter().filter(|probe| probe.load == load);
+    let of_load = || {
+        probes
+            .iter()
+            .filter(|probe| probe.load.total_cmp(&load).is_eq())
+    };
     let watched: u32 = of_load().map(|probe| probe.volumes).sum();
     let effective: f64 = of_load().map(|probe| probe.effective).sum();
     let growth = if lower && effective < limits.fewest {

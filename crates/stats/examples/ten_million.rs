@@ -14,6 +14,7 @@ use ten_million::{LARGE, latencies, summarised};
 
 const REPEATS: u32 = 5;
 
+#[expect(clippy::print_stdout, reason = "a program that says what it measured")]
 fn main() {
     let series = latencies(LARGE);
     let mut best = f64::INFINITY;

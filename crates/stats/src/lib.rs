@@ -39,8 +39,10 @@ pub use interval::{
     Confidence, Interval, mean_interval, student_quantile, wilson, wilson_effective,
 };
 pub use monotone::{Crossing, crossing, non_decreasing};
-pub use quantile::{Quantile, order_statistic_ranks, quantile, quantile_interval};
-pub use sample::{MAX_MAGNITUDE, Sample, SampleError};
+pub use quantile::{
+    Quantile, order_statistic_ranks, quantile, quantile_interval, select_quantiles,
+};
+pub use sample::{MAX_MAGNITUDE, Sample, SampleError, mean};
 pub use scaling::ScalabilityLaw;
 pub use steady_state::{SteadyState, mser5};
 

@@ -63,6 +63,42 @@ pub fn quantile(sample: &Sample, q: Quantile) -> f64 {
     (low + (position - position.floor()) * (high - low)).clamp(low, high)
 }
 
+/// The same quantiles of values that are not sorted, by selection: linear in their number where sorting is not, for samples
+/// of which nothing but some quantiles is wanted. The values change places. `qs` ascend; without values there is nothing.
+///
+/// ```
+/// use stats::{Quantile, select_quantiles};
+/// let mut values = [40.0, 10.0, 30.0, 20.0];
+/// assert_eq!(select_quantiles(&mut values, &[Quantile::P50]), [25.0]);
+/// ```
+pub fn select_quantiles(values: &mut [f64], qs: &[Quantile]) -> Vec<f64> {
+    let mut found = Vec::with_capacity(qs.len());
+    let last = values.len().saturating_sub(1);
+    // What lies before `from` is not larger than what lies behind it.
+    let (mut from, mut rest) = (0, values);
+    for q in qs {
+        if rest.is_empty() {
+            break;
+        }
+        let position = last as f64 * q.0;
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "0 ≤ position ≤ len − 1, a memory size"
+        )]
+        let below = (position.floor() as usize).max(from);
+        let (_, low, above) = rest.select_nth_unstable_by(below - from, f64::total_cmp);
+        let low = *low;
+        let next = above.iter().copied().min_by(f64::total_cmp);
+        found.push(next.map_or(low, |high| {
+            (low + (position - position.floor()) * (high - low)).clamp(low, high)
+        }));
+        rest = &mut rest[below - from..];
+        from = below;
+    }
+    found
+}
+
 /// The ranks, from 1, of the two order statistics that enclose the true quantile with at least the given confidence,
 /// with at most half of the remaining probability on either side. `None` when `n` is too small for such a pair.
 ///

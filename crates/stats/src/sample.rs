@@ -94,6 +94,21 @@ impl Sample {
     }
 }
 
+/// Arithmetic mean of values that need not be sorted for it; `None` without any, or when one is no finite number up to
+/// [`MAX_MAGNITUDE`].
+///
+/// ```
+/// assert_eq!(stats::mean(&[3.0, 1.0, 2.0]), Some(2.0));
+/// assert_eq!(stats::mean(&[f64::NAN]), None);
+/// ```
+pub fn mean(values: &[f64]) -> Option<f64> {
+    let usable = |x: &f64| x.is_finite() && x.abs() <= MAX_MAGNITUDE;
+    let usable = !values.is_empty() && values.iter().all(usable);
+    let min = values.iter().copied().fold(f64::INFINITY, f64::min);
+    let max = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    usable.then(|| (compensated_sum(values.iter().copied()) / values.len() as f64).clamp(min, max))
+}
+
 /// Ascending. As whole numbers in the same order, floats sort about twice as fast; the vector is reused.
 fn sorted(values: Vec<f64>) -> Vec<f64> {
     const SIGN: u64 = 1 << 63;

@@ -48,23 +48,7 @@ pub(crate) fn sentences(summary: &Summary, words: &Words, figures: Figures) -> V
             .collect();
         words.say(key, &borrowed)
     };
-    let [between, at_least, about, beyond, below] = if of_rate {
-        [
-            "goodput_rate.between",
-            "goodput_rate.at_least",
-            "goodput_rate.about",
-            "goodput_rate.beyond",
-            "goodput_rate.below",
-        ]
-    } else {
-        [
-            "goodput.between",
-            "goodput.at_least",
-            "goodput.about",
-            "goodput.beyond",
-            "goodput.below",
-        ]
-    };
+    let [between, at_least, about, beyond, below] = keys(of_rate);
     let mut sentences = vec![match (capacity.load, capacity.low, capacity.high) {
         (Some(c), Some(low), Some(high)) => say(between, &text(c), &text(low), &text(high)),
         (Some(c), Some(low), None) => say(at_least, &text(c), &text(low), ""),
@@ -88,6 +72,27 @@ pub(crate) fn sentences(summary: &Summary, words: &Words, figures: Figures) -> V
         sentences.push(words.say(key, &first));
     }
     sentences
+}
+
+/// Keys of what can be said: of requests in flight, or of a rate.
+fn keys(of_rate: bool) -> [&'static str; 5] {
+    if of_rate {
+        [
+            "goodput_rate.between",
+            "goodput_rate.at_least",
+            "goodput_rate.about",
+            "goodput_rate.beyond",
+            "goodput_rate.below",
+        ]
+    } else {
+        [
+            "goodput.between",
+            "goodput.at_least",
+            "goodput.about",
+            "goodput.beyond",
+            "goodput.below",
+        ]
+    }
 }
 
 /// `TTFT ≤ 500 ms, TPOT ≤ 50 ms`.

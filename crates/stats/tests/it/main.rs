@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 use stats::{
     Confidence, Quantile, Sample, SampleError, Span, mean_interval, occupancy,
-    order_statistic_ranks, quantile, quantile_interval, wilson,
+    order_statistic_ranks, quantile, quantile_interval, select_quantiles, wilson,
 };
 
 pub(crate) fn cases(json: &str) -> Vec<Value> {
@@ -44,6 +44,21 @@ fn moments_and_quantiles_equal_numpy() {
         for expected in case["quantiles"].as_array().unwrap() {
             let q = Quantile::new(number(&expected["q"])).unwrap();
             assert_close(quantile(&sample, q), number(&expected["value"]), name);
+        }
+        let mut unsorted: Vec<f64> = values.iter().map(number).collect();
+        let expected = case["quantiles"].as_array().unwrap().iter();
+        let mut expected: Vec<(f64, f64)> = expected
+            .map(|expected| (number(&expected["q"]), number(&expected["value"])))
+            .collect();
+        expected.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let qs: Vec<Quantile> = expected
+            .iter()
+            .map(|(q, _)| Quantile::new(*q).unwrap())
+            .collect();
+        let selected = select_quantiles(&mut unsorted, &qs);
+        assert_eq!(selected.len(), expected.len());
+        for (ours, (_, theirs)) in selected.iter().zip(&expected) {
+            assert_close(*ours, *theirs, name);
         }
         if let Some(ends) = case["mean_95"].as_array() {
             let interval = mean_interval(&sample, Confidence::P95).unwrap();
