@@ -1,5 +1,7 @@
 //! From the raw records of a run to its summary.
 
+use std::{panic::resume_unwind, thread};
+
 use records::RunData;
 use stats::Confidence;
 
@@ -9,7 +11,8 @@ use crate::{
     findings::{self, Evidence},
     goodput,
     level::{self, LevelFigures},
-    limits, run_facts, scaling, slo, window,
+    limits, run_facts, scaling, slo,
+    window::{self, LevelRecords},
 };
 
 /// Everything that is said about a run, from its records alone. The same records give an equal summary.
@@ -25,10 +28,7 @@ pub fn summarise(
     let confidence = goodput::confidence(judgement.confidence_level);
     let seed = run.manifest.plan.seed;
     let records = window::levels(run);
-    let figures: Vec<LevelFigures<'_>> = records
-        .iter()
-        .map(|level| level::figures(level, &records, run, confidence))
-        .collect();
+    let figures = figures(&records, run, confidence);
     let slo = slo::rows(&figures, seed);
     let capacities = judgement.objectives.map(|_| {
         let per_s = slo::capacity_per_s(&figures, seed);
@@ -71,4 +71,30 @@ pub fn summarise(
         plan: None,
         performance,
     }
+}
+
+/// Requests from which a run is worth more than one thread: some tenths of a second.
+const MANY: usize = 50_000;
+
+/// The figures of all levels, in their order. Levels do not depend on each other, so those of a long run are worked out
+/// side by side.
+fn figures<'a>(
+    records: &[LevelRecords<'a>],
+    run: &RunData,
+    confidence: Confidence,
+) -> Vec<LevelFigures<'a>> {
+    let of = |level: &LevelRecords<'a>| level::figures(level, records, run, confidence);
+    if run.requests.len() < MANY {
+        return records.iter().map(of).collect();
+    }
+    thread::scope(|scope| {
+        let threads: Vec<_> = records
+            .iter()
+            .map(|level| scope.spawn(move || of(level)))
+            .collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|fault| resume_unwind(fault)))
+            .collect()
+    })
 }
