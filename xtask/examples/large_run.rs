@@ -28,7 +28,9 @@ const REQUESTS: u64 = 1_000_000;
 #[expect(clippy::print_stdout, reason = "a program that says what it wrote")]
 fn main() -> anyhow::Result<()> {
     let mut words = std::env::args().skip(1);
-    let results = words.next().context("name a folder to write to")?;
+    let folder = words.next().filter(|word| !word.starts_with('-'));
+    let results =
+        folder.context("name a folder to write to, and how many requests if not a million")?;
     let requests = words
         .next()
         .map_or(Ok(REQUESTS), |n| n.parse::<u64>())
