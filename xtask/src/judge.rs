@@ -26,10 +26,10 @@ pub(crate) struct JudgeArgs {
 /// Largest latencies of a good request.
 #[expect(clippy::struct_field_names, reason = "the unit, as in the records")]
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-struct Limits {
-    ttft_ns: Option<u64>,
-    tpot_ns: Option<u64>,
-    e2el_ns: Option<u64>,
+pub(crate) struct Limits {
+    pub(crate) ttft_ns: Option<u64>,
+    pub(crate) tpot_ns: Option<u64>,
+    pub(crate) e2el_ns: Option<u64>,
 }
 
 impl JudgeArgs {
@@ -57,7 +57,7 @@ impl JudgeArgs {
 }
 
 /// `ttft:500 tpot:50 e2el:8000`, in any order, separated by spaces or commas.
-fn limits(text: &str) -> Result<Limits, String> {
+pub(crate) fn limits(text: &str) -> Result<Limits, String> {
     let mut limits = Limits::default();
     let words = text.split(|c: char| c.is_whitespace() || c == ',');
     for word in words.filter(|word| !word.is_empty()) {

@@ -1,10 +1,14 @@
 //! `--target`, `--slo` and `--measured` as they are typed.
 
+use std::time::Duration;
+
 use sizing::{
     fleet::Day,
     planner::{Demand, Room, Slo, Target},
     weights::WeightFormat,
 };
+
+use crate::judge;
 
 /// What runs were measured on.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -183,28 +187,15 @@ pub(super) fn system(text: &str) -> Result<System, String> {
     })
 }
 
-/// `ttft:500 tpot:50 e2el:8000`, in milliseconds.
+/// `ttft:500 tpot:50 e2el:8000`, in milliseconds, as `--goodput` is written.
 pub(super) fn slo(text: &str) -> Result<Slo, String> {
-    let mut slo = Slo::default();
-    let words = text.split(|c: char| c.is_whitespace() || c == ',');
-    for word in words.filter(|word| !word.is_empty()) {
-        let (metric, ms) = word
-            .split_once(':')
-            .ok_or_else(|| format!("`{word}` has no colon: write METRIC:MILLISECONDS"))?;
-        let limit = match metric {
-            "ttft" => &mut slo.ttft_s,
-            "tpot" => &mut slo.tpot_s,
-            "e2el" => &mut slo.e2el_s,
-            other => return Err(format!("`{other}` is none of ttft, tpot, e2el")),
-        };
-        if limit.replace(positive(ms)? / 1e3).is_some() {
-            return Err(format!("`{metric}` is there twice"));
-        }
-    }
-    if slo.is_none() {
-        return Err("there is no objective: write \"ttft:500 tpot:50 e2el:8000\"".to_owned());
-    }
-    Ok(slo)
+    let limits = judge::limits(text)?;
+    let seconds = |ns: Option<u64>| ns.map(|ns| Duration::from_nanos(ns).as_secs_f64());
+    Ok(Slo {
+        ttft_s: seconds(limits.ttft_ns),
+        tpot_s: seconds(limits.tpot_ns),
+        e2el_s: seconds(limits.e2el_ns),
+    })
 }
 
 #[cfg(test)]
