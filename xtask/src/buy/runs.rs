@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use analysis::{LevelSummary, Summary};
+use analysis::{Served, Summary, observations};
 use records::{RunData, RunDir};
 use sizing::{
-    GpuSpec, ModelSpec, catalogue,
-    performance::{EngineFamily, Load, Observation, Performance, System},
+    Bytes, GpuSpec, ModelSpec, catalogue,
+    performance::{EngineFamily, Observation, Performance, System},
     planner::Measured,
     weights::WeightFormat,
 };
@@ -25,7 +25,12 @@ pub(super) struct Read {
     gpu: Option<&'static GpuSpec>,
     tensor_parallel: u32,
     weights: Option<WeightFormat>,
+    kv_element_bytes: u32,
+    kv_cache: Option<Bytes>,
+    max_num_seqs: Option<u32>,
     levels: Vec<Observation>,
+    /// Concurrency of the levels that calibrate nothing.
+    left_out: Vec<u32>,
     simulated: bool,
 }
 
@@ -46,58 +51,42 @@ pub(super) fn read(
         let dir = RunDir::open(folder).exit(Exit::Usage)?;
         let run = RunData::load(&dir).exit(Exit::Usage)?;
         let summary = crate::report::summarise(&run);
-        Ok(of_run(&summary, &said, named, model))
+        Ok(of_run(&run, &summary, &said, named, model))
     };
     folders.iter().map(read).collect()
 }
 
 fn of_run(
+    run: &RunData,
     summary: &Summary,
     said: &target::System,
     named: Option<&'static GpuSpec>,
     model: Option<&str>,
 ) -> Read {
-    let run = &summary.run;
-    let seen = run.gpus.first().and_then(|name| catalogue::gpu(name).ok());
-    let is_vllm = run.engine.as_deref() == Some("vllm");
-    let cards = u32::try_from(run.gpus.len().max(1)).unwrap_or(1);
+    let facts = &summary.run;
+    let served = Served::of(facts, &run.manifest.engine, summary.capacity.as_ref());
+    let system = served.system();
+    let seen = facts
+        .gpus
+        .first()
+        .and_then(|name| catalogue::gpu(name).ok());
+    let (levels, left_out) = observations(run, &summary.levels);
     Read {
-        name: run.run_id.clone(),
-        model: model.unwrap_or(&run.model).to_owned(),
-        vllm_version: run.engine_version.clone().filter(|_| is_vllm),
-        engine: family(run.engine.as_deref()),
+        name: facts.run_id.clone(),
+        model: model.unwrap_or(&facts.model).to_owned(),
+        vllm_version: (facts.engine_version.clone())
+            .filter(|_| system.engine == EngineFamily::Vllm),
+        engine: system.engine,
         gpu: named.or(seen),
-        tensor_parallel: said.tensor_parallel.unwrap_or(cards),
-        weights: said.weights.or_else(|| run.model.parse().ok()),
-        levels: summary.levels.iter().filter_map(observation).collect(),
-        simulated: run.simulated_profile.is_some(),
+        tensor_parallel: said.tensor_parallel.unwrap_or(system.tensor_parallel),
+        weights: said.weights.or_else(|| facts.model.parse().ok()),
+        kv_element_bytes: system.kv_element_bytes,
+        kv_cache: system.kv_cache,
+        max_num_seqs: system.max_num_seqs,
+        levels: levels.iter().map(|level| level.observation).collect(),
+        left_out: left_out.iter().map(|level| level.concurrency).collect(),
+        simulated: facts.simulated_profile.is_some(),
     }
-}
-
-fn family(engine: Option<&str>) -> EngineFamily {
-    match engine {
-        Some("vllm") => EngineFamily::Vllm,
-        Some("sglang") => EngineFamily::Sglang,
-        Some("llama.cpp") => EngineFamily::LlamaCpp,
-        _ => EngineFamily::Other,
-    }
-}
-
-/// The means of a level whose figures are valid, at the load that was really held.
-fn observation(level: &LevelSummary) -> Option<Observation> {
-    let usable = level.complete && level.invalid.is_empty();
-    let mean = |figure: Option<analysis::Distribution>| figure.map(|figure| figure.mean.value);
-    usable.then_some(())?;
-    Some(Observation {
-        load: Load {
-            concurrency: level.in_flight_mean.max(1.0),
-            isl: mean(level.prompt_tokens)?,
-            osl: mean(level.output_tokens)?,
-        },
-        ttft_s: mean(level.ttft_ms).map(|ms| ms / 1e3),
-        tpot_s: mean(level.tpot_ms).map(|ms| ms / 1e3),
-        output_tokens_per_second: level.output_tok_s,
-    })
 }
 
 /// The systems that can calibrate a plan of this model, and what was assumed or left out, in words.
@@ -139,30 +128,19 @@ fn calibrate(
             "it does not name its card (say --measured \"gpu=NAME,tp=N,dtype=FORMAT\")".to_owned(),
         );
     };
-    let fits = gpu.cuda_visible.as_ref().is_none_or(|visible| {
-        let cards = u64::from(run.tensor_parallel);
-        model.weights_16_bit() < visible.value.times(cards)
-    });
-    let weights = match run.weights {
-        Some(weights) => weights,
-        None if fits => {
-            notes.push(format!(
-                "{}: its weights are taken to be bf16 (--measured dtype= says otherwise)",
-                run.name
-            ));
-            WeightFormat::Bits16
-        }
-        None => {
-            return Err(format!(
-                "bf16 weights do not fit on {} × {}, and it does not name their format (say --measured dtype=)",
-                run.tensor_parallel, gpu.name
-            ));
-        }
-    };
+    let weights = weights(run, model, gpu, notes)?;
     if run.simulated {
         notes.push(format!(
             "{} is a simulated run: what it calibrates is simulated too",
             run.name
+        ));
+    }
+    if !run.left_out.is_empty() {
+        let levels: Vec<String> = run.left_out.iter().map(u32::to_string).collect();
+        notes.push(format!(
+            "{}: the levels at {} requests calibrate nothing; its report says why",
+            run.name,
+            levels.join(", ")
         ));
     }
     let system = System {
@@ -170,10 +148,10 @@ fn calibrate(
         gpu: Some(gpu),
         tensor_parallel: run.tensor_parallel,
         weights,
-        kv_element_bytes: 2,
+        kv_element_bytes: run.kv_element_bytes,
         engine: run.engine,
-        kv_cache: None,
-        max_num_seqs: None,
+        kv_cache: run.kv_cache,
+        max_num_seqs: run.max_num_seqs,
     };
     let performance = Performance::calibrated(&system, &run.levels).map_err(|refusal| {
         refusal
@@ -191,4 +169,31 @@ fn calibrate(
         levels: run.levels.len(),
         performance,
     })
+}
+
+/// The format of the weights that the run was measured with: what was said, or 16 bits where they fit.
+fn weights(
+    run: &Read,
+    model: &ModelSpec,
+    gpu: &GpuSpec,
+    notes: &mut Vec<String>,
+) -> Result<WeightFormat, String> {
+    if let Some(weights) = run.weights {
+        return Ok(weights);
+    }
+    let fits = gpu.cuda_visible.as_ref().is_none_or(|visible| {
+        let cards = u64::from(run.tensor_parallel);
+        model.weights_16_bit() < visible.value.times(cards)
+    });
+    if !fits {
+        return Err(format!(
+            "bf16 weights do not fit on {} × {}, and it does not name their format (say --measured dtype=)",
+            run.tensor_parallel, gpu.name
+        ));
+    }
+    notes.push(format!(
+        "{}: its weights are taken to be bf16 (--measured dtype= says otherwise)",
+        run.name
+    ));
+    Ok(WeightFormat::Bits16)
 }
