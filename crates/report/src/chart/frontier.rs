@@ -7,8 +7,8 @@ use super::{
     axis::Axis,
     frame::{Frame, Place},
     named,
-    series::{PALETTE, Sample, legend},
-    sheet::{BODY, LABEL, MUTED, Sheet, Type, paper},
+    series::{PALETTE, Sample, Series, legend},
+    sheet::{BODY, DrawError, LABEL, MUTED, Sheet, Type, paper},
 };
 use crate::{
     ReportError,
@@ -36,7 +36,7 @@ pub(super) fn draw(scene: &Scene<'_>) -> Result<Option<Chart>, ReportError> {
     let title = scene.words.get("chart.frontier");
     let svg = named(
         NAME,
-        paper(BODY + 400.0, &title, &scene.subject(), |sheet| {
+        paper(HEIGHT, &title, &scene.subject(), |sheet| {
             plot(scene, sheet, &points)
         }),
     )?;
@@ -103,23 +103,33 @@ fn points(scene: &Scene<'_>) -> Vec<Point> {
     points
 }
 
-fn plot(scene: &Scene<'_>, sheet: &Sheet<'_>, points: &[Point]) -> Drawn {
+/// Height of a chart of one frontier.
+pub(super) const HEIGHT: f64 = BODY + 400.0;
+
+/// The legend of points that are worth it and, hollow, of those that are not; where the points go, and the hollow mark.
+pub(super) fn worth_and_dominated(
+    sheet: &Sheet<'_>,
+    [worth, dominated]: [String; 2],
+) -> Result<(Place, Series), DrawError> {
+    let hollow = PALETTE[0].hollow();
+    legend(
+        sheet,
+        (16.0, BODY + 10.0),
+        &[(PALETTE[0], worth), (hollow, dominated)],
+        Sample::Mark,
+    )?;
     let place = Place {
         left: 68.0,
         top: BODY + 68.0,
         width: 664.0,
         height: 284.0,
     };
-    let hollow = PALETTE[0].hollow();
-    legend(
-        sheet,
-        (16.0, BODY + 10.0),
-        &[
-            (PALETTE[0], scene.words.get("chart.worth")),
-            (hollow, scene.words.get("chart.dominated")),
-        ],
-        Sample::Mark,
-    )?;
+    Ok((place, hollow))
+}
+
+fn plot(scene: &Scene<'_>, sheet: &Sheet<'_>, points: &[Point]) -> Drawn {
+    let keys = ["chart.worth", "chart.dominated"].map(|key| scene.words.get(key));
+    let (place, hollow) = worth_and_dominated(sheet, keys)?;
     let max = |of: fn(&Point) -> f64| points.iter().map(of).fold(0.0, f64::max) * 1.06;
     let axes = (
         Axis::from_zero(max(|point| point.single), 8.0),

@@ -6,9 +6,10 @@ use analysis::planning::{Choice, Interval, Plan, Speed};
 use super::{
     Chart, Drawn, Scene,
     axis::Axis,
-    frame::{Frame, Place, two_panels},
+    frame::{Frame, two_panels},
+    frontier::{HEIGHT, worth_and_dominated},
     named,
-    series::{PALETTE, Sample, legend},
+    series::PALETTE,
     sheet::{BODY, LABEL, Sheet, paper},
 };
 use crate::{
@@ -68,7 +69,7 @@ pub(super) fn frontier(scene: &Scene<'_>) -> Result<Option<Chart>, ReportError> 
     let title = scene.words.get("chart.plan_frontier");
     let svg = named(
         FRONTIER,
-        paper(BODY + 400.0, &title, &subtitle(scene, plan), |sheet| {
+        paper(HEIGHT, &title, &subtitle(scene, plan), |sheet| {
             plot_frontier(scene, sheet, &points)
         }),
     )?;
@@ -119,22 +120,8 @@ fn axes(scene: &Scene<'_>, points: &[Point<'_>], of: Latency) -> (Axis, Axis) {
 }
 
 fn plot_frontier(scene: &Scene<'_>, sheet: &Sheet<'_>, points: &[Point<'_>]) -> Drawn {
-    let place = Place {
-        left: 68.0,
-        top: BODY + 68.0,
-        width: 664.0,
-        height: 284.0,
-    };
-    let hollow = PALETTE[0].hollow();
-    legend(
-        sheet,
-        (16.0, BODY + 10.0),
-        &[
-            (PALETTE[0], scene.words.get("chart.on_frontier")),
-            (hollow, scene.words.get("chart.behind_frontier")),
-        ],
-        Sample::Mark,
-    )?;
+    let keys = ["chart.on_frontier", "chart.behind_frontier"].map(|key| scene.words.get(key));
+    let (place, hollow) = worth_and_dominated(sheet, keys)?;
     let head = scene.words.get("column.hourly");
     let below = scene.words.get("chart.tpot_axis");
     let frame = Frame::draw(
