@@ -11,18 +11,17 @@ use std::{path::Path, time::Duration};
 
 use anyhow::Context as _;
 use records::{
-    Chunks, ClockAnchor, Connection, Judgement, Manifest, Objectives, Offset, Outcome, Phase,
-    PhaseKind, RequestRecord, RunDir, SCHEMA_VERSION, Stage, Target, TokenCount, TokenSource,
-    run_dir,
+    ClockAnchor, Judgement, Manifest, Objectives, Offset, Outcome, Phase, PhaseKind, RequestRecord,
+    RunDir, SCHEMA_VERSION, Stage, Target, run_dir,
 };
-use simserver::{
-    Profile,
-    simulate::{ClosedLoop, Served, closed_loop},
-};
+use simserver::simulate::{ClosedLoop, Served, closed_loop};
+
+#[path = "coverage/virtual_engine.rs"]
+mod virtual_engine;
+
+use virtual_engine::{ISL, OSL};
 
 const LEVELS: [u32; 8] = [1, 2, 4, 8, 16, 32, 48, 64];
-const ISL: u32 = 500;
-const OSL: u32 = 24;
 const REQUESTS: u64 = 1_000_000;
 
 #[expect(clippy::print_stdout, reason = "a program that says what it wrote")]
@@ -55,7 +54,7 @@ fn main() -> anyhow::Result<()> {
             ramp: Duration::ZERO,
             turnaround: Duration::from_millis(5),
         };
-        let served = closed_loop(&profile()?, &load)?;
+        let served = closed_loop(&virtual_engine::profile(1, 0.2)?, &load)?;
         let (mut start, mut end) = (u64::MAX, 0);
         for (i, served) in served.iter().take(warmup + measured).enumerate() {
             let stage = if i < warmup {
@@ -63,7 +62,7 @@ fn main() -> anyhow::Result<()> {
             } else {
                 Stage::Measured
             };
-            let record = record(number, level, epoch, served, stage);
+            let record = seen((number, level), epoch, served, stage);
             number += 1;
             if stage == Stage::Measured {
                 start = start.min(record.sent_ns.0);
@@ -87,57 +86,20 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn profile() -> anyhow::Result<Profile> {
-    let text = "name = \"large\"\ndescription = \"steps that scatter\"\nsource = \"by definition\"\nserved_model = \"m\"\nseed = 1\n\
-         eos_mean_tokens = 200\n[limits]\nmax_model_len = 8192\nmax_num_seqs = 1024\nmax_num_batched_tokens = 65536\n\
-         [kv_cache]\nblock_size = 16\nnum_gpu_blocks = 65536\ngroups = 1\n\
-         [timing]\nkind = \"linear\"\nadmission_ms = 2.0\nnoise_fraction = 0.2\nbase_ms = 10.0\nper_sequence_ms = 0.1\nper_prompt_token_ms = 0.02\n";
-    Ok(Profile::from_toml(text)?)
-}
-
 /// As of a client that saw every token, evenly spaced between the first and the last.
-fn record(
-    request: u64,
-    level: u32,
-    epoch: Duration,
-    served: &Served,
-    stage: Stage,
-) -> RequestRecord {
-    let at = |since: Duration| Offset::from_duration(epoch + since);
+fn seen(number: (u64, u32), epoch: Duration, served: &Served, stage: Stage) -> RequestRecord {
     let gap = served.last_token.saturating_sub(served.first_token) / (OSL - 1);
     let stamps = (0..OSL).map(|token| {
         let stamp = served.ttft() + gap * token;
         u64::try_from(stamp.as_nanos()).unwrap_or(u64::MAX)
     });
     RequestRecord {
-        request,
-        level,
-        stage,
-        slot: served.slot,
-        turn: None,
-        retry: 0,
-        intended_ns: at(served.sent),
-        sent_ns: at(served.sent),
-        connection: Connection::Reused,
-        head_ns: Some(at(served.first_token)),
-        chunks: Chunks {
-            count: u64::from(OSL),
-            since_sent_ns: stamps.collect(),
-            tokens: Vec::new(),
-        },
-        first_output_ns: None,
-        finished_ns: at(served.last_token),
-        asked_output_tokens: OSL,
-        prompt_tokens: Some(u64::from(ISL)),
+        head_ns: Some(Offset::from_duration(epoch + served.first_token)),
         cached_prompt_tokens: Some(0),
-        output_tokens: Some(TokenCount {
-            count: u64::from(OSL),
-            source: TokenSource::Usage,
-        }),
-        server_timings: None,
         outcome: Outcome::Completed {
             finish_reason: Some("length".to_owned()),
         },
+        ..virtual_engine::record(number, epoch, served, stage, stamps.collect())
     }
 }
 

@@ -17,9 +17,11 @@ use simserver::simulate::{Served, closed_loop};
 use stats::{Quantile, Sample, quantile};
 
 mod search;
+mod virtual_engine;
 mod virtual_run;
 
-use virtual_run::{OSL, Scenario, load, ms, nanoseconds, profile, simulated};
+use virtual_engine::{OSL, profile};
+use virtual_run::{Scenario, load, ms, nanoseconds, simulated};
 
 const RUNS: u64 = 400;
 /// Measured requests of each slot in the shortest probe of the search, as the tool has them.
@@ -253,7 +255,7 @@ fn ends(estimate: Option<Estimate>) -> Option<(f64, f64)> {
 fn truth(scenario: Scenario) -> anyhow::Result<Truth> {
     const LONG: u32 = 20_000;
     let long = |concurrency: u32| -> anyhow::Result<Vec<Served>> {
-        let profile = profile(scenario, 1_000_000 + u64::from(concurrency))?;
+        let profile = profile(1_000_000 + u64::from(concurrency), scenario.noise)?;
         let served = closed_loop(&profile, &load(scenario, concurrency, LONG))?;
         // Neither the beginning nor the end, where slots have sent their last, is the steady state.
         let rounds = |n: u32| (n * concurrency) as usize;

@@ -4,17 +4,12 @@ use std::time::Duration;
 
 use analysis::{Summary, summarise};
 use records::{
-    Chunks, ClockAnchor, Connection, EndReason, EngineFacts, Host, Judgement, Manifest, Objectives,
-    Offset, Outcome, Phase, PhaseKind, Plan, RequestRecord, RunData, SCHEMA_VERSION, Stage, Target,
-    TokenCount, TokenSource, Tool,
+    ClockAnchor, EndReason, EngineFacts, Host, Judgement, Manifest, Objectives, Offset, Phase,
+    PhaseKind, Plan, RunData, SCHEMA_VERSION, Stage, Target, Tool,
 };
-use simserver::{
-    Profile,
-    simulate::{ClosedLoop, Served, closed_loop},
-};
+use simserver::simulate::{ClosedLoop, closed_loop};
 
-pub(crate) const ISL: u32 = 500;
-pub(crate) const OSL: u32 = 24;
+use crate::virtual_engine::{ISL, OSL, profile, record};
 
 /// A way of loading the server.
 #[derive(Clone, Copy, Debug)]
@@ -30,17 +25,6 @@ pub(crate) struct Scenario {
     pub(crate) noise: f64,
     /// Warm-up requests a slot.
     pub(crate) warmup: u32,
-}
-
-pub(crate) fn profile(scenario: Scenario, seed: u64) -> anyhow::Result<Profile> {
-    let text = format!(
-        "name = \"coverage\"\ndescription = \"steps that scatter\"\nsource = \"by definition\"\nserved_model = \"m\"\nseed = {seed}\n\
-         eos_mean_tokens = 200\n[limits]\nmax_model_len = 8192\nmax_num_seqs = 1024\nmax_num_batched_tokens = 65536\n\
-         [kv_cache]\nblock_size = 16\nnum_gpu_blocks = 65536\ngroups = 1\n\
-         [timing]\nkind = \"linear\"\nadmission_ms = 2.0\nnoise_fraction = {}\nbase_ms = 10.0\nper_sequence_ms = 0.1\nper_prompt_token_ms = 0.02\n",
-        scenario.noise
-    );
-    Ok(Profile::from_toml(&text)?)
 }
 
 pub(crate) fn load(scenario: Scenario, concurrency: u32, waves: u32) -> ClosedLoop {
@@ -96,7 +80,7 @@ impl VirtualRun {
         plan.levels.push(concurrency);
         plan.requests.push(u64::from(concurrency * waves));
         plan.warmup_requests.push(u64::from(concurrency * warmup));
-        let profile = profile(self.scenario, self.seed * 64 + u64::from(index))?;
+        let profile = profile(self.seed * 64 + u64::from(index), self.scenario.noise)?;
         // More than is measured, so that the load is the same until the last measured request has ended.
         let sent = 2 * waves + warmup;
         let served = closed_loop(&profile, &load(self.scenario, concurrency, sent))?;
@@ -114,7 +98,15 @@ impl VirtualRun {
                 Stage::Cooldown
             };
             let number = self.run.requests.len() as u64;
-            let record = record(number, index, self.epoch, &request, stage);
+            let since_sent = |since: Duration| nanoseconds(ms(since.saturating_sub(request.sent)));
+            let stamps = [request.first_token, request.last_token].map(since_sent);
+            let record = record(
+                (number, index),
+                self.epoch,
+                &request,
+                stage,
+                stamps.to_vec(),
+            );
             if stage == Stage::Measured {
                 window.0 = window.0.min(record.sent_ns.0);
                 window.1 = window.1.max(record.finished_ns.0);
@@ -149,50 +141,6 @@ pub(crate) fn simulated(
         run.measure(concurrency, scenario.waves)?;
     }
     Ok(run.summary())
-}
-
-fn record(
-    request: u64,
-    level: u32,
-    epoch: Duration,
-    served: &Served,
-    stage: Stage,
-) -> RequestRecord {
-    let at = |since: Duration| Offset::from_duration(epoch + since);
-    let since_sent = |since: Duration| nanoseconds(ms(since.saturating_sub(served.sent)));
-    RequestRecord {
-        request,
-        level,
-        stage,
-        slot: served.slot,
-        turn: None,
-        retry: 0,
-        intended_ns: at(served.sent),
-        sent_ns: at(served.sent),
-        connection: Connection::Reused,
-        head_ns: None,
-        chunks: Chunks {
-            count: u64::from(OSL),
-            since_sent_ns: vec![
-                since_sent(served.first_token),
-                since_sent(served.last_token),
-            ],
-            tokens: Vec::new(),
-        },
-        first_output_ns: None,
-        finished_ns: at(served.last_token),
-        asked_output_tokens: OSL,
-        prompt_tokens: Some(u64::from(ISL)),
-        cached_prompt_tokens: None,
-        output_tokens: Some(TokenCount {
-            count: u64::from(OSL),
-            source: TokenSource::Usage,
-        }),
-        server_timings: None,
-        outcome: Outcome::Completed {
-            finish_reason: None,
-        },
-    }
 }
 
 fn manifest(seed: u64, objectives: Objectives) -> Manifest {
