@@ -13,6 +13,9 @@ use stats::{
 
 use crate::{Distribution, Estimate};
 
+/// Observations on either side of a limit from which on they show themselves how much they depend on each other.
+const ENOUGH_ON_A_SIDE: usize = 20;
+
 /// How observations of a level are to be read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reading {
@@ -41,8 +44,9 @@ impl Reading {
 
     /// Effective sample for an interval of the share of observations up to `limit`; `None` for fewer than two waves.
     ///
-    /// Not more than that of the observations themselves: where hardly any lies on one side of the limit, nothing there
-    /// shows how much they depend on each other. Infinite observations, requests that failed, count on their side only.
+    /// Where few lie on one side of the limit, little there shows how much they depend on each other: it is then not
+    /// more than that of the observations themselves. Infinite observations, requests that failed, count on their side
+    /// only.
     pub(crate) fn effective_for_share_up_to(&self, series: &[f64], limit: f64) -> Option<f64> {
         self.least(series, limit, |batches| {
             batches.effective_for(self.confidence)
@@ -61,6 +65,10 @@ impl Reading {
         effective: impl Fn(&BatchMeans) -> f64,
     ) -> Option<f64> {
         let of_share = effective(&BatchMeans::of_share(series, limit, self.wave)?);
+        let below = series.iter().filter(|x| **x <= limit).count();
+        if below.min(series.len() - below) >= ENOUGH_ON_A_SIDE {
+            return Some(of_share);
+        }
         let of_series = self.batches(series).or_else(|| {
             let finite: Vec<f64> = series.iter().copied().filter(|x| x.is_finite()).collect();
             self.batches(&finite)

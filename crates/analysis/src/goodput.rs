@@ -12,7 +12,7 @@ use crate::{
     GoodputLevel, GoodputSection, LevelSummary, LoadCapacity, SloCapacity,
     adjusted::failure_adjusted,
     distribution::{Reading, estimate, share_up_to},
-    rates,
+    rates::{self, Cycles},
     window::is_completed,
 };
 
@@ -106,6 +106,7 @@ fn parts(record: &RequestRecord, objectives: &Objectives) -> [Option<f64>; 3] {
 /// The level's figures; `None` when no request was sent that says something.
 pub(crate) fn level(
     requests: &[&RequestRecord],
+    cycles: &Cycles,
     strains: &Strains,
     objectives: &Objectives,
     window: Option<Span>,
@@ -135,6 +136,7 @@ pub(crate) fn level(
         attainment,
         requests_per_s: rates::per_second(
             requests,
+            cycles,
             |record| f64::from(u8::from(strain(record, objectives) <= 1.0)),
             window?,
             reading,

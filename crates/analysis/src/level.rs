@@ -17,7 +17,7 @@ use crate::{
     failures::failures,
     goodput::{self, Strains},
     gpu_level::gpu_level,
-    rates,
+    rates::{self, Cycles},
     request_rate::request_rate,
     server_level::server_level,
     stages::stages,
@@ -57,6 +57,8 @@ pub(crate) fn figures<'a>(
 ) -> LevelFigures<'a> {
     let reading = Reading::new(level.concurrency, confidence);
     let ordered = level.in_order();
+    let request_rate = request_rate(level, run);
+    let cycles = Cycles::new(level, &ordered, request_rate.is_none());
     let of = |figure: &dyn Fn(&RequestRecord) -> Option<f64>| series(&ordered, figure);
     let per_request =
         |figure: &dyn Fn(&RequestRecord) -> Option<f64>| distribution(&of(figure), reading);
@@ -74,7 +76,7 @@ pub(crate) fn figures<'a>(
     let summary = LevelSummary {
         level: level.index,
         concurrency: level.concurrency,
-        request_rate: request_rate(level, run),
+        request_rate,
         complete: level.complete,
         invalid: invalid(level, &requests, client.as_ref(), ttft_ms.as_ref()),
         requests,
@@ -82,7 +84,7 @@ pub(crate) fn figures<'a>(
         window_s: seconds,
         in_flight_mean: level.window.map_or(0.0, |window| in_flight(level, window)),
         output_tok_s: output.map(|tokens| tokens / seconds),
-        output_tok_s_estimate: throughput(&ordered, level.window, output, reading),
+        output_tok_s_estimate: throughput(&ordered, &cycles, level.window, output, reading),
         requests_per_s: ratio(requests.completed as f64, seconds).unwrap_or(0.0),
         ttft_ms,
         e2el_ms,
@@ -101,9 +103,9 @@ pub(crate) fn figures<'a>(
             requests.failed,
             confidence,
         ),
-        goodput: objectives
-            .zip(strains.as_ref())
-            .and_then(|(of, strains)| goodput::level(&ordered, strains, of, level.window, reading)),
+        goodput: objectives.zip(strains.as_ref()).and_then(|(of, strains)| {
+            goodput::level(&ordered, &cycles, strains, of, level.window, reading)
+        }),
         steady: steady(&ttft, &e2el, reading),
         stages: stages(level, run, reading),
         turns: turns(&ordered, reading),
@@ -155,13 +157,20 @@ fn output_within(level: &LevelRecords<'_>) -> Option<f64> {
 /// measured ones.
 fn throughput(
     ordered: &[&RequestRecord],
+    cycles: &Cycles,
     window: Option<Span>,
     output: Option<f64>,
     reading: Reading,
 ) -> Option<Estimate> {
     let window = window?;
     let value = output? / seconds(window);
-    let of_measured = rates::per_second(ordered, |record| tokens(record) as f64, window, reading);
+    let of_measured = rates::per_second(
+        ordered,
+        cycles,
+        |record| tokens(record) as f64,
+        window,
+        reading,
+    );
     let scale = value / of_measured.value;
     Some(Estimate {
         value,

@@ -4,24 +4,26 @@
 //! step a whole wave does. Non-overlapping batch means (Schmeiser, Operations Research 30, 1982) take that into account
 //! without a model of it: means of stretches that are long enough are independent, whatever happens within a stretch.
 //!
-//! There are at most 30 batches: more of them gain next to nothing in precision, and each is shorter (Schmeiser). Whether
-//! they are long enough is decided by von Neumann's ratio (Annals of Mathematical Statistics 12, 1941): they are doubled
-//! until their means no longer follow each other (Fishman, Management Science 24, 1978). The design effect is the
-//! factor by which dependence multiplies the variance of a mean (Kish, Survey Sampling, 1965, section 8.2); the sample
-//! divided by it is the *effective* sample. It says nothing of drift: see `steady_state`.
+//! There are at most 60 batches: more of them gain next to nothing in precision, and each is shorter (Schmeiser). Where
+//! they are still too short to be independent, their means follow each other; they are then taken as a first-order
+//! autoregressive series, as ASAP3 does (Steiger and others, ACM Transactions on Modeling and Computer Simulation 15, 2005):
+//! with a correlation ρ between neighbours the variance of their mean is (1 + ρ)/(1 − ρ) times as large. A negative ρ is
+//! taken as none. The *design effect* is the factor by which dependence multiplies the variance of a mean (Kish, Survey
+//! Sampling, 1965, section 8.2); the sample divided by it is the *effective* sample. It says nothing of drift: see
+//! `steady_state`.
 
 use std::num::NonZeroUsize;
 
 use crate::{Confidence, Interval, compensated_sum, interval::student_quantile};
 
 /// Most batches.
-const MOST: usize = 30;
+const MOST: usize = 60;
 
-/// Fewest batches that doubling leaves.
-const FEWEST_AFTER_DOUBLING: usize = 8;
+/// Fewest batches of which one can tell whether they follow each other.
+const FEWEST_FOR_CORRELATION: usize = 8;
 
-/// One-sided 5 % point of the normal distribution: from there on neighbouring means count as alike.
-const ALIKE: f64 = 1.644_853_626_951_472_2;
+/// Most that neighbouring batches are taken to resemble each other: beyond, the series is too short to say.
+const MOST_ALIKE: f64 = 0.8;
 
 /// A series in order of time, cut into batches.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -32,6 +34,7 @@ pub struct BatchMeans {
     mean: f64,
     variance: f64,
     variance_of_means: f64,
+    alike: f64,
 }
 
 impl BatchMeans {
@@ -55,8 +58,9 @@ impl BatchMeans {
         let variance = variance_around(series, mean);
         let means = series
             .chunks_exact(size)
-            .map(|batch| compensated_sum(batch.iter().copied()) / size as f64);
-        Self::of_means(n, size, mean, variance, means.collect())
+            .map(|batch| compensated_sum(batch.iter().copied()) / size as f64)
+            .collect::<Vec<_>>();
+        Self::of_means(n, size, mean, variance, &means)
     }
 
     /// The same for the share of observations up to `limit`: of the series that is 1 where an observation is and 0 where it
@@ -78,36 +82,23 @@ impl BatchMeans {
         let variance = share * (1.0 - share) * n as f64 / (n - 1) as f64;
         let means = series
             .chunks_exact(size)
-            .map(|batch| count(batch) / size as f64);
-        Self::of_means(n, size, share, variance, means.collect())
+            .map(|batch| count(batch) / size as f64)
+            .collect::<Vec<_>>();
+        Self::of_means(n, size, share, variance, &means)
     }
 
-    /// Doubles the batches until their means do not follow each other. A last batch without a partner is dropped.
-    fn of_means(
-        n: usize,
-        first: usize,
-        mean: f64,
-        variance: f64,
-        first_means: Vec<f64>,
-    ) -> Option<Self> {
-        let (mut size, mut means) = (first, first_means);
-        while means.len() >= 2 * FEWEST_AFTER_DOUBLING && follow_each_other(&means) {
-            size *= 2;
-            means = means
-                .chunks_exact(2)
-                .map(|pair| pair[0].midpoint(pair[1]))
-                .collect();
-        }
+    fn of_means(n: usize, size: usize, mean: f64, variance: f64, means: &[f64]) -> Option<Self> {
         let mean_of_means = compensated_sum(means.iter().copied()) / means.len() as f64;
-        let variance_of_means = variance_around(&means, mean_of_means);
+        let variance_of_means = variance_around(means, mean_of_means);
         let finite = mean.is_finite() && variance.is_finite() && variance_of_means.is_finite();
-        finite.then_some(Self {
+        finite.then(|| Self {
             n,
             size,
             batches: means.len(),
             mean,
             variance,
             variance_of_means,
+            alike: likeness(means, mean_of_means),
         })
     }
 
@@ -121,10 +112,20 @@ impl BatchMeans {
         self.batches
     }
 
+    /// By how much the correlation of neighbouring batches multiplies the variance of their mean; 1 without any.
+    fn inflation(&self) -> f64 {
+        (1.0 + self.alike) / (1.0 - self.alike)
+    }
+
+    /// Variance of the mean times `n`.
+    fn long_run_variance(&self) -> f64 {
+        self.size as f64 * self.variance_of_means * self.inflation()
+    }
+
     /// Variance of the mean over what it would be if observations were independent; below 1 when a batch balances what
     /// its observations do. 1 for a constant series, of which nothing can be said.
     pub fn design_effect(&self) -> f64 {
-        let effect = self.size as f64 * self.variance_of_means / self.variance;
+        let effect = self.long_run_variance() / self.variance;
         if effect.is_finite() { effect } else { 1.0 }
     }
 
@@ -141,7 +142,7 @@ impl BatchMeans {
         }
         let q = 1.0 - confidence.tail();
         let price = student_quantile(q, (self.n - 1) as f64)
-            / student_quantile(q, (self.batches - 1) as f64);
+            / student_quantile(q, self.degrees_of_freedom());
         self.effective() * price * price
     }
 
@@ -152,12 +153,20 @@ impl BatchMeans {
 
     /// Standard error of the mean.
     pub fn standard_error(&self) -> f64 {
-        (self.size as f64 * self.variance_of_means / self.n as f64).sqrt()
+        (self.long_run_variance() / self.n as f64).sqrt()
     }
 
-    /// Degrees of freedom of the standard error.
+    /// Degrees of freedom of the standard error: batches less one. Fewer where they follow each other, because ρ is an
+    /// estimate too, with a variance of (1 − ρ²)/b (Bartlett 1946): with the delta method, of the `b − 1` there remain
+    /// (1 − ρ²)/(3 − ρ²); and never more than there are independent batches in so many that follow each other.
     pub fn degrees_of_freedom(&self) -> f64 {
-        (self.batches - 1) as f64
+        let batches = (self.batches - 1) as f64;
+        if self.alike <= 0.0 {
+            return batches;
+        }
+        let unexplained = 1.0 - self.alike.powi(2);
+        let kept = (unexplained / (2.0 + unexplained)).min(self.inflation().recip());
+        (batches * kept).max(1.0)
     }
 
     /// Student's interval for the mean from the batches.
@@ -182,12 +191,24 @@ fn variance_around(values: &[f64], mean: f64) -> f64 {
     compensated_sum(squares) / (values.len() - 1) as f64
 }
 
-/// Whether neighbours are more alike than chance makes them.
-fn follow_each_other(means: &[f64]) -> bool {
-    let b = means.len() as f64;
-    let mean = compensated_sum(means.iter().copied()) / b;
+/// Correlation of neighbours, from 0 to [`MOST_ALIKE`]; 0 for too few of them. Its estimate from `b` means is low by
+/// (1 + 4ρ)/b (Marriott and Pope, Biometrika 41, 1954), which is given back.
+fn likeness(means: &[f64], mean: f64) -> f64 {
+    if means.len() < FEWEST_FOR_CORRELATION {
+        return 0.0;
+    }
     let squares = compensated_sum(means.iter().map(|x| (x - mean).powi(2)));
-    let steps = compensated_sum(means.windows(2).map(|pair| (pair[1] - pair[0]).powi(2)));
-    let correlation = 1.0 - steps / (2.0 * squares);
-    correlation * ((b * b - 1.0) / (b - 2.0)).sqrt() > ALIKE
+    let products = compensated_sum(
+        means
+            .windows(2)
+            .map(|pair| (pair[0] - mean) * (pair[1] - mean)),
+    );
+    let estimate = products / squares;
+    let correlation = estimate + (1.0 + 4.0 * estimate) / means.len() as f64;
+    // Of means that are all the same nothing can be said.
+    if correlation.is_finite() {
+        correlation.clamp(0.0, MOST_ALIKE)
+    } else {
+        0.0
+    }
 }

@@ -2,13 +2,13 @@
 //! summarised as a real run would be, against the same server watched for very long.
 //!
 //! ```text
-//! cargo run --release -p xtask --example coverage            # 400 runs a row, writes the table in docs/methodology.md
+//! cargo run --release -p xtask --example coverage            # 1,000 runs a row, writes the table in docs/methodology.md
 //! cargo run --release -p xtask --example coverage -- 100     # fewer, printed only
 //! cargo run --release -p xtask --example coverage -- search  # the search for a capacity against full sweeps;
 //!                                          # then searches, requests a slot in the shortest probe, tolerance in percent
 //! ```
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, path::Path, thread, time::Duration};
 
 use analysis::{Estimate, Summary};
 use anyhow::Context as _;
@@ -23,7 +23,9 @@ mod virtual_run;
 use virtual_engine::{OSL, profile};
 use virtual_run::{Scenario, load, ms, nanoseconds, simulated};
 
-const RUNS: u64 = 400;
+const RUNS: u64 = 1000;
+/// Searches, if not told otherwise.
+const SEARCHES: u64 = 400;
 /// Measured requests of each slot in the shortest probe of the search, as the tool has them.
 const PROBE_WAVES: u64 = 10;
 const MARKS: (&str, &str) = ("<!-- coverage -->", "<!-- /coverage -->");
@@ -99,7 +101,7 @@ fn main() -> anyhow::Result<()> {
         let word = |at| std::env::args().nth(at);
         let number = |at: usize, or: u64| word(at).map_or(Ok(or), |n| n.parse());
         let asked = search::Search {
-            runs: number(2, RUNS)?,
+            runs: number(2, SEARCHES)?,
             waves: u32::try_from(number(3, PROBE_WAVES)?)?,
             tolerance: number(4, 10)? as f64 / 100.0,
         };
@@ -114,21 +116,13 @@ fn main() -> anyhow::Result<()> {
     );
     for scenario in SCENARIOS {
         let truth = truth(scenario)?;
-        let mut rows = rows();
-        for seed in 0..asked.unwrap_or(RUNS) {
-            let summary = simulated(scenario, seed, truth.objectives)?;
-            for row in &mut rows {
-                row.count(&summary, &truth, scenario);
-            }
-            if seed == 0 {
-                println!("{scenario:?}\n{truth:?}");
-            }
-        }
-        for row in rows {
-            table.push_str(&row.line(scenario));
+        println!("{scenario:?}\n{truth:?}");
+        for row in counted(scenario, &truth, asked.unwrap_or(RUNS))? {
+            let line = row.line(scenario);
+            print!("{line}");
+            table.push_str(&line);
         }
     }
-    println!("{table}");
     if asked.is_none() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/methodology.md");
         let text = fs::read_to_string(&path)?;
@@ -144,6 +138,36 @@ fn main() -> anyhow::Result<()> {
         )?;
     }
     Ok(())
+}
+
+/// What so many runs say, worked out side by side.
+fn counted(scenario: Scenario, truth: &Truth, runs: u64) -> anyhow::Result<Vec<Row>> {
+    let side_by_side = thread::available_parallelism().map_or(1, |n| n.get() as u64);
+    let every = |first: u64| -> anyhow::Result<Vec<Row>> {
+        let mut rows = rows();
+        for seed in (first..runs).step_by(usize::try_from(side_by_side)?) {
+            let summary = simulated(scenario, seed, truth.objectives)?;
+            for row in &mut rows {
+                row.count(&summary, truth, scenario);
+            }
+        }
+        Ok(rows)
+    };
+    thread::scope(|scope| {
+        let started: Vec<_> = (0..side_by_side)
+            .map(|first| scope.spawn(move || every(first)))
+            .collect();
+        let mut all = rows();
+        for thread in started {
+            let part = thread
+                .join()
+                .map_err(|_| anyhow::anyhow!("a thread panicked"))??;
+            for (row, more) in all.iter_mut().zip(part) {
+                row.add(more);
+            }
+        }
+        Ok(all)
+    })
 }
 
 /// A figure of a summary, its truth, and how often the interval held it.
@@ -163,8 +187,17 @@ impl Row {
         if let Some((low, high)) = (self.figure)(summary, scenario) {
             self.intervals += 1;
             self.held += u64::from(low <= self.value && self.value <= high);
-            self.widths.push(high - low);
+            // An open end has no width.
+            self.widths
+                .extend(Some(high - low).filter(|width| width.is_finite()));
         }
+    }
+
+    fn add(&mut self, more: Self) {
+        self.value = more.value;
+        self.intervals += more.intervals;
+        self.held += more.held;
+        self.widths.extend(more.widths);
     }
 
     fn line(&self, scenario: Scenario) -> String {
@@ -253,7 +286,7 @@ fn ends(estimate: Option<Estimate>) -> Option<(f64, f64)> {
 }
 
 fn truth(scenario: Scenario) -> anyhow::Result<Truth> {
-    const LONG: u32 = 20_000;
+    const LONG: u32 = 60_000;
     let long = |concurrency: u32| -> anyhow::Result<Vec<Served>> {
         let profile = profile(1_000_000 + u64::from(concurrency), scenario.noise)?;
         let served = closed_loop(&profile, &load(scenario, concurrency, LONG))?;
