@@ -23,6 +23,8 @@ pub(crate) struct Reading {
     pub(crate) wave: NonZeroUsize,
     /// Confidence of intervals.
     pub(crate) confidence: Confidence,
+    /// Of two effective samples that may stand for a share, always to take the smaller one.
+    cautious: bool,
 }
 
 impl Reading {
@@ -34,6 +36,15 @@ impl Reading {
         Self {
             wave: wave.unwrap_or(NonZeroUsize::MIN),
             confidence,
+            cautious: false,
+        }
+    }
+
+    /// For who waits until an interval is narrow: one that is so by chance must not be taken.
+    pub(crate) fn cautious(self) -> Self {
+        Self {
+            cautious: true,
+            ..self
         }
     }
 
@@ -66,7 +77,7 @@ impl Reading {
     ) -> Option<f64> {
         let of_share = effective(&BatchMeans::of_share(series, limit, self.wave)?);
         let below = series.iter().filter(|x| **x <= limit).count();
-        if below.min(series.len() - below) >= ENOUGH_ON_A_SIDE {
+        if !self.cautious && below.min(series.len() - below) >= ENOUGH_ON_A_SIDE {
             return Some(of_share);
         }
         let of_series = self.batches(series).or_else(|| {

@@ -221,8 +221,9 @@ impl StopWatch {
             return;
         }
         self.next_look = (self.seen.len() as f64 * GROWTH).ceil();
-        self.width = self
-            .rule
-            .width(&series, Reading::new(self.slots, self.confidence));
+        self.width = self.rule.width(
+            &series,
+            Reading::new(self.slots, self.confidence).cautious(),
+        );
     }
 }
