@@ -29,9 +29,11 @@ use crate::{
 /// average `ρ/(1 − ρ)` times its own length (M/M/1): four times at 80 %, and steeply more beyond.
 pub(crate) const CLIENT_BUSY_PERCENT: f64 = 80.0;
 
-/// Share of the mean TTFT that the 99th percentile of the client's lag may reach. A lag adds to a stamp at most its own
-/// length, so up to here 99 of 100 stamps are right to a twentieth, less than a level's own spread.
-pub(crate) const CLIENT_LATE_SHARE_OF_TTFT: f64 = 0.05;
+/// Share of a time that the 99th percentile of the client's lag may reach: of the mean TTFT where stamps are those of
+/// reads. A lag adds to a stamp at most its own length, so up to here 99 of 100 stamps are right to a twentieth, less than
+/// a level's own spread. Where the kernel stamps, of the mean E2EL: a slot that sends its next request late loads the
+/// server by that share less.
+const CLIENT_LATE_SHARE: f64 = 0.05;
 
 /// A level's summary, and the requests that objectives are held against.
 #[derive(Debug)]
@@ -70,7 +72,10 @@ pub(crate) fn figures<'a>(
     let ttft_ms = distribution(&ttft, reading);
     let e2el_ms = distribution(&e2el, reading);
     let e2el_sample = Sample::new(e2el.clone()).ok();
+    let icl_ms = chunk_gaps(level, confidence);
     let client = level.measure.and_then(client_level);
+    let times = [&ttft_ms, &e2el_ms, &icl_ms].map(Option::as_ref);
+    let bearable = client.and_then(|client| bearable_lag_ms(client, times));
     let objectives = run.manifest.judgement.objectives.as_ref();
     let strains = objectives.and_then(|objectives| Strains::new(&ordered, objectives));
     let summary = LevelSummary {
@@ -78,7 +83,7 @@ pub(crate) fn figures<'a>(
         concurrency: level.concurrency,
         request_rate,
         complete: level.complete,
-        invalid: invalid(level, &requests, client.as_ref(), ttft_ms.as_ref()),
+        invalid: invalid(level, &requests, client.as_ref(), bearable),
         requests,
         success_rate: success_rate(&ordered, reading),
         window_s: seconds,
@@ -90,7 +95,7 @@ pub(crate) fn figures<'a>(
         e2el_ms,
         e2el_from_intended_ms: per_request(&|record| e2el_from_intended(record).map(ms)),
         tpot_ms: per_request(&|record| record.tpot().map(ms)),
-        icl_ms: chunk_gaps(level, confidence),
+        icl_ms,
         ttfo_ms: per_request(&|record| ttfo(record).map(ms)),
         itl_ms: token_gaps(level, confidence),
         tokens_per_chunk: tokens_per_chunk(level.completed()),
@@ -249,7 +254,7 @@ fn invalid(
     level: &LevelRecords<'_>,
     requests: &RequestCounts,
     client: Option<&ClientLevel>,
-    ttft_ms: Option<&Distribution>,
+    bearable_lag_ms: Option<f64>,
 ) -> Vec<Invalid> {
     let mut reasons = Vec::new();
     if requests.completed == 0 {
@@ -261,7 +266,7 @@ fn invalid(
             reasons.push(Invalid::ClientBusy { cpu_percent });
         }
         let lag_p99_ms = client.lag_p99_ms;
-        if ttft_ms.is_some_and(|ttft| lag_p99_ms > CLIENT_LATE_SHARE_OF_TTFT * ttft.mean.value) {
+        if bearable_lag_ms.is_some_and(|bearable| lag_p99_ms > bearable) {
             reasons.push(Invalid::ClientLate { lag_p99_ms });
         }
     }
@@ -269,6 +274,20 @@ fn invalid(
         reasons.push(Invalid::Stopped);
     }
     reasons
+}
+
+/// The lag from which on figures of the level may be the client's: means of TTFT, E2EL and the gap between chunks.
+fn bearable_lag_ms(
+    client: ClientLevel,
+    [ttft_ms, e2el_ms, gap_ms]: [Option<&Distribution>; 3],
+) -> Option<f64> {
+    let mean = |of: Option<&Distribution>| Some(of?.mean.value);
+    if !client.stamped_by_kernel {
+        return Some(CLIENT_LATE_SHARE * mean(ttft_ms)?);
+    }
+    // What waits while the next chunk comes is read together with it, and has its stamp.
+    let of_load = CLIENT_LATE_SHARE * mean(e2el_ms)?;
+    Some(mean(gap_ms).map_or(of_load, |gap| gap.min(of_load)))
 }
 
 fn in_flight(level: &LevelRecords<'_>, window: Span) -> f64 {
@@ -355,5 +374,6 @@ fn client_level(measure: &Phase) -> Option<ClientLevel> {
         cpu_percent: 100.0 * load.cpu_ns as f64 / available_ns,
         lag_p99_ms: load.lag_p99_ns as f64 / 1e6,
         lag_max_ms: load.lag_max_ns as f64 / 1e6,
+        stamped_by_kernel: load.unstamped_reads == Some(0),
     })
 }

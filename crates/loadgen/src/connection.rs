@@ -94,7 +94,7 @@ impl Connection {
     }
 
     /// Waits for the next bytes of the response's body and calls `on_bytes` with them and the time at which the last of
-    /// them was read; false when the body has ended.
+    /// them arrived; false when the body has ended.
     pub(crate) async fn body(
         &mut self,
         mut on_bytes: impl FnMut(Instant, &[u8]),
@@ -103,7 +103,7 @@ impl Connection {
         poll_fn(|cx| match &mut self.speech {
             Speech::Http1(http1) => http1.poll_body(cx, &mut on_bytes),
             Speech::Http2(http2) => {
-                http2.poll_body(cx, &mut |bytes| on_bytes(socket.last_read(), bytes))
+                http2.poll_body(cx, &mut |bytes| on_bytes(socket.last_arrival(), bytes))
             }
         })
         .await
@@ -114,9 +114,9 @@ impl Connection {
         self.socket.first_write()
     }
 
-    /// When bytes were last read.
-    pub(crate) fn last_read(&self) -> Instant {
-        self.socket.last_read()
+    /// When the bytes that were last read arrived.
+    pub(crate) fn last_arrival(&self) -> Instant {
+        self.socket.last_arrival()
     }
 }
 

@@ -11,6 +11,7 @@ use tokio::net::{TcpStream, UnixStream};
 use crate::{
     LoadError, Target,
     connection::{Connection, Protocol},
+    kernel_stamp,
     target::Scheme,
     wire::{Socket, StampedSocket, Transport, Wire},
 };
@@ -110,6 +111,7 @@ impl Connector {
             Place::Tcp(addresses) => {
                 let stream = TcpStream::connect(&addresses[..]).await?;
                 stream.set_nodelay(true)?;
+                kernel_stamp::ask(&stream);
                 Ok(Transport::Tcp(stream))
             }
             Place::Unix(path) => Ok(Transport::Unix(UnixStream::connect(path).await?)),

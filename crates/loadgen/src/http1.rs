@@ -144,7 +144,7 @@ impl Http1 {
         }
     }
 
-    /// Waits for bytes of the body and calls `on_bytes` with them and the time of their read; false when the body has
+    /// Waits for bytes of the body and calls `on_bytes` with them and the time of their arrival; false when the body has
     /// ended. May have read nothing of the body's data.
     pub(crate) fn poll_body(
         &mut self,
@@ -175,7 +175,7 @@ impl Http1 {
         bytes: &[u8],
         on_bytes: &mut dyn FnMut(Instant, &[u8]),
     ) -> Result<bool, Fault> {
-        let at = self.socket.last_read();
+        let at = self.socket.last_arrival();
         let taken = match &mut self.framing {
             Framing::Ended => 0,
             Framing::Chunked(chunked) => {

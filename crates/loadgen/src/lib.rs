@@ -29,6 +29,7 @@ mod guard;
 mod http1;
 mod http2;
 mod keep_alive;
+mod kernel_stamp;
 mod overhead;
 mod request;
 #[cfg(feature = "tls")]

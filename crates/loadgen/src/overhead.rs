@@ -1,8 +1,9 @@
 //! What the load costs the client itself: processor time of its threads and delay of their event loops. It is the
 //! evidence that a level shows the server's limit and not ours.
 //!
-//! Every load thread runs one ticker. A tick that fires late says that the event loop was busy, and that stamps of the
-//! same moment may be late by as much; up to 1 ms of it is the timer's own granularity. Processor time is the kernel's
+//! Every load thread runs one ticker. A tick that fires late says that the event loop was busy, and that requests of the
+//! same moment, and stamps that are not the kernel's, may be late by as much; up to 1 ms of it is the timer's own
+//! granularity. Processor time is the kernel's
 //! (`/proc/thread-self/schedstat`, Linux), exact to a scheduler tick. Phases are told apart at the first tick after they
 //! change.
 
@@ -10,6 +11,8 @@ use std::{fs, time::Duration};
 
 use records::{ClientLoad, PhaseKind};
 use tokio::time::Instant;
+
+use crate::kernel_stamp;
 
 /// Time between two readings of the delay.
 const TICK: Duration = Duration::from_millis(10);
@@ -21,6 +24,7 @@ pub(crate) struct ThreadLoad {
     /// `None` where the kernel does not say.
     pub(crate) cpu_ns: Option<u64>,
     pub(crate) lags_ns: Vec<u64>,
+    pub(crate) unstamped_reads: u64,
 }
 
 /// Measures the thread that runs it.
@@ -33,6 +37,7 @@ pub(crate) struct Ticker {
 
 impl Ticker {
     pub(crate) fn new(phase: PhaseKind) -> Self {
+        kernel_stamp::take_unstamped();
         Self {
             done: Vec::new(),
             phase,
@@ -78,6 +83,7 @@ impl Ticker {
             phase: self.phase,
             cpu_ns: spent,
             lags_ns: std::mem::take(&mut self.lags_ns),
+            unstamped_reads: kernel_stamp::take_unstamped(),
         });
         self.cpu_before = cpu;
     }
@@ -88,9 +94,11 @@ impl Ticker {
 pub(crate) fn client_load(threads: &[Vec<ThreadLoad>], phase: PhaseKind) -> Option<ClientLoad> {
     let mut cpu_ns = 0;
     let mut lags = Vec::new();
+    let mut unstamped_reads = 0;
     for load in threads.iter().flatten().filter(|l| l.phase == phase) {
         cpu_ns += load.cpu_ns?;
         lags.extend_from_slice(&load.lags_ns);
+        unstamped_reads += load.unstamped_reads;
     }
     lags.sort_unstable();
     // The smallest reading that is not exceeded by 99 % of them.
@@ -101,6 +109,7 @@ pub(crate) fn client_load(threads: &[Vec<ThreadLoad>], phase: PhaseKind) -> Opti
         lag_max_ns: *lags.last()?,
         lag_p99_ns: *lags.get(rank.checked_sub(1)?)?,
         lag_samples: lags.len() as u64,
+        unstamped_reads: Some(unstamped_reads),
     })
 }
 
@@ -122,6 +131,7 @@ mod tests {
             phase,
             cpu_ns,
             lags_ns,
+            unstamped_reads: 2,
         }
     }
 
@@ -144,6 +154,7 @@ mod tests {
             lag_max_ns: 200,
             lag_p99_ns: 198,
             lag_samples: 200,
+            unstamped_reads: Some(4),
         };
         assert_eq!(client_load(&threads, Measure), Some(expected));
         assert_eq!(

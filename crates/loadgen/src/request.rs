@@ -192,7 +192,7 @@ impl<'a> Exchange<'a> {
         self.record.sent_ns = clock.at(sent);
         let reusable = match answered {
             Ok(Ok(head)) => {
-                self.record.head_ns = Some(clock.at(self.connection.last_read()));
+                self.record.head_ns = Some(clock.at(self.connection.last_arrival()));
                 self.response(&head, guard).await
             }
             Ok(Err(fault)) => {
@@ -205,7 +205,7 @@ impl<'a> Exchange<'a> {
             }
         };
         let end = if reusable {
-            self.connection.last_read()
+            self.connection.last_arrival()
         } else {
             Instant::now()
         };
@@ -244,7 +244,7 @@ impl<'a> Exchange<'a> {
             });
             match guard.within(next).await {
                 Ok(Ok(more)) => {
-                    let at = self.connection.last_read();
+                    let at = self.connection.last_arrival();
                     // A server that never pauses never lets the guard wait, so it is asked here.
                     if late || more && guard.passed(at).is_some() {
                         let interruption = guard.passed(at).unwrap_or(Interruption::Elapsed);
@@ -334,7 +334,7 @@ impl<'a> Exchange<'a> {
         if let Some(text) = &self.client.answer {
             text.replace(self.client.endpoint.text_of_whole(&bytes));
         }
-        let at = self.client.clock.at(self.connection.last_read());
+        let at = self.client.clock.at(self.connection.last_arrival());
         self.record.chunks.since_sent_ns = vec![at.0.saturating_sub(self.record.sent_ns.0)];
         self.fill_answer(answer, &bytes);
         true

@@ -1,5 +1,5 @@
-//! Sockets that stamp themselves: when the first byte of a request is handed to them and when a read returned bytes.
-//! Under TLS the stamps are those of the encrypted bytes, so decryption is never part of a server's time.
+//! Sockets that stamp themselves: when the first byte of a request is handed to them, and when the bytes of a read arrived
+//! (`kernel_stamp`). Under TLS the stamps are those of the encrypted bytes, so decryption is never part of a server's time.
 
 use std::{
     cell::{Cell, RefCell},
@@ -7,7 +7,7 @@ use std::{
     mem::MaybeUninit,
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Instant,
 };
 
@@ -16,6 +16,8 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpStream, UnixStream},
 };
+
+use crate::kernel_stamp::{of_read, poll_receive};
 
 /// What the kernel gives.
 pub(crate) enum Transport {
@@ -36,7 +38,7 @@ impl Transport {
 pub(crate) struct Socket {
     transport: RefCell<Transport>,
     first_write: Cell<Option<Instant>>,
-    last_read: Cell<Option<Instant>>,
+    last_arrival: Cell<Option<Instant>>,
 }
 
 impl Socket {
@@ -44,7 +46,7 @@ impl Socket {
         Rc::new(Self {
             transport: RefCell::new(transport),
             first_write: Cell::new(None),
-            last_read: Cell::new(None),
+            last_arrival: Cell::new(None),
         })
     }
 
@@ -58,9 +60,9 @@ impl Socket {
         self.first_write.get()
     }
 
-    /// When bytes were last read.
-    pub(crate) fn last_read(&self) -> Instant {
-        self.last_read.get().unwrap_or_else(Instant::now)
+    /// When the bytes that were last read arrived.
+    pub(crate) fn last_arrival(&self) -> Instant {
+        self.last_arrival.get().unwrap_or_else(Instant::now)
     }
 
     /// Whether the kernel holds neither bytes nor an end for us: an idle connection must hold neither.
@@ -87,17 +89,20 @@ impl AsyncRead for StampedSocket {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let socket = &self.0;
-        let before = buffer.filled().len();
-        // Through tokio's own reading, which knows that a read that did not fill the buffer has emptied the socket: one
-        // system call for each event instead of two.
-        let polled = match &mut *socket.transport.borrow_mut() {
-            Transport::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
-            Transport::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
+        // An answer does not come before its question, nor a token before the last one.
+        let earliest = socket.last_arrival.get().max(socket.first_write.get());
+        let arrived = match &mut *socket.transport.borrow_mut() {
+            Transport::Tcp(stream) => ready!(poll_receive(stream, cx, buffer, earliest))?,
+            Transport::Unix(stream) => {
+                let before = buffer.filled().len();
+                ready!(Pin::new(stream).poll_read(cx, buffer))?;
+                (buffer.filled().len() > before).then(of_read)
+            }
         };
-        if buffer.filled().len() > before {
-            socket.last_read.set(Some(Instant::now()));
+        if arrived.is_some() {
+            socket.last_arrival.set(arrived);
         }
-        polled
+        Poll::Ready(Ok(()))
     }
 }
 

@@ -68,4 +68,8 @@ pub struct ClientLoad {
     pub lag_p99_ns: u64,
     /// Readings of the delay.
     pub lag_samples: u64,
+    /// Reads whose bytes the kernel had not stamped when they arrived, so that the time of the read stands in for it.
+    /// Absent where nobody counted: then every stamp is that of a read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unstamped_reads: Option<u64>,
 }

@@ -238,7 +238,7 @@ pub enum Invalid {
         /// Their utilisation in percent.
         cpu_percent: f64,
     },
-    /// The client's event loop was late by a share of TTFT that is not negligible.
+    /// The client's event loop was late by more than stamps, or the load, can bear.
     ClientLate {
         /// 99th percentile of the lag.
         lag_p99_ms: f64,
@@ -296,4 +296,7 @@ pub struct ClientLevel {
     pub lag_p99_ms: f64,
     /// Largest lag.
     pub lag_max_ms: f64,
+    /// Whether the kernel stamped all that arrived, so that a late client stamps nothing late.
+    #[serde(default)]
+    pub stamped_by_kernel: bool,
 }

@@ -179,6 +179,7 @@ fn a_busy_or_late_client_makes_the_level_invalid() {
         lag_max_ns: 9 * MS,
         lag_p99_ns: 5 * MS,
         lag_samples: 1000,
+        unstamped_reads: None,
     };
     // 1.5 s of 2 × 1 s; 5 ms is a twentieth of 100 ms, and not more.
     let level = with_client(idle);
@@ -195,6 +196,22 @@ fn a_busy_or_late_client_makes_the_level_invalid() {
         ..idle
     });
     assert_eq!(late.invalid, [Invalid::ClientLate { lag_p99_ms: 6.0 }]);
+    // Stamps are the kernel's: 6 ms delay the next request by less than a twentieth of 1 s, and nothing of one in flight,
+    // as long as the next chunk, 100 ms later, has not come.
+    let stamped = |lag_p99_ns| ClientLoad {
+        lag_p99_ns,
+        unstamped_reads: Some(0),
+        ..idle
+    };
+    assert_eq!(with_client(stamped(6 * MS)).invalid, []);
+    assert_eq!(with_client(stamped(50 * MS)).invalid, []);
+    let late = with_client(stamped(51 * MS));
+    assert_eq!(late.invalid, [Invalid::ClientLate { lag_p99_ms: 51.0 }]);
+    let not_all = with_client(ClientLoad {
+        unstamped_reads: Some(1),
+        ..stamped(6 * MS)
+    });
+    assert_eq!(not_all.invalid, [Invalid::ClientLate { lag_p99_ms: 6.0 }]);
     let unknown = with_client(ClientLoad::default());
     assert_eq!((unknown.invalid.len(), unknown.client), (0, None));
 }

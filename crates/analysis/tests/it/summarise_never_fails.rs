@@ -107,6 +107,7 @@ prop_compose! {
                 lag_max_ns: lag,
                 lag_p99_ns: lag,
                 lag_samples: 10,
+                unstamped_reads: [None, Some(0), Some(lag)][(lag % 3) as usize],
             }),
         }
     }

@@ -106,6 +106,7 @@ fn a_phase() {
         lag_max_ns: 9,
         lag_p99_ns: 8,
         lag_samples: 100,
+        unstamped_reads: Some(0),
     };
     let phase = Phase {
         kind: PhaseKind::Measure,

@@ -254,10 +254,15 @@ fn client(desk: &Desk<'_>) -> Option<Table> {
         "column.lag_p99",
         "column.lag_max",
     ]);
+    let mut clients = desk.summary.levels.iter().filter_map(|level| level.client);
+    let mut notes = vec![desk.get("note.client")];
+    if clients.all(|client| client.stamped_by_kernel) {
+        notes.push(desk.get("note.stamped_by_kernel"));
+    }
     (!rows.is_empty()).then(|| {
         Table::plain(columns, rows)
             .without_empty_columns()
-            .with_notes(vec![desk.get("note.client")])
+            .with_notes(notes)
     })
 }
 
