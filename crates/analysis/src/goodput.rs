@@ -6,13 +6,13 @@
 //! load gradually where attainment drops from all to nothing, so capacity is sought in it (`slo_capacity`).
 
 use records::{Objectives, Outcome, RequestRecord};
-use stats::{Confidence, Quantile, Sample, Span, effective_quantile_interval};
+use stats::{Confidence, Quantile, Sample, effective_quantile_interval};
 
 use crate::{
     GoodputLevel, GoodputSection, LevelSummary, LoadCapacity, SloCapacity,
     adjusted::failure_adjusted,
     distribution::{Reading, estimate, share_up_to},
-    rates::{self, Cycles},
+    rates::Rates,
     window::is_completed,
 };
 
@@ -103,15 +103,16 @@ fn parts(record: &RequestRecord, objectives: &Objectives) -> [Option<f64>; 3] {
     ]
 }
 
-/// The level's figures; `None` when no request was sent that says something.
+/// The level's figures; `None` without objectives, or when no request was sent that says something.
 pub(crate) fn level(
-    requests: &[&RequestRecord],
-    cycles: &Cycles,
-    strains: &Strains,
-    objectives: &Objectives,
-    window: Option<Span>,
-    reading: Reading,
+    rates: Option<&Rates<'_>>,
+    strains: Option<&Strains>,
+    objectives: Option<&Objectives>,
 ) -> Option<GoodputLevel> {
+    let (rates, strains, objectives) = (rates?, strains?, objectives?);
+    let Rates {
+        requests, reading, ..
+    } = *rates;
     let n = strains.series.len() as f64;
     let good = strains.series.iter().filter(|x| **x <= 1.0).count();
     let attainment = share_up_to(&strains.series, 1.0, reading)?;
@@ -134,13 +135,8 @@ pub(crate) fn level(
     Some(GoodputLevel {
         good: good as u64,
         attainment,
-        requests_per_s: rates::per_second(
-            requests,
-            cycles,
-            |record| f64::from(u8::from(strain(record, objectives) <= 1.0)),
-            window?,
-            reading,
-        ),
+        requests_per_s: rates
+            .per_second(|record| f64::from(u8::from(strain(record, objectives) <= 1.0))),
         ttft: met(0, objectives.ttft_ns),
         tpot: met(1, objectives.tpot_ns),
         e2el: met(2, objectives.e2el_ns),

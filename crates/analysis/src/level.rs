@@ -5,35 +5,26 @@
 
 use std::time::Duration;
 
-use records::{Outcome, Phase, RequestRecord, RunData, Stage, TokenSource};
+use records::{Outcome, RequestRecord, RunData, Stage, TokenSource};
 use stats::{Confidence, Sample, Span, mser5, occupancy};
 
 use crate::{
-    ClientLevel, Distribution, EnergyLevel, Estimate, FailureAdjusted, Invalid, LevelSummary,
-    RequestCounts, Steady, adjusted,
+    Distribution, EnergyLevel, Estimate, FailureAdjusted, LevelSummary, RequestCounts, Steady,
+    adjusted,
     arrivals::{tokens, tokens_within},
     distribution::{Reading, distribution, pooled, ratio, share_up_to},
     energy::{LevelTokens, energy_level, prompt_tokens_within},
     failures::failures,
     goodput::{self, Strains},
     gpu_level::gpu_level,
-    rates::{self, Cycles},
+    rates::Rates,
     request_rate::request_rate,
     server_level::server_level,
     stages::stages,
     turns::turns,
+    validity::{client_level, invalid},
     window::{LevelRecords, is_completed},
 };
-
-/// Utilisation of the client's threads from which on the client may be the limit. Work at a single server waits on
-/// average `ρ/(1 − ρ)` times its own length (M/M/1): four times at 80 %, and steeply more beyond.
-pub(crate) const CLIENT_BUSY_PERCENT: f64 = 80.0;
-
-/// Share of a time that the 99th percentile of the client's lag may reach: of the mean TTFT where stamps are those of
-/// reads. A lag adds to a stamp at most its own length, so up to here 99 of 100 stamps are right to a twentieth, less than
-/// a level's own spread. Where the kernel stamps, of the mean E2EL: a slot that sends its next request late loads the
-/// server by that share less.
-const CLIENT_LATE_SHARE: f64 = 0.05;
 
 /// A level's summary, and the requests that objectives are held against.
 #[derive(Debug)]
@@ -60,7 +51,7 @@ pub(crate) fn figures<'a>(
     let reading = Reading::new(level.concurrency, confidence);
     let ordered = level.in_order();
     let request_rate = request_rate(level, run);
-    let cycles = Cycles::new(level, &ordered, request_rate.is_none());
+    let rates = Rates::new(level, &ordered, request_rate.is_none(), reading);
     let of = |figure: &dyn Fn(&RequestRecord) -> Option<f64>| series(&ordered, figure);
     let per_request =
         |figure: &dyn Fn(&RequestRecord) -> Option<f64>| distribution(&of(figure), reading);
@@ -74,8 +65,6 @@ pub(crate) fn figures<'a>(
     let e2el_sample = Sample::new(e2el.clone()).ok();
     let icl_ms = chunk_gaps(level, confidence);
     let client = level.measure.and_then(client_level);
-    let times = [&ttft_ms, &e2el_ms, &icl_ms].map(Option::as_ref);
-    let bearable = client.and_then(|client| bearable_lag_ms(client, times));
     let objectives = run.manifest.judgement.objectives.as_ref();
     let strains = objectives.and_then(|objectives| Strains::new(&ordered, objectives));
     let summary = LevelSummary {
@@ -83,13 +72,13 @@ pub(crate) fn figures<'a>(
         concurrency: level.concurrency,
         request_rate,
         complete: level.complete,
-        invalid: invalid(level, &requests, client.as_ref(), bearable),
+        invalid: invalid(level, &requests, client, [&ttft_ms, &e2el_ms, &icl_ms]),
         requests,
         success_rate: success_rate(&ordered, reading),
         window_s: seconds,
         in_flight_mean: level.window.map_or(0.0, |window| in_flight(level, window)),
         output_tok_s: output.map(|tokens| tokens / seconds),
-        output_tok_s_estimate: throughput(&ordered, &cycles, level.window, output, reading),
+        output_tok_s_estimate: rates.as_ref().and_then(|rates| throughput(rates, output)),
         requests_per_s: ratio(requests.completed as f64, seconds).unwrap_or(0.0),
         ttft_ms,
         e2el_ms,
@@ -108,9 +97,7 @@ pub(crate) fn figures<'a>(
             requests.failed,
             confidence,
         ),
-        goodput: objectives.zip(strains.as_ref()).and_then(|(of, strains)| {
-            goodput::level(&ordered, &cycles, strains, of, level.window, reading)
-        }),
+        goodput: goodput::level(rates.as_ref(), strains.as_ref(), objectives),
         steady: steady(&ttft, &e2el, reading),
         stages: stages(level, run, reading),
         turns: turns(&ordered, reading),
@@ -160,22 +147,9 @@ fn output_within(level: &LevelRecords<'_>) -> Option<f64> {
 
 /// The server's output per second: the figure counts all requests of the level, its relative uncertainty is that of the
 /// measured ones.
-fn throughput(
-    ordered: &[&RequestRecord],
-    cycles: &Cycles,
-    window: Option<Span>,
-    output: Option<f64>,
-    reading: Reading,
-) -> Option<Estimate> {
-    let window = window?;
-    let value = output? / seconds(window);
-    let of_measured = rates::per_second(
-        ordered,
-        cycles,
-        |record| tokens(record) as f64,
-        window,
-        reading,
-    );
+fn throughput(rates: &Rates<'_>, output: Option<f64>) -> Option<Estimate> {
+    let value = output? / seconds(rates.window);
+    let of_measured = rates.per_second(|record| tokens(record) as f64);
     let scale = value / of_measured.value;
     Some(Estimate {
         value,
@@ -248,46 +222,6 @@ fn counts(level: &LevelRecords<'_>) -> RequestCounts {
         }
     }
     counts
-}
-
-fn invalid(
-    level: &LevelRecords<'_>,
-    requests: &RequestCounts,
-    client: Option<&ClientLevel>,
-    bearable_lag_ms: Option<f64>,
-) -> Vec<Invalid> {
-    let mut reasons = Vec::new();
-    if requests.completed == 0 {
-        reasons.push(Invalid::NothingCompleted);
-    }
-    if let Some(client) = client {
-        if client.cpu_percent >= CLIENT_BUSY_PERCENT {
-            let cpu_percent = client.cpu_percent;
-            reasons.push(Invalid::ClientBusy { cpu_percent });
-        }
-        let lag_p99_ms = client.lag_p99_ms;
-        if bearable_lag_ms.is_some_and(|bearable| lag_p99_ms > bearable) {
-            reasons.push(Invalid::ClientLate { lag_p99_ms });
-        }
-    }
-    if !level.complete {
-        reasons.push(Invalid::Stopped);
-    }
-    reasons
-}
-
-/// The lag from which on figures of the level may be the client's: means of TTFT, E2EL and the gap between chunks.
-fn bearable_lag_ms(
-    client: ClientLevel,
-    [ttft_ms, e2el_ms, gap_ms]: [Option<&Distribution>; 3],
-) -> Option<f64> {
-    let mean = |of: Option<&Distribution>| Some(of?.mean.value);
-    if !client.stamped_by_kernel {
-        return Some(CLIENT_LATE_SHARE * mean(ttft_ms)?);
-    }
-    // What waits while the next chunk comes is read together with it, and has its stamp.
-    let of_load = CLIENT_LATE_SHARE * mean(e2el_ms)?;
-    Some(mean(gap_ms).map_or(of_load, |gap| gap.min(of_load)))
 }
 
 fn in_flight(level: &LevelRecords<'_>, window: Span) -> f64 {
@@ -364,16 +298,4 @@ fn tokens_per_second(record: &RequestRecord) -> Option<f64> {
 
 fn is_short(record: &RequestRecord) -> bool {
     output_tokens(record).is_some_and(|n| n < u64::from(record.asked_output_tokens))
-}
-
-fn client_level(measure: &Phase) -> Option<ClientLevel> {
-    let load = measure.client?;
-    let available_ns =
-        f64::from(load.threads) * (measure.end_ns - measure.start_ns).as_nanos() as f64;
-    (available_ns > 0.0).then(|| ClientLevel {
-        cpu_percent: 100.0 * load.cpu_ns as f64 / available_ns,
-        lag_p99_ms: load.lag_p99_ns as f64 / 1e6,
-        lag_max_ms: load.lag_max_ns as f64 / 1e6,
-        stamped_by_kernel: load.unstamped_reads == Some(0),
-    })
 }

@@ -19,6 +19,7 @@ mod summary;
 
 mod stages;
 mod turns;
+mod validity;
 mod window;
 
 mod adjusted;

@@ -20,9 +20,57 @@ use crate::{
     window::LevelRecords,
 };
 
+/// A level's measured requests, and how their amounts become rates.
+#[derive(Debug)]
+pub(crate) struct Rates<'a> {
+    /// In the order of sending.
+    pub(crate) requests: &'a [&'a RequestRecord],
+    /// The measuring window.
+    pub(crate) window: Span,
+    /// How the observations are to be read.
+    pub(crate) reading: Reading,
+    cycles: Cycles,
+}
+
+impl<'a> Rates<'a> {
+    /// `None` where nothing was measured.
+    pub(crate) fn new(
+        level: &LevelRecords<'_>,
+        requests: &'a [&'a RequestRecord],
+        is_closed_loop: bool,
+        reading: Reading,
+    ) -> Option<Self> {
+        Some(Self {
+            requests,
+            window: level.window?,
+            reading,
+            cycles: Cycles::new(level, requests, is_closed_loop),
+        })
+    }
+
+    /// What the requests gave, by `amount`, per second of the window.
+    pub(crate) fn per_second(&self, amount: impl Fn(&RequestRecord) -> f64) -> Estimate {
+        let seconds = self.window.ticks() as f64 / 1e9;
+        let amounts: Vec<f64> = self.requests.iter().map(|record| amount(record)).collect();
+        let value = amounts.iter().sum::<f64>() / seconds;
+        let residuals = self.cycles.residuals(&amounts);
+        // Of nothing that happened nothing shows how it scatters.
+        let batches = self.reading.batches(&residuals).filter(|_| value > 0.0);
+        let interval = batches.map(|batches| {
+            let half_of_mean = batches.mean_interval(self.reading.confidence).high - batches.mean();
+            let half = half_of_mean * residuals.len() as f64 / seconds;
+            Interval {
+                low: (value - half).max(0.0),
+                high: value + half,
+            }
+        });
+        estimate(value, interval)
+    }
+}
+
 /// Who sent each measured request and how long until the same sent the next.
 #[derive(Debug)]
-pub(crate) struct Cycles {
+struct Cycles {
     /// In the order of sending; slots are numbered anew from 0.
     of: Vec<Cycle>,
     slots: usize,
@@ -35,12 +83,7 @@ struct Cycle {
 }
 
 impl Cycles {
-    /// Of a level's measured requests in the order of sending.
-    pub(crate) fn new(
-        level: &LevelRecords<'_>,
-        measured: &[&RequestRecord],
-        is_closed_loop: bool,
-    ) -> Self {
+    fn new(level: &LevelRecords<'_>, measured: &[&RequestRecord], is_closed_loop: bool) -> Self {
         let slot = |record: &RequestRecord| if is_closed_loop { record.slot } else { 0 };
         let mut next_sent: HashMap<u32, u64> = HashMap::new();
         for record in &level.requests {
@@ -88,29 +131,4 @@ impl Cycles {
         };
         self.of.iter().zip(amounts).map(residual).collect()
     }
-}
-
-/// What the measured requests gave, by `amount`, per second of the window.
-pub(crate) fn per_second(
-    requests: &[&RequestRecord],
-    cycles: &Cycles,
-    amount: impl Fn(&RequestRecord) -> f64,
-    window: Span,
-    reading: Reading,
-) -> Estimate {
-    let seconds = window.ticks() as f64 / 1e9;
-    let amounts: Vec<f64> = requests.iter().map(|record| amount(record)).collect();
-    let value = amounts.iter().sum::<f64>() / seconds;
-    let residuals = cycles.residuals(&amounts);
-    // Of nothing that happened nothing shows how it scatters.
-    let batches = reading.batches(&residuals).filter(|_| value > 0.0);
-    let interval = batches.map(|batches| {
-        let half_of_mean = batches.mean_interval(reading.confidence).high - batches.mean();
-        let half = half_of_mean * residuals.len() as f64 / seconds;
-        Interval {
-            low: (value - half).max(0.0),
-            high: value + half,
-        }
-    });
-    estimate(value, interval)
 }
