@@ -4,8 +4,8 @@
 //! was derived: everything here can be computed again from the run folder.
 //!
 //! The way from records to summary: `window` says which records belong to a level and when it was measured; `level`
-//! with `arrivals`, `distribution`, `failures`, `server_level`, `gpu_level` and `energy` (on `series`) turns them into
-//! figures; `bottleneck` says what limited each level; `limits`, `scaling`, `slo`, `goodput` (with `slo_capacity`) and
+//! with `arrivals`, `distribution`, `rates`, `failures`, `server_level`, `gpu_level` and `energy` (on `series`) turns them
+//! into figures, and `validity` says whether they are the server's; `bottleneck` says what limited each level; `limits`, `scaling`, `slo`, `goodput` (with `slo_capacity`) and
 //! `findings` (with `level_findings` and `sample_findings`) look across levels; `comparison` (with `compared_figures`)
 //! holds two runs side by side; `over_runs` takes several runs of one plan together; `capacity_search` says which load to try
 //! next; `calibration` fits the model of speed to the levels and tests it on them; [`summarise()`] puts it all together.

@@ -168,33 +168,31 @@ mod tests {
         Duration::from_millis(ms)
     }
 
+    /// Arrival in ms after the start of bytes that were stamped and read so many ms after it.
+    fn arrived_at(stamped: u64, read: u64, earliest: Option<u64>) -> u128 {
+        let (start, wall) = (Instant::now(), SystemTime::UNIX_EPOCH + ms(90_000_000));
+        let now = (start + ms(read), wall + ms(read));
+        let earliest = earliest.map(|at| start + ms(at));
+        let arrived = arrival(wall + ms(stamped), now, earliest);
+        arrived.duration_since(start).as_millis()
+    }
+
     #[test]
     fn what_waited_is_taken_off_the_time_of_the_read() {
-        let (now, wall) = (
-            Instant::now() + ms(1_000),
-            SystemTime::UNIX_EPOCH + ms(90_000_000),
-        );
-        let arrived = |stamped, earliest| arrival(stamped, (now, wall), earliest);
-        assert_eq!(arrived(wall - ms(7), None), now - ms(7));
-        assert_eq!(arrived(wall, None), now);
-        let before = now - ms(5);
+        assert_eq!(arrived_at(993, 1000, None), 993);
+        assert_eq!(arrived_at(1000, 1000, None), 1000);
         assert_eq!(
-            arrived(wall - ms(7), Some(before)),
-            before,
+            arrived_at(993, 1000, Some(995)),
+            995,
             "not before the last one"
         );
-        assert_eq!(arrived(wall - ms(3), Some(before)), now - ms(3));
+        assert_eq!(arrived_at(997, 1000, Some(995)), 997);
     }
 
     #[test]
     fn a_clock_that_was_set_is_not_believed() {
-        let (now, wall) = (
-            Instant::now() + ms(1_000),
-            SystemTime::UNIX_EPOCH + ms(90_000_000),
-        );
-        let arrived = |stamped| arrival(stamped, (now, wall), None);
-        assert_eq!(arrived(wall + ms(3_600_000)), now, "set back");
-        assert_eq!(arrived(wall - ms(3_600_000)), now, "set forward");
+        assert_eq!(arrived_at(3_601_000, 1000, None), 1000, "set back");
+        assert_eq!(arrived_at(0, 3_600_000, None), 3_600_000, "set forward");
     }
 
     #[cfg(target_os = "linux")]
