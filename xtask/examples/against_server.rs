@@ -1,5 +1,5 @@
 //! Holds the client's account of a run against the server's own, level by level: token counts must be equal, and the
-//! client's times no shorter than the server's, but for what a last token takes that was never sent, and no longer than
+//! client's times no shorter than the server's, but for what last tokens take that were never sent, and no longer than
 //! the summary accepts for the network, HTTP and the tokeniser, which are in the client's account only.
 //!
 //! ```text
@@ -11,9 +11,9 @@ use std::{fs, process::ExitCode};
 use analysis::{FindingKind, SideBySide, Summary};
 use anyhow::Context as _;
 
-/// The server's times end before its bytes reach the client, so the client should not be faster. But a generation may
-/// end in half a character, which the server counts and never sends: one token of a hundred.
-const UNSENT_TOKEN: f64 = 0.01;
+/// The server's times end before its bytes reach the client, so the client should not be faster. But a generation may end
+/// within a character, whose bytes the server counts and never sends: two tokens of a hundred, where it has three bytes.
+const UNSENT_TOKENS: f64 = 0.02;
 
 #[expect(clippy::print_stdout, reason = "a program that prints a table")]
 fn main() -> anyhow::Result<ExitCode> {
@@ -38,7 +38,7 @@ fn main() -> anyhow::Result<ExitCode> {
         ];
         let times = [("TTFT ms", server.ttft), ("E2EL ms", server.e2el)];
         let equal = |s: SideBySide| (s.client - s.server).abs() < 0.5;
-        let not_faster = |s: SideBySide| s.client >= s.server * (1.0 - UNSENT_TOKEN);
+        let not_faster = |s: SideBySide| s.client >= s.server * (1.0 - UNSENT_TOKENS);
         let disagrees = |name: &str| {
             summary.findings.iter().any(|finding| {
                 matches!(&finding.what, FindingKind::Disagreement { concurrency, metric, .. }

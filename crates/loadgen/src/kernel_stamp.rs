@@ -122,9 +122,12 @@ mod linux {
             let mut into = [IoSliceMut::new(room)];
             let fd = stream.as_raw_fd();
             let message = recvmsg::<()>(fd, &mut into, Some(control), MsgFlags::empty())?;
-            let stamp = message.cmsgs()?.find_map(|control| match control {
-                ControlMessageOwned::ScmTimestampns(stamp) => Some(Duration::from(stamp)),
-                _ => None,
+            // A stamp that cannot be read is none: the bytes are there all the same.
+            let stamp = message.cmsgs().ok().and_then(|mut controls| {
+                controls.find_map(|control| match control {
+                    ControlMessageOwned::ScmTimestampns(stamp) => Some(Duration::from(stamp)),
+                    _ => None,
+                })
             });
             let stamp = stamp.and_then(|since| SystemTime::UNIX_EPOCH.checked_add(since));
             Ok((message.bytes, stamp))
