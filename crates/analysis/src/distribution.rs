@@ -14,7 +14,7 @@ use stats::{
 use crate::{Distribution, Estimate};
 
 /// Observations on either side of a limit from which on they show themselves how much they depend on each other.
-const ENOUGH_ON_A_SIDE: usize = 20;
+const ENOUGH_ON_A_SIDE: f64 = 20.0;
 
 /// How observations of a level are to be read.
 #[derive(Clone, Copy, Debug)]
@@ -75,9 +75,10 @@ impl Reading {
         limit: f64,
         effective: impl Fn(&BatchMeans) -> f64,
     ) -> Option<f64> {
-        let of_share = effective(&BatchMeans::of_share(series, limit, self.wave)?);
-        let below = series.iter().filter(|x| **x <= limit).count();
-        if !self.cautious && below.min(series.len() - below) >= ENOUGH_ON_A_SIDE {
+        let shares = BatchMeans::of_share(series, limit, self.wave)?;
+        let of_share = effective(&shares);
+        let smaller_side = shares.mean().min(1.0 - shares.mean()) * series.len() as f64;
+        if !self.cautious && smaller_side.round() >= ENOUGH_ON_A_SIDE {
             return Some(of_share);
         }
         let of_series = self.batches(series).or_else(|| {
