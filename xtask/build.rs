@@ -9,12 +9,8 @@ fn main() {
         output.status.success().then(|| text.trim().to_owned())
     };
     if let Some(revision) = git(&["rev-parse", "--short=12", "HEAD"]) {
-        let changed =
-            git(&["status", "--porcelain", "--untracked-files=no"]).is_some_and(|s| !s.is_empty());
-        println!(
-            "cargo::rustc-env=PLIMSOLL_GIT_REVISION={revision}{}",
-            if changed { "+changes" } else { "" }
-        );
+        let changed = git(&["status", "--porcelain", "--untracked-files=no"]).is_some_and(|s| !s.is_empty());
+        println!("cargo::rustc-env=PLIMSOLL_GIT_REVISION={revision}{}", if changed { "+changes" } else { "" });
     }
     for file in ["HEAD", "index"] {
         if let Some(path) = git(&["rev-parse", "--git-path", file]) {

@@ -27,17 +27,11 @@ const TTFT_TOLERANCE: f64 = 0.10;
 
 #[expect(clippy::print_stdout, reason = "a program that prints a table")]
 fn main() -> anyhow::Result<ExitCode> {
-    let path = std::env::args()
-        .nth(1)
-        .context("name the all_concurrent_results.json of a run")?;
-    let summary: Summary =
-        serde_json::from_slice(&fs::read(&path).with_context(|| format!("read {path}"))?)?;
+    let path = std::env::args().nth(1).context("name the all_concurrent_results.json of a run")?;
+    let summary: Summary = serde_json::from_slice(&fs::read(&path).with_context(|| format!("read {path}"))?)?;
     let mut passed = 0;
     let mut failed = 0;
-    println!(
-        "{:>4} {:>18} {:>20} {:>18} {:>8}",
-        "c", "TTFT ms", "latency ms", "tok/s a request", "success"
-    );
+    println!("{:>4} {:>18} {:>20} {:>18} {:>8}", "c", "TTFT ms", "latency ms", "tok/s a request", "success");
     for (concurrency, ttft, latency, per_request) in REFERENCE {
         let level = summary
             .levels
@@ -48,26 +42,13 @@ fn main() -> anyhow::Result<ExitCode> {
         let columns = [
             (mean(level.ttft_ms), ttft, TTFT_TOLERANCE),
             (mean(level.e2el_ms), latency, LATENCY_TOLERANCE),
-            (
-                mean(level.per_request_tok_s),
-                per_request,
-                LATENCY_TOLERANCE,
-            ),
+            (mean(level.per_request_tok_s), per_request, LATENCY_TOLERANCE),
         ];
-        let cells = columns.map(|(value, reference, _)| {
-            format!("{value:.1} ({:+.1} %)", (value / reference - 1.0) * 100.0)
-        });
+        let cells =
+            columns.map(|(value, reference, _)| format!("{value:.1} ({:+.1} %)", (value / reference - 1.0) * 100.0));
         let success = level.success_rate.map_or(0.0, |rate| rate.value);
-        println!(
-            "{concurrency:>4} {:>18} {:>20} {:>18} {:>7.1}%",
-            cells[0],
-            cells[1],
-            cells[2],
-            success * 100.0
-        );
-        let within = |(value, reference, tolerance): (f64, f64, f64)| {
-            (value / reference - 1.0).abs() <= tolerance
-        };
+        println!("{concurrency:>4} {:>18} {:>20} {:>18} {:>7.1}%", cells[0], cells[1], cells[2], success * 100.0);
+        let within = |(value, reference, tolerance): (f64, f64, f64)| (value / reference - 1.0).abs() <= tolerance;
         let success_is_full = (success - 1.0).abs() < f64::EPSILON;
         if columns.into_iter().all(within) && success_is_full && level.failures.is_empty() {
             passed += 1;
@@ -76,9 +57,5 @@ fn main() -> anyhow::Result<ExitCode> {
         }
     }
     println!("{passed} passed, {failed} failed");
-    Ok(if failed == 0 {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

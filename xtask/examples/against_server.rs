@@ -17,25 +17,15 @@ const UNSENT_TOKENS: f64 = 0.02;
 
 #[expect(clippy::print_stdout, reason = "a program that prints a table")]
 fn main() -> anyhow::Result<ExitCode> {
-    let path = std::env::args()
-        .nth(1)
-        .context("name the all_concurrent_results.json of a run")?;
-    let summary: Summary =
-        serde_json::from_slice(&fs::read(&path).with_context(|| format!("read {path}"))?)?;
+    let path = std::env::args().nth(1).context("name the all_concurrent_results.json of a run")?;
+    let summary: Summary = serde_json::from_slice(&fs::read(&path).with_context(|| format!("read {path}"))?)?;
     let mut passed = 0;
     let mut failed = 0;
-    println!(
-        "{:>4} {:>14} {:>12} {:>12} {:>10}",
-        "c", "figure", "client", "server", "difference"
-    );
+    println!("{:>4} {:>14} {:>12} {:>12} {:>10}", "c", "figure", "client", "server", "difference");
     for level in &summary.levels {
-        let server = level
-            .server
-            .with_context(|| format!("level {}: the server gave no account", level.concurrency))?;
-        let counts = [
-            ("output tokens", server.output_tokens),
-            ("prompt tokens", server.prompt_tokens),
-        ];
+        let server =
+            level.server.with_context(|| format!("level {}: the server gave no account", level.concurrency))?;
+        let counts = [("output tokens", server.output_tokens), ("prompt tokens", server.prompt_tokens)];
         let times = [("TTFT ms", server.ttft), ("E2EL ms", server.e2el)];
         let equal = |s: SideBySide| (s.client - s.server).abs() < 0.5;
         let not_faster = |s: SideBySide| s.client >= s.server * (1.0 - UNSENT_TOKENS);
@@ -46,9 +36,8 @@ fn main() -> anyhow::Result<ExitCode> {
             })
         };
         let rows = counts.map(|(name, s)| (name, s, s.is_some_and(equal)));
-        let rows = rows
-            .into_iter()
-            .chain(times.map(|(name, s)| (name, s, s.is_none_or(not_faster) && !disagrees(name))));
+        let rows =
+            rows.into_iter().chain(times.map(|(name, s)| (name, s, s.is_none_or(not_faster) && !disagrees(name))));
         for (name, side, good) in rows {
             if let Some(SideBySide { client, server, .. }) = side {
                 let mark = if good { "" } else { "  <-" };
@@ -62,9 +51,5 @@ fn main() -> anyhow::Result<ExitCode> {
         }
     }
     println!("{passed} passed, {failed} failed");
-    Ok(if failed == 0 && passed > 0 {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(if failed == 0 && passed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

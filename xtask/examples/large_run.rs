@@ -11,8 +11,8 @@ use std::{path::Path, time::Duration};
 
 use anyhow::Context as _;
 use records::{
-    ClockAnchor, Judgement, Manifest, Objectives, Offset, Outcome, Phase, PhaseKind, RequestRecord,
-    RunDir, SCHEMA_VERSION, Stage, Target, run_dir,
+    ClockAnchor, Judgement, Manifest, Objectives, Offset, Outcome, Phase, PhaseKind, RequestRecord, RunDir,
+    SCHEMA_VERSION, Stage, Target, run_dir,
 };
 use simserver::simulate::{ClosedLoop, Served, closed_loop};
 
@@ -28,12 +28,8 @@ const REQUESTS: u64 = 1_000_000;
 fn main() -> anyhow::Result<()> {
     let mut words = std::env::args().skip(1);
     let folder = words.next().filter(|word| !word.starts_with('-'));
-    let results =
-        folder.context("name a folder to write to, and how many requests if not a million")?;
-    let requests = words
-        .next()
-        .map_or(Ok(REQUESTS), |n| n.parse::<u64>())
-        .context("read the number of requests")?;
+    let results = folder.context("name a folder to write to, and how many requests if not a million")?;
+    let requests = words.next().map_or(Ok(REQUESTS), |n| n.parse::<u64>()).context("read the number of requests")?;
     let per_level = requests.div_ceil(LEVELS.len() as u64);
     let dir = RunDir::create(Path::new(&results), &format!("large-{requests}"))?;
     dir.write_manifest(&manifest(per_level)?)?;
@@ -57,11 +53,7 @@ fn main() -> anyhow::Result<()> {
         let served = closed_loop(&virtual_engine::profile(1, 0.2)?, &load)?;
         let (mut start, mut end) = (u64::MAX, 0);
         for (i, served) in served.iter().take(warmup + measured).enumerate() {
-            let stage = if i < warmup {
-                Stage::Warmup
-            } else {
-                Stage::Measured
-            };
+            let stage = if i < warmup { Stage::Warmup } else { Stage::Measured };
             let record = seen((number, level), epoch, served, stage);
             number += 1;
             if stage == Stage::Measured {
@@ -96,31 +88,20 @@ fn seen(number: (u64, u32), epoch: Duration, served: &Served, stage: Stage) -> R
     RequestRecord {
         head_ns: Some(Offset::from_duration(epoch + served.first_token)),
         cached_prompt_tokens: Some(0),
-        outcome: Outcome::Completed {
-            finish_reason: Some("length".to_owned()),
-        },
+        outcome: Outcome::Completed { finish_reason: Some("length".to_owned()) },
         ..virtual_engine::record(number, epoch, served, stage, stamps.collect())
     }
 }
 
 /// The sample run's, with this plan.
 fn manifest(per_level: u64) -> anyhow::Result<Manifest> {
-    let sample = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../results/sample-llama-cpp-smollm2"
-    );
+    let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/../results/sample-llama-cpp-smollm2");
     let mut manifest = RunDir::open(Path::new(sample))?.read_manifest()?;
-    let start = ClockAnchor {
-        offset_ns: Offset::ZERO,
-        unix_ns: manifest.started.unix_ns,
-    };
+    let start = ClockAnchor { offset_ns: Offset::ZERO, unix_ns: manifest.started.unix_ns };
     manifest.schema_version = SCHEMA_VERSION;
     "large".clone_into(&mut manifest.run_id);
     manifest.argv.clear();
-    manifest.target = Target::Simulated {
-        url: "http://127.0.0.1".to_owned(),
-        profile: "large".to_owned(),
-    };
+    manifest.target = Target::Simulated { url: "http://127.0.0.1".to_owned(), profile: "large".to_owned() };
     manifest.started = start;
     manifest.plan.levels = LEVELS.to_vec();
     manifest.plan.requests = vec![per_level; LEVELS.len()];

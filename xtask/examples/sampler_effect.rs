@@ -36,17 +36,8 @@ fn main() -> anyhow::Result<ExitCode> {
         .args(env::args().skip(1))
         .env("LD_LIBRARY_PATH", folder.path())
         .status()
-        .with_context(|| {
-            format!(
-                "run {}: build it first, in the same profile",
-                xtask.display()
-            )
-        })?;
-    Ok(if status.success() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+        .with_context(|| format!("run {}: build it first, in the same profile", xtask.display()))?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn scenario() -> String {
@@ -61,11 +52,7 @@ fn scenario() -> String {
 
 /// The library as cargo built it, in the profile's folder or below it.
 fn fake_library(profile: &Path) -> anyhow::Result<PathBuf> {
-    let name = format!(
-        "{}fake_nvml{}",
-        env::consts::DLL_PREFIX,
-        env::consts::DLL_SUFFIX
-    );
+    let name = format!("{}fake_nvml{}", env::consts::DLL_PREFIX, env::consts::DLL_SUFFIX);
     [profile.join(&name), profile.join("deps").join(&name)]
         .into_iter()
         .find(|path| path.exists())

@@ -4,11 +4,7 @@
 //!
 //! `cargo run --release -p xtask --example whole_process -- [STREAMS] [ROUNDS]`
 
-#![expect(
-    clippy::print_stdout,
-    clippy::unwrap_used,
-    reason = "a measuring example, not part of the program"
-)]
+#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a measuring example, not part of the program")]
 
 use std::{
     fs,
@@ -97,12 +93,7 @@ fn cost(server: &Server, command: &mut Command) -> Cost {
     let cpu = cpu_of_children();
     let begin = SystemTime::now();
     let begin = begin.duration_since(SystemTime::UNIX_EPOCH).unwrap();
-    let mut client = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut client = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let mut peak_kb = 0;
     let status = loop {
         if let Some(status) = client.try_wait().unwrap() {
@@ -134,9 +125,7 @@ fn cpu_of_children() -> f64 {
     let stat = fs::read_to_string("/proc/self/stat").unwrap();
     let fields = stat.rsplit_once(')').unwrap().1;
     let fields = fields.split_ascii_whitespace().skip(13).take(2);
-    fields
-        .map(|ticks| ticks.parse::<f64>().unwrap() / 100.0)
-        .sum()
+    fields.map(|ticks| ticks.parse::<f64>().unwrap() / 100.0).sum()
 }
 
 fn median(costs: &[Cost], what: impl Fn(&Cost) -> f64) -> f64 {
@@ -146,46 +135,24 @@ fn median(costs: &[Cost], what: impl Fn(&Cost) -> f64) -> f64 {
 }
 
 fn main() {
-    let numbers: Vec<u32> = std::env::args()
-        .skip(1)
-        .map(|a| a.parse().unwrap())
-        .collect();
+    let numbers: Vec<u32> = std::env::args().skip(1).map(|a| a.parse().unwrap()).collect();
     let streams = numbers.first().copied().unwrap_or(64);
     let rounds = numbers.get(1).copied().unwrap_or(3);
     // This program lies in target/PROFILE/examples, beside the floor and below the command.
-    let examples = std::env::current_exe()
-        .unwrap()
-        .parent()
-        .unwrap()
-        .to_owned();
+    let examples = std::env::current_exe().unwrap().parent().unwrap().to_owned();
     let (xtask, floor): (PathBuf, PathBuf) = (examples.join("../xtask"), examples.join("floor"));
     let server = Server::start(&xtask);
-    let results =
-        std::env::temp_dir().join(format!("plimsoll-whole-process-{}", std::process::id()));
+    let results = std::env::temp_dir().join(format!("plimsoll-whole-process-{}", std::process::id()));
     let (mut ours, mut floors) = (Vec::new(), Vec::new());
-    println!(
-        "{streams} streams × {WAVES} requests × {TOKENS} tokens, client and server on one machine"
-    );
+    println!("{streams} streams × {WAVES} requests × {TOKENS} tokens, client and server on one machine");
     for round in 1..=rounds {
         let mut command = Command::new(&floor);
         command.args([server.address(), "plimsoll/fixed", &streams.to_string()]);
         command.args([TOKENS.to_string(), WAVES.to_string()]);
         floors.push(cost(&server, &mut command));
         let mut command = Command::new(&xtask);
-        command.args([
-            "bench",
-            "--url",
-            &server.url,
-            "--json",
-            "--warmup-request-count",
-            "0",
-        ]);
-        command.args([
-            "--concurrency",
-            &streams.to_string(),
-            "--osl",
-            &TOKENS.to_string(),
-        ]);
+        command.args(["bench", "--url", &server.url, "--json", "--warmup-request-count", "0"]);
+        command.args(["--concurrency", &streams.to_string(), "--osl", &TOKENS.to_string()]);
         command.args(["--request-count", &(streams * WAVES).to_string()]);
         command.arg("--result-dir").arg(&results);
         command.args(["--run-id", &format!("round-{round}")]);

@@ -19,25 +19,15 @@ pub(crate) struct Secrets {
 
 impl Secrets {
     pub(crate) fn gather(load: &LoadArgs) -> anyhow::Result<Self> {
-        let key = std::env::var("OPENAI_API_KEY")
-            .ok()
-            .filter(|key| !key.is_empty());
-        Ok(Self {
-            key,
-            headers: headers("--header", &load.header)?,
-        })
+        let key = std::env::var("OPENAI_API_KEY").ok().filter(|key| !key.is_empty());
+        Ok(Self { key, headers: headers("--header", &load.header)? })
     }
 
     /// The bearer key of the environment and the headers of the command line that are for exporters and for
     /// `--server-metrics`: the server's own are never sent to them.
     pub(crate) fn of_telemetry(args: &TelemetryArgs) -> anyhow::Result<Self> {
-        let key = std::env::var("PLIMSOLL_TELEMETRY_KEY")
-            .ok()
-            .filter(|key| !key.is_empty());
-        Ok(Self {
-            key,
-            headers: headers("--telemetry-header", &args.telemetry_header)?,
-        })
+        let key = std::env::var("PLIMSOLL_TELEMETRY_KEY").ok().filter(|key| !key.is_empty());
+        Ok(Self { key, headers: headers("--telemetry-header", &args.telemetry_header)? })
     }
 
     /// Whether there is anything to send.
@@ -61,11 +51,7 @@ impl Secrets {
         let key = self.key.as_deref().map(Secret::new);
         let target = Target::new(url, model, key, &self.headers).exit(Exit::Usage)?;
         let target = target.trusting(trust(load)?);
-        Ok(if load.connection.http2 {
-            target.over_http2()
-        } else {
-            target
-        })
+        Ok(if load.connection.http2 { target.over_http2() } else { target })
     }
 }
 
@@ -73,10 +59,7 @@ impl Secrets {
 fn headers(flag: &str, given: &[String]) -> anyhow::Result<Vec<(String, String)>> {
     let pair = |header: &String| {
         let (name, value) = header.split_once(':').ok_or_else(|| {
-            exit::error(
-                Exit::Usage,
-                format!("understand {flag}: there is no colon\nhint: write it as \"Name: value\""),
-            )
+            exit::error(Exit::Usage, format!("understand {flag}: there is no colon\nhint: write it as \"Name: value\""))
         })?;
         Ok((name.trim().to_owned(), value.trim().to_owned()))
     };
@@ -86,8 +69,7 @@ fn headers(flag: &str, given: &[String]) -> anyhow::Result<Vec<(String, String)>
 fn trust(load: &LoadArgs) -> anyhow::Result<Trust> {
     Ok(match &load.connection.ca_cert {
         Some(file) => Trust::Authority(
-            fs::read(file)
-                .map_err(|e| exit::error(Exit::Usage, format!("read {}: {e}", file.display())))?,
+            fs::read(file).map_err(|e| exit::error(Exit::Usage, format!("read {}: {e}", file.display())))?,
         ),
         None if load.connection.insecure => Trust::Anyone,
         None => Trust::System,
@@ -109,18 +91,12 @@ impl Watch {
         // Telemetry asks for no model.
         let target = secrets.target(url, "-", load)?;
         if target.is_plain() {
-            return Ok(Self {
-                base: BaseUrl::parse(url).exit(Exit::Usage)?,
-                access,
-                _tunnel: None,
-            });
+            return Ok(Self { base: BaseUrl::parse(url).exit(Exit::Usage)?, access, _tunnel: None });
         }
         let tunnel = Tunnel::open(&target).exit(Exit::Server)?;
         Ok(Self {
             base: BaseUrl::parse(&tunnel.url(&target)).exit(Exit::Usage)?,
-            access: access
-                .with_header("host", &target.authority())
-                .exit(Exit::Usage)?,
+            access: access.with_header("host", &target.authority()).exit(Exit::Usage)?,
             _tunnel: Some(tunnel),
         })
     }

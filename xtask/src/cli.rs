@@ -1,8 +1,5 @@
 //! What can be typed. Flags carry the names that the field's tools use.
-#![expect(
-    clippy::doc_markdown,
-    reason = "the terminal shows these comments as they stand"
-)]
+#![expect(clippy::doc_markdown, reason = "the terminal shows these comments as they stand")]
 #![allow(
     rustdoc::broken_intra_doc_links,
     reason = "the terminal shows these comments as they stand; only rustdoc knows this lint"
@@ -30,12 +27,7 @@ pub(crate) use telemetry::{GpumonArgs, TelemetryArgs};
 
 /// How much load does this server really hold, and what would it take to hold the load we want?
 #[derive(Debug, Parser)]
-#[command(
-    name = "cargo xtask",
-    bin_name = "cargo xtask",
-    version,
-    max_term_width = 100
-)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version, max_term_width = 100)]
 #[command(after_help = "\
 Start here:
   cargo xtask all                                  the whole pipeline on a simulated RTX 3090, about two minutes
@@ -89,12 +81,7 @@ pub(crate) enum Command {
 pub(crate) struct AllArgs {
     /// Server to measure, such as http://127.0.0.1:8000 or unix:/run/vllm.sock; without it, the simulated server.
     /// Several, by comma, share the load: slot k sends to the (k mod N)th, and telemetry watches the first
-    #[arg(
-        long,
-        visible_alias = "base-url",
-        value_delimiter = ',',
-        value_name = "URL,…"
-    )]
+    #[arg(long, visible_alias = "base-url", value_delimiter = ',', value_name = "URL,…")]
     pub(crate) url: Vec<String>,
     /// Timing profile of the simulated server
     #[arg(long, default_value = crate::sim::DEFAULT_PROFILE, conflicts_with = "url")]

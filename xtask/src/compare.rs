@@ -65,11 +65,7 @@ fn load(args: &CompareArgs, path: &Path) -> anyhow::Result<RunData> {
 }
 
 fn options(args: &CompareArgs, confidence: Option<f64>) -> CompareOptions {
-    CompareOptions {
-        confidence: confidence.unwrap_or(0.95),
-        threshold: args.threshold / 100.0,
-        anyway: args.anyway,
-    }
+    CompareOptions { confidence: confidence.unwrap_or(0.95), threshold: args.threshold / 100.0, anyway: args.anyway }
 }
 
 fn runs(args: &CompareArgs) -> anyhow::Result<Comparison> {
@@ -86,10 +82,6 @@ fn series(args: &CompareArgs, first: &Series, second: &Series) -> anyhow::Result
     };
     let (of_first, of_second) = (summaries(first)?, summaries(second)?);
     let confidence = of_second.first().and_then(|run| run.confidence_level);
-    analysis::compare_series(
-        (first.name(), &of_first),
-        (second.name(), &of_second),
-        options(args, confidence),
-    )
-    .exit(Exit::Usage)
+    analysis::compare_series((first.name(), &of_first), (second.name(), &of_second), options(args, confidence))
+        .exit(Exit::Usage)
 }

@@ -33,22 +33,13 @@ struct LevelSchedule {
     arrivals_ns: Vec<u64>,
 }
 
-pub(crate) fn run(
-    url: &str,
-    load: &LoadArgs,
-    defaults: Defaults,
-    out: &OutputArgs,
-) -> anyhow::Result<Exit> {
+pub(crate) fn run(url: &str, load: &LoadArgs, defaults: Defaults, out: &OutputArgs) -> anyhow::Result<Exit> {
     let mut load = load.clone();
-    load.model
-        .get_or_insert_with(|| "(the first that the server lists)".to_owned());
+    load.model.get_or_insert_with(|| "(the first that the server lists)".to_owned());
     let secrets = Secrets::gather(&load)?;
     let (plan, _) = plan::build(url, &load, &secrets, defaults, &EngineFacts::default())?;
     let schedule = Schedule {
-        levels: (0..)
-            .zip(&plan.spec().levels)
-            .map(|(index, level)| of_level(&plan, index, level))
-            .collect(),
+        levels: (0..).zip(&plan.spec().levels).map(|(index, level)| of_level(&plan, index, level)).collect(),
         plan: plan.to_record(),
     };
     output::emit(out.json, &schedule, text)?;
@@ -62,9 +53,7 @@ fn of_level(plan: &LoadPlan, index: u32, level: &loadgen::Level) -> LevelSchedul
         Load::Open { arrivals, .. } => {
             let count = usize::try_from(level.warmup_requests + requests).unwrap_or(usize::MAX);
             let times = arrivals.times(seed, level.warmup_requests).take(count);
-            times
-                .map(|at| u64::try_from(at.as_nanos()).unwrap_or(u64::MAX))
-                .collect()
+            times.map(|at| u64::try_from(at.as_nanos()).unwrap_or(u64::MAX)).collect()
         }
         Load::Closed { .. } => Vec::new(),
     };
@@ -78,10 +67,7 @@ fn of_level(plan: &LoadPlan, index: u32, level: &loadgen::Level) -> LevelSchedul
 
 fn text(schedule: &Schedule) -> String {
     let plan = &schedule.plan;
-    let mut lines = vec![format!(
-        "seed {}, {} output tokens, nothing was sent",
-        plan.seed, plan.osl
-    )];
+    let mut lines = vec![format!("seed {}, {} output tokens, nothing was sent", plan.seed, plan.osl)];
     for (index, level) in schedule.levels.iter().enumerate() {
         let duration = plan.durations_ns.get(index).filter(|ns| **ns > 0);
         let volume = match (level.requests, duration) {
@@ -93,18 +79,11 @@ fn text(schedule: &Schedule) -> String {
             _ => format!("closed loop, {} in flight", level.most_in_flight),
         };
         let warmup = level.warmup_requests;
-        lines.push(format!(
-            "level {}: {load}; {warmup} warm-up requests, {volume}",
-            index + 1
-        ));
+        lines.push(format!("level {}: {load}; {warmup} warm-up requests, {volume}", index + 1));
         if let Some(&last) = level.arrivals_ns.last() {
             let first = level.arrivals_ns.iter().take(SHOWN);
             let shown: Vec<_> = first.map(|&ns| format!("{:.3}", seconds(ns))).collect();
-            lines.push(format!(
-                "  at {} … {:.3} s after its start",
-                shown.join(" "),
-                seconds(last)
-            ));
+            lines.push(format!("  at {} … {:.3} s after its start", shown.join(" "), seconds(last)));
         }
     }
     lines.join("\n")
@@ -117,16 +96,10 @@ fn seconds(ns: u64) -> f64 {
 /// The schedule of an open loop in words.
 fn open_loop(arrivals: &records::Arrivals) -> String {
     if arrivals.recorded {
-        return format!(
-            "open loop, as recorded, at most {} in flight",
-            arrivals.most_in_flight
-        );
+        return format!("open loop, as recorded, at most {} in flight", arrivals.most_in_flight);
     }
     let Some(rate) = arrivals.per_second else {
-        return format!(
-            "all requests at once, at most {} in flight",
-            arrivals.most_in_flight
-        );
+        return format!("all requests at once, at most {} in flight", arrivals.most_in_flight);
     };
     let pattern = match arrivals.burstiness {
         None => "constant gaps".to_owned(),
@@ -134,25 +107,13 @@ fn open_loop(arrivals: &records::Arrivals) -> String {
         Some(burstiness) => format!("gamma with burstiness {burstiness}"),
     };
     let ramp = arrivals.ramp.map_or_else(String::new, |ramp| {
-        format!(
-            " rising to {} ({:?} ramp over {} s)",
-            ramp.to_per_second,
-            ramp.shape,
-            seconds(ramp.over_ns)
-        )
-        .to_lowercase()
+        format!(" rising to {} ({:?} ramp over {} s)", ramp.to_per_second, ramp.shape, seconds(ramp.over_ns))
+            .to_lowercase()
     });
-    let stages: Vec<String> = arrivals
-        .stages
-        .iter()
-        .map(|stage| stage.per_second.to_string())
-        .collect();
+    let stages: Vec<String> = arrivals.stages.iter().map(|stage| stage.per_second.to_string()).collect();
     let rate = match stages[..] {
         [] => rate.to_string(),
         _ => stages.join(", then "),
     };
-    format!(
-        "open loop, {rate} requests/s{ramp}, {pattern}, at most {} in flight",
-        arrivals.most_in_flight
-    )
+    format!("open loop, {rate} requests/s{ramp}, {pattern}, at most {} in flight", arrivals.most_in_flight)
 }

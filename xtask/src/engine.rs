@@ -31,19 +31,9 @@ struct Running {
 
 /// Waits until the server answers, says where, and waits for Ctrl-C. `what` names the engine with its model and size;
 /// `next` is a command for another terminal, without the address.
-fn serve(
-    mut server: Server,
-    model: &str,
-    what: &str,
-    next: &str,
-    json: bool,
-) -> anyhow::Result<Exit> {
+fn serve(mut server: Server, model: &str, what: &str, next: &str, json: bool) -> anyhow::Result<Exit> {
     let engine = server.wait_until_ready()?;
-    let running = Running {
-        url: server.url(),
-        model: model.to_owned(),
-        engine,
-    };
+    let running = Running { url: server.url(), model: model.to_owned(), engine };
     output::emit(json, &running, |Running { url, .. }| {
         format!(
             "{what} answers at {url}\n\nin another terminal:\n  {next} --url {url}\n\nstop with Ctrl-C; log: {}",

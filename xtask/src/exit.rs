@@ -49,11 +49,7 @@ impl std::error::Error for Coded {}
 
 /// An error with a code of its own.
 pub(crate) fn error(exit: Exit, message: impl Into<String>) -> anyhow::Error {
-    Coded {
-        exit,
-        message: message.into(),
-    }
-    .into()
+    Coded { exit, message: message.into() }.into()
 }
 
 /// Gives an error its exit code.
@@ -70,7 +66,5 @@ impl<T, E: Into<anyhow::Error>> WithExit<T> for Result<T, E> {
 
 /// The code that an error ends the program with: its own, else 1.
 pub(crate) fn code_of(error: &anyhow::Error) -> ExitCode {
-    error
-        .downcast_ref::<Coded>()
-        .map_or(ExitCode::FAILURE, |coded| coded.exit.into())
+    error.downcast_ref::<Coded>().map_or(ExitCode::FAILURE, |coded| coded.exit.into())
 }

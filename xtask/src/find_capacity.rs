@@ -8,8 +8,7 @@
 use std::path::Path;
 
 use analysis::{
-    LevelSummary, LoadCapacity, Probe, SearchEnd, SearchLimits, SearchStep, Summary,
-    fewest_effective, next_search_step,
+    LevelSummary, LoadCapacity, Probe, SearchEnd, SearchLimits, SearchStep, Summary, fewest_effective, next_search_step,
 };
 use anyhow::Context as _;
 use clap::Args;
@@ -118,34 +117,21 @@ impl Sought {
     }
 
     /// The levels that the plan of a search has, and how much each measures.
-    fn tried(
-        self,
-        load: &LoadArgs,
-        plan: &records::Plan,
-        defaults: Defaults,
-    ) -> anyhow::Result<Vec<Tried>> {
+    fn tried(self, load: &LoadArgs, plan: &records::Plan, defaults: Defaults) -> anyhow::Result<Vec<Tried>> {
         let rates = plan.arrivals.iter();
         let loads: Vec<f64> = match self {
             Self::Slots => plan.levels.iter().copied().map(f64::from).collect(),
             Self::Rate => rates.filter_map(|of| of.as_ref()?.per_second).collect(),
         };
-        let once: Vec<Tried> = loads
-            .into_iter()
-            .map(|load| Tried { load, volumes: 1 })
-            .collect();
+        let once: Vec<Tried> = loads.into_iter().map(|load| Tried { load, volumes: 1 }).collect();
         let least = levels::levels(&self.settings(load, &once), defaults)?;
         (0..)
             .zip(least)
             .zip(once)
             .map(|((index, least), tried)| {
                 let of = |values: &[u64]| values.get(index).copied().filter(|n| *n > 0);
-                let volumes =
-                    levels::times_as_much(&least, of(&plan.requests), of(&plan.durations_ns));
-                Ok(Tried {
-                    volumes: volumes
-                        .context("the plan of the search has a level of another size")?,
-                    ..tried
-                })
+                let volumes = levels::times_as_much(&least, of(&plan.requests), of(&plan.durations_ns));
+                Ok(Tried { volumes: volumes.context("the plan of the search has a level of another size")?, ..tried })
             })
             .collect()
     }
@@ -168,29 +154,17 @@ pub(crate) fn find_capacity(
 ) -> anyhow::Result<Measured> {
     let defaults = defaults.searching();
     // Every level of the run belongs to one seed.
-    let load = &LoadArgs {
-        seed: load.seed.or_else(|| Some(host::unix_ns())),
-        ..load.clone()
-    };
-    let sought = if load.request_rate.is_empty() {
-        Sought::Slots
-    } else {
-        Sought::Rate
-    };
+    let load = &LoadArgs { seed: load.seed.or_else(|| Some(host::unix_ns())), ..load.clone() };
+    let sought = if load.request_rate.is_empty() { Sought::Slots } else { Sought::Rate };
     let first = sought.first(load)?;
     let mut tried = match &begun {
         Some(begun) => sought.tried(load, &begun.manifest.plan, defaults)?,
-        None => vec![Tried {
-            load: first,
-            volumes: 1,
-        }],
+        None => vec![Tried { load: first, volumes: 1 }],
     };
     loop {
         let probes = sought.settings(load, &tried);
         let resumed = begun.as_ref().map(|begun| begun.manifest.resumed.clone());
-        let ours = begun
-            .as_ref()
-            .is_some_and(|b| b.manifest.end == Some(EndReason::Completed));
+        let ours = begun.as_ref().is_some_and(|b| b.manifest.end == Some(EndReason::Completed));
         let measured = measure(target.clone(), &probes, defaults, output, begun.take())?;
         let (step, run) = decide(measured.dir.path(), sought, first, load, &tried)?;
         let mut manifest = run.manifest;
@@ -206,29 +180,15 @@ pub(crate) fn find_capacity(
             SearchStep::Stop(end) => {
                 return finished(measured, manifest, end, run.requests.len());
             }
-            SearchStep::Probe {
-                load: next,
-                volumes,
-            } => {
+            SearchStep::Probe { load: next, volumes } => {
                 let what = match sought {
                     Sought::Slots => format!("concurrency {next}"),
                     Sought::Rate => format!("{next} requests per second"),
                 };
-                log(&format!(
-                    "find capacity: next level, {what}, {volumes} times the least"
-                ));
-                tried.push(Tried {
-                    load: next,
-                    volumes,
-                });
+                log(&format!("find capacity: next level, {what}, {volumes} times the least"));
+                tried.push(Tried { load: next, volumes });
                 let probes = sought.settings(load, &tried);
-                begun = Some(next_level(
-                    measured.dir.path(),
-                    target,
-                    &probes,
-                    manifest,
-                    defaults,
-                )?);
+                begun = Some(next_level(measured.dir.path(), target, &probes, manifest, defaults)?);
             }
         }
     }
@@ -254,9 +214,7 @@ fn next_level(
         warmup_requests: planned.warmup_requests,
         ..manifest.plan
     };
-    RunDir::open(path)
-        .exit(Exit::Usage)?
-        .write_manifest(&manifest)?;
+    RunDir::open(path).exit(Exit::Usage)?.write_manifest(&manifest)?;
     resume::next_level(path, probes, manifest)
 }
 
@@ -271,10 +229,7 @@ fn decide(
     let run = RunData::load(&RunDir::open(dir).exit(Exit::Usage)?)?;
     let summary = report::summarise(&run);
     let Some(goodput) = &summary.goodput else {
-        return Err(exit::error(
-            Exit::Usage,
-            "find a capacity without objectives\nhint: give --goodput",
-        ));
+        return Err(exit::error(Exit::Usage, "find a capacity without objectives\nhint: give --goodput"));
     };
     let capacity = match sought {
         Sought::Slots => LoadCapacity::from(goodput.capacity),
@@ -298,8 +253,7 @@ fn decide(
 fn probes(summary: &Summary, run: &RunData, tried: &[Tried]) -> Vec<Probe> {
     let requests = |level: u32| {
         let sent = run.requests.iter();
-        sent.filter(|r| r.level == level && r.stage != Stage::Cooldown)
-            .count() as u64
+        sent.filter(|r| r.level == level && r.stage != Stage::Cooldown).count() as u64
     };
     let complete = summary.levels.iter().filter(|level| level.complete);
     let probe = |level: &LevelSummary| {
@@ -322,20 +276,14 @@ pub(crate) fn is_under_way(manifest: &Manifest, load: &LoadArgs) -> bool {
     load.search.find_capacity && !manifest.notes.iter().any(|note| note.starts_with(OVER))
 }
 
-fn finished(
-    measured: Measured,
-    mut manifest: Manifest,
-    end: SearchEnd,
-    spent: usize,
-) -> anyhow::Result<Measured> {
+fn finished(measured: Measured, mut manifest: Manifest, end: SearchEnd, spent: usize) -> anyhow::Result<Measured> {
     let why = match end {
         SearchEnd::Tight => "the interval of the capacity was as narrow as asked",
         SearchEnd::Spent => "the requests of --capacity-budget were spent",
         SearchEnd::NeverFailed => "the largest load that is tried still held",
         SearchEnd::NeverHeld => "the smallest load that is tried already failed",
     };
-    let note =
-        format!("{OVER}, which spent {spent} requests, warm-up included, and ended because {why}");
+    let note = format!("{OVER}, which spent {spent} requests, warm-up included, and ended because {why}");
     log(&note);
     manifest.notes.push(note);
     measured.dir.write_manifest(&manifest)?;

@@ -13,9 +13,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use gpumon::{
-    Agent, Clock, Line, Period, ReplaySource, Sampler, SamplerReport, Source, capabilities,
-};
+use gpumon::{Agent, Clock, Line, Period, ReplaySource, Sampler, SamplerReport, Source, capabilities};
 use records::{GpuLine, JsonlWriter};
 use serde::Serialize;
 
@@ -53,15 +51,10 @@ pub(crate) fn run(args: &GpumonArgs) -> anyhow::Result<Exit> {
         return import::run(log, run, args.utc_offset_hours, args.json);
     }
     let GpuSources { mut sources, notes } = match &args.replay {
-        Some(file) => GpuSources {
-            sources: vec![replay(file)?],
-            notes: Vec::new(),
-        },
+        Some(file) => GpuSources { sources: vec![replay(file)?], notes: Vec::new() },
         None => gpu_sources(&args.telemetry)?,
     };
-    sources.extend(
-        server_source(&args.telemetry, None)?.map(|source| Box::new(source) as Box<dyn Source>),
-    );
+    sources.extend(server_source(&args.telemetry, None)?.map(|source| Box::new(source) as Box<dyn Source>));
     if sources.is_empty() {
         let why = notes.join("; ");
         return Err(exit::error(
@@ -74,19 +67,12 @@ pub(crate) fn run(args: &GpumonArgs) -> anyhow::Result<Exit> {
     let interrupt = Interrupt::install()?;
     let epoch = Instant::now();
     let agent = args.serve.map(|address| {
-        Agent::start(address, Clock::new(epoch))
-            .with_context(|| format!("listen on {address}"))
-            .exit(Exit::Usage)
+        Agent::start(address, Clock::new(epoch)).with_context(|| format!("listen on {address}")).exit(Exit::Usage)
     });
     let agent = agent.transpose()?;
     let running = Running {
-        url: agent
-            .as_ref()
-            .map(|agent| format!("http://{}", agent.address())),
-        sources: sources
-            .iter()
-            .map(|source| source.name().to_owned())
-            .collect(),
+        url: agent.as_ref().map(|agent| format!("http://{}", agent.address())),
+        sources: sources.iter().map(|source| source.name().to_owned()).collect(),
         notes,
     };
     let watch = Watch {
@@ -98,15 +84,9 @@ pub(crate) fn run(args: &GpumonArgs) -> anyhow::Result<Exit> {
     announce(args.json, &running)?;
     let period = Period::try_from(Duration::from_millis(args.interval_ms)).exit(Exit::Usage)?;
     let sampler = Sampler::start(sources, period, epoch).context("start the telemetry thread")?;
-    let end = args
-        .duration_seconds
-        .map(|seconds| epoch + Duration::from_secs(seconds));
+    let end = args.duration_seconds.map(|seconds| epoch + Duration::from_secs(seconds));
     watch.until(end, sampler, epoch, &interrupt)?;
-    Ok(if interrupt.requested() && end.is_some() {
-        Exit::Interrupted
-    } else {
-        Exit::Ok
-    })
+    Ok(if interrupt.requested() && end.is_some() { Exit::Interrupted } else { Exit::Ok })
 }
 
 fn announce(json: bool, running: &Running) -> anyhow::Result<()> {
@@ -127,20 +107,13 @@ fn announce(json: bool, running: &Running) -> anyhow::Result<()> {
 
 fn replay(path: &Path) -> anyhow::Result<Box<dyn Source>> {
     let name = path.display().to_string();
-    let source =
-        File::open(path).and_then(|file| ReplaySource::from_jsonl(&name, BufReader::new(file)));
-    Ok(Box::new(
-        source
-            .with_context(|| format!("read {name}"))
-            .exit(Exit::Usage)?,
-    ))
+    let source = File::open(path).and_then(|file| ReplaySource::from_jsonl(&name, BufReader::new(file)));
+    Ok(Box::new(source.with_context(|| format!("read {name}")).exit(Exit::Usage)?))
 }
 
 fn record(path: &Path) -> anyhow::Result<JsonlWriter<BufWriter<File>>> {
     let file = OpenOptions::new().create(true).append(true).open(path);
-    let file = file
-        .with_context(|| format!("write {}", path.display()))
-        .exit(Exit::Usage)?;
+    let file = file.with_context(|| format!("write {}", path.display())).exit(Exit::Usage)?;
     Ok(JsonlWriter::new(BufWriter::new(file)))
 }
 
@@ -224,11 +197,7 @@ struct Screen {
 
 impl Screen {
     fn new() -> Self {
-        Self {
-            in_place: io::stdout().is_terminal(),
-            due: Instant::now() + REDRAW,
-            lines: 0,
-        }
+        Self { in_place: io::stdout().is_terminal(), due: Instant::now() + REDRAW, lines: 0 }
     }
 
     fn show(&mut self, board: &Board) -> anyhow::Result<()> {
@@ -249,10 +218,7 @@ impl Screen {
         self.lines = table.lines().count();
         text.push_str(&table);
         let mut stdout = io::stdout().lock();
-        match stdout
-            .write_all(text.as_bytes())
-            .and_then(|()| stdout.flush())
-        {
+        match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             other => other.context("write to stdout"),
         }

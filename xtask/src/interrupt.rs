@@ -68,10 +68,7 @@ fn listen() -> anyhow::Result<Arc<AtomicBool>> {
     Ok(requested)
 }
 
-#[expect(
-    clippy::exit,
-    reason = "the second Ctrl-C means now; what was measured is on disk"
-)]
+#[expect(clippy::exit, reason = "the second Ctrl-C means now; what was measured is on disk")]
 fn exit_now() -> ! {
     process::exit(130)
 }

@@ -43,16 +43,10 @@ impl JudgeArgs {
                 e2el_ns: limits.e2el_ns,
                 attainment: share.unwrap_or(ATTAINMENT_PERCENT / 100.0),
             }),
-            (None, Some(kept)) => Some(Objectives {
-                attainment: share.unwrap_or(kept.attainment),
-                ..kept
-            }),
+            (None, Some(kept)) => Some(Objectives { attainment: share.unwrap_or(kept.attainment), ..kept }),
             (None, None) => None,
         };
-        Judgement {
-            objectives,
-            confidence_level: self.confidence_level.or(kept.confidence_level),
-        }
+        Judgement { objectives, confidence_level: self.confidence_level.or(kept.confidence_level) }
     }
 }
 
@@ -61,9 +55,8 @@ pub(crate) fn limits(text: &str) -> Result<Limits, String> {
     let mut limits = Limits::default();
     let words = text.split(|c: char| c.is_whitespace() || c == ',');
     for word in words.filter(|word| !word.is_empty()) {
-        let (metric, ms) = word
-            .split_once(':')
-            .ok_or_else(|| format!("`{word}` has no colon: write METRIC:MILLISECONDS"))?;
+        let (metric, ms) =
+            word.split_once(':').ok_or_else(|| format!("`{word}` has no colon: write METRIC:MILLISECONDS"))?;
         let limit = match metric {
             "ttft" => &mut limits.ttft_ns,
             "tpot" => &mut limits.tpot_ns,
@@ -82,13 +75,9 @@ pub(crate) fn limits(text: &str) -> Result<Limits, String> {
 
 fn nanoseconds(ms: &str) -> Result<u64, String> {
     const LONGEST_MS: f64 = 86_400_000.0;
-    let value: f64 = ms
-        .parse()
-        .map_err(|_| format!("`{ms}` is no number of milliseconds"))?;
+    let value: f64 = ms.parse().map_err(|_| format!("`{ms}` is no number of milliseconds"))?;
     if !(value > 0.0 && value <= LONGEST_MS) {
-        return Err(format!(
-            "`{ms}` ms: an objective is more than 0 and at most a day"
-        ));
+        return Err(format!("`{ms}` ms: an objective is more than 0 and at most a day"));
     }
     let seconds = std::time::Duration::try_from_secs_f64(value / 1e3).map_err(|e| e.to_string())?;
     u64::try_from(seconds.as_nanos()).map_err(|e| e.to_string())
@@ -112,41 +101,20 @@ mod tests {
         assert_eq!(all.ttft_ns, Some(500_000_000));
         assert_eq!(all.tpot_ns, Some(50_500_000));
         assert_eq!(all.e2el_ns, Some(8_000_000_000));
-        for bad in [
-            "",
-            "ttft",
-            "itl:5",
-            "ttft:0",
-            "ttft:x",
-            "ttft:nan",
-            "ttft:1e99",
-            "ttft:1 ttft:2",
-        ] {
+        for bad in ["", "ttft", "itl:5", "ttft:0", "ttft:x", "ttft:nan", "ttft:1e99", "ttft:1 ttft:2"] {
             assert!(limits(bad).is_err(), "{bad}");
         }
     }
 
     #[test]
     fn what_is_not_said_again_is_kept() {
-        let asked = JudgeArgs {
-            goodput: Some(limits("ttft:500").unwrap()),
-            ..JudgeArgs::default()
-        };
+        let asked = JudgeArgs { goodput: Some(limits("ttft:500").unwrap()), ..JudgeArgs::default() };
         let kept = asked.judgement(Judgement::default());
         assert_eq!(kept.objectives.map(|o| o.attainment), Some(0.95));
         assert_eq!(JudgeArgs::default().judgement(kept), kept);
-        let stricter = JudgeArgs {
-            attainment: Some(99.0),
-            ..JudgeArgs::default()
-        };
+        let stricter = JudgeArgs { attainment: Some(99.0), ..JudgeArgs::default() };
         let judged = stricter.judgement(kept).objectives.unwrap();
-        assert_eq!(
-            (judged.ttft_ns, judged.attainment),
-            (Some(500_000_000), 0.99)
-        );
-        assert_eq!(
-            stricter.judgement(Judgement::default()),
-            Judgement::default()
-        );
+        assert_eq!((judged.ttft_ns, judged.attainment), (Some(500_000_000), 0.99));
+        assert_eq!(stricter.judgement(Judgement::default()), Judgement::default());
     }
 }

@@ -40,23 +40,14 @@ pub(crate) struct Defaults {
 
 impl Defaults {
     /// Enough for intervals at every level without waiting for an afternoon.
-    pub(crate) const SERVER: Self = Self {
-        per_slot: 4,
-        at_least: 10,
-    };
+    pub(crate) const SERVER: Self = Self { per_slot: 4, at_least: 10 };
     /// The simulated card is as slow as the real one, and hardly scatters: two waves show all there is in two minutes.
-    pub(crate) const SIMULATED: Self = Self {
-        per_slot: 2,
-        at_least: 4,
-    };
+    pub(crate) const SIMULATED: Self = Self { per_slot: 2, at_least: 4 };
 
     /// What the shortest level of a search measures: fewer requests spend too large a share on warm-up, and lead to loads
     /// that are tried in vain.
     pub(crate) fn searching(self) -> Self {
-        Self {
-            per_slot: 10,
-            ..self
-        }
+        Self { per_slot: 10, ..self }
     }
 
     fn requests(self, concurrency: u32) -> u64 {
@@ -88,15 +79,9 @@ fn grow(level: Level, times: u32) -> Level {
 }
 
 /// How many times as much as `least` a planned level measures; `None` where that is no whole number.
-pub(crate) fn times_as_much(
-    least: &Level,
-    requests: Option<u64>,
-    duration_ns: Option<u64>,
-) -> Option<u32> {
+pub(crate) fn times_as_much(least: &Level, requests: Option<u64>, duration_ns: Option<u64>) -> Option<u32> {
     let whole = |planned: u128, least: u128| {
-        let times = planned
-            .is_multiple_of(least.max(1))
-            .then(|| planned / least.max(1));
+        let times = planned.is_multiple_of(least.max(1)).then(|| planned / least.max(1));
         times.and_then(|times| u32::try_from(times).ok())
     };
     match least.volume {
@@ -110,15 +95,8 @@ fn least(load: &LoadArgs, defaults: Defaults) -> anyhow::Result<Vec<Level>> {
     let volume = volume(load)?;
     let arrivals = arrivals(load)?;
     if arrivals.is_empty() {
-        let asked = if load.concurrency.is_empty() {
-            &CONCURRENCY[..]
-        } else {
-            &load.concurrency
-        };
-        return asked
-            .iter()
-            .map(|&c| closed(c, volume, load, defaults))
-            .collect();
+        let asked = if load.concurrency.is_empty() { &CONCURRENCY[..] } else { &load.concurrency };
+        return asked.iter().map(|&c| closed(c, volume, load, defaults)).collect();
     }
     let most_in_flight = match load.concurrency[..] {
         [] => MOST_IN_FLIGHT,
@@ -130,10 +108,7 @@ fn least(load: &LoadArgs, defaults: Defaults) -> anyhow::Result<Vec<Level>> {
             ));
         }
     };
-    arrivals
-        .into_iter()
-        .map(|a| open(a, most_in_flight, volume, load))
-        .collect()
+    arrivals.into_iter().map(|a| open(a, most_in_flight, volume, load)).collect()
 }
 
 /// The levels in the order in which a run of this seed takes them.
@@ -149,32 +124,22 @@ pub(crate) fn in_order(levels: Vec<Level>, order: LevelOrder, seed: u64) -> Vec<
 fn volume(load: &LoadArgs) -> anyhow::Result<Option<Volume>> {
     let time = load.benchmark_duration.map(|s| {
         Duration::try_from_secs_f64(s).map_err(|e| {
-            exit::error(
-                Exit::Usage,
-                format!("understand --benchmark-duration: {e}\nhint: give seconds, such as 60"),
-            )
+            exit::error(Exit::Usage, format!("understand --benchmark-duration: {e}\nhint: give seconds, such as 60"))
         })
     });
-    Ok(
-        match (
-            load.request_count.and_then(NonZeroU64::new),
-            time.transpose()?,
-        ) {
-            (None, None) => None,
-            (Some(count), None) => Some(Volume::Requests(count)),
-            (None, Some(time)) => Some(Volume::Time(time)),
-            (Some(count), Some(time)) => Some(Volume::Either(count, time)),
-        },
-    )
+    Ok(match (load.request_count.and_then(NonZeroU64::new), time.transpose()?) {
+        (None, None) => None,
+        (Some(count), None) => Some(Volume::Requests(count)),
+        (None, Some(time)) => Some(Volume::Time(time)),
+        (Some(count), Some(time)) => Some(Volume::Either(count, time)),
+    })
 }
 
 fn arrivals(load: &LoadArgs) -> anyhow::Result<Vec<Arrivals>> {
     let spacing = if load.burstiness == f64::INFINITY {
         Spacing::Constant
     } else {
-        Spacing::Gamma {
-            burstiness: load.burstiness,
-        }
+        Spacing::Gamma { burstiness: load.burstiness }
     };
     if let (Some(strategy), Some(from), Some(to), Some(Some(over))) = (
         load.ramp_up_strategy,
@@ -189,13 +154,7 @@ fn arrivals(load: &LoadArgs) -> anyhow::Result<Vec<Arrivals>> {
             RampUp::Linear => Shape::Linear,
             RampUp::Exponential => Shape::Exponential,
         };
-        return Ok(vec![Arrivals::Ramp {
-            shape,
-            from,
-            to,
-            over,
-            spacing,
-        }]);
+        return Ok(vec![Arrivals::Ramp { shape, from, to, over, spacing }]);
     }
     if let Some(trace) = workload::trace(load)? {
         return Ok(vec![trace.arrivals()]);
@@ -205,31 +164,14 @@ fn arrivals(load: &LoadArgs) -> anyhow::Result<Vec<Arrivals>> {
         return Ok(vec![Arrivals::Stages { stages, spacing }]);
     }
     let rate = |&per_second: &f64| {
-        if per_second == f64::INFINITY {
-            Arrivals::AtOnce
-        } else {
-            Arrivals::Steady {
-                per_second,
-                spacing,
-            }
-        }
+        if per_second == f64::INFINITY { Arrivals::AtOnce } else { Arrivals::Steady { per_second, spacing } }
     };
     Ok(load.request_rate.iter().map(rate).collect())
 }
 
-fn closed(
-    concurrency: u32,
-    volume: Option<Volume>,
-    load: &LoadArgs,
-    defaults: Defaults,
-) -> anyhow::Result<Level> {
-    let slots = NonZeroU32::new(concurrency)
-        .ok_or_else(|| exit::error(Exit::Usage, "--concurrency is at least 1"))?;
-    let times = if load.stop.stop_when.is_some() {
-        STOPPED_LATEST
-    } else {
-        1
-    };
+fn closed(concurrency: u32, volume: Option<Volume>, load: &LoadArgs, defaults: Defaults) -> anyhow::Result<Level> {
+    let slots = NonZeroU32::new(concurrency).ok_or_else(|| exit::error(Exit::Usage, "--concurrency is at least 1"))?;
+    let times = if load.stop.stop_when.is_some() { STOPPED_LATEST } else { 1 };
     let by_default = || {
         NonZeroU64::new(defaults.requests(concurrency) * times * load.session.turns())
             .map_or(Volume::Requests(NonZeroU64::MIN), Volume::Requests)
@@ -244,49 +186,27 @@ fn closed(
     })
 }
 
-fn open(
-    arrivals: Arrivals,
-    most_in_flight: u32,
-    volume: Option<Volume>,
-    load: &LoadArgs,
-) -> anyhow::Result<Level> {
-    arrivals
-        .check()
-        .map_err(|e| exit::error(Exit::Usage, e.to_string()))?;
-    let most_in_flight = NonZeroU32::new(most_in_flight)
-        .ok_or_else(|| exit::error(Exit::Usage, "--concurrency is at least 1"))?;
+fn open(arrivals: Arrivals, most_in_flight: u32, volume: Option<Volume>, load: &LoadArgs) -> anyhow::Result<Level> {
+    arrivals.check().map_err(|e| exit::error(Exit::Usage, e.to_string()))?;
+    let most_in_flight =
+        NonZeroU32::new(most_in_flight).ok_or_else(|| exit::error(Exit::Usage, "--concurrency is at least 1"))?;
     let whole = match &arrivals {
         Arrivals::Recorded(times) => NonZeroU64::new(times.len() as u64).map(Volume::Requests),
-        Arrivals::Stages { stages, .. } => {
-            Some(Volume::Time(stages.iter().map(|stage| stage.over).sum()))
-        }
+        Arrivals::Stages { stages, .. } => Some(Volume::Time(stages.iter().map(|stage| stage.over).sum())),
         _ => None,
     };
-    let time = if load.stop.stop_when.is_some() {
-        OPEN_LOOP_STOPPED_LATEST
-    } else {
-        OPEN_LOOP
-    };
+    let time = if load.stop.stop_when.is_some() { OPEN_LOOP_STOPPED_LATEST } else { OPEN_LOOP };
     let volume = volume.or(whole).unwrap_or(Volume::Time(time));
     let first_rate = arrivals.first_rate();
     let mut level = Level {
-        load: Load::Open {
-            arrivals,
-            most_in_flight,
-        },
+        load: Load::Open { arrivals, most_in_flight },
         volume,
         warmup_requests: load.warmup_request_count.unwrap_or(0),
     };
     if let (None, Some(rate)) = (load.warmup_request_count, first_rate) {
         let seconds = OPEN_WARMUP.as_secs_f64();
-        let in_time = Arrivals::Steady {
-            per_second: rate,
-            spacing: Spacing::Constant,
-        };
-        let in_time = in_time
-            .times(0, 0)
-            .take_while(|at| at.as_secs_f64() < seconds)
-            .count() as u64;
+        let in_time = Arrivals::Steady { per_second: rate, spacing: Spacing::Constant };
+        let in_time = in_time.times(0, 0).take_while(|at| at.as_secs_f64() < seconds).count() as u64;
         let measured = level.planned_requests(0).unwrap_or(0);
         level.warmup_requests = in_time.min(measured / 4);
     }

@@ -8,8 +8,7 @@ use std::{
 
 use loadgen::{Done, LoadPlan, RunEnd, StopHandle, workload::Workload};
 use records::{
-    ClockAnchor, EndReason, EngineFacts, Manifest, Offset, Phase, PhaseKind, RunDir,
-    SCHEMA_VERSION, Target,
+    ClockAnchor, EndReason, EngineFacts, Manifest, Offset, Phase, PhaseKind, RunDir, SCHEMA_VERSION, Target,
 };
 
 use crate::{
@@ -51,35 +50,21 @@ pub(crate) fn measure(
     let secrets = Secrets::gather(load)?;
     let watch = Watch::open(target.url(), load, &secrets)?;
     let engine = gpumon::describe::engine_facts(&watch.base, &watch.access);
-    let engine =
-        engine.map_err(|e| exit::error(Exit::Server, not_through(e, &watch, target.url())))?;
+    let engine = engine.map_err(|e| exit::error(Exit::Server, not_through(e, &watch, target.url())))?;
     let (plan, mut notes) = plan::build(target.url(), load, &secrets, defaults, &engine)?;
     let stop = StopHandle::default();
     let on_interrupt = stop.clone();
     let interrupt = Interrupt::install_with(move || on_interrupt.stop())?;
-    let epoch = begun
-        .as_ref()
-        .map_or_else(Instant::now, |begun| begun.epoch);
+    let epoch = begun.as_ref().map_or_else(Instant::now, |begun| begun.epoch);
     loadgen::probe(&plan, epoch, &stop).exit(Exit::Server)?;
     let plan = match &begun {
         Some(begun) => begun.check(plan)?,
         None => calibrated(plan, epoch, &stop, &mut notes)?,
     };
 
-    let Begun {
-        dir,
-        mut manifest,
-        done,
-        lock: _lock,
-        ..
-    } = match begun {
+    let Begun { dir, mut manifest, done, lock: _lock, .. } = match begun {
         Some(begun) => begun.go_on(target)?,
-        None => Begun::new(
-            manifest(target, &plan, engine, output),
-            load.clone(),
-            output,
-            epoch,
-        )?,
+        None => Begun::new(manifest(target, &plan, engine, output), load.clone(), output, epoch)?,
     };
     let telemetry = Telemetry::start(&load.telemetry, &watch.base, &watch.access, epoch)?;
     let mut recorder = Recorder::new(&dir, &manifest, telemetry)?;
@@ -128,19 +113,16 @@ fn not_through(error: impl Into<anyhow::Error>, watch: &Watch, url: &str) -> Str
 }
 
 /// The plan with prompts made to the server's own count of tokens.
-fn calibrated(
-    plan: LoadPlan,
-    epoch: Instant,
-    stop: &StopHandle,
-    notes: &mut Vec<String>,
-) -> anyhow::Result<LoadPlan> {
+fn calibrated(plan: LoadPlan, epoch: Instant, stop: &StopHandle, notes: &mut Vec<String>) -> anyhow::Result<LoadPlan> {
     if !matches!(plan.spec().work.workload, Workload::Synthetic(_)) {
         return Ok(plan);
     }
     if let Some(calibration) = loadgen::calibrate(&plan, epoch, stop).exit(Exit::Server)? {
         return Ok(plan.calibrated(calibration));
     }
-    notes.push("the server does not count prompt tokens, so a prompt has as many words as tokens were asked for".to_owned());
+    notes.push(
+        "the server does not count prompt tokens, so a prompt has as many words as tokens were asked for".to_owned(),
+    );
     Ok(plan)
 }
 
@@ -148,42 +130,21 @@ fn calibrated(
 fn failed(end: EndReason, error: &anyhow::Error) -> EndReason {
     match end {
         EndReason::Failed { .. } => end,
-        _ => EndReason::Failed {
-            message: format!("{error:#}"),
-        },
+        _ => EndReason::Failed { message: format!("{error:#}") },
     }
 }
 
 /// Watches the machine without load, so that what it takes idle is known.
-fn idle_baseline(
-    recorder: &mut Recorder,
-    epoch: Instant,
-    interrupt: &Interrupt,
-) -> anyhow::Result<()> {
+fn idle_baseline(recorder: &mut Recorder, epoch: Instant, interrupt: &Interrupt) -> anyhow::Result<()> {
     let start_ns = Offset::from_duration(epoch.elapsed());
-    let until = Instant::now()
-        + if recorder.has_gpu() {
-            IDLE_BASELINE
-        } else {
-            Duration::ZERO
-        };
+    let until = Instant::now() + if recorder.has_gpu() { IDLE_BASELINE } else { Duration::ZERO };
     while Instant::now() < until && !interrupt.requested() {
-        recorder.say(&format!(
-            "idle baseline, {} s left",
-            (until - Instant::now()).as_secs() + 1
-        ));
+        recorder.say(&format!("idle baseline, {} s left", (until - Instant::now()).as_secs() + 1));
         thread::sleep(Duration::from_millis(250));
     }
     recorder.idle_scrape()?;
     let end_ns = Offset::from_duration(epoch.elapsed());
-    recorder.phase(&Phase {
-        kind: PhaseKind::Idle,
-        level: None,
-        start_ns,
-        end_ns,
-        client: None,
-        ended_by: None,
-    })
+    recorder.phase(&Phase { kind: PhaseKind::Idle, level: None, start_ns, end_ns, client: None, ended_by: None })
 }
 
 fn load_and_record(
@@ -204,22 +165,14 @@ fn load_and_record(
         Ok(RunEnd::Completed) => EndReason::Completed,
         Ok(RunEnd::Interrupted) => EndReason::Interrupted,
         Ok(RunEnd::ServerLost { message }) => EndReason::ServerLost { message },
-        Err(error) => EndReason::Failed {
-            message: format!("{:#}", anyhow::Error::from(error)),
-        },
+        Err(error) => EndReason::Failed { message: format!("{:#}", anyhow::Error::from(error)) },
     }
 }
 
 fn manifest(target: Target, plan: &LoadPlan, engine: EngineFacts, output: &OutputArgs) -> Manifest {
-    let started = ClockAnchor {
-        offset_ns: Offset::ZERO,
-        unix_ns: host::unix_ns(),
-    };
+    let started = ClockAnchor { offset_ns: Offset::ZERO, unix_ns: host::unix_ns() };
     let plan = plan.to_record();
-    let run_id = output
-        .run_id
-        .clone()
-        .unwrap_or_else(|| run_id(started.unix_ns, &target, &plan.model));
+    let run_id = output.run_id.clone().unwrap_or_else(|| run_id(started.unix_ns, &target, &plan.model));
     Manifest {
         schema_version: SCHEMA_VERSION,
         run_id,
@@ -242,31 +195,12 @@ fn manifest(target: Target, plan: &LoadPlan, engine: EngineFacts, output: &Outpu
 pub(crate) fn run_id(unix_ns: u64, target: &Target, model: &str) -> String {
     let time = jiff::Timestamp::from_nanosecond(i128::from(unix_ns)).unwrap_or_default();
     let name = model.rsplit('/').next().unwrap_or(model);
-    let safe: String = name
-        .chars()
-        .map(|c| {
-            if c.is_ascii_alphanumeric() || "-._".contains(c) {
-                c
-            } else {
-                '_'
-            }
-        })
-        .collect();
-    let simulated = if target.simulated_profile().is_some() {
-        "-simulated"
-    } else {
-        ""
-    };
-    format!(
-        "{}-{}{simulated}",
-        time.strftime("%Y%m%d-%H%M%S"),
-        safe.trim_start_matches('.')
-    )
+    let safe: String =
+        name.chars().map(|c| if c.is_ascii_alphanumeric() || "-._".contains(c) { c } else { '_' }).collect();
+    let simulated = if target.simulated_profile().is_some() { "-simulated" } else { "" };
+    format!("{}-{}{simulated}", time.strftime("%Y%m%d-%H%M%S"), safe.trim_start_matches('.'))
 }
 
 fn anchor(epoch: Instant) -> ClockAnchor {
-    ClockAnchor {
-        offset_ns: Offset::from_duration(epoch.elapsed()),
-        unix_ns: host::unix_ns(),
-    }
+    ClockAnchor { offset_ns: Offset::from_duration(epoch.elapsed()), unix_ns: host::unix_ns() }
 }

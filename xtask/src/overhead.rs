@@ -20,8 +20,7 @@ use std::{
 
 use anyhow::Context as _;
 use loadgen::{
-    Event, LengthControl, Level, LoadPlan, LoadSpec, RunEnd, StopHandle, Target, Threads, Timeouts,
-    Work,
+    Event, LengthControl, Level, LoadPlan, LoadSpec, RunEnd, StopHandle, Target, Threads, Timeouts, Work,
     workload::{Dataset, Entry, Prompt, Workload},
 };
 use records::{Host, JsonlWriter, PhaseKind, RequestRecord, Tool, read_lines};
@@ -123,9 +122,7 @@ pub(crate) fn run(args: &OverheadArgs) -> anyhow::Result<Exit> {
     fs::create_dir_all(&args.result_dir)
         .and_then(|()| fs::write(&path, serde_json::to_string_pretty(&overhead)? + "\n"))
         .with_context(|| format!("write {}", path.display()))?;
-    output::emit(args.json, &overhead, |overhead| {
-        format!("{}\n\n  {}", table(overhead), path.display())
-    })?;
+    output::emit(args.json, &overhead, |overhead| format!("{}\n\n  {}", table(overhead), path.display()))?;
     Ok(Exit::Ok)
 }
 
@@ -146,9 +143,7 @@ pub(crate) fn note(result_dir: &Path) -> Option<String> {
             )
         })
         .collect();
-    let day = jiff::Timestamp::from_nanosecond(i128::from(overhead.measured_unix_ns))
-        .ok()?
-        .strftime("%Y-%m-%d");
+    let day = jiff::Timestamp::from_nanosecond(i128::from(overhead.measured_unix_ns)).ok()?.strftime("%Y-%m-%d");
     Some(format!(
         "the client's own error on this machine (cargo xtask overhead, {day}, against a server of known times on the same machine): {}",
         rows.join("; ")
@@ -161,22 +156,9 @@ fn file(result_dir: &Path, host_name: &str) -> PathBuf {
 
 fn host_name() -> String {
     let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let safe: String = name
-        .trim()
-        .chars()
-        .map(|c| {
-            if c.is_ascii_alphanumeric() || c == '-' {
-                c
-            } else {
-                '_'
-            }
-        })
-        .collect();
-    if safe.is_empty() {
-        "unknown".to_owned()
-    } else {
-        safe
-    }
+    let safe: String =
+        name.trim().chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).collect();
+    if safe.is_empty() { "unknown".to_owned() } else { safe }
 }
 
 /// Requests of a level: several waves of a small one, so that the percentiles have something to stand on.
@@ -189,14 +171,8 @@ fn requests(streams: u32) -> u64 {
 fn numbered(streams: u32) -> Workload {
     // Warm-up, measured requests, and one after that for each stream.
     let count = requests(streams) + 2 * u64::from(streams);
-    let entry = |number| Entry {
-        prompt: Prompt::Text(format!("{number} {TEXT}")),
-        output_tokens: None,
-    };
-    Workload::Dataset(Dataset {
-        name: "numbered".to_owned(),
-        entries: (1..=count).map(entry).collect(),
-    })
+    let entry = |number| Entry { prompt: Prompt::Text(format!("{number} {TEXT}")), output_tokens: None };
+    Workload::Dataset(Dataset { name: "numbered".to_owned(), entries: (1..=count).map(entry).collect() })
 }
 
 /// The rest of a prompt: as long as a sentence to be translated.
@@ -210,21 +186,13 @@ fn plan(server: &Server, streams: u32) -> anyhow::Result<LoadPlan> {
         target: Target::new(&server.url, &server.model, None, &[]).exit(Exit::Usage)?,
         replicas: Vec::new(),
         levels: vec![Level::closed(slots, measured, u64::from(streams))],
-        work: Work {
-            workload: numbered(streams),
-            ..Work::default()
-        },
+        work: Work { workload: numbered(streams), ..Work::default() },
         osl: NonZeroU32::new(OSL).unwrap_or(NonZeroU32::MIN),
         warmup_osl: NonZeroU32::new(OSL / 10).unwrap_or(NonZeroU32::MIN),
         length_control: LengthControl::IgnoreEosAndMinTokens,
         extra_body: serde_json::Map::new(),
         seed: host::unix_ns(),
-        timeouts: Timeouts {
-            connect: minute,
-            first_byte: minute,
-            between_tokens: minute,
-            total: 5 * minute,
-        },
+        timeouts: Timeouts { connect: minute, first_byte: minute, between_tokens: minute, total: 5 * minute },
         drain: minute,
         threads: Threads::Auto,
     })
@@ -258,9 +226,7 @@ fn measure(server: &Server, streams: u32, stop: &StopHandle) -> anyhow::Result<R
     used.cpu_seconds = cpu_seconds().unwrap_or(0.0) - cpu;
     used.memory_grown = used.memory_bytes.saturating_sub(memory);
     // Read back only now: figures kept meanwhile would count as the client's memory.
-    written
-        .flush()
-        .with_context(|| format!("write {}", path.display()))?;
+    written.flush().with_context(|| format!("write {}", path.display()))?;
     let file = fs::File::open(&path).with_context(|| format!("read {}", path.display()))?;
     let records: Vec<RequestRecord> = read_lines(BufReader::new(file))?.records;
     fs::remove_file(&path).with_context(|| format!("remove {}", path.display()))?;
@@ -308,8 +274,7 @@ fn row(streams: u32, seen: Seen, used: &Used) -> anyhow::Result<Row> {
         gap_error_p99_ms: at(&distances, 0.99),
         itl_bias: mean.mean() / true_mean.mean() - 1.0,
         cpu_us_per_event: 1e6 * used.cpu_seconds / seen.events as f64,
-        memory_bytes_per_stream: (streams >= MEMORY_FROM)
-            .then(|| used.memory_grown / u64::from(streams)),
+        memory_bytes_per_stream: (streams >= MEMORY_FROM).then(|| used.memory_grown / u64::from(streams)),
         memory_bytes: used.memory_bytes,
         request_read_p99_ms: Some(at(&read, 0.99)),
         server_late_p99_ms: Some(at(&late, 0.99)),
@@ -340,14 +305,10 @@ fn table(overhead: &Overhead) -> String {
         ),
     ];
     for row in &overhead.levels {
-        let ttft = format!(
-            "{:.2} / {:.2}",
-            row.ttft_error_p50_ms, row.ttft_error_p99_ms
-        );
+        let ttft = format!("{:.2} / {:.2}", row.ttft_error_p50_ms, row.ttft_error_p99_ms);
         let gap = format!("{:.2} / {:.2}", row.gap_error_p50_ms, row.gap_error_p99_ms);
-        let memory = row
-            .memory_bytes_per_stream
-            .map_or_else(|| "–".to_owned(), |b| format!("{:.1}", b as f64 / 1024.0));
+        let memory =
+            row.memory_bytes_per_stream.map_or_else(|| "–".to_owned(), |b| format!("{:.1}", b as f64 / 1024.0));
         let ms = |ms: Option<f64>| ms.map_or_else(|| "–".to_owned(), |ms| format!("{ms:.2} ms"));
         let (read, late) = (ms(row.request_read_p99_ms), ms(row.server_late_p99_ms));
         let bias = format!("{:+.3} %", 100.0 * row.itl_bias);
@@ -364,11 +325,7 @@ fn table(overhead: &Overhead) -> String {
 fn memory_bytes() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
-    line.split_ascii_whitespace()
-        .nth(1)?
-        .parse::<u64>()
-        .ok()
-        .map(|kib| kib * 1024)
+    line.split_ascii_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib * 1024)
 }
 
 /// Processor time of this process, in user and kernel mode, exact to a clock tick of 10 ms.

@@ -19,7 +19,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Requests that are cancelled have their connections dropped, so that nothing takes long to stop.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// Said of a server that cannot be told.
-const RESPONSES_EOS: &str = "the responses API has no way to ignore the end-of-sequence token: outputs may be shorter than asked";
+const RESPONSES_EOS: &str =
+    "the responses API has no way to ignore the end-of-sequence token: outputs may be shorter than asked";
 /// Warm-up requests ask for a tenth of the output: `docs/decisions.md`.
 const WARMUP_SHARE: u32 = 10;
 
@@ -33,10 +34,7 @@ pub(crate) fn build(
 ) -> anyhow::Result<(LoadPlan, Vec<String>)> {
     let (length_control, notes) = length_control(load, engine);
     let model = model(load, engine)?;
-    let replicas = load
-        .replicas
-        .iter()
-        .map(|url| secrets.target(url, model, load));
+    let replicas = load.replicas.iter().map(|url| secrets.target(url, model, load));
     let seed = load.seed.unwrap_or_else(host::unix_ns);
     let levels = in_order(levels(load, defaults)?, load.series.level_order, seed);
     let (work, osl) = workload::work(load)?;
@@ -51,12 +49,7 @@ pub(crate) fn build(
         length_control,
         extra_body: extra_body(load)?,
         seed,
-        timeouts: Timeouts {
-            connect: CONNECT_TIMEOUT.min(total),
-            first_byte: total,
-            between_tokens: total,
-            total,
-        },
+        timeouts: Timeouts { connect: CONNECT_TIMEOUT.min(total), first_byte: total, between_tokens: total, total },
         drain: DRAIN_TIMEOUT,
         threads: Threads::Auto,
     };
@@ -65,7 +58,10 @@ pub(crate) fn build(
 
 fn model<'a>(load: &'a LoadArgs, engine: &'a EngineFacts) -> anyhow::Result<&'a str> {
     load.model.as_deref().or(engine.models.first().map(String::as_str)).ok_or_else(|| {
-        exit::error(Exit::Usage, "choose a model: the server does not list any under /v1/models\nhint: name it with --model")
+        exit::error(
+            Exit::Usage,
+            "choose a model: the server does not list any under /v1/models\nhint: name it with --model",
+        )
     })
 }
 
@@ -93,9 +89,7 @@ fn extra_body(load: &LoadArgs) -> anyhow::Result<serde_json::Map<String, serde_j
     serde_json::from_str(json).map_err(|e| {
         exit::error(
             Exit::Usage,
-            format!(
-                "understand --extra-body: {e}\nhint: give a JSON object, such as '{{\"top_k\": 1}}'"
-            ),
+            format!("understand --extra-body: {e}\nhint: give a JSON object, such as '{{\"top_k\": 1}}'"),
         )
     })
 }

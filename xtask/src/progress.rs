@@ -52,13 +52,7 @@ impl Progress {
             plain_due: line.is_hidden().then_some(now + PLAIN_EVERY),
             line,
             started: now,
-            levels: levels
-                .map(|(&concurrency, &planned)| Level {
-                    concurrency,
-                    planned,
-                    finished: 0,
-                })
-                .collect(),
+            levels: levels.map(|(&concurrency, &planned)| Level { concurrency, planned, finished: 0 }).collect(),
             current: 0,
             level_started: now,
             ttft: Histogram::default(),
@@ -77,8 +71,7 @@ impl Progress {
     pub(crate) fn measured(&mut self, took: Duration, ttft: Option<Duration>) {
         self.wave = Some((took, Instant::now()));
         if let Some(ttft) = ttft {
-            self.ttft
-                .record(u64::try_from(ttft.as_nanos()).unwrap_or(u64::MAX));
+            self.ttft.record(u64::try_from(ttft.as_nanos()).unwrap_or(u64::MAX));
         }
         if let Some(level) = self.levels.get_mut(self.current) {
             level.finished += 1;
@@ -100,8 +93,7 @@ impl Progress {
             level.planned,
             output_tokens as f64 / seconds,
             ttft_so_far(&self.ttft),
-            self.eta()
-                .map_or_else(|| "ETA …".into(), |eta| format!("ETA {} s", eta.as_secs())),
+            self.eta().map_or_else(|| "ETA …".into(), |eta| format!("ETA {} s", eta.as_secs())),
         );
         self.show(message);
     }
@@ -119,10 +111,7 @@ impl Progress {
             }
             Some(due) if Instant::now() >= *due => {
                 *due = Instant::now() + PLAIN_EVERY;
-                log(&format!(
-                    "{:>4.0} s: {message}",
-                    self.started.elapsed().as_secs_f64()
-                ));
+                log(&format!("{:>4.0} s: {message}", self.started.elapsed().as_secs_f64()));
             }
             Some(_) => {}
         }
@@ -130,12 +119,7 @@ impl Progress {
 
     /// Time left if every wave to come takes as long as the last one did: too short while levels get slower.
     fn eta(&self) -> Option<Duration> {
-        let waves: f64 = self
-            .levels
-            .iter()
-            .skip(self.current)
-            .map(Level::waves_left)
-            .sum();
+        let waves: f64 = self.levels.iter().skip(self.current).map(Level::waves_left).sum();
         let (wave, ended) = self.wave?;
         let left = Duration::try_from_secs_f64(wave.as_secs_f64() * waves).ok()?;
         Some(left.saturating_sub(ended.elapsed()))

@@ -29,11 +29,7 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
-    pub(crate) fn new(
-        dir: &RunDir,
-        manifest: &Manifest,
-        telemetry: Telemetry,
-    ) -> anyhow::Result<Self> {
+    pub(crate) fn new(dir: &RunDir, manifest: &Manifest, telemetry: Telemetry) -> anyhow::Result<Self> {
         let plan = &manifest.plan;
         Ok(Self {
             requests: dir.append(run_dir::REQUESTS)?,
@@ -72,17 +68,13 @@ impl Recorder {
             Event::LevelStarted { level, .. } => self.progress.level(level as usize),
             Event::Request(request) => {
                 if request.stage == Stage::Measured {
-                    self.progress
-                        .measured(request.finished_ns - request.sent_ns, request.ttft());
+                    self.progress.measured(request.finished_ns - request.sent_ns, request.ttft());
                 }
-                self.requests
-                    .append(&request)
-                    .context("write requests.jsonl")?;
+                self.requests.append(&request).context("write requests.jsonl")?;
             }
             Event::Phase(phase) => self.phase(&phase)?,
             Event::Progress(progress) => {
-                self.progress
-                    .update(progress.in_flight, progress.output_tokens);
+                self.progress.update(progress.in_flight, progress.output_tokens);
                 if self.flushed.elapsed() >= FLUSH_EVERY {
                     self.take_telemetry()?;
                     self.flush()?;
@@ -105,9 +97,7 @@ impl Recorder {
         let gpu = &mut self.gpu;
         let server = &mut self.server;
         write_lines(last, gpu, server)?;
-        gpu.flush()
-            .and_then(|()| server.flush())
-            .context("write the run folder")?;
+        gpu.flush().and_then(|()| server.flush()).context("write the run folder")?;
         Ok(notes)
     }
 
@@ -118,16 +108,8 @@ impl Recorder {
 
     fn flush(&mut self) -> anyhow::Result<()> {
         self.flushed = Instant::now();
-        let files = [
-            &mut self.requests,
-            &mut self.phases,
-            &mut self.gpu,
-            &mut self.server,
-        ];
-        files
-            .into_iter()
-            .try_for_each(JsonlWriter::flush)
-            .context("write the run folder")
+        let files = [&mut self.requests, &mut self.phases, &mut self.gpu, &mut self.server];
+        files.into_iter().try_for_each(JsonlWriter::flush).context("write the run folder")
     }
 }
 

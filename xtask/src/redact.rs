@@ -34,12 +34,8 @@ pub(crate) fn url(text: &str) -> String {
         return text.to_owned();
     };
     let (authority, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
-    let authority = authority
-        .rsplit_once('@')
-        .map_or(authority.to_owned(), |(_, host)| format!("***@{host}"));
-    let path = path
-        .split_once('?')
-        .map_or(path.to_owned(), |(path, _)| format!("{path}?***"));
+    let authority = authority.rsplit_once('@').map_or(authority.to_owned(), |(_, host)| format!("***@{host}"));
+    let path = path.split_once('?').map_or(path.to_owned(), |(path, _)| format!("{path}?***"));
     format!("{scheme}://{authority}{path}")
 }
 

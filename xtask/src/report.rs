@@ -22,11 +22,7 @@ pub(crate) const CONSOLE_WIDTH: usize = 100;
 const ASSUMED_MAX_NUM_BATCHED_TOKENS: u64 = 2048;
 
 pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<Exit> {
-    let opened: Vec<Opened> = args
-        .runs
-        .iter()
-        .map(|run| open(run))
-        .collect::<anyhow::Result<_>>()?;
+    let opened: Vec<Opened> = args.runs.iter().map(|run| open(run)).collect::<anyhow::Result<_>>()?;
     let (languages, judge) = (args.lang.written(), &args.judge);
     let reported: Vec<Told> = opened
         .iter()
@@ -87,20 +83,15 @@ impl Reported {
     /// The table, the verdict and the paths.
     pub(crate) fn console(&self, lang: Lang) -> String {
         let table = report::console(&self.summary, lang.spoken(), CONSOLE_WIDTH);
-        let paths: Vec<_> = self
-            .files
-            .iter()
-            .filter(|f| is_entrance(f))
-            .map(|f| format!("  {}", f.display()))
-            .collect();
+        let paths: Vec<_> =
+            self.files.iter().filter(|f| is_entrance(f)).map(|f| format!("  {}", f.display())).collect();
         format!("{}\n\n{}", table.trim_end(), paths.join("\n"))
     }
 }
 
 /// The files that someone opens first; the others are linked from them.
 fn is_entrance(file: &Path) -> bool {
-    file.extension()
-        .is_some_and(|e| e == "html" || e == "md" || e == "json")
+    file.extension().is_some_and(|e| e == "html" || e == "md" || e == "json")
 }
 
 impl Lang {
@@ -126,20 +117,12 @@ impl Lang {
 pub(crate) fn summarise(run: &RunData) -> Summary {
     let engine = &run.manifest.engine;
     let capacity = analysis::server_capacity(engine, ASSUMED_MAX_NUM_BATCHED_TOKENS);
-    let sizing = analysis::sizing_section(
-        &run.manifest.plan.model,
-        engine.version.as_deref(),
-        SizingTarget::default(),
-    );
+    let sizing = analysis::sizing_section(&run.manifest.plan.model, engine.version.as_deref(), SizingTarget::default());
     analysis::summarise(run, capacity, sizing)
 }
 
 /// Writes summary and documents into the run folder.
-pub(crate) fn write(
-    dir: &RunDir,
-    languages: &[Language],
-    judge: &JudgeArgs,
-) -> anyhow::Result<Reported> {
+pub(crate) fn write(dir: &RunDir, languages: &[Language], judge: &JudgeArgs) -> anyhow::Result<Reported> {
     let mut run = RunData::load(dir)?;
     run.manifest.judgement = judge.judgement(run.manifest.judgement);
     let mut summary = summarise(&run);
@@ -156,9 +139,5 @@ pub(crate) fn write(
     }
     files.sort();
     files.dedup();
-    Ok(Reported {
-        run_dir: dir.path().to_owned(),
-        files,
-        summary,
-    })
+    Ok(Reported { run_dir: dir.path().to_owned(), files, summary })
 }

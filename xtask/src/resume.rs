@@ -15,9 +15,7 @@ use std::{
 use anyhow::Context as _;
 use clap::Parser as _;
 use loadgen::{Done, LoadPlan};
-use records::{
-    ClockAnchor, EndReason, GpuLine, Manifest, Offset, RunData, RunDir, Target, run_dir,
-};
+use records::{ClockAnchor, EndReason, GpuLine, Manifest, Offset, RunData, RunDir, Target, run_dir};
 use serde::Deserialize;
 
 use crate::{
@@ -51,11 +49,7 @@ struct Line {
 }
 
 /// A complete run that goes on with a level more, which its manifest has already.
-pub(crate) fn next_level(
-    path: &Path,
-    load: &LoadArgs,
-    manifest: Manifest,
-) -> anyhow::Result<Begun> {
+pub(crate) fn next_level(path: &Path, load: &LoadArgs, manifest: Manifest) -> anyhow::Result<Begun> {
     let dir = RunDir::open(path).exit(Exit::Usage)?;
     let lock = lock(&dir)?;
     let run = RunData::load(&dir)?;
@@ -69,9 +63,7 @@ pub(crate) fn open(path: &Path, now: &LoadArgs) -> anyhow::Result<Begun> {
     let run = RunData::load(&dir)?;
     let manifest = run.manifest.clone();
     let load = settings(&manifest, now);
-    let searching = load
-        .as_ref()
-        .is_ok_and(|load| find_capacity::is_under_way(&manifest, load));
+    let searching = load.as_ref().is_ok_and(|load| find_capacity::is_under_way(&manifest, load));
     if manifest.end == Some(EndReason::Completed) && !searching {
         return Err(exit::error(
             Exit::Usage,
@@ -84,30 +76,17 @@ pub(crate) fn open(path: &Path, now: &LoadArgs) -> anyhow::Result<Begun> {
     begun(dir, lock, &run, manifest, load?)
 }
 
-fn begun(
-    dir: RunDir,
-    lock: File,
-    run: &RunData,
-    manifest: Manifest,
-    load: LoadArgs,
-) -> anyhow::Result<Begun> {
-    let complete = report::summarise(run)
-        .levels
-        .into_iter()
-        .filter(|level| level.complete);
+fn begun(dir: RunDir, lock: File, run: &RunData, manifest: Manifest, load: LoadArgs) -> anyhow::Result<Begun> {
+    let complete = report::summarise(run).levels.into_iter().filter(|level| level.complete);
     let levels: BTreeSet<u32> = complete.map(|level| level.level).collect();
     let aside = fs::read(dir.path().join(aside(run_dir::REQUESTS))).unwrap_or_default();
-    let set_aside = lines(&aside)
-        .filter_map(|l| serde_json::from_slice::<Line>(l).ok())
-        .map(|l| l.request);
+    let set_aside = lines(&aside).filter_map(|l| serde_json::from_slice::<Line>(l).ok()).map(|l| l.request);
     let recorded = run.requests.iter().map(|r| r.request);
     Ok(Begun {
         done: Done {
             levels,
             next_request: recorded.chain(set_aside).max().map_or(0, |last| last + 1),
-            attempt: u32::try_from(manifest.resumed.len())
-                .unwrap_or(u32::MAX)
-                .saturating_add(1),
+            attempt: u32::try_from(manifest.resumed.len()).unwrap_or(u32::MAX).saturating_add(1),
         },
         epoch: epoch(run)?,
         load,
@@ -119,23 +98,11 @@ fn begun(
 
 impl Begun {
     /// A run that begins now: makes its folder.
-    pub(crate) fn new(
-        manifest: Manifest,
-        load: LoadArgs,
-        output: &OutputArgs,
-        epoch: Instant,
-    ) -> anyhow::Result<Self> {
+    pub(crate) fn new(manifest: Manifest, load: LoadArgs, output: &OutputArgs, epoch: Instant) -> anyhow::Result<Self> {
         let dir = RunDir::create(&output.result_dir, &manifest.run_id).exit(Exit::Usage)?;
         let lock = lock(&dir)?;
         dir.write_manifest(&manifest)?;
-        Ok(Self {
-            dir,
-            manifest,
-            load,
-            done: Done::default(),
-            epoch,
-            lock,
-        })
+        Ok(Self { dir, manifest, load, done: Done::default(), epoch, lock })
     }
 
     /// Profile of the simulated server, where the run loads one.
@@ -172,10 +139,9 @@ impl Begun {
         self.manifest.target = target;
         self.manifest.ended = None;
         self.manifest.end = None;
-        self.manifest.resumed.push(ClockAnchor {
-            offset_ns: Offset::from_duration(self.epoch.elapsed()),
-            unix_ns: host::unix_ns(),
-        });
+        self.manifest
+            .resumed
+            .push(ClockAnchor { offset_ns: Offset::from_duration(self.epoch.elapsed()), unix_ns: host::unix_ns() });
         self.dir.write_manifest(&self.manifest)?;
         Ok(self)
     }
@@ -183,10 +149,8 @@ impl Begun {
     fn keep_whole_levels(&self, file: &str) -> anyhow::Result<()> {
         let text = self.read(file)?;
         let whole = |line: &&[u8]| {
-            serde_json::from_slice::<Line>(line).is_ok_and(|line| {
-                line.level
-                    .is_none_or(|level| self.done.levels.contains(&level))
-            })
+            serde_json::from_slice::<Line>(line)
+                .is_ok_and(|line| line.level.is_none_or(|level| self.done.levels.contains(&level)))
         };
         let (kept, cut): (Vec<_>, Vec<_>) = lines(&text).partition(whole);
         if cut.is_empty() {
@@ -194,17 +158,13 @@ impl Begun {
         }
         // The copy first: killed in between, a record is in both files and not in neither.
         let earlier = self.read(&aside(file))?;
-        self.dir
-            .write(&aside(file), &[earlier, joined(&cut)].concat())?;
+        self.dir.write(&aside(file), &[earlier, joined(&cut)].concat())?;
         Ok(self.dir.write(file, &joined(&kept))?)
     }
 
     fn drop_torn_line(&self, file: &str) -> anyhow::Result<()> {
         let text = self.read(file)?;
-        let end = text
-            .iter()
-            .rposition(|b| *b == b'\n')
-            .map_or(0, |at| at + 1);
+        let end = text.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
         if end < text.len() {
             self.dir.write(file, &text[..end])?;
         }
@@ -230,10 +190,7 @@ fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 fn joined(lines: &[&[u8]]) -> Vec<u8> {
-    lines
-        .iter()
-        .flat_map(|line| line.iter().copied().chain(iter::once(b'\n')))
-        .collect()
+    lines.iter().flat_map(|line| line.iter().copied().chain(iter::once(b'\n'))).collect()
 }
 
 /// Keeps a second process out of the folder for as long as the file is held.
@@ -241,10 +198,9 @@ fn lock(dir: &RunDir) -> anyhow::Result<File> {
     let path = dir.path();
     let folder = File::open(path).with_context(|| format!("open {}", path.display()))?;
     match folder.try_lock() {
-        Err(fs::TryLockError::WouldBlock) => Err(exit::error(
-            Exit::Usage,
-            format!("write to {}: the run is still going on", path.display()),
-        )),
+        Err(fs::TryLockError::WouldBlock) => {
+            Err(exit::error(Exit::Usage, format!("write to {}: the run is still going on", path.display())))
+        }
         // A file system without locks: nothing is lost but this protection.
         Ok(()) | Err(fs::TryLockError::Error(_)) => Ok(folder),
     }
@@ -253,20 +209,13 @@ fn lock(dir: &RunDir) -> anyhow::Result<File> {
 /// The run's own settings. Headers are secrets and were not written down.
 pub(crate) fn settings(manifest: &Manifest, now: &LoadArgs) -> anyhow::Result<LoadArgs> {
     let words = iter::once("xtask").chain(manifest.argv.iter().map(String::as_str));
-    let then = Cli::try_parse_from(words).map_err(|e| {
-        exit::error(
-            Exit::Usage,
-            format!("understand the command line of the run: {e}"),
-        )
-    })?;
+    let then = Cli::try_parse_from(words)
+        .map_err(|e| exit::error(Exit::Usage, format!("understand the command line of the run: {e}")))?;
     let (load, urls) = match then.command {
         Command::All(args) => (args.load, args.url),
         Command::Bench(args) => (args.load, args.url),
         _ => {
-            return Err(exit::error(
-                Exit::Usage,
-                "resume: the folder is no measurement",
-            ));
+            return Err(exit::error(Exit::Usage, "resume: the folder is no measurement"));
         }
     };
     given_again("--header", &load.header, &now.header)?;
@@ -274,10 +223,7 @@ pub(crate) fn settings(manifest: &Manifest, now: &LoadArgs) -> anyhow::Result<Lo
     given_again("--telemetry-header", sent, &now.telemetry.telemetry_header)?;
     Ok(LoadArgs {
         header: now.header.clone(),
-        telemetry: TelemetryArgs {
-            telemetry_header: now.telemetry.telemetry_header.clone(),
-            ..load.telemetry
-        },
+        telemetry: TelemetryArgs { telemetry_header: now.telemetry.telemetry_header.clone(), ..load.telemetry },
         replicas: urls.into_iter().skip(1).collect(),
         seed: Some(manifest.plan.seed),
         model: Some(manifest.plan.model.clone()),
@@ -289,11 +235,7 @@ pub(crate) fn settings(manifest: &Manifest, now: &LoadArgs) -> anyhow::Result<Lo
 fn given_again(flag: &str, then: &[String], now: &[String]) -> anyhow::Result<()> {
     let name = |header: &String| Some(header.split_once(':')?.0.to_lowercase());
     let now: Vec<_> = now.iter().filter_map(name).collect();
-    match then
-        .iter()
-        .filter_map(name)
-        .find(|name| !now.contains(name))
-    {
+    match then.iter().filter_map(name).find(|name| !now.contains(name)) {
         None => Ok(()),
         Some(name) => Err(exit::error(
             Exit::Usage,
@@ -315,8 +257,7 @@ fn epoch(run: &RunData) -> anyhow::Result<Instant> {
     let ends = ends.chain(run.phases.iter().map(|p| p.end_ns));
     let ends = ends.chain(run.server.iter().map(|s| s.t_ns)).chain(gpu);
     let recorded = Duration::from_nanos(ends.max().unwrap_or_default().0) + AFTERWARDS;
-    let by_wall =
-        Duration::from_nanos(host::unix_ns().saturating_sub(run.manifest.started.unix_ns));
+    let by_wall = Duration::from_nanos(host::unix_ns().saturating_sub(run.manifest.started.unix_ns));
     let now = Instant::now();
     now.checked_sub(by_wall.max(recorded)).or_else(|| now.checked_sub(recorded)).ok_or_else(|| {
         exit::error(Exit::Usage, "resume: this machine was started after the run, and the run is longer than that is ago\nhint: start a new run")

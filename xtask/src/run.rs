@@ -24,11 +24,7 @@ pub(crate) fn all(args: &AllArgs) -> anyhow::Result<Exit> {
     if let Some(resumed) = resumed_series(&args.load)? {
         return of_series(resumed, &args.url, &args.output, documents);
     }
-    let work = Work {
-        out: &args.output,
-        documents,
-        begun: begun(&args.load)?,
-    };
+    let work = Work { out: &args.output, documents, begun: begun(&args.load)? };
     let profile = match &work.begun {
         Some(begun) => begun.simulated_profile().map(str::to_owned),
         None => args.url.is_empty().then(|| args.profile.clone()),
@@ -45,28 +41,18 @@ pub(crate) fn bench(args: &BenchArgs) -> anyhow::Result<Exit> {
         return of_series(resumed, &args.url, &args.output, &[]);
     }
     let begun = begun(&args.load)?;
-    if begun
-        .as_ref()
-        .is_some_and(|begun| begun.simulated_profile().is_some())
-    {
+    if begun.as_ref().is_some_and(|begun| begun.simulated_profile().is_some()) {
         return Err(exit::error(
             Exit::Usage,
             "resume: the run loaded the simulated server\nhint: use cargo xtask all --resume",
         ));
     }
-    let work = Work {
-        out: &args.output,
-        documents: &[],
-        begun,
-    };
+    let work = Work { out: &args.output, documents: &[], begun };
     work.run(&args.url, &args.load)
 }
 
 fn begun(load: &LoadArgs) -> anyhow::Result<Option<Begun>> {
-    load.resume
-        .as_deref()
-        .map(|run| resume::open(run, load))
-        .transpose()
+    load.resume.as_deref().map(|run| resume::open(run, load)).transpose()
 }
 
 fn resumed_series(load: &LoadArgs) -> anyhow::Result<Option<series::Resumed>> {
@@ -111,20 +97,15 @@ fn report_series(
     let codes = reported.runs.iter().map(|run| code(&run.summary));
     Ok(match end {
         Some(end) => stopped(&end, &dir.to_string()),
-        None => codes
-            .reduce(|worst, next| if worst == Exit::Ok { next } else { worst })
-            .unwrap_or(Exit::Ok),
+        None => codes.reduce(|worst, next| if worst == Exit::Ok { next } else { worst }).unwrap_or(Exit::Ok),
     })
 }
 
 /// Says why a measurement stopped early, and how to go on.
 fn stopped(end: &EndReason, dir: &str) -> Exit {
-    let unfinished =
-        format!("hint: what had been measured is in {dir}; finish it with --resume {dir}");
+    let unfinished = format!("hint: what had been measured is in {dir}; finish it with --resume {dir}");
     if let EndReason::ServerLost { message } = end {
-        log(&format!(
-            "error: the server was lost: {message}\n{unfinished}"
-        ));
+        log(&format!("error: the server was lost: {message}\n{unfinished}"));
         return Exit::Server;
     }
     log(&format!("interrupted\n{unfinished}"));
@@ -148,9 +129,7 @@ fn code(summary: &Summary) -> Exit {
 /// A server by its base URL; `/v1` at its end, which other tools want, is dropped.
 fn server(url: &str) -> Target {
     let trimmed = url.trim_end_matches('/');
-    Target::Server {
-        url: trimmed.strip_suffix("/v1").unwrap_or(trimmed).to_owned(),
-    }
+    Target::Server { url: trimmed.strip_suffix("/v1").unwrap_or(trimmed).to_owned() }
 }
 
 fn simulated(profile: &str, load: &LoadArgs, work: Work<'_>) -> anyhow::Result<Exit> {
@@ -163,8 +142,7 @@ fn simulated(profile: &str, load: &LoadArgs, work: Work<'_>) -> anyhow::Result<E
 
 /// The simulated server, as long as it is held, and its address.
 fn start(profile: &str) -> anyhow::Result<(SimServer, Target)> {
-    let server =
-        SimServer::start(SimConfig::new(crate::sim::profile(profile)?)).exit(Exit::Usage)?;
+    let server = SimServer::start(SimConfig::new(crate::sim::profile(profile)?)).exit(Exit::Usage)?;
     let url = server.url();
     log(&format!("simulated server with profile {profile} at {url}"));
     let profile = profile.to_owned();
@@ -189,10 +167,7 @@ impl Work<'_> {
             (None, Some(begun)) => begun.manifest.target.url().to_owned(),
             (None, None) => return Err(exit::error(Exit::Usage, "name the server with --url")),
         };
-        let load = &LoadArgs {
-            replicas: urls.iter().skip(1).cloned().collect(),
-            ..load.clone()
-        };
+        let load = &LoadArgs { replicas: urls.iter().skip(1).cloned().collect(), ..load.clone() };
         if load.dry_run {
             return dry_run::run(&url, load, Defaults::SERVER, self.out);
         }
@@ -200,10 +175,7 @@ impl Work<'_> {
     }
 
     fn measure(self, target: Target, load: &LoadArgs, defaults: Defaults) -> anyhow::Result<Exit> {
-        let load = self
-            .begun
-            .as_ref()
-            .map_or_else(|| load.clone(), |begun| begun.load.clone());
+        let load = self.begun.as_ref().map_or_else(|| load.clone(), |begun| begun.load.clone());
         if load.series.num_runs > 1 && self.begun.is_none() {
             let (series, end) = series::run(&target, &load, defaults, self.out)?;
             return report_series(&series, end, self.out, self.documents);
@@ -221,9 +193,7 @@ impl Work<'_> {
         }
         self.out.ask.keep(&measured.dir);
         let reported = report::write(&measured.dir, self.documents, &self.out.judge)?;
-        output::emit(self.out.json, &reported, |reported| {
-            reported.console(self.out.lang)
-        })?;
+        output::emit(self.out.json, &reported, |reported| reported.console(self.out.lang))?;
         Ok(match measured.end {
             EndReason::Completed => code(&reported.summary),
             end => stopped(&end, &run.to_string()),

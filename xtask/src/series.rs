@@ -68,14 +68,9 @@ impl ReportedSeries {
     pub(crate) fn console(&self, lang: Lang) -> String {
         let runs = self.runs.iter().map(|run| run.console(lang));
         let joint = ::report::over_runs_console(&self.over_runs, lang.spoken(), CONSOLE_WIDTH);
-        let files = self
-            .files
-            .iter()
-            .map(|file| format!("  {}", file.display()));
+        let files = self.files.iter().map(|file| format!("  {}", file.display()));
         let paths: Vec<_> = files.collect();
-        runs.chain([format!("{}\n\n{}", joint.trim_end(), paths.join("\n"))])
-            .collect::<Vec<_>>()
-            .join("\n\n")
+        runs.chain([format!("{}\n\n{}", joint.trim_end(), paths.join("\n"))]).collect::<Vec<_>>().join("\n\n")
     }
 }
 
@@ -90,10 +85,7 @@ impl Series {
     /// `None` when the folder is no series.
     pub(crate) fn open(dir: &Path) -> Option<Self> {
         let full = fs::canonicalize(dir).ok()?;
-        let series = Self {
-            name: full.file_name()?.to_str()?.to_owned(),
-            dir: dir.to_owned(),
-        };
+        let series = Self { name: full.file_name()?.to_str()?.to_owned(), dir: dir.to_owned() };
         let is_run = dir.join(run_dir::MANIFEST).is_file();
         (!is_run && series.run(1).join(run_dir::MANIFEST).is_file()).then_some(series)
     }
@@ -118,29 +110,20 @@ impl Series {
 
     /// Folders of the runs that were begun, in order.
     pub(crate) fn runs(&self) -> Vec<PathBuf> {
-        (1..=u32::MAX)
-            .map(|number| self.run(number))
-            .take_while(|run| run.join(run_dir::MANIFEST).is_file())
-            .collect()
+        (1..=u32::MAX).map(|number| self.run(number)).take_while(|run| run.join(run_dir::MANIFEST).is_file()).collect()
     }
 
     /// Documents of all runs and of the series, again from the folders alone.
-    pub(crate) fn report(
-        &self,
-        languages: &[::report::Language],
-        judge: &JudgeArgs,
-    ) -> anyhow::Result<ReportedSeries> {
+    pub(crate) fn report(&self, languages: &[::report::Language], judge: &JudgeArgs) -> anyhow::Result<ReportedSeries> {
         let runs: Vec<Reported> = self
             .runs()
             .iter()
             .map(|run| report::write(&RunDir::open(run).exit(Exit::Usage)?, languages, judge))
             .collect::<anyhow::Result<_>>()?;
         let summaries: Vec<Summary> = runs.iter().map(|run| run.summary.clone()).collect();
-        let planned = self
-            .planned()?
-            .max(u32::try_from(runs.len()).unwrap_or(u32::MAX));
-        let over_runs = analysis::over_runs(&self.name, &summaries, u64::from(planned))
-            .context("the series has no run")?;
+        let planned = self.planned()?.max(u32::try_from(runs.len()).unwrap_or(u32::MAX));
+        let over_runs =
+            analysis::over_runs(&self.name, &summaries, u64::from(planned)).context("the series has no run")?;
         let mut json = serde_json::to_vec_pretty(&over_runs).context("write the runs as JSON")?;
         json.push(b'\n');
         let mut files = vec![self.write(RUNS, &json)?];
@@ -151,19 +134,12 @@ impl Series {
         }
         files.sort();
         files.dedup();
-        Ok(ReportedSeries {
-            series_dir: self.dir.clone(),
-            files,
-            over_runs,
-            runs,
-        })
+        Ok(ReportedSeries { series_dir: self.dir.clone(), files, over_runs, runs })
     }
 
     /// Runs that the command line asked for.
     fn planned(&self) -> anyhow::Result<u32> {
-        let manifest = RunDir::open(&self.run(1))
-            .exit(Exit::Usage)?
-            .read_manifest()?;
+        let manifest = RunDir::open(&self.run(1)).exit(Exit::Usage)?.read_manifest()?;
         let flags = ["--num-runs", "--num-profile-runs"];
         let mut words = manifest.argv.iter();
         while let Some(word) = words.next() {
@@ -247,10 +223,7 @@ pub(crate) fn run(
         let model = load.model.as_deref().unwrap_or("runs");
         measure::run_id(host::unix_ns(), target, model)
     });
-    let series = Series {
-        dir: output.result_dir.join(&name),
-        name,
-    };
+    let series = Series { dir: output.result_dir.join(&name), name };
     fs::create_dir_all(&output.result_dir)
         .and_then(|()| fs::create_dir(&series.dir))
         .with_context(|| format!("create {}", series.dir.display()))
@@ -273,27 +246,13 @@ pub(crate) fn go_on(
     defaults: Defaults,
     output: &OutputArgs,
 ) -> anyhow::Result<(Series, Option<EndReason>)> {
-    let Resumed {
-        series,
-        load,
-        mut begun,
-        next,
-        first_seed,
-        ..
-    } = resumed;
+    let Resumed { series, load, mut begun, next, first_seed, .. } = resumed;
     for number in next..=load.series.num_runs {
         log(&format!("run {number} of {}", load.series.num_runs));
-        let load = LoadArgs {
-            seed: Some(seed(first_seed, number)),
-            ..load.clone()
-        };
-        let output = OutputArgs {
-            result_dir: series.dir.clone(),
-            run_id: Some(series.run_id(number)),
-            ..output.clone()
-        };
-        let Measured { end, .. } =
-            measure::measure(target.clone(), &load, defaults, &output, begun.take())?;
+        let load = LoadArgs { seed: Some(seed(first_seed, number)), ..load.clone() };
+        let output =
+            OutputArgs { result_dir: series.dir.clone(), run_id: Some(series.run_id(number)), ..output.clone() };
+        let Measured { end, .. } = measure::measure(target.clone(), &load, defaults, &output, begun.take())?;
         if end != EndReason::Completed {
             return Ok((series, Some(end)));
         }

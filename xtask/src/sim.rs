@@ -49,11 +49,7 @@ pub(crate) fn run(args: &SimArgs) -> anyhow::Result<Exit> {
         print_start_log(&server, version)?;
     }
     let profile = server.profile();
-    let running = Running {
-        url: server.url(),
-        model: profile.served_model(),
-        simulated_profile: profile.name(),
-    };
+    let running = Running { url: server.url(), model: profile.served_model(), simulated_profile: profile.name() };
     output::emit(args.json, &running, |r| {
         format!(
             "simulated {} ({}) answers at {}\n{}\nstop with Ctrl-C",
@@ -75,9 +71,7 @@ fn print_start_log(server: &SimServer, version: StartLog) -> anyhow::Result<()> 
         StartLog::V0_11_2 => LogWording::V0_11_2,
         StartLog::V0_30_0 => LogWording::V0_30_0,
     };
-    let stamp = jiff::Timestamp::now()
-        .strftime("%m-%d %H:%M:%S")
-        .to_string();
+    let stamp = jiff::Timestamp::now().strftime("%m-%d %H:%M:%S").to_string();
     let lines = start_log(server.profile(), server.address(), wording, &stamp);
     writeln!(io::stderr().lock(), "{}", lines.join("\n")).context("write to stderr")
 }
@@ -91,10 +85,7 @@ pub(crate) fn profile(name: &str) -> anyhow::Result<Profile> {
         let known: Vec<_> = profile_names().collect();
         exit::error(
             Exit::Usage,
-            format!(
-                "read the profile {name}: {e}\nhint: name a TOML file, or one of {}",
-                known.join(", ")
-            ),
+            format!("read the profile {name}: {e}\nhint: name a TOML file, or one of {}", known.join(", ")),
         )
     })?;
     Profile::from_toml(&text).exit(Exit::Usage)

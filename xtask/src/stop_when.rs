@@ -1,9 +1,6 @@
 //! `--stop-when`: a level ends as soon as the interval of one figure is as narrow as asked. What is narrow is decided by
 //! `analysis::StopWatch`; here the records reach it, and the load hears of it.
-#![expect(
-    clippy::doc_markdown,
-    reason = "the terminal shows these comments as they stand"
-)]
+#![expect(clippy::doc_markdown, reason = "the terminal shows these comments as they stand")]
 
 use analysis::{StopRule, StopWatch};
 use clap::Args;

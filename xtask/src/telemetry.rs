@@ -8,8 +8,8 @@ use std::{
 
 use anyhow::Context as _;
 use gpumon::{
-    Access, AgentSource, BaseUrl, ExporterSource, Line, Period, Sampler, Selection, Source,
-    capabilities, exporter_url, is_agent, nvml, server::ServerSource,
+    Access, AgentSource, BaseUrl, ExporterSource, Line, Period, Sampler, Selection, Source, capabilities, exporter_url,
+    is_agent, nvml, server::ServerSource,
 };
 use records::{GpuLine, Offset};
 
@@ -54,14 +54,10 @@ pub(crate) struct GpuSources {
 pub(crate) fn check(args: &TelemetryArgs) -> anyhow::Result<()> {
     let gpus = args.gpu_telemetry.iter();
     for url in gpus.filter(|place| ![LOCAL, NONE].contains(&place.as_str())) {
-        exporter_url(url)
-            .context("understand --gpu-telemetry")
-            .exit(Exit::Usage)?;
+        exporter_url(url).context("understand --gpu-telemetry").exit(Exit::Usage)?;
     }
     if let Some(url) = &args.server_metrics {
-        exporter_url(url)
-            .context("understand --server-metrics")
-            .exit(Exit::Usage)?;
+        exporter_url(url).context("understand --server-metrics").exit(Exit::Usage)?;
     }
     Secrets::of_telemetry(args)?.access()?;
     Ok(())
@@ -76,11 +72,7 @@ pub(crate) fn gpu_sources(args: &TelemetryArgs) -> anyhow::Result<GpuSources> {
     let access = Secrets::of_telemetry(args)?.access()?;
     let mut found = GpuSources::default();
     let local = [LOCAL.to_owned()];
-    let named = if args.gpu_telemetry.is_empty() {
-        &local[..]
-    } else {
-        &args.gpu_telemetry
-    };
+    let named = if args.gpu_telemetry.is_empty() { &local[..] } else { &args.gpu_telemetry };
     for place in named {
         match place.as_str() {
             NONE => {}
@@ -89,9 +81,7 @@ pub(crate) fn gpu_sources(args: &TelemetryArgs) -> anyhow::Result<GpuSources> {
                 Err(absent) => found.notes.push(absent.to_string()),
             },
             url => {
-                let base = exporter_url(url)
-                    .context("understand --gpu-telemetry")
-                    .exit(Exit::Usage)?;
+                let base = exporter_url(url).context("understand --gpu-telemetry").exit(Exit::Usage)?;
                 found.sources.push(remote(&base, &access, &selection));
             }
         }
@@ -120,9 +110,7 @@ pub(crate) fn server_source(
     let Some(url) = &args.server_metrics else {
         return Ok(server.map(|(base, access)| ServerSource::new(base, access)));
     };
-    let base = exporter_url(url)
-        .context("understand --server-metrics")
-        .exit(Exit::Usage)?;
+    let base = exporter_url(url).context("understand --server-metrics").exit(Exit::Usage)?;
     let own = Secrets::of_telemetry(args)?;
     let access = match server.filter(|(server, _)| own.is_empty() && server.host() == base.host()) {
         Some((_, access)) => access.clone(),
@@ -133,35 +121,19 @@ pub(crate) fn server_source(
 
 impl Telemetry {
     /// Watches the engine's `/metrics` and the GPUs. What cannot be watched becomes a note.
-    pub(crate) fn start(
-        args: &TelemetryArgs,
-        base: &BaseUrl,
-        access: &Access,
-        epoch: Instant,
-    ) -> anyhow::Result<Self> {
-        let GpuSources {
-            sources: gpus,
-            notes,
-        } = gpu_sources(args)?;
+    pub(crate) fn start(args: &TelemetryArgs, base: &BaseUrl, access: &Access, epoch: Instant) -> anyhow::Result<Self> {
+        let GpuSources { sources: gpus, notes } = gpu_sources(args)?;
         let has_gpu = !gpus.is_empty();
         let server: Vec<Box<dyn Source>> = server_source(args, Some((base, access)))?
             .into_iter()
             .map(|source| Box::new(source) as Box<dyn Source>)
             .collect();
-        let samplers = [gpus, server]
-            .into_iter()
-            .filter(|sources| !sources.is_empty());
+        let samplers = [gpus, server].into_iter().filter(|sources| !sources.is_empty());
         let samplers = samplers
             .map(|sources| Sampler::start(sources, Period::default(), epoch))
             .collect::<Result<_, _>>()
             .context("start the telemetry thread")?;
-        Ok(Self {
-            samplers,
-            has_gpu,
-            notes,
-            epoch,
-            latest: BTreeMap::new(),
-        })
+        Ok(Self { samplers, has_gpu, notes, epoch, latest: BTreeMap::new() })
     }
 
     pub(crate) fn has_gpu(&self) -> bool {

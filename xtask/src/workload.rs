@@ -23,22 +23,10 @@ impl WorkloadKind {
     fn profile(self) -> Profile {
         let spread = |mean, stddev| Lengths { mean, stddev };
         match self {
-            Self::Translation => Profile {
-                isl: None,
-                osl: Lengths::exactly(100),
-            },
-            Self::Chat => Profile {
-                isl: Some(spread(512, 256.0)),
-                osl: spread(256, 128.0),
-            },
-            Self::Rag => Profile {
-                isl: Some(spread(4096, 1024.0)),
-                osl: spread(256, 128.0),
-            },
-            Self::Code => Profile {
-                isl: Some(spread(2048, 1024.0)),
-                osl: spread(512, 256.0),
-            },
+            Self::Translation => Profile { isl: None, osl: Lengths::exactly(100) },
+            Self::Chat => Profile { isl: Some(spread(512, 256.0)), osl: spread(256, 128.0) },
+            Self::Rag => Profile { isl: Some(spread(4096, 1024.0)), osl: spread(256, 128.0) },
+            Self::Code => Profile { isl: Some(spread(2048, 1024.0)), osl: spread(512, 256.0) },
         }
     }
 }
@@ -61,10 +49,7 @@ pub(crate) fn work(load: &LoadArgs) -> anyhow::Result<(Work, NonZeroU32)> {
         conversations: load.session.conversations()?,
         stop_when: stop_when(load),
     };
-    Ok((
-        work,
-        NonZeroU32::new(osl.mean).context("--osl is at least 1")?,
-    ))
+    Ok((work, NonZeroU32::new(osl.mean).context("--osl is at least 1")?))
 }
 
 /// The rule of `--stop-when` as records hold it.
@@ -86,15 +71,10 @@ fn workload(load: &LoadArgs, profile: &Profile) -> anyhow::Result<Workload> {
         }));
     }
     if let Some(file) = &load.dataset {
-        let text = fs::read_to_string(file)
-            .map_err(|e| exit::error(Exit::Usage, format!("read {}: {e}", file.display())))?;
-        let name = file
-            .file_name()
-            .unwrap_or(file.as_os_str())
-            .to_string_lossy();
-        return Ok(Workload::Dataset(
-            Dataset::parse(&name, &text).exit(Exit::Usage)?,
-        ));
+        let text =
+            fs::read_to_string(file).map_err(|e| exit::error(Exit::Usage, format!("read {}: {e}", file.display())))?;
+        let name = file.file_name().unwrap_or(file.as_os_str()).to_string_lossy();
+        return Ok(Workload::Dataset(Dataset::parse(&name, &text).exit(Exit::Usage)?));
     }
     let Some(isl) = load.isl.map(Lengths::exactly).or(profile.isl) else {
         if load.isl_stddev.is_some() || load.shared_prefix_tokens > 0 {
@@ -115,10 +95,7 @@ fn workload(load: &LoadArgs, profile: &Profile) -> anyhow::Result<Workload> {
         ));
     }
     Ok(Workload::Synthetic(Synthetic {
-        isl: Lengths {
-            mean: isl.mean,
-            stddev: spread(load.isl_stddev, isl.stddev, "--isl-stddev")?,
-        },
+        isl: Lengths { mean: isl.mean, stddev: spread(load.isl_stddev, isl.stddev, "--isl-stddev")? },
         shared_prefix: load.shared_prefix_tokens,
         calibration: Calibration::default(),
         recorded: None,
@@ -131,19 +108,14 @@ pub(crate) fn trace(load: &LoadArgs) -> anyhow::Result<Option<Trace>> {
         return Ok(None);
     };
     let (name, text) = read(file)?;
-    Ok(Some(
-        Trace::parse(&name, &text, load.trace_speed).exit(Exit::Usage)?,
-    ))
+    Ok(Some(Trace::parse(&name, &text, load.trace_speed).exit(Exit::Usage)?))
 }
 
 /// A file's name and text.
 fn read(file: &Path) -> anyhow::Result<(String, String)> {
-    let text = fs::read_to_string(file)
-        .map_err(|e| exit::error(Exit::Usage, format!("read {}: {e}", file.display())))?;
-    let name = file
-        .file_name()
-        .unwrap_or(file.as_os_str())
-        .to_string_lossy();
+    let text =
+        fs::read_to_string(file).map_err(|e| exit::error(Exit::Usage, format!("read {}: {e}", file.display())))?;
+    let name = file.file_name().unwrap_or(file.as_os_str()).to_string_lossy();
     Ok((name.into_owned(), text))
 }
 
@@ -152,17 +124,11 @@ fn spread(asked: Option<f64>, otherwise: f64, flag: &str) -> anyhow::Result<f64>
     if spread.is_finite() && spread >= 0.0 {
         return Ok(spread);
     }
-    Err(exit::error(
-        Exit::Usage,
-        format!("{flag} is not a number of tokens"),
-    ))
+    Err(exit::error(Exit::Usage, format!("{flag} is not a number of tokens")))
 }
 
 /// How words became tokens in a run that goes on.
 pub(crate) fn calibration(plan: &records::Plan) -> Option<Calibration> {
     let figure = |name: &str| plan.workload_options.get(name)?.as_f64();
-    Some(Calibration {
-        per_word: figure("tokens_per_word")?,
-        overhead: figure("overhead_tokens")?,
-    })
+    Some(Calibration { per_word: figure("tokens_per_word")?, overhead: figure("overhead_tokens")? })
 }

@@ -1,8 +1,5 @@
 //! What the summary of a run costs: eight levels, 80,000 requests of 20 tokens, with objectives. `cargo bench -p analysis`.
-#![expect(
-    clippy::unwrap_used,
-    reason = "the records are built by the tests' own module"
-)]
+#![expect(clippy::unwrap_used, reason = "the records are built by the tests' own module")]
 
 #[path = "../tests/it/build.rs"]
 #[expect(dead_code, reason = "the tests need more of it")]
@@ -35,9 +32,7 @@ fn summary(c: &mut Criterion) {
         confidence_level: None,
     };
     let mut group = c.benchmark_group("summary");
-    group
-        .sample_size(10)
-        .throughput(Throughput::Elements(run.requests.len() as u64));
+    group.sample_size(10).throughput(Throughput::Elements(run.requests.len() as u64));
     group.bench_function("of 80,000 requests", |b| {
         b.iter(|| summarise(black_box(&run), None, None));
     });

@@ -45,31 +45,18 @@ impl Misses {
 }
 
 fn main() {
-    let sweeps: Vec<_> = sweeps::read()
-        .into_iter()
-        .filter(|sweep| sweep.levels.len() >= 4)
-        .collect();
+    let sweeps: Vec<_> = sweeps::read().into_iter().filter(|sweep| sweep.levels.len() >= 4).collect();
     println!("{} sweeps\n", sweeps.len());
-    println!(
-        "| law | level | figure | n | median | p90 | in interval |\n|---|---|---|---:|---:|---:|---:|"
-    );
+    println!("| law | level | figure | n | median | p90 | in interval |\n|---|---|---|---:|---:|---:|---:|");
     for from_catalogue in [false, true] {
         let mut misses: [[Misses; 3]; 2] = Default::default();
         let mut refused = 0;
         for sweep in &sweeps {
             let unknown = Served::unknown("unknown");
-            let system = if from_catalogue {
-                sweep.system()
-            } else {
-                unknown.system()
-            };
+            let system = if from_catalogue { sweep.system() } else { unknown.system() };
             refused += held_out(&system, &sweep.levels, &mut misses);
         }
-        let law = if from_catalogue {
-            "catalogue or levels"
-        } else {
-            "levels alone"
-        };
+        let law = if from_catalogue { "catalogue or levels" } else { "levels alone" };
         for (place, misses) in ["between", "at an end"].into_iter().zip(&misses) {
             for (figure, misses) in ["TTFT", "TPOT", "throughput"].into_iter().zip(misses) {
                 println!("| {law} | {place} | {figure} | {} |", misses.cells());
@@ -83,10 +70,7 @@ fn main() {
 fn held_out(system: &System<'_>, levels: &[Observation], misses: &mut [[Misses; 3]; 2]) -> usize {
     let mut refused = 0;
     for (index, level) in levels.iter().enumerate() {
-        let others = levels
-            .iter()
-            .enumerate()
-            .filter(|(other, _)| *other != index);
+        let others = levels.iter().enumerate().filter(|(other, _)| *other != index);
         let others: Vec<Observation> = others.map(|(_, level)| *level).collect();
         let law = Calibrated::new(system, &others);
         let told: Result<_, Refused> = law.and_then(|law| law.predict(level.load));
@@ -98,10 +82,7 @@ fn held_out(system: &System<'_>, levels: &[Observation], misses: &mut [[Misses; 
         let [ttft, tpot, throughput] = &mut misses[at_an_end];
         ttft.add(told.ttft_s, level.ttft_s);
         tpot.add(told.tpot_s, level.tpot_s);
-        throughput.add(
-            told.output_tokens_per_second,
-            level.output_tokens_per_second,
-        );
+        throughput.add(told.output_tokens_per_second, level.output_tokens_per_second);
     }
     refused
 }

@@ -17,11 +17,7 @@ pub(crate) fn failure_adjusted(sample: &Sample, failed: u64, q: Quantile) -> Opt
 }
 
 /// The percentiles that so many requests support. Without a sample every request failed and all are infinite.
-pub(crate) fn percentiles(
-    sample: Option<&Sample>,
-    failed: u64,
-    confidence: Confidence,
-) -> AdjustedPercentiles {
+pub(crate) fn percentiles(sample: Option<&Sample>, failed: u64, confidence: Confidence) -> AdjustedPercentiles {
     let n = sample.map_or(0, Sample::n) + failed;
     let at = |q| {
         order_statistic_ranks(n, q, confidence)?;

@@ -23,21 +23,13 @@ pub(crate) fn tokens_within(record: &RequestRecord, window: Span) -> f64 {
         vec![total / count as f64; arrivals.len()]
     };
     let at = |since_sent: u64| record.sent_ns.0.saturating_add(since_sent);
-    let inside =
-        |since_sent: u64| window.start() < at(since_sent) && at(since_sent) <= window.end();
-    let stamped: f64 = arrivals
-        .iter()
-        .zip(&per_chunk)
-        .filter_map(|(&since_sent, tokens)| inside(since_sent).then_some(tokens))
-        .sum();
+    let inside = |since_sent: u64| window.start() < at(since_sent) && at(since_sent) <= window.end();
+    let stamped: f64 =
+        arrivals.iter().zip(&per_chunk).filter_map(|(&since_sent, tokens)| inside(since_sent).then_some(tokens)).sum();
     // Chunks whose stamps were not kept came between the last two stamps; without such chunks, tokens that no chunk
     // accounts for (an end-of-sequence token) came with the last one.
     let rest = (total - per_chunk.iter().sum::<f64>()).max(0.0);
-    let from = if count > kept {
-        before_last.last().copied().unwrap_or(0)
-    } else {
-        last
-    };
+    let from = if count > kept { before_last.last().copied().unwrap_or(0) } else { last };
     match Span::new(at(from), at(last)) {
         Some(gap) => stamped + rest * share(gap, window),
         None if inside(last) => stamped + rest,

@@ -9,8 +9,7 @@ use records::{GpuLine, GpuSample, RunData};
 use stats::Span;
 
 use crate::{
-    Bottleneck, BottleneckEvidence as Evidence, BottleneckVerdict as Verdict, Invalid,
-    LevelSummary,
+    Bottleneck, BottleneckEvidence as Evidence, BottleneckVerdict as Verdict, Invalid, LevelSummary,
     distribution::mean,
     level_findings::QUEUE_MEAN,
     limits::{Point, points},
@@ -49,10 +48,7 @@ pub(crate) fn judge_all(levels: &mut [LevelSummary], records: &[LevelRecords<'_>
     for (level, records) in levels.iter_mut().zip(records) {
         let gpu = records.window.map(|window| gpu_clues(window, &run.gpu));
         let clues = Clues {
-            waiting_for: records
-                .window
-                .map(|window| waiting_for(window, run))
-                .unwrap_or_default(),
+            waiting_for: records.window.map(|window| waiting_for(window, run)).unwrap_or_default(),
             growth: growth(level.concurrency, &points),
             gpu: gpu.unwrap_or_default(),
         };
@@ -89,11 +85,7 @@ fn judge(level: &LevelSummary, clues: &Clues) -> Bottleneck {
         .or_else(|| gpu(clues.gpu, &mut evidence))
         .or_else(|| engine_step(level, clues));
     evidence.extend(seen_besides(level, clues, &evidence));
-    Bottleneck {
-        verdict: verdict.unwrap_or(Verdict::Unknown),
-        evidence,
-        missing: missing(level, clues.gpu),
-    }
+    Bottleneck { verdict: verdict.unwrap_or(Verdict::Unknown), evidence, missing: missing(level, clues.gpu) }
 }
 
 fn client(level: &LevelSummary, evidence: &mut Vec<Evidence>) -> Option<Verdict> {
@@ -115,25 +107,13 @@ fn server(level: &LevelSummary, clues: &Clues, evidence: &mut Vec<Evidence>) -> 
         evidence.extend(kv);
         return Some(Verdict::KvCache);
     }
-    let mean = server
-        .waiting_mean
-        .filter(|waiting| *waiting >= QUEUE_MEAN)?;
+    let mean = server.waiting_mean.filter(|waiting| *waiting >= QUEUE_MEAN)?;
     evidence.push(Evidence::Waiting { mean });
     evidence.extend(
-        clues
-            .waiting_for
-            .iter()
-            .map(|(reason, mean)| Evidence::WaitingFor {
-                reason: reason.clone(),
-                mean: *mean,
-            }),
+        clues.waiting_for.iter().map(|(reason, mean)| Evidence::WaitingFor { reason: reason.clone(), mean: *mean }),
     );
     evidence.extend(kv);
-    Some(if full {
-        Verdict::KvCache
-    } else {
-        Verdict::Queue
-    })
+    Some(if full { Verdict::KvCache } else { Verdict::Queue })
 }
 
 /// The cache is full for one more request of the mean size when less is free than each running one has: with `r` running,
@@ -141,10 +121,7 @@ fn server(level: &LevelSummary, clues: &Clues, evidence: &mut Vec<Evidence>) -> 
 fn kv_usage(level: &LevelSummary) -> Option<Evidence> {
     let server = level.server?;
     let running = server.running_mean.filter(|running| *running > 0.0)?;
-    Some(Evidence::KvUsage {
-        max: server.kv_usage_max?,
-        full_from: running / (running + 1.0),
-    })
+    Some(Evidence::KvUsage { max: server.kv_usage_max?, full_from: running / (running + 1.0) })
 }
 
 fn underloaded(clues: &Clues, evidence: &mut Vec<Evidence>) -> Option<Verdict> {
@@ -158,22 +135,16 @@ fn underloaded(clues: &Clues, evidence: &mut Vec<Evidence>) -> Option<Verdict> {
 
 fn growth_share(evidence: &Evidence) -> Option<f64> {
     match evidence {
-        Evidence::GrowthToNext { share, .. } | Evidence::GrowthFromPrevious { share, .. } => {
-            Some(*share)
-        }
+        Evidence::GrowthToNext { share, .. } | Evidence::GrowthFromPrevious { share, .. } => Some(*share),
         _ => None,
     }
 }
 
 /// Throttling before what the GPU was busy with: it explains why the same work takes longer.
 fn gpu(gpu: GpuClues, evidence: &mut Vec<Evidence>) -> Option<Verdict> {
-    let slowed = gpu
-        .clock_percent
-        .is_none_or(|percent| percent < CLOCK_KEPT_PERCENT);
+    let slowed = gpu.clock_percent.is_none_or(|percent| percent < CLOCK_KEPT_PERCENT);
     let often = |share: Option<f64>| share.filter(|share| slowed && *share >= THROTTLED_SHARE);
-    let clock = gpu
-        .clock_percent
-        .map(|percent| Evidence::SmClock { percent });
+    let clock = gpu.clock_percent.map(|percent| Evidence::SmClock { percent });
     if let Some(share) = often(gpu.thermal_share) {
         evidence.push(Evidence::ThermalThrottled { share });
         evidence.extend(clock);
@@ -184,18 +155,12 @@ fn gpu(gpu: GpuClues, evidence: &mut Vec<Evidence>) -> Option<Verdict> {
         evidence.extend(clock);
         return Some(Verdict::Power);
     }
-    if let Some(percent) = gpu
-        .dram_percent
-        .filter(|percent| *percent >= DRAM_BUSY_PERCENT)
-    {
+    if let Some(percent) = gpu.dram_percent.filter(|percent| *percent >= DRAM_BUSY_PERCENT) {
         evidence.push(Evidence::DramActive { percent });
         return Some(Verdict::MemoryBandwidth);
     }
     // Without a look at the memory, busy multiprocessors may as well be waiting for it.
-    if let Some(percent) = gpu
-        .sm_percent
-        .filter(|percent| *percent >= SM_BUSY_PERCENT && gpu.dram_percent.is_some())
-    {
+    if let Some(percent) = gpu.sm_percent.filter(|percent| *percent >= SM_BUSY_PERCENT && gpu.dram_percent.is_some()) {
         evidence.push(Evidence::SmActive { percent });
         return Some(Verdict::Compute);
     }
@@ -218,33 +183,20 @@ fn seen_besides(level: &LevelSummary, clues: &Clues, already: &[Evidence]) -> Ve
         server.running_mean.map(|mean| Evidence::Running { mean }),
         server.waiting_mean.map(|mean| Evidence::Waiting { mean }),
         kv_usage(level),
-        gpu.dram_percent
-            .map(|percent| Evidence::DramActive { percent }),
+        gpu.dram_percent.map(|percent| Evidence::DramActive { percent }),
         gpu.sm_percent.map(|percent| Evidence::SmActive { percent }),
-        gpu.tensor_percent
-            .map(|percent| Evidence::TensorActive { percent }),
-        gpu.util_percent
-            .map(|percent| Evidence::GpuUtil { percent }),
-        gpu.power_share
-            .map(|share| Evidence::PowerThrottled { share }),
-        gpu.thermal_share
-            .map(|share| Evidence::ThermalThrottled { share }),
+        gpu.tensor_percent.map(|percent| Evidence::TensorActive { percent }),
+        gpu.util_percent.map(|percent| Evidence::GpuUtil { percent }),
+        gpu.power_share.map(|share| Evidence::PowerThrottled { share }),
+        gpu.thermal_share.map(|share| Evidence::ThermalThrottled { share }),
         // What held back clocks cost shows in the clock alone.
-        gpu.clock_percent
-            .filter(|_| held_back(gpu))
-            .map(|percent| Evidence::SmClock { percent }),
+        gpu.clock_percent.filter(|_| held_back(gpu)).map(|percent| Evidence::SmClock { percent }),
     ];
-    all.into_iter()
-        .flatten()
-        .filter(|evidence| !already.contains(evidence))
-        .collect()
+    all.into_iter().flatten().filter(|evidence| !already.contains(evidence)).collect()
 }
 
 fn held_back(gpu: GpuClues) -> bool {
-    [gpu.power_share, gpu.thermal_share]
-        .into_iter()
-        .flatten()
-        .any(|share| share > 0.0)
+    [gpu.power_share, gpu.thermal_share].into_iter().flatten().any(|share| share > 0.0)
 }
 
 fn missing(level: &LevelSummary, gpu: GpuClues) -> Vec<String> {
@@ -265,39 +217,20 @@ fn missing(level: &LevelSummary, gpu: GpuClues) -> Vec<String> {
 
 /// Growth to the next larger level, or from the next smaller one where there is no larger.
 fn growth(concurrency: u32, points: &[Point]) -> Option<Evidence> {
-    let at = points
-        .iter()
-        .position(|point| point.concurrency == concurrency)?;
-    let larger = points[at..]
-        .iter()
-        .find(|point| point.concurrency > concurrency);
+    let at = points.iter().position(|point| point.concurrency == concurrency)?;
+    let larger = points[at..].iter().find(|point| point.concurrency > concurrency);
     if let Some(next) = larger {
         let share = points[at].growth_share(*next)?;
-        return Some(Evidence::GrowthToNext {
-            concurrency: next.concurrency,
-            share,
-        });
+        return Some(Evidence::GrowthToNext { concurrency: next.concurrency, share });
     }
-    let previous = points[..at]
-        .iter()
-        .rev()
-        .find(|point| point.concurrency < concurrency)?;
+    let previous = points[..at].iter().rev().find(|point| point.concurrency < concurrency)?;
     let share = previous.growth_share(points[at])?;
-    Some(Evidence::GrowthFromPrevious {
-        concurrency: previous.concurrency,
-        share,
-    })
+    Some(Evidence::GrowthFromPrevious { concurrency: previous.concurrency, share })
 }
 
 fn waiting_for(window: Span, run: &RunData) -> Vec<(String, f64)> {
-    let inside = || {
-        run.server
-            .iter()
-            .filter(|s| (window.start()..window.end()).contains(&s.t_ns.0))
-    };
-    let mut reasons: Vec<&String> = inside()
-        .flat_map(|s| s.detail.waiting_by_reason.keys())
-        .collect();
+    let inside = || run.server.iter().filter(|s| (window.start()..window.end()).contains(&s.t_ns.0));
+    let mut reasons: Vec<&String> = inside().flat_map(|s| s.detail.waiting_by_reason.keys()).collect();
     reasons.sort_unstable();
     reasons.dedup();
     let of = |reason: &String| {
@@ -315,31 +248,19 @@ fn gpu_clues(window: Span, lines: &[GpuLine]) -> GpuClues {
             _ => None,
         })
         .collect();
-    let inside = || {
-        samples
-            .iter()
-            .copied()
-            .filter(|s| (window.start()..window.end()).contains(&s.t_ns.0))
-    };
+    let inside = || samples.iter().copied().filter(|s| (window.start()..window.end()).contains(&s.t_ns.0));
     let over = |figure: fn(&GpuSample) -> Option<f64>| over_gpus(&samples, figure, window);
     let bits = |mask: u64| {
         mean(inside().filter_map(|s| {
             let bits = s.throttle_bits?;
             let thermal = bits & THERMAL_BITS != 0;
-            let counts =
-                bits & mask != 0 && (mask == THERMAL_BITS || bits & mask != 0x8 || !thermal);
+            let counts = bits & mask != 0 && (mask == THERMAL_BITS || bits & mask != 0x8 || !thermal);
             Some(f64::from(u8::from(counts)))
         }))
     };
     GpuClues {
-        power_share: more(
-            counted(&samples, |s| s.power_violation_ns, window),
-            bits(POWER_BITS),
-        ),
-        thermal_share: more(
-            counted(&samples, |s| s.thermal_violation_ns, window),
-            bits(THERMAL_BITS),
-        ),
+        power_share: more(counted(&samples, |s| s.power_violation_ns, window), bits(POWER_BITS)),
+        thermal_share: more(counted(&samples, |s| s.thermal_violation_ns, window), bits(THERMAL_BITS)),
         clock_percent: clock_max(lines)
             .zip(over(|s| s.sm_clock_mhz.map(f64::from)))
             .map(|(most, mean)| 100.0 * mean / most),
@@ -355,14 +276,8 @@ fn more(counter: Option<f64>, bits: Option<f64>) -> Option<f64> {
     counter.into_iter().chain(bits).max_by(f64::total_cmp)
 }
 
-fn by_gpu<'s, 'u>(
-    samples: &'s [&'u GpuSample],
-    uuid: &'s str,
-) -> impl Iterator<Item = &'u GpuSample> + 's {
-    samples
-        .iter()
-        .copied()
-        .filter(move |sample| sample.uuid == uuid)
+fn by_gpu<'s, 'u>(samples: &'s [&'u GpuSample], uuid: &'s str) -> impl Iterator<Item = &'u GpuSample> + 's {
+    samples.iter().copied().filter(move |sample| sample.uuid == uuid)
 }
 
 fn uuids<'u>(samples: &[&'u GpuSample]) -> Vec<&'u str> {
@@ -373,11 +288,7 @@ fn uuids<'u>(samples: &[&'u GpuSample]) -> Vec<&'u str> {
 }
 
 /// Time-weighted mean of a gauge, averaged over the devices that give it.
-fn over_gpus(
-    samples: &[&GpuSample],
-    figure: fn(&GpuSample) -> Option<f64>,
-    window: Span,
-) -> Option<f64> {
+fn over_gpus(samples: &[&GpuSample], figure: fn(&GpuSample) -> Option<f64>, window: Span) -> Option<f64> {
     let of = |uuid: &str| {
         let readings = by_gpu(samples, uuid).filter_map(|s| Some((s.t_ns.0, figure(s)?)));
         Gauge::new(readings).mean(window)
@@ -386,20 +297,13 @@ fn over_gpus(
 }
 
 /// Share of the window in which a counter of nanoseconds ran; of the GPU that was held back most.
-fn counted(
-    samples: &[&GpuSample],
-    nanoseconds: fn(&GpuSample) -> Option<u64>,
-    window: Span,
-) -> Option<f64> {
+fn counted(samples: &[&GpuSample], nanoseconds: fn(&GpuSample) -> Option<u64>, window: Span) -> Option<f64> {
     let of = |uuid: &str| {
         let readings = by_gpu(samples, uuid).filter_map(|s| Some((s.t_ns.0, nanoseconds(s)?)));
         let growth = Counter::new(readings).growth(window).ok()?;
         Some((growth / window.ticks() as f64).min(1.0))
     };
-    uuids(samples)
-        .into_iter()
-        .filter_map(of)
-        .max_by(f64::total_cmp)
+    uuids(samples).into_iter().filter_map(of).max_by(f64::total_cmp)
 }
 
 /// Mean over the GPUs of their largest clocks.

@@ -21,8 +21,8 @@ pub use self::{
     served::Served,
 };
 use crate::{
-    Forecast, Held, HeldOutLevel, LevelSummary, PerformanceSection, Predicted, PredictionError,
-    Refused, Scaling, window::LevelRecords,
+    Forecast, Held, HeldOutLevel, LevelSummary, PerformanceSection, Predicted, PredictionError, Refused, Scaling,
+    window::LevelRecords,
 };
 
 /// Fewest loads that can predict each other: two that calibrate, and the one that is held out.
@@ -42,22 +42,13 @@ pub(crate) fn section(
     if !levels.iter().any(|level| level.complete) {
         return None;
     }
-    let from = scaling
-        .filter(|scaling| scaling.levels_before > 0)
-        .map(|scaling| scaling.from);
-    let (regime, before): (Vec<_>, Vec<_>) = observed
-        .into_iter()
-        .partition(|observed| from.is_none_or(|from| observed.concurrency >= from));
+    let from = scaling.filter(|scaling| scaling.levels_before > 0).map(|scaling| scaling.from);
+    let (regime, before): (Vec<_>, Vec<_>) =
+        observed.into_iter().partition(|observed| from.is_none_or(|from| observed.concurrency >= from));
     let other_law = from.map(|from| Refused::OtherLaw { from });
-    let mut rows: Vec<HeldOutLevel> = before
-        .iter()
-        .map(|observed| row(observed, other_law.clone().map_or(Ok(None), Err)))
-        .collect();
-    rows.extend(
-        regime
-            .iter()
-            .map(|observed| row(observed, held_out(served, &regime, observed).map(Some))),
-    );
+    let mut rows: Vec<HeldOutLevel> =
+        before.iter().map(|observed| row(observed, other_law.clone().map_or(Ok(None), Err))).collect();
+    rows.extend(regime.iter().map(|observed| row(observed, held_out(served, &regime, observed).map(Some))));
     let model = calibrated(served, &regime);
     let (forecasts, refused) = match &model {
         Ok(model) => (forecasts(model, &regime, other_law.as_ref()), None),
@@ -88,23 +79,13 @@ fn calibrated(served: &Served, levels: &[Observed]) -> Result<Calibrated, Refuse
 
 fn too_few(usable: usize) -> Refused {
     let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-    Refused::TooFewLevels {
-        usable: count(usable),
-        needed: count(FEWEST_TO_TEST),
-    }
+    Refused::TooFewLevels { usable: count(usable), needed: count(FEWEST_TO_TEST) }
 }
 
 /// What the other levels say of this one. Levels of the same concurrency say too much of it and are held out with it.
-fn held_out(
-    served: &Served,
-    levels: &[Observed],
-    this: &Observed,
-) -> Result<[Interval; 3], Refused> {
-    let others: Vec<Observation> = levels
-        .iter()
-        .filter(|other| other.concurrency != this.concurrency)
-        .map(|other| other.observation)
-        .collect();
+fn held_out(served: &Served, levels: &[Observed], this: &Observed) -> Result<[Interval; 3], Refused> {
+    let others: Vec<Observation> =
+        levels.iter().filter(|other| other.concurrency != this.concurrency).map(|other| other.observation).collect();
     let model = Calibrated::new(&served.system(), &others);
     let model = model.map_err(|refused| match refused {
         Refused::TooFewLevels { .. } => too_few(levels.len()),
@@ -115,21 +96,13 @@ fn held_out(
 }
 
 fn row(observed: &Observed, told: Result<Option<[Interval; 3]>, Refused>) -> HeldOutLevel {
-    let Observation {
-        load,
-        ttft_s,
-        tpot_s,
-        output_tokens_per_second,
-    } = observed.observation;
+    let Observation { load, ttft_s, tpot_s, output_tokens_per_second } = observed.observation;
     let (told, refused) = match told {
         Ok(told) => (told, None),
         Err(refused) => (None, Some(refused)),
     };
     let held = |measured: Option<f64>, figure: usize, scale: f64| {
-        Some(Held {
-            measured: measured? * scale,
-            predicted: told.map(|told| predicted(told[figure], scale)),
-        })
+        Some(Held { measured: measured? * scale, predicted: told.map(|told| predicted(told[figure], scale)) })
     };
     HeldOutLevel {
         level: observed.level,
@@ -145,17 +118,10 @@ fn row(observed: &Observed, told: Result<Option<[Interval; 3]>, Refused>) -> Hel
 }
 
 fn predicted(interval: Interval, scale: f64) -> Predicted {
-    Predicted {
-        low: interval.low * scale,
-        likely: interval.likely * scale,
-        high: interval.high * scale,
-    }
+    Predicted { low: interval.low * scale, likely: interval.likely * scale, high: interval.high * scale }
 }
 
-fn error(
-    rows: &[HeldOutLevel],
-    figure: impl Fn(&HeldOutLevel) -> Option<Held>,
-) -> Option<PredictionError> {
+fn error(rows: &[HeldOutLevel], figure: impl Fn(&HeldOutLevel) -> Option<Held>) -> Option<PredictionError> {
     let held: Vec<Held> = rows.iter().filter_map(figure).collect();
     let errors = held.iter().filter_map(Held::error).map(f64::abs).collect();
     let errors = Sample::new(errors).ok()?;
@@ -163,44 +129,27 @@ fn error(
         n: errors.n(),
         median: quantile(&errors, Quantile::P50),
         largest: errors.max(),
-        held: held
-            .iter()
-            .filter(|held| held.holds() == Some(true))
-            .count() as u64,
+        held: held.iter().filter(|held| held.holds() == Some(true)).count() as u64,
     })
 }
 
 /// What the levels say of loads between them and beyond, at the mean lengths of all.
-fn forecasts(
-    model: &Calibrated,
-    levels: &[Observed],
-    other_law: Option<&Refused>,
-) -> Vec<Forecast> {
+fn forecasts(model: &Calibrated, levels: &[Observed], other_law: Option<&Refused>) -> Vec<Forecast> {
     let mean = |length: fn(&Load) -> f64| {
-        let sum: f64 = levels
-            .iter()
-            .map(|level| length(&level.observation.load))
-            .sum();
+        let sum: f64 = levels.iter().map(|level| length(&level.observation.load)).sum();
         sum / levels.len() as f64
     };
     let (isl, osl) = (mean(|load| load.isl), mean(|load| load.osl));
     let mut tested: Vec<u32> = levels.iter().map(|level| level.concurrency).collect();
     tested.dedup();
     let told = |concurrency: f64| {
-        let load = Load {
-            concurrency,
-            isl,
-            osl,
-        };
+        let load = Load { concurrency, isl, osl };
         let below = f64::from(tested.first().copied().unwrap_or(0));
         let refused = other_law.filter(|_| concurrency < below).cloned();
         let told = refused.map_or_else(|| model.predict(load), Err);
         forecast(load, told)
     };
-    loads(&tested, model.reach())
-        .into_iter()
-        .map(told)
-        .collect()
+    loads(&tested, model.reach()).into_iter().map(told).collect()
 }
 
 fn forecast(load: Load, told: Result<Prediction, Refused>) -> Forecast {

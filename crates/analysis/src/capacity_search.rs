@@ -49,11 +49,7 @@ pub struct SearchLimits {
 impl SearchLimits {
     /// The nearest load that can be tried.
     fn possible(&self, load: f64) -> f64 {
-        let load = if self.step > 0.0 {
-            (load / self.step).round() * self.step
-        } else {
-            three_digits(load)
-        };
+        let load = if self.step > 0.0 { (load / self.step).round() * self.step } else { three_digits(load) };
         load.clamp(self.smallest, self.largest.max(self.smallest))
     }
 }
@@ -114,16 +110,8 @@ pub enum SearchEnd {
 /// let probes = [Probe { load: 8.0, volumes: 1, requests: 40, effective: 20.0 }];
 /// assert_eq!(next_search_step(&probes, &held, 8.0, limits), SearchStep::Probe { load: 16.0, volumes: 1 });
 /// ```
-pub fn next_search_step(
-    probes: &[Probe],
-    capacity: &LoadCapacity,
-    first: f64,
-    limits: SearchLimits,
-) -> SearchStep {
-    let least = |load: f64| SearchStep::Probe {
-        load: limits.possible(load),
-        volumes: 1,
-    };
+pub fn next_search_step(probes: &[Probe], capacity: &LoadCapacity, first: f64, limits: SearchLimits) -> SearchStep {
+    let least = |load: f64| SearchStep::Probe { load: limits.possible(load), volumes: 1 };
     let loads = || probes.iter().map(|probe| probe.load);
     let extremes = loads().map(|load| (load, load));
     let Some((smallest, largest)) = extremes.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1))) else {
@@ -160,12 +148,7 @@ fn is_tight(capacity: &LoadCapacity, limits: SearchLimits) -> bool {
 }
 
 /// The next load once one has held and one has failed.
-fn narrow(
-    probes: &[Probe],
-    capacity: &LoadCapacity,
-    (held, failed): (f64, f64),
-    limits: SearchLimits,
-) -> SearchStep {
+fn narrow(probes: &[Probe], capacity: &LoadCapacity, (held, failed): (f64, f64), limits: SearchLimits) -> SearchStep {
     let estimate = capacity.load.unwrap_or_else(|| held.midpoint(failed));
     // Around the estimate, which knows that strain rises: a level that failed by chance below others that held is no end.
     let loads = || probes.iter().map(|probe| probe.load);
@@ -182,19 +165,12 @@ fn narrow(
     if gap > (close * limits.tolerance * estimate).max(limits.step) {
         let margin = (MARGIN * gap).max(limits.step);
         let within = estimate.clamp(below + margin, (above - margin).max(below + margin));
-        return SearchStep::Probe {
-            load: limits.possible(within),
-            volumes: 1,
-        };
+        return SearchStep::Probe { load: limits.possible(within), volumes: 1 };
     }
     // What bounds the interval at the load itself is not that load's chance but the next one's.
     let lower = low < below && estimate - low >= high - estimate;
     let load = if lower { below } else { above };
-    let of_load = || {
-        probes
-            .iter()
-            .filter(|probe| probe.load.total_cmp(&load).is_eq())
-    };
+    let of_load = || probes.iter().filter(|probe| probe.load.total_cmp(&load).is_eq());
     let watched: u32 = of_load().map(|probe| probe.volumes).sum();
     let effective: f64 = of_load().map(|probe| probe.effective).sum();
     let growth = if lower && effective < limits.fewest {
@@ -212,29 +188,16 @@ fn narrow(
         reason = "positive, and twice a u32 at most; saturating"
     )]
     let volumes = (f64::from(watched) * growth).ceil() as u32;
-    SearchStep::Probe {
-        load,
-        volumes: volumes.max(1),
-    }
+    SearchStep::Probe { load, volumes: volumes.max(1) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const SLOTS: SearchLimits = SearchLimits {
-        tolerance: 0.1,
-        max_requests: 100_000,
-        smallest: 1.0,
-        largest: 1000.0,
-        fewest: 72.0,
-        step: 1.0,
-    };
-    const RATES: SearchLimits = SearchLimits {
-        smallest: 0.01,
-        step: 0.0,
-        ..SLOTS
-    };
+    const SLOTS: SearchLimits =
+        SearchLimits { tolerance: 0.1, max_requests: 100_000, smallest: 1.0, largest: 1000.0, fewest: 72.0, step: 1.0 };
+    const RATES: SearchLimits = SearchLimits { smallest: 0.01, step: 0.0, ..SLOTS };
 
     /// A server without chance that holds up to `truth`: the interval is the bracket.
     fn search(truth: f64, first: f64, limits: SearchLimits) -> (Vec<f64>, SearchEnd) {
@@ -252,12 +215,9 @@ mod tests {
                 failed_at,
             };
             match next_search_step(&probes, &capacity, first, limits) {
-                SearchStep::Probe { load, volumes } => probes.push(Probe {
-                    load,
-                    volumes,
-                    requests: 40 * u64::from(volumes),
-                    effective: 100.0,
-                }),
+                SearchStep::Probe { load, volumes } => {
+                    probes.push(Probe { load, volumes, requests: 40 * u64::from(volumes), effective: 100.0 })
+                }
                 SearchStep::Stop(end) => return (loads().collect(), end),
             }
             assert!(probes.len() < 1000, "it ends");
@@ -285,10 +245,7 @@ mod tests {
             let (loads, end) = search(truth, 1.0, RATES);
             assert_eq!(end, SearchEnd::Tight, "{truth}");
             let nearest = loads.iter().map(|load| (load / truth - 1.0).abs());
-            assert!(
-                nearest.fold(f64::INFINITY, f64::min) <= 0.1,
-                "{truth}: {loads:?}"
-            );
+            assert!(nearest.fold(f64::INFINITY, f64::min) <= 0.1, "{truth}: {loads:?}");
             let typed = |load: &f64| (load - three_digits(*load)).abs() < 1e-12;
             assert!(loads.iter().all(typed), "{loads:?}");
         }
@@ -298,31 +255,20 @@ mod tests {
     fn a_server_that_never_fails_and_one_that_never_holds_end_the_search() {
         assert_eq!(search(5000.0, 8.0, SLOTS).1, SearchEnd::NeverFailed);
         assert_eq!(search(5000.0, 8.0, SLOTS).0.last(), Some(&1000.0));
-        assert_eq!(
-            search(0.0, 8.0, SLOTS),
-            (vec![8.0, 4.0, 2.0, 1.0], SearchEnd::NeverHeld)
-        );
+        assert_eq!(search(0.0, 8.0, SLOTS), (vec![8.0, 4.0, 2.0, 1.0], SearchEnd::NeverHeld));
         assert_eq!(search(0.001, 0.02, RATES).1, SearchEnd::NeverHeld);
     }
 
     #[test]
     fn a_spent_budget_ends_the_search_before_another_probe() {
-        let limits = SearchLimits {
-            max_requests: 100,
-            ..SLOTS
-        };
+        let limits = SearchLimits { max_requests: 100, ..SLOTS };
         let (loads, end) = search(200.0, 8.0, limits);
         assert_eq!((loads, end), (vec![8.0, 16.0, 32.0], SearchEnd::Spent));
     }
 
     #[test]
     fn what_widens_the_interval_is_watched_for_as_long_as_that_asks() {
-        let probe = |load, volumes| Probe {
-            load,
-            volumes,
-            requests: 1,
-            effective: 10.0 * f64::from(volumes),
-        };
+        let probe = |load, volumes| Probe { load, volumes, requests: 1, effective: 10.0 * f64::from(volumes) };
         let probes = [probe(8.0, 1), probe(40.0, 9), probe(41.0, 5)];
         let few = [probe(8.0, 1), probe(40.0, 4), probe(41.0, 5)];
         let next_of = |probes: &[Probe], low, high| {

@@ -25,9 +25,7 @@ pub(crate) struct Figure {
 /// By concurrency, of the levels that ran to their end with valid figures.
 pub(crate) fn figures(run: &RunData, confidence: Confidence) -> BTreeMap<u32, Vec<Figure>> {
     let records = window::levels(run);
-    let levels = records
-        .iter()
-        .map(|level| level::figures(level, &records, run, confidence));
+    let levels = records.iter().map(|level| level::figures(level, &records, run, confidence));
     levels
         .filter(|level| level.summary.complete && level.summary.invalid.is_empty())
         .map(|level| (level.summary.concurrency, of_level(&level)))
@@ -42,10 +40,7 @@ fn of_level(level: &LevelFigures<'_>) -> Vec<Figure> {
     let ttft = series(&|record| record.ttft().map(ms));
     let tpot = series(&|record| record.tpot().map(ms));
     let e2el = series(&|record| record.e2el().map(ms));
-    let counted = level
-        .requests
-        .iter()
-        .filter(|record| record.outcome != Outcome::Cancelled);
+    let counted = level.requests.iter().filter(|record| record.outcome != Outcome::Cancelled);
     let completions: Vec<bool> = counted.map(|record| is_completed(record)).collect();
     let good = |strains: &Strains| strains.series.iter().map(|x| *x <= 1.0).collect::<Vec<_>>();
     let reading = level.reading;
@@ -57,10 +52,7 @@ fn of_level(level: &LevelFigures<'_>) -> Vec<Figure> {
         percentile("e2el_p95_ms", &e2el, reading),
         throughput(&level.summary, reading),
         share("success_rate", &completions, reading),
-        level
-            .strains
-            .as_ref()
-            .and_then(|strains| share("slo_attainment", &good(strains), reading)),
+        level.strains.as_ref().and_then(|strains| share("slo_attainment", &good(strains), reading)),
     ];
     figures.into_iter().flatten().collect()
 }
@@ -72,12 +64,7 @@ fn mean(metric: &'static str, series: &[f64], reading: Reading) -> Option<Figure
         standard_error: batches.standard_error() / batches.mean(),
         degrees_of_freedom: batches.degrees_of_freedom(),
     };
-    Some(Figure {
-        metric,
-        value,
-        is_share: false,
-        error: reading.batches(series).map(of_logarithm),
-    })
+    Some(Figure { metric, value, is_share: false, error: reading.batches(series).map(of_logarithm) })
 }
 
 /// The error that the interval of the percentile implies, as if it were a normal one.
@@ -132,9 +119,7 @@ fn share(metric: &'static str, yes: &[bool], reading: Reading) -> Option<Figure>
     }
     let value = yes.iter().filter(|yes| **yes).count() as f64 / n;
     let series: Vec<f64> = yes.iter().map(|yes| f64::from(u8::from(*yes))).collect();
-    let effective = reading
-        .batches(&series)
-        .map_or(n, |batches| batches.effective());
+    let effective = reading.batches(&series).map_or(n, |batches| batches.effective());
     let adjusted = (value * effective + 1.0) / (effective + 2.0);
     Some(Figure {
         metric,

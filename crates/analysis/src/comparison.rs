@@ -47,9 +47,7 @@ pub enum CompareError {
     #[error("the runs differ in {}\nhint: measure both alike, or compare --anyway", list(.0))]
     Differ(Vec<Condition>),
     /// No level ran to its end with valid figures in both.
-    #[error(
-        "no level ran to its end with valid figures in both runs\nhint: measure the same --concurrency twice"
-    )]
+    #[error("no level ran to its end with valid figures in both runs\nhint: measure the same --concurrency twice")]
     NothingInCommon,
 }
 
@@ -141,11 +139,7 @@ pub enum Verdict {
 ///
 /// # Errors
 /// [`CompareError::Differ`] when they sent different things and `anyway` is not set; [`CompareError::NothingInCommon`].
-pub fn compare(
-    first: &RunData,
-    second: &RunData,
-    options: CompareOptions,
-) -> Result<Comparison, CompareError> {
+pub fn compare(first: &RunData, second: &RunData, options: CompareOptions) -> Result<Comparison, CompareError> {
     let summaries = [first, second].map(|run| summarise(run, None, None));
     let differing = differing(first, second, &summaries);
     let confidence = Confidence::new(options.confidence).unwrap_or(Confidence::P95);
@@ -161,11 +155,8 @@ pub(crate) fn of_figures(
     [of_first, of_second]: &[BTreeMap<u32, Vec<Figure>>; 2],
     options: CompareOptions,
 ) -> Result<Comparison, CompareError> {
-    let in_the_way: Vec<Condition> = differing
-        .iter()
-        .filter(|condition| !matches!(&*condition.what, "engine" | "gpus" | "tool"))
-        .cloned()
-        .collect();
+    let in_the_way: Vec<Condition> =
+        differing.iter().filter(|condition| !matches!(&*condition.what, "engine" | "gpus" | "tool")).cloned().collect();
     if !in_the_way.is_empty() && !options.anyway {
         return Err(CompareError::Differ(in_the_way));
     }
@@ -197,44 +188,22 @@ fn differing(first: &RunData, second: &RunData, summaries: &[Summary; 2]) -> Vec
     let mut differ = |what: &str, first: String, second: String| {
         if first != second {
             let what = what.to_owned();
-            found.push(Condition {
-                what,
-                first,
-                second,
-            });
+            found.push(Condition { what, first, second });
         }
     };
     let target = |run: &records::Manifest| {
         let profile = run.target.simulated_profile();
-        profile.map_or("a server".to_owned(), |profile| {
-            format!("simulated {profile}")
-        })
+        profile.map_or("a server".to_owned(), |profile| format!("simulated {profile}"))
     };
     differ("target", target(a), target(b));
     differ("model", a.plan.model.clone(), b.plan.model.clone());
     differ("workload", a.plan.workload.clone(), b.plan.workload.clone());
     differ("endpoint", a.plan.endpoint.clone(), b.plan.endpoint.clone());
-    differ(
-        "stream",
-        a.plan.stream.to_string(),
-        b.plan.stream.to_string(),
-    );
-    differ(
-        "conversations",
-        conversations(&a.plan),
-        conversations(&b.plan),
-    );
-    differ(
-        "retries",
-        a.plan.retries.to_string(),
-        b.plan.retries.to_string(),
-    );
+    differ("stream", a.plan.stream.to_string(), b.plan.stream.to_string());
+    differ("conversations", conversations(&a.plan), conversations(&b.plan));
+    differ("retries", a.plan.retries.to_string(), b.plan.retries.to_string());
     differ("osl", a.plan.osl.to_string(), b.plan.osl.to_string());
-    differ(
-        "ignore_eos",
-        a.plan.ignore_eos.to_string(),
-        b.plan.ignore_eos.to_string(),
-    );
+    differ("ignore_eos", a.plan.ignore_eos.to_string(), b.plan.ignore_eos.to_string());
     let body = |run: &records::Manifest| {
         let value = serde_json::Value::Object(run.plan.extra_body.clone());
         value.to_string()
@@ -277,9 +246,7 @@ fn conversations(plan: &records::Plan) -> String {
 /// Largest share of prompt tokens that came from the prefix cache.
 fn prefix_hits(summary: &Summary) -> Option<f64> {
     let levels = summary.levels.iter();
-    levels
-        .filter_map(|level| level.server?.prefix_hit_rate)
-        .reduce(f64::max)
+    levels.filter_map(|level| level.server?.prefix_hit_rate).reduce(f64::max)
 }
 
 fn rows(
@@ -301,27 +268,17 @@ fn rows(
 }
 
 fn row(concurrency: u32, a: &Figure, b: &Figure, confidence: Confidence) -> ComparedFigure {
-    let found: Option<Difference> = a
-        .error
-        .zip(b.error)
-        .and_then(|(a, b): (MeanWithError, MeanWithError)| difference(a, b, confidence, POWER));
+    let found: Option<Difference> =
+        a.error.zip(b.error).and_then(|(a, b): (MeanWithError, MeanWithError)| difference(a, b, confidence, POWER));
     let scale = |difference: f64| {
-        if a.is_share {
-            difference
-        } else {
-            difference.exp_m1()
-        }
+        if a.is_share { difference } else { difference.exp_m1() }
     };
     ComparedFigure {
         concurrency,
         metric: a.metric.to_owned(),
         first: a.value,
         second: b.value,
-        change: if a.is_share {
-            b.value - a.value
-        } else {
-            b.value / a.value - 1.0
-        },
+        change: if a.is_share { b.value - a.value } else { b.value / a.value - 1.0 },
         low: found.map(|found| scale(found.interval.low)),
         high: found.map(|found| scale(found.interval.high)),
         p_value: found.map(|found| found.p_value),
@@ -338,11 +295,7 @@ fn judge(rows: &mut [ComparedFigure], confidence: Confidence, threshold: f64) {
         row.p_value = Some(p_value);
         let higher_is_better = matches!(
             &*row.metric,
-            "output_tok_s"
-                | "per_request_tok_s"
-                | "requests_per_s"
-                | "success_rate"
-                | "slo_attainment"
+            "output_tok_s" | "per_request_tok_s" | "requests_per_s" | "success_rate" | "slo_attainment"
         );
         row.verdict = if p_value >= 1.0 - confidence.get() {
             Verdict::NoEvidence

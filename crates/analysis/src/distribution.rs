@@ -7,8 +7,8 @@
 use std::num::NonZeroUsize;
 
 use stats::{
-    BatchMeans, Confidence, Interval, Quantile, Sample, effective_quantile_interval,
-    order_statistic_ranks, quantile, select_quantiles, wilson_effective,
+    BatchMeans, Confidence, Interval, Quantile, Sample, effective_quantile_interval, order_statistic_ranks, quantile,
+    select_quantiles, wilson_effective,
 };
 
 use crate::{Distribution, Estimate};
@@ -30,22 +30,13 @@ pub(crate) struct Reading {
 impl Reading {
     /// Of a level of so many slots.
     pub(crate) fn new(concurrency: u32, confidence: Confidence) -> Self {
-        let wave = usize::try_from(concurrency)
-            .ok()
-            .and_then(NonZeroUsize::new);
-        Self {
-            wave: wave.unwrap_or(NonZeroUsize::MIN),
-            confidence,
-            cautious: false,
-        }
+        let wave = usize::try_from(concurrency).ok().and_then(NonZeroUsize::new);
+        Self { wave: wave.unwrap_or(NonZeroUsize::MIN), confidence, cautious: false }
     }
 
     /// For who waits until an interval is narrow: one that is so by chance must not be taken.
     pub(crate) fn cautious(self) -> Self {
-        Self {
-            cautious: true,
-            ..self
-        }
+        Self { cautious: true, ..self }
     }
 
     /// Batch means of the series.
@@ -59,9 +50,7 @@ impl Reading {
     /// more than that of the observations themselves. Infinite observations, requests that failed, count on their side
     /// only.
     pub(crate) fn effective_for_share_up_to(&self, series: &[f64], limit: f64) -> Option<f64> {
-        self.least(series, limit, |batches| {
-            batches.effective_for(self.confidence)
-        })
+        self.least(series, limit, |batches| batches.effective_for(self.confidence))
     }
 
     /// The same for draws, which take the design effect as known.
@@ -69,12 +58,7 @@ impl Reading {
         self.least(series, limit, BatchMeans::effective)
     }
 
-    fn least(
-        &self,
-        series: &[f64],
-        limit: f64,
-        effective: impl Fn(&BatchMeans) -> f64,
-    ) -> Option<f64> {
+    fn least(&self, series: &[f64], limit: f64, effective: impl Fn(&BatchMeans) -> f64) -> Option<f64> {
         let shares = BatchMeans::of_share(series, limit, self.wave)?;
         let of_share = effective(&shares);
         let smaller_side = shares.mean().min(1.0 - shares.mean()) * series.len() as f64;
@@ -98,9 +82,8 @@ pub(crate) fn distribution(series: &[f64], reading: Reading) -> Option<Distribut
         order_statistic_ranks(sample.n(), q, reading.confidence)?;
         let value = quantile(&sample, q);
         let effective = reading.effective_for_share_up_to(series, value);
-        let interval = effective.and_then(|effective| {
-            effective_quantile_interval(&sample, q, effective, reading.confidence)
-        });
+        let interval =
+            effective.and_then(|effective| effective_quantile_interval(&sample, q, effective, reading.confidence));
         Some(estimate(value, interval))
     };
     let of_mean = batches.map(|batches| batches.mean_interval(reading.confidence));
@@ -164,9 +147,5 @@ pub(crate) fn ratio(a: f64, b: f64) -> Option<f64> {
 }
 
 pub(crate) fn estimate(value: f64, interval: Option<Interval>) -> Estimate {
-    Estimate {
-        value,
-        low: interval.map(|interval| interval.low),
-        high: interval.map(|interval| interval.high),
-    }
+    Estimate { value, low: interval.map(|interval| interval.low), high: interval.map(|interval| interval.high) }
 }

@@ -55,28 +55,17 @@ pub(crate) fn whole_gpus(lines: &[GpuLine]) -> Vec<GpuSeries> {
             _ => {}
         }
     }
-    by_uuid
-        .into_iter()
-        .map(|(uuid, samples)| series(uuid, &samples))
-        .collect()
+    by_uuid.into_iter().map(|(uuid, samples)| series(uuid, &samples)).collect()
 }
 
 fn series(uuid: &str, samples: &[&GpuSample]) -> GpuSeries {
     let watts = |pick: fn(&GpuSample) -> Option<u64>| {
-        Gauge::new(
-            samples
-                .iter()
-                .filter_map(|s| Some((s.t_ns.0, pick(s)? as f64 / 1e3))),
-        )
+        Gauge::new(samples.iter().filter_map(|s| Some((s.t_ns.0, pick(s)? as f64 / 1e3))))
     };
     GpuSeries {
         uuid: uuid.to_owned(),
         samples: samples.iter().map(|s| (s.t_ns.0, 1)).collect(),
-        energy: Counter::new(
-            samples
-                .iter()
-                .filter_map(|s| Some((s.t_ns.0, s.energy_mj?))),
-        ),
+        energy: Counter::new(samples.iter().filter_map(|s| Some((s.t_ns.0, s.energy_mj?)))),
         instant: watts(|s| s.power_instant_mw),
         average: watts(|s| s.power_average_mw),
     }
@@ -89,16 +78,12 @@ impl GpuSeries {
 
     /// Energy by the counter, in joules.
     pub(crate) fn counter_j(&self, window: Span) -> Result<f64, Vec<WindowIssue>> {
-        self.energy
-            .growth(window)
-            .map(|millijoules| millijoules / 1e3)
+        self.energy.growth(window).map(|millijoules| millijoules / 1e3)
     }
 
     /// Energy by the integral of power over a window that counts.
     fn integral_j(power: &Gauge, window: Span) -> Option<f64> {
-        power
-            .integral(window)
-            .filter(|_| power.moments().issues(window).is_empty())
+        power.integral(window).filter(|_| power.moments().issues(window).is_empty())
     }
 
     /// Mean power: by the counter where it tells, else of instant power, else of what the driver averages, from a second
@@ -113,9 +98,7 @@ impl GpuSeries {
     pub(crate) fn gauge_w(&self, window: Span) -> Option<f64> {
         self.instant.mean(window).or_else(|| {
             let settled = Span::new(window.start() + AVERAGE_NS, window.end());
-            settled
-                .and_then(|settled| self.average.mean(settled))
-                .or_else(|| self.average.mean(window))
+            settled.and_then(|settled| self.average.mean(settled)).or_else(|| self.average.mean(window))
         })
     }
 
@@ -127,12 +110,7 @@ impl GpuSeries {
         if let Err(why) = &counter
             && !self.energy.is_empty()
         {
-            issues.extend(
-                why.iter()
-                    .filter(|issue| !issues.contains(issue))
-                    .cloned()
-                    .collect::<Vec<_>>(),
-            );
+            issues.extend(why.iter().filter(|issue| !issues.contains(issue)).cloned().collect::<Vec<_>>());
         }
         let (method, energy_j) = match (&counter, instant, average) {
             (Ok(joules), _, _) => (Some(EnergyMethod::Counter), Some(*joules)),
@@ -143,10 +121,7 @@ impl GpuSeries {
         if let (Ok(counter_j), Some(integral_j)) = (counter, instant)
             && (counter_j - integral_j).abs() > ENERGY_TOLERANCE * counter_j.max(integral_j)
         {
-            issues.push(WindowIssue::EnergyMismatch {
-                counter_j,
-                integral_j,
-            });
+            issues.push(WindowIssue::EnergyMismatch { counter_j, integral_j });
         }
         GpuEnergy {
             uuid: self.uuid.clone(),
@@ -186,10 +161,7 @@ pub(crate) fn energy_level(
     let seen = each.iter().filter(|gpu| gpu.samples > 0).count() as u64;
     let mut issues = Vec::new();
     if seen < each.len() as u64 {
-        issues.push(WindowIssue::ExpectedGpuCountMismatch {
-            expected: each.len() as u64,
-            seen,
-        });
+        issues.push(WindowIssue::ExpectedGpuCountMismatch { expected: each.len() as u64, seen });
     }
     for issue in each.iter().flat_map(|gpu| &gpu.issues) {
         if !issues.contains(issue) {
@@ -200,17 +172,10 @@ pub(crate) fn energy_level(
     let energy_j = all(|gpu| gpu.energy_j);
     let idle_w = all(|gpu| gpu.idle_w);
     let seconds = window.ticks() as f64 / 1e9;
-    let above_idle_j = energy_j
-        .zip(idle_w)
-        .map(|(energy, idle)| energy - idle * seconds);
-    let total = tokens
-        .output
-        .zip(tokens.prompt)
-        .map(|(output, prompt)| output + prompt);
+    let above_idle_j = energy_j.zip(idle_w).map(|(energy, idle)| energy - idle * seconds);
+    let total = tokens.output.zip(tokens.prompt).map(|(output, prompt)| output + prompt);
     let per = |energy: Option<f64>, tokens: Option<f64>| {
-        energy
-            .zip(tokens)
-            .and_then(|(energy, tokens)| ratio(energy, tokens))
+        energy.zip(tokens).and_then(|(energy, tokens)| ratio(energy, tokens))
     };
     Some(EnergyLevel {
         energy_j,
@@ -243,15 +208,8 @@ fn phase_powers(gpus: &[GpuSeries], level: u32, phases: &[Phase]) -> Vec<PhasePo
     let ours = |phase: &&Phase| phase.level == Some(level) || phase.kind == PhaseKind::Idle;
     let power = |phase: &Phase| {
         let span = span(phase)?;
-        let power_w = gpus
-            .iter()
-            .map(|gpu| gpu.power_w(span))
-            .sum::<Option<f64>>()?;
-        Some(PhasePower {
-            phase: phase.kind,
-            seconds: span.ticks() as f64 / 1e9,
-            power_w,
-        })
+        let power_w = gpus.iter().map(|gpu| gpu.power_w(span)).sum::<Option<f64>>()?;
+        Some(PhasePower { phase: phase.kind, seconds: span.ticks() as f64 / 1e9, power_w })
     };
     phases.iter().filter(ours).filter_map(power).collect()
 }
@@ -265,9 +223,7 @@ pub(crate) fn prompt_tokens_within(requests: &[&RequestRecord], window: Span) ->
     };
     requests
         .iter()
-        .filter(|request| {
-            first_token(request).is_some_and(|t| window.start() < t && t <= window.end())
-        })
+        .filter(|request| first_token(request).is_some_and(|t| window.start() < t && t <= window.end()))
         .map(|request| request.prompt_tokens.map(|tokens| tokens as f64))
         .sum()
 }

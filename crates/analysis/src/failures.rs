@@ -31,11 +31,7 @@ pub(crate) fn failures(level: &LevelRecords<'_>) -> Vec<FailureCount> {
             Stage::Warmup => format!("{WARMUP}{kind}"),
             _ => format!("{COOLDOWN}{kind}"),
         };
-        let entry = by_kind.entry(kind.clone()).or_insert(FailureCount {
-            kind,
-            count: 0,
-            example,
-        });
+        let entry = by_kind.entry(kind.clone()).or_insert(FailureCount { kind, count: 0, example });
         entry.count += 1;
     }
     let mut failures: Vec<FailureCount> = by_kind.into_values().collect();

@@ -8,8 +8,7 @@
 use records::{GpuLine, RunData};
 
 use crate::{
-    Finding, FindingKind, LevelSummary, Limits, RunFacts, Scaling, ServerCapacity, Severity,
-    level_findings, limits,
+    Finding, FindingKind, LevelSummary, Limits, RunFacts, Scaling, ServerCapacity, Severity, level_findings, limits,
     limits::{FLAT_SHARE_OF_PROPORTIONAL, Point},
     resource_findings, sample_findings,
     scaling::regime_change,
@@ -35,10 +34,7 @@ pub(crate) fn findings(evidence: &Evidence<'_>) -> Vec<Finding> {
     let points = limits::points(evidence.levels);
     let mut findings: Vec<Finding> = Vec::new();
     findings.extend(about_the_run(evidence));
-    findings.extend(level_findings::findings(
-        evidence.levels,
-        &evidence.run.manifest.plan,
-    ));
+    findings.extend(level_findings::findings(evidence.levels, &evidence.run.manifest.plan));
     findings.extend(sample_findings::findings(evidence.levels));
     findings.extend(resource_findings::findings(evidence.levels));
     findings.extend(cliffs(&points));
@@ -88,30 +84,17 @@ pub(crate) fn finding(severity: Severity, what: FindingKind) -> Finding {
 fn about_the_run(evidence: &Evidence<'_>) -> Vec<Finding> {
     let Evidence { run, facts, .. } = evidence;
     let debug = run.manifest.tool.profile == "debug";
-    let no_gpu = !run
-        .gpu
-        .iter()
-        .any(|line| matches!(line, GpuLine::Sample(_)));
+    let no_gpu = !run.gpu.iter().any(|line| matches!(line, GpuLine::Sample(_)));
     let incomplete = facts.incomplete_reason.clone();
     let incomplete = incomplete.map(|reason| FindingKind::Incomplete { reason });
     let of_run = [
         (Severity::Problem, debug.then_some(FindingKind::DebugBuild)),
         (Severity::Warning, incomplete),
-        (
-            Severity::Note,
-            no_gpu.then_some(FindingKind::NoGpuTelemetry),
-        ),
-        (
-            Severity::Note,
-            run.server
-                .is_empty()
-                .then_some(FindingKind::NoServerMetrics),
-        ),
+        (Severity::Note, no_gpu.then_some(FindingKind::NoGpuTelemetry)),
+        (Severity::Note, run.server.is_empty().then_some(FindingKind::NoServerMetrics)),
     ];
     let present = of_run.into_iter();
-    present
-        .filter_map(|(severity, what)| Some(finding(severity, what?)))
-        .collect()
+    present.filter_map(|(severity, what)| Some(finding(severity, what?))).collect()
 }
 
 fn cliffs(points: &[Point]) -> impl Iterator<Item = Finding> {
@@ -151,9 +134,7 @@ const TELLING_RATIO: f64 = 1.1;
 
 fn aggregate_versus_per_request(limits: &Limits, points: &[Point]) -> Option<Finding> {
     let (aggregate, single) = (limits.peak_output?, limits.peak_per_request?);
-    let there = points
-        .iter()
-        .find(|point| point.concurrency == single.concurrency)?;
+    let there = points.iter().find(|point| point.concurrency == single.concurrency)?;
     (aggregate.tok_s >= TELLING_RATIO * there.output_tok_s).then(|| {
         let versus = FindingKind::AggregateVersusPerRequest {
             aggregate_at: aggregate.concurrency,
@@ -175,12 +156,7 @@ fn beyond_printed_concurrency(evidence: &Evidence<'_>) -> Option<Finding> {
     // Users who think are not together in the server.
     let together = f64::from(concurrency).min(level.in_flight_mean.ceil());
     (together > printed).then(|| {
-        let beyond = FindingKind::BeyondPrintedConcurrency {
-            concurrency,
-            printed,
-            assumed_tokens,
-            actual_tokens,
-        };
+        let beyond = FindingKind::BeyondPrintedConcurrency { concurrency, printed, assumed_tokens, actual_tokens };
         finding(Severity::Insight, beyond)
     })
 }

@@ -32,9 +32,7 @@ pub(crate) struct Strains {
 impl Strains {
     /// Of measured requests in the order of sending. Requests that we gave up say nothing of the server.
     pub(crate) fn new(requests: &[&RequestRecord], objectives: &Objectives) -> Option<Self> {
-        let counted = requests
-            .iter()
-            .filter(|record| record.outcome != Outcome::Cancelled);
+        let counted = requests.iter().filter(|record| record.outcome != Outcome::Cancelled);
         let series: Vec<f64> = counted.map(|record| strain(record, objectives)).collect();
         let finite: Vec<f64> = series.iter().copied().filter(|x| x.is_finite()).collect();
         let failed = (series.len() - finite.len()) as u64;
@@ -82,11 +80,7 @@ fn strain(record: &RequestRecord, objectives: &Objectives) -> f64 {
     }
     let [ttft, tpot, e2el] = parts(record, objectives);
     // A completed request without a first token cannot be judged by it, and is not good.
-    let parts = [
-        ttft.unwrap_or(f64::INFINITY),
-        tpot.unwrap_or(0.0),
-        e2el.unwrap_or(f64::INFINITY),
-    ];
+    let parts = [ttft.unwrap_or(f64::INFINITY), tpot.unwrap_or(0.0), e2el.unwrap_or(f64::INFINITY)];
     parts.into_iter().fold(0.0, f64::max)
 }
 
@@ -110,33 +104,27 @@ pub(crate) fn level(
     objectives: Option<&Objectives>,
 ) -> Option<GoodputLevel> {
     let (rates, strains, objectives) = (rates?, strains?, objectives?);
-    let Rates {
-        requests, reading, ..
-    } = *rates;
+    let Rates { requests, reading, .. } = *rates;
     let n = strains.series.len() as f64;
     let good = strains.series.iter().filter(|x| **x <= 1.0).count();
     let attainment = share_up_to(&strains.series, 1.0, reading)?;
     let value = strains.quantile();
     let interval = strains.effective_for(reading).zip(strains.sample.as_ref());
-    let interval = interval
-        .filter(|_| strains.failed == 0)
-        .and_then(|(effective, sample)| {
-            effective_quantile_interval(sample, strains.attainment, effective, reading.confidence)
-        });
+    let interval = interval.filter(|_| strains.failed == 0).and_then(|(effective, sample)| {
+        effective_quantile_interval(sample, strains.attainment, effective, reading.confidence)
+    });
     let met = |part: usize, objective: Option<u64>| {
         objective?;
         let met = requests.iter().filter(|record| {
             let over = parts(record, objectives)[part];
-            is_completed(record)
-                && over.unwrap_or(if part == 1 { 0.0 } else { f64::INFINITY }) <= 1.0
+            is_completed(record) && over.unwrap_or(if part == 1 { 0.0 } else { f64::INFINITY }) <= 1.0
         });
         Some(met.count() as f64 / n)
     };
     Some(GoodputLevel {
         good: good as u64,
         attainment,
-        requests_per_s: rates
-            .per_second(|record| f64::from(u8::from(strain(record, objectives) <= 1.0))),
+        requests_per_s: rates.per_second(|record| f64::from(u8::from(strain(record, objectives) <= 1.0))),
         ttft: met(0, objectives.ttft_ns),
         tpot: met(1, objectives.tpot_ns),
         e2el: met(2, objectives.e2el_ns),
@@ -183,11 +171,7 @@ pub(crate) fn section(
 fn missed_most(level: &LevelSummary) -> Option<&'static str> {
     let goodput = level.goodput?;
     let completed = level.success_rate.map(|rate| rate.value);
-    let shares = [
-        ("ttft", goodput.ttft),
-        ("tpot", goodput.tpot),
-        ("e2el", goodput.e2el),
-    ];
+    let shares = [("ttft", goodput.ttft), ("tpot", goodput.tpot), ("e2el", goodput.e2el)];
     let worst = shares
         .into_iter()
         .filter_map(|(name, share)| Some((name, share?)))

@@ -9,8 +9,7 @@ use records::{Outcome, RequestRecord, RunData, Stage, TokenSource};
 use stats::{Confidence, Sample, Span, mser5, occupancy};
 
 use crate::{
-    Distribution, EnergyLevel, Estimate, FailureAdjusted, LevelSummary, RequestCounts, Steady,
-    adjusted,
+    Distribution, EnergyLevel, Estimate, FailureAdjusted, LevelSummary, RequestCounts, Steady, adjusted,
     arrivals::{tokens, tokens_within},
     distribution::{Reading, distribution, pooled, ratio, share_up_to},
     energy::{LevelTokens, energy_level, prompt_tokens_within},
@@ -53,8 +52,7 @@ pub(crate) fn figures<'a>(
     let request_rate = request_rate(level, run);
     let rates = Rates::new(level, &ordered, request_rate.is_none(), reading);
     let of = |figure: &dyn Fn(&RequestRecord) -> Option<f64>| series(&ordered, figure);
-    let per_request =
-        |figure: &dyn Fn(&RequestRecord) -> Option<f64>| distribution(&of(figure), reading);
+    let per_request = |figure: &dyn Fn(&RequestRecord) -> Option<f64>| distribution(&of(figure), reading);
     let requests = counts(level);
     let seconds = level.window.map_or(0.0, seconds);
     let output = output_within(level);
@@ -91,12 +89,7 @@ pub(crate) fn figures<'a>(
         per_request_tok_s: per_request(&tokens_per_second),
         output_tokens: per_request(&|record| output_tokens(record).map(|n| n as f64)),
         prompt_tokens: per_request(&|record| record.prompt_tokens.map(|n| n as f64)),
-        failure_adjusted: failure_adjusted(
-            &ttft,
-            e2el_sample.as_ref(),
-            requests.failed,
-            confidence,
-        ),
+        failure_adjusted: failure_adjusted(&ttft, e2el_sample.as_ref(), requests.failed, confidence),
         goodput: goodput::level(rates.as_ref(), strains.as_ref(), objectives),
         steady: steady(&ttft, &e2el, reading),
         stages: stages(level, run, reading),
@@ -104,28 +97,17 @@ pub(crate) fn figures<'a>(
         short_outputs: level.completed().filter(|record| is_short(record)).count() as u64,
         failures: failures(level),
         server: server_level(level, all, &run.server),
-        gpu: level
-            .window
-            .and_then(|window| gpu_level(window, output, &run.gpu)),
+        gpu: level.window.and_then(|window| gpu_level(window, output, &run.gpu)),
         client,
         energy: energy(level, output, run),
         bottleneck: None,
     };
-    LevelFigures {
-        summary,
-        requests: ordered,
-        e2el_ms: e2el_sample,
-        strains,
-        reading,
-    }
+    LevelFigures { summary, requests: ordered, e2el_ms: e2el_sample, strains, reading }
 }
 
 fn energy(level: &LevelRecords<'_>, output: Option<f64>, run: &RunData) -> Option<EnergyLevel> {
     let window = level.window?;
-    let tokens = LevelTokens {
-        output,
-        prompt: prompt_tokens_within(&level.requests, window),
-    };
+    let tokens = LevelTokens { output, prompt: prompt_tokens_within(&level.requests, window) };
     energy_level(window, level.index, tokens, &run.gpu, &run.phases)
 }
 
@@ -138,10 +120,7 @@ pub(crate) fn seconds(span: Span) -> f64 {
 fn output_within(level: &LevelRecords<'_>) -> Option<f64> {
     let window = level.window?;
     let asked = level.requests.iter().any(|r| r.asked_output_tokens > 0);
-    let tokens = level
-        .requests
-        .iter()
-        .map(|record| tokens_within(record, window));
+    let tokens = level.requests.iter().map(|record| tokens_within(record, window));
     asked.then(|| tokens.sum())
 }
 
@@ -178,13 +157,9 @@ fn series(ordered: &[&RequestRecord], figure: &dyn Fn(&RequestRecord) -> Option<
 }
 
 fn success_rate(ordered: &[&RequestRecord], reading: Reading) -> Option<Estimate> {
-    let counted = ordered
-        .iter()
-        .filter(|record| record.outcome != Outcome::Cancelled);
+    let counted = ordered.iter().filter(|record| record.outcome != Outcome::Cancelled);
     // A request fails or not, and nothing else about it matters here.
-    let failures: Vec<f64> = counted
-        .map(|record| f64::from(u8::from(!is_completed(record))))
-        .collect();
+    let failures: Vec<f64> = counted.map(|record| f64::from(u8::from(!is_completed(record)))).collect();
     share_up_to(&failures, 0.0, reading)
 }
 
@@ -268,9 +243,7 @@ fn gaps(record: &RequestRecord) -> impl Iterator<Item = Duration> {
     let arrivals = &record.chunks.since_sent_ns;
     let all_kept = record.chunks.count <= arrivals.len() as u64;
     let neighbours = arrivals.len() - usize::from(!all_kept && !arrivals.is_empty());
-    arrivals[..neighbours]
-        .windows(2)
-        .map(|pair| Duration::from_nanos(pair[1].saturating_sub(pair[0])))
+    arrivals[..neighbours].windows(2).map(|pair| Duration::from_nanos(pair[1].saturating_sub(pair[0])))
 }
 
 fn output_tokens(record: &RequestRecord) -> Option<u64> {

@@ -3,8 +3,8 @@
 use records::Plan;
 
 use crate::{
-    Finding, FindingKind, Invalid, LevelSummary, ServerLevel, ServerSource, Severity, SideBySide,
-    WindowIssue, failures::is_measured, findings::finding,
+    Finding, FindingKind, Invalid, LevelSummary, ServerLevel, ServerSource, Severity, SideBySide, WindowIssue,
+    failures::is_measured, findings::finding,
 };
 
 /// Deviation of the mean output length from the one asked, as a share of it, from which on it is told. Throughput and
@@ -50,19 +50,9 @@ pub(crate) fn findings(levels: &[LevelSummary], plan: &Plan) -> Vec<Finding> {
 
 fn client_limited(level: &LevelSummary) -> Option<Finding> {
     let concurrency = level.concurrency;
-    let by_client = |reason: &Invalid| {
-        matches!(
-            reason,
-            Invalid::ClientBusy { .. } | Invalid::ClientLate { .. }
-        )
-    };
+    let by_client = |reason: &Invalid| matches!(reason, Invalid::ClientBusy { .. } | Invalid::ClientLate { .. });
     let limited = level.invalid.iter().any(by_client);
-    limited.then(|| {
-        finding(
-            Severity::Problem,
-            FindingKind::ClientLimited { concurrency },
-        )
-    })
+    limited.then(|| finding(Severity::Problem, FindingKind::ClientLimited { concurrency }))
 }
 
 /// Requests that fail unload the server, so that the latencies of the others look too good.
@@ -83,25 +73,15 @@ fn disagreements(level: &LevelSummary) -> Vec<Finding> {
     let metrics = [
         ("ttft", server.ttft.filter(times_disagree)),
         ("e2el", server.e2el.filter(times_disagree)),
-        (
-            "output_tokens",
-            server.output_tokens.filter(tokens_disagree),
-        ),
-        (
-            "prompt_tokens",
-            server.prompt_tokens.filter(tokens_disagree),
-        ),
+        ("output_tokens", server.output_tokens.filter(tokens_disagree)),
+        ("prompt_tokens", server.prompt_tokens.filter(tokens_disagree)),
     ];
     let disagreeing = metrics.into_iter();
     disagreeing
         .filter_map(|(metric, both)| Some((metric, both?)))
         .map(|(metric, SideBySide { client, server, .. })| {
-            let disagreement = FindingKind::Disagreement {
-                concurrency: level.concurrency,
-                metric: metric.to_owned(),
-                client,
-                server,
-            };
+            let disagreement =
+                FindingKind::Disagreement { concurrency: level.concurrency, metric: metric.to_owned(), client, server };
             finding(Severity::Problem, disagreement)
         })
         .collect()
@@ -125,11 +105,7 @@ fn times_disagree(both: &SideBySide) -> bool {
 fn output_length(level: &LevelSummary, plan: &Plan) -> Option<Finding> {
     let mean = level.output_tokens?.mean.value;
     let asked = f64::from(plan.osl);
-    let severity = if plan.ignore_eos {
-        Severity::Problem
-    } else {
-        Severity::Warning
-    };
+    let severity = if plan.ignore_eos { Severity::Problem } else { Severity::Warning };
     let other = (mean - asked).abs() > OUTPUT_LENGTH_TOLERANCE * asked;
     other.then(|| {
         let length = FindingKind::OutputLength {
@@ -152,10 +128,7 @@ fn repeats_itself(plan: &Plan) -> bool {
 fn prefix_cache_hits(level: &LevelSummary) -> Option<Finding> {
     let concurrency = level.concurrency;
     let hit_rate = server_figure(level, |server| server.prefix_hit_rate, PREFIX_HIT_TOLERANCE)?;
-    let hits = FindingKind::PrefixCacheHits {
-        concurrency,
-        hit_rate,
-    };
+    let hits = FindingKind::PrefixCacheHits { concurrency, hit_rate };
     Some(finding(Severity::Warning, hits))
 }
 
@@ -169,41 +142,26 @@ fn preemptions(level: &LevelSummary) -> Option<Finding> {
 /// The GPU whose counter and power are furthest apart, if any are further than accepted.
 fn energy_mismatch(level: &LevelSummary) -> Option<Finding> {
     let issues = level.energy.as_ref()?.issues.iter();
-    let apart =
-        |(counter, integral): &(f64, f64)| (counter - integral).abs() / counter.max(*integral);
+    let apart = |(counter, integral): &(f64, f64)| (counter - integral).abs() / counter.max(*integral);
     let (counter_j, integral_j) = issues
         .filter_map(|issue| match *issue {
-            WindowIssue::EnergyMismatch {
-                counter_j,
-                integral_j,
-            } => Some((counter_j, integral_j)),
+            WindowIssue::EnergyMismatch { counter_j, integral_j } => Some((counter_j, integral_j)),
             _ => None,
         })
         .max_by(|a, b| apart(a).total_cmp(&apart(b)))?;
-    let mismatch = FindingKind::EnergyMismatch {
-        concurrency: level.concurrency,
-        counter_j,
-        integral_j,
-    };
+    let mismatch = FindingKind::EnergyMismatch { concurrency: level.concurrency, counter_j, integral_j };
     Some(finding(Severity::Warning, mismatch))
 }
 
 fn queueing(level: &LevelSummary) -> Option<Finding> {
     let concurrency = level.concurrency;
     let waiting_mean = server_figure(level, |server| server.waiting_mean, QUEUE_MEAN)?;
-    let queueing = FindingKind::Queueing {
-        concurrency,
-        waiting_mean,
-    };
+    let queueing = FindingKind::Queueing { concurrency, waiting_mean };
     Some(finding(Severity::Insight, queueing))
 }
 
 /// A figure of the engine, if it reaches `from`.
-fn server_figure(
-    level: &LevelSummary,
-    figure: impl Fn(&ServerLevel) -> Option<f64>,
-    from: f64,
-) -> Option<f64> {
+fn server_figure(level: &LevelSummary, figure: impl Fn(&ServerLevel) -> Option<f64>, from: f64) -> Option<f64> {
     figure(level.server.as_ref()?).filter(|value| *value >= from)
 }
 
@@ -217,8 +175,5 @@ fn few_samples(levels: &[LevelSummary]) -> Option<Finding> {
     };
     let n = few().map(|(_, n)| n).min()?;
     let concurrencies = few().map(|(concurrency, _)| concurrency).collect();
-    Some(finding(
-        Severity::Note,
-        FindingKind::FewSamples { concurrencies, n },
-    ))
+    Some(finding(Severity::Note, FindingKind::FewSamples { concurrencies, n }))
 }

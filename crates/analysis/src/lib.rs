@@ -9,10 +9,7 @@
 //! `findings` (with `level_findings` and `sample_findings`) look across levels; `comparison` (with `compared_figures`)
 //! holds two runs side by side; `over_runs` takes several runs of one plan together; `capacity_search` says which load to try
 //! next; `calibration` fits the model of speed to the levels and tests it on them; [`summarise()`] puts it all together.
-#![warn(
-    clippy::disallowed_methods,
-    reason = "pure crate: no files, clock, environment or network"
-)]
+#![warn(clippy::disallowed_methods, reason = "pure crate: no files, clock, environment or network")]
 
 mod summarise;
 mod summary;
@@ -58,12 +55,8 @@ mod stop_rule;
 mod calibration;
 
 pub use calibration::{Calibrated, Observed, Served, observations};
-pub use capacity_search::{
-    Probe, SearchEnd, SearchLimits, SearchStep, fewest_effective, next_search_step,
-};
-pub use comparison::{
-    CompareError, CompareOptions, ComparedFigure, Comparison, Condition, Verdict, compare,
-};
+pub use capacity_search::{Probe, SearchEnd, SearchLimits, SearchStep, fewest_effective, next_search_step};
+pub use comparison::{CompareError, CompareOptions, ComparedFigure, Comparison, Condition, Verdict, compare};
 pub use over_runs::{compare_series, over_runs};
 pub use server_capacity::server_capacity;
 /// The planner's answer, which a summary may carry.

@@ -49,10 +49,7 @@ fn is_valid(level: &LevelSummary) -> bool {
 
 fn point(level: &LevelSummary) -> Option<Point> {
     let completed = level.requests.completed > 0;
-    Some(Point {
-        concurrency: level.concurrency,
-        output_tok_s: level.output_tok_s.filter(|_| completed)?,
-    })
+    Some(Point { concurrency: level.concurrency, output_tok_s: level.output_tok_s.filter(|_| completed)? })
 }
 
 pub(crate) fn limits(levels: &[LevelSummary]) -> Limits {
@@ -79,36 +76,22 @@ pub(crate) fn limits(levels: &[LevelSummary]) -> Limits {
 
 /// Largest level at which every measured request completed, with all smaller ones, whichever order they ran in.
 fn largest_stable(levels: &[LevelSummary]) -> Option<u32> {
-    let held = |level: &&LevelSummary| {
-        level.complete && level.requests.failed == 0 && level.requests.completed > 0
-    };
+    let held = |level: &&LevelSummary| level.complete && level.requests.failed == 0 && level.requests.completed > 0;
     let concurrency = |level: &LevelSummary| level.concurrency;
-    let first_failed = levels
-        .iter()
-        .filter(|level| !held(level))
-        .map(concurrency)
-        .min();
+    let first_failed = levels.iter().filter(|level| !held(level)).map(concurrency).min();
     let stable = levels.iter().filter(held).map(concurrency);
-    stable
-        .filter(|&stable| first_failed.is_none_or(|failed| stable < failed))
-        .max()
+    stable.filter(|&stable| first_failed.is_none_or(|failed| stable < failed)).max()
 }
 
 /// The largest; of equal ones, that at the smallest level.
 fn peak(speeds: impl Iterator<Item = (u32, f64)>) -> Option<Peak> {
     let peak = speeds.reduce(|best, next| if next.1 > best.1 { next } else { best })?;
-    Some(Peak {
-        concurrency: peak.0,
-        tok_s: peak.1,
-    })
+    Some(Peak { concurrency: peak.0, tok_s: peak.1 })
 }
 
 /// Smallest level from which on every larger one adds next to nothing.
 fn saturation(points: &[Point]) -> Option<u32> {
-    let flat = |from: Point, to: Point| {
-        from.growth_share(to)
-            .is_some_and(|share| share < FLAT_SHARE_OF_PROPORTIONAL)
-    };
+    let flat = |from: Point, to: Point| from.growth_share(to).is_some_and(|share| share < FLAT_SHARE_OF_PROPORTIONAL);
     points.iter().enumerate().find_map(|(i, &point)| {
         let larger = &points[i + 1..];
         let saturated = !larger.is_empty() && larger.iter().all(|&to| flat(point, to));
@@ -117,13 +100,8 @@ fn saturation(points: &[Point]) -> Option<u32> {
 }
 
 /// Mean at the largest level / mean at the smallest.
-fn growth(
-    sorted: &[&LevelSummary],
-    figure: impl Fn(&LevelSummary) -> Option<Distribution>,
-) -> Option<f64> {
-    let mut means = sorted
-        .iter()
-        .filter_map(|level| Some((level.concurrency, figure(level)?.mean.value)));
+fn growth(sorted: &[&LevelSummary], figure: impl Fn(&LevelSummary) -> Option<Distribution>) -> Option<f64> {
+    let mut means = sorted.iter().filter_map(|level| Some((level.concurrency, figure(level)?.mean.value)));
     let (smallest, first) = means.next()?;
     let (largest, last) = means.last()?;
     ratio(last, first).filter(|_| largest > smallest)

@@ -8,9 +8,8 @@ use std::collections::BTreeMap;
 use stats::{Confidence, MeanWithError, Sample, mean_interval};
 
 use crate::{
-    CompareError, CompareOptions, Comparison, Distribution, FigureOverRuns, LevelOverRuns,
-    LevelSummary, OverRuns, SUMMARY_VERSION, Summary, compared_figures::Figure, comparison,
-    distribution::estimate, goodput,
+    CompareError, CompareOptions, Comparison, Distribution, FigureOverRuns, LevelOverRuns, LevelSummary, OverRuns,
+    SUMMARY_VERSION, Summary, compared_figures::Figure, comparison, distribution::estimate, goodput,
 };
 
 /// What the runs of a series say together; `None` without a run. `planned_runs` is how many were asked for.
@@ -27,10 +26,7 @@ pub fn over_runs(name: &str, runs: &[Summary], planned_runs: u64) -> Option<Over
         engine: first.run.engine.clone(),
         engine_version: first.run.engine_version.clone(),
         confidence_level: confidence.get(),
-        levels: grouped(runs)
-            .values()
-            .map(|levels| over_levels(levels, confidence))
-            .collect(),
+        levels: grouped(runs).values().map(|levels| over_levels(levels, confidence)).collect(),
     })
 }
 
@@ -70,9 +66,7 @@ fn over_levels(levels: &[&LevelSummary], confidence: Confidence) -> LevelOverRun
     let invalid = levels.iter().filter(|level| !level.invalid.is_empty());
     LevelOverRuns {
         concurrency: levels.iter().map(|l| l.concurrency).max().unwrap_or(0),
-        request_rate: levels
-            .iter()
-            .find_map(|level| level.request_rate?.planned_per_s),
+        request_rate: levels.iter().find_map(|level| level.request_rate?.planned_per_s),
         runs: levels.len() as u64,
         invalid_runs: invalid.count() as u64,
         figures: METRICS
@@ -151,10 +145,7 @@ pub fn compare_series(
         _ => Vec::new(),
     };
     let compared = comparison::of_figures([first.0, second.0], differing, &figures, options)?;
-    Ok(Comparison {
-        runs: Some([first.1.len() as u64, second.1.len() as u64]),
-        ..compared
-    })
+    Ok(Comparison { runs: Some([first.1.len() as u64, second.1.len() as u64]), ..compared })
 }
 
 fn differing(a: &Summary, b: &Summary) -> Vec<crate::Condition> {
@@ -174,11 +165,7 @@ fn differing(a: &Summary, b: &Summary) -> Vec<crate::Condition> {
     ]
     .into_iter()
     .filter(|(_, first, second)| first != second)
-    .map(|(what, first, second)| crate::Condition {
-        what: what.to_owned(),
-        first,
-        second,
-    })
+    .map(|(what, first, second)| crate::Condition { what: what.to_owned(), first, second })
     .collect()
 }
 
@@ -198,12 +185,7 @@ fn of_levels(levels: &[&LevelSummary]) -> Vec<Figure> {
                 degrees_of_freedom: (sample.n() - 1) as f64,
             })
         });
-        Some(Figure {
-            metric,
-            value,
-            is_share,
-            error,
-        })
+        Some(Figure { metric, value, is_share, error })
     });
     figures.collect()
 }

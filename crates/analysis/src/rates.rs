@@ -40,12 +40,7 @@ impl<'a> Rates<'a> {
         is_closed_loop: bool,
         reading: Reading,
     ) -> Option<Self> {
-        Some(Self {
-            requests,
-            window: level.window?,
-            reading,
-            cycles: Cycles::new(level, requests, is_closed_loop),
-        })
+        Some(Self { requests, window: level.window?, reading, cycles: Cycles::new(level, requests, is_closed_loop) })
     }
 
     /// What the requests gave, by `amount`, per second of the window.
@@ -59,10 +54,7 @@ impl<'a> Rates<'a> {
         let interval = batches.map(|batches| {
             let half_of_mean = batches.mean_interval(self.reading.confidence).high - batches.mean();
             let half = half_of_mean * residuals.len() as f64 / seconds;
-            Interval {
-                low: (value - half).max(0.0),
-                high: value + half,
-            }
+            Interval { low: (value - half).max(0.0), high: value + half }
         });
         estimate(value, interval)
     }
@@ -108,10 +100,7 @@ impl Cycles {
             })
             .collect();
         of.reverse();
-        Self {
-            of,
-            slots: numbers.len(),
-        }
+        Self { of, slots: numbers.len() }
     }
 
     /// Of each amount, what is more than its slot gives in the cycle's time.
@@ -123,11 +112,7 @@ impl Cycles {
         }
         let residual = |(cycle, amount): (&Cycle, &f64)| {
             let (given, seconds) = sums[cycle.slot];
-            if seconds > 0.0 {
-                amount - given / seconds * cycle.seconds
-            } else {
-                0.0
-            }
+            if seconds > 0.0 { amount - given / seconds * cycle.seconds } else { 0.0 }
         };
         self.of.iter().zip(amounts).map(residual).collect()
     }

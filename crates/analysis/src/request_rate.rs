@@ -13,10 +13,7 @@ pub(crate) fn request_rate(level: &LevelRecords<'_>, run: &RunData) -> Option<Re
     let first = || level.measured().filter(|record| record.retry == 0);
     let sent = || first().map(|record| record.sent_ns);
     let gaps = first().count().saturating_sub(1) as f64;
-    let seconds = sent()
-        .max()
-        .zip(sent().min())
-        .map_or(0.0, |(last, first)| (last - first).as_secs_f64());
+    let seconds = sent().max().zip(sent().min()).map_or(0.0, |(last, first)| (last - first).as_secs_f64());
     let lag = first().map(RequestRecord::send_lag).max();
     Some(RequestRate {
         planned_per_s: arrivals.per_second,

@@ -1,8 +1,8 @@
 //! What stands out in what a level waited for: the queue before the first token, the KV cache, clocks that were held back.
 
 use crate::{
-    Bottleneck, BottleneckEvidence, Finding, FindingKind, LevelSummary, Severity,
-    bottleneck::CLOCK_KEPT_PERCENT, findings::finding,
+    Bottleneck, BottleneckEvidence, Finding, FindingKind, LevelSummary, Severity, bottleneck::CLOCK_KEPT_PERCENT,
+    findings::finding,
 };
 
 /// Share of TTFT from which on waiting dominates it: more than the work.
@@ -37,21 +37,11 @@ fn queued_at_server(level: &LevelSummary) -> Option<Finding> {
 /// is.
 fn held_by_client(level: &LevelSummary) -> Option<Finding> {
     let wait_ms = level.e2el_from_intended_ms?.mean.value - level.e2el_ms?.mean.value;
-    waited(
-        level,
-        "client",
-        wait_ms,
-        wait_ms + level.ttft_ms?.mean.value,
-    )
+    waited(level, "client", wait_ms, wait_ms + level.ttft_ms?.mean.value)
 }
 
 fn waited(level: &LevelSummary, place: &str, wait_ms: f64, ttft_ms: f64) -> Option<Finding> {
-    let queued = FindingKind::TtftQueued {
-        concurrency: level.concurrency,
-        place: place.to_owned(),
-        wait_ms,
-        ttft_ms,
-    };
+    let queued = FindingKind::TtftQueued { concurrency: level.concurrency, place: place.to_owned(), wait_ms, ttft_ms };
     (ttft_ms > 0.0 && wait_ms > WAIT_SHARE * ttft_ms).then(|| finding(Severity::Warning, queued))
 }
 
@@ -60,14 +50,9 @@ fn kv_pressure(level: &LevelSummary) -> Option<Finding> {
     let server = level.server?;
     let (usage, running) = (server.kv_usage_max?, server.running_mean?);
     let thrown_back = server.preemptions.is_some_and(|count| count >= 1.0);
-    let full = evidence(level).any(
-        |seen| matches!(seen, BottleneckEvidence::KvUsage { max, full_from } if max >= full_from),
-    );
-    let pressure = FindingKind::KvPressure {
-        concurrency: level.concurrency,
-        usage,
-        running,
-    };
+    let full =
+        evidence(level).any(|seen| matches!(seen, BottleneckEvidence::KvUsage { max, full_from } if max >= full_from));
+    let pressure = FindingKind::KvPressure { concurrency: level.concurrency, usage, running };
     (full && !thrown_back).then(|| finding(Severity::Warning, pressure))
 }
 
@@ -83,12 +68,8 @@ fn throttled(level: &LevelSummary) -> Vec<Finding> {
             BottleneckEvidence::PowerThrottled { share } => ("power", *share),
             _ => return None,
         };
-        let throttled = FindingKind::Throttled {
-            concurrency: level.concurrency,
-            cause: cause.to_owned(),
-            share,
-            clock_percent,
-        };
+        let throttled =
+            FindingKind::Throttled { concurrency: level.concurrency, cause: cause.to_owned(), share, clock_percent };
         (slowed && share >= THROTTLED_SHARE).then(|| finding(Severity::Warning, throttled))
     };
     evidence(level).filter_map(often).collect()

@@ -10,10 +10,7 @@ pub(crate) fn run_facts(run: &RunData, levels: &[LevelSummary]) -> RunFacts {
     let manifest = &run.manifest;
     let incomplete_reason = incomplete_reason(run, levels);
     let prompts = run.requests.iter().filter(|record| is_completed(record));
-    let epoch_unix_ns = manifest
-        .started
-        .unix_ns
-        .saturating_sub(manifest.started.offset_ns.0);
+    let epoch_unix_ns = manifest.started.unix_ns.saturating_sub(manifest.started.offset_ns.0);
     RunFacts {
         run_id: manifest.run_id.clone(),
         started_unix_s: epoch_unix_ns / 1_000_000_000,
@@ -25,11 +22,7 @@ pub(crate) fn run_facts(run: &RunData, levels: &[LevelSummary]) -> RunFacts {
         engine_version: manifest.engine.version.clone(),
         workload: manifest.plan.workload.clone(),
         osl: manifest.plan.osl,
-        isl_mean: mean(
-            prompts
-                .filter_map(|record| record.prompt_tokens)
-                .map(|n| n as f64),
-        ),
+        isl_mean: mean(prompts.filter_map(|record| record.prompt_tokens).map(|n| n as f64)),
         seed: manifest.plan.seed,
         gpus: gpus(run),
         client: client(&manifest.host),
@@ -70,8 +63,7 @@ fn incomplete_reason(run: &RunData, levels: &[LevelSummary]) -> Option<String> {
         Some(_) => {
             let complete = levels.iter().filter(|level| level.complete).count();
             let planned = run.manifest.plan.levels.len();
-            (complete < planned)
-                .then(|| format!("records_missing: {complete} of {planned} levels are whole"))
+            (complete < planned).then(|| format!("records_missing: {complete} of {planned} levels are whole"))
         }
     }
 }
@@ -83,34 +75,18 @@ fn gpus(run: &RunData) -> Vec<String> {
         GpuLine::Device(device) => Some(device),
         _ => None,
     });
-    devices
-        .filter(|device| seen.insert(&device.uuid))
-        .map(|device| device.name.clone())
-        .collect()
+    devices.filter(|device| seen.insert(&device.uuid)).map(|device| device.name.clone()).collect()
 }
 
 fn client(host: &Host) -> String {
     let cpus = host.cpus.map(|n| format!("{n} CPUs"));
-    let memory = host
-        .memory_bytes
-        .map(|bytes| format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30)));
+    let memory = host.memory_bytes.map(|bytes| format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30)));
     let parts = [Some(host.os.clone()), host.cpu_model.clone(), cpus, memory];
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 fn tool(tool: &Tool) -> String {
-    let revision = tool
-        .git_revision
-        .as_ref()
-        .map(|revision| format!(", {revision}"));
-    let Tool {
-        name,
-        version,
-        profile,
-        ..
-    } = tool;
-    format!(
-        "{name} {version} ({profile}{})",
-        revision.unwrap_or_default()
-    )
+    let revision = tool.git_revision.as_ref().map(|revision| format!(", {revision}"));
+    let Tool { name, version, profile, .. } = tool;
+    format!("{name} {version} ({profile}{})", revision.unwrap_or_default())
 }

@@ -1,9 +1,6 @@
 //! What stands out in the samples themselves: levels that had not settled, tails, requests in step.
 
-use crate::{
-    Distribution, Finding, FindingKind, LevelSummary, Severity, distribution::ratio,
-    findings::finding,
-};
+use crate::{Distribution, Finding, FindingKind, LevelSummary, Severity, distribution::ratio, findings::finding};
 
 /// Ratio of the 99th percentile to the median from which on a tail is out of proportion. Of an exponential distribution,
 /// which waiting at random gives, it is ln 100 / ln 2 = 6.6.
@@ -24,10 +21,7 @@ pub(crate) fn findings(levels: &[LevelSummary]) -> Vec<Finding> {
 
 fn not_settled(level: &LevelSummary) -> Option<Finding> {
     let steady = level.steady.filter(|steady| !steady.settled)?;
-    let what = FindingKind::NotSettled {
-        concurrency: level.concurrency,
-        n: steady.n,
-    };
+    let what = FindingKind::NotSettled { concurrency: level.concurrency, n: steady.n };
     Some(finding(Severity::Warning, what))
 }
 
@@ -36,12 +30,7 @@ fn long_tails(level: &LevelSummary) -> Vec<Finding> {
         let latencies = latencies?;
         let (p50, p99) = (latencies.p50?.value, latencies.p99?.value);
         let long = ratio(p99, p50).is_some_and(|ratio| ratio >= LONG_TAIL);
-        let what = FindingKind::LongTail {
-            concurrency: level.concurrency,
-            metric: metric.to_owned(),
-            p50,
-            p99,
-        };
+        let what = FindingKind::LongTail { concurrency: level.concurrency, metric: metric.to_owned(), p50, p99 };
         long.then(|| finding(Severity::Warning, what))
     };
     let metrics = [("ttft", level.ttft_ms), ("e2el", level.e2el_ms)];
@@ -58,9 +47,6 @@ fn in_step(levels: &[LevelSummary]) -> Option<Finding> {
         })
     };
     let share = alike().map(|(_, share)| share).reduce(f64::min)?;
-    let what = FindingKind::InStep {
-        concurrencies: alike().map(|(concurrency, _)| concurrency).collect(),
-        share,
-    };
+    let what = FindingKind::InStep { concurrencies: alike().map(|(concurrency, _)| concurrency).collect(), share };
     Some(finding(Severity::Note, what))
 }

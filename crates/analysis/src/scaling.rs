@@ -3,8 +3,7 @@
 use stats::{Confidence, ScalabilityLaw};
 
 use crate::{
-    Estimate, Finding, FindingKind, Scaling, Severity, distribution::estimate, findings::finding,
-    limits::Point,
+    Estimate, Finding, FindingKind, Scaling, Severity, distribution::estimate, findings::finding, limits::Point,
 };
 
 /// The law of levels in rising order of concurrency; `None` for fewer than five.
@@ -45,7 +44,5 @@ pub(crate) fn regime_change(points: &[Point], scaling: Option<&Scaling>) -> Opti
 
 fn pairs(points: &[Point]) -> Vec<(f64, f64)> {
     let pairs = points.iter();
-    pairs
-        .map(|point| (f64::from(point.concurrency), point.output_tok_s))
-        .collect()
+    pairs.map(|point| (f64::from(point.concurrency), point.output_tok_s)).collect()
 }

@@ -52,10 +52,7 @@ impl Moments {
         let widest = around.windows(2).map(|pair| pair[1] - pair[0]).max();
         let allowed = self.allowed_gap_ns();
         if let Some(gap) = widest.filter(|gap| *gap > allowed) {
-            issues.push(WindowIssue::SamplingGapExceeded {
-                gap_s: gap as f64 / 1e9,
-                allowed_s: allowed as f64 / 1e9,
-            });
+            issues.push(WindowIssue::SamplingGapExceeded { gap_s: gap as f64 / 1e9, allowed_s: allowed as f64 / 1e9 });
         }
         issues
     }
@@ -98,11 +95,7 @@ impl Gauge {
     pub(crate) fn integral(&self, window: Span) -> Option<f64> {
         let start = self.at(window.start())?;
         let end = self.at(window.end())?;
-        let inside = self
-            .0
-            .iter()
-            .copied()
-            .filter(|(t, _)| window.start() < *t && *t < window.end());
+        let inside = self.0.iter().copied().filter(|(t, _)| window.start() < *t && *t < window.end());
         let points: Vec<(u64, f64)> = std::iter::once((window.start(), start))
             .chain(inside)
             .chain(std::iter::once((window.end(), end)))
@@ -116,20 +109,11 @@ impl Gauge {
 
     /// The time-weighted mean over the window; where it is not bracketed, the plain mean of the readings in it.
     pub(crate) fn mean(&self, window: Span) -> Option<f64> {
-        let weighted = self
-            .integral(window)
-            .filter(|_| self.moments().issues(window).is_empty());
-        weighted
-            .map(|integral| integral / (window.ticks() as f64 / 1e9))
-            .or_else(|| {
-                let inside = |t: u64| (window.start()..window.end()).contains(&t);
-                crate::distribution::mean(
-                    self.0
-                        .iter()
-                        .filter(|(t, _)| inside(*t))
-                        .map(|(_, value)| *value),
-                )
-            })
+        let weighted = self.integral(window).filter(|_| self.moments().issues(window).is_empty());
+        weighted.map(|integral| integral / (window.ticks() as f64 / 1e9)).or_else(|| {
+            let inside = |t: u64| (window.start()..window.end()).contains(&t);
+            crate::distribution::mean(self.0.iter().filter(|(t, _)| inside(*t)).map(|(_, value)| *value))
+        })
     }
 
     /// The gauge at a moment, linear between the readings around it.
@@ -174,9 +158,7 @@ impl Counter {
         let to = self.0.partition_point(|(t, _)| *t < window.end());
         let around = &self.0[from.saturating_sub(1)..(to + 1).min(self.0.len())];
         let steady = unwrapped(around).ok_or_else(|| vec![WindowIssue::CounterReset])?;
-        let at = |t| {
-            interpolate(&steady, t).ok_or_else(|| vec![WindowIssue::BenchmarkWindowNotBracketed])
-        };
+        let at = |t| interpolate(&steady, t).ok_or_else(|| vec![WindowIssue::BenchmarkWindowNotBracketed]);
         Ok(at(window.end())? - at(window.start())?)
     }
 }
@@ -245,9 +227,7 @@ mod tests {
             let watts = if i < 10 { 100.0 } else { 300.0 };
             readings.push((i * third, watts));
         }
-        let sparse = Gauge::new(readings.clone())
-            .mean(window(0, 10 * S - 10))
-            .unwrap();
+        let sparse = Gauge::new(readings.clone()).mean(window(0, 10 * S - 10)).unwrap();
         readings.extend((0..10).map(|i| (9 * S + i * 1_000, 300.0)));
         let crowded = Gauge::new(readings).mean(window(0, 10 * S - 10)).unwrap();
         assert!((sparse - crowded).abs() < 1e-6, "{sparse} {crowded}");
@@ -259,21 +239,10 @@ mod tests {
         let wraps = Counter::new([(0, near), (S, near + 500), (2 * S, 0), (3 * S, 500)]);
         assert_eq!(wraps.growth(window(0, 3 * S)), Ok(1_500.0));
         let set_back = Counter::new([(0, 5_000_000), (S, 5_000_500), (2 * S, 0), (3 * S, 500)]);
-        assert_eq!(
-            set_back.growth(window(0, 3 * S)),
-            Err(vec![WindowIssue::CounterReset])
-        );
-        assert_eq!(
-            set_back.growth(window(2 * S, 3 * S)),
-            Ok(500.0),
-            "not within this window"
-        );
+        assert_eq!(set_back.growth(window(0, 3 * S)), Err(vec![WindowIssue::CounterReset]));
+        assert_eq!(set_back.growth(window(2 * S, 3 * S)), Ok(500.0), "not within this window");
         let wide = Counter::new([(0, WRAP_32 + 5), (S, 4)]);
-        assert_eq!(
-            wide.growth(window(0, S)),
-            Err(vec![WindowIssue::CounterReset]),
-            "it is wider than 32 bits"
-        );
+        assert_eq!(wide.growth(window(0, S)), Err(vec![WindowIssue::CounterReset]), "it is wider than 32 bits");
     }
 
     /// Twelve series with uneven distances, half of them with a counter that wraps at 32 bits, computed by numpy
@@ -285,19 +254,11 @@ mod tests {
         assert_eq!(cases.len(), 12);
         for case in &cases {
             let list = |name: &str| case[name].as_array().unwrap().clone();
-            let times = || {
-                list("t_ns")
-                    .into_iter()
-                    .map(|t| t.as_u64().unwrap())
-                    .collect::<Vec<_>>()
-            };
+            let times = || list("t_ns").into_iter().map(|t| t.as_u64().unwrap()).collect::<Vec<_>>();
             let number = |name: &str| case[name].as_f64().unwrap();
             let watts = list("watts").into_iter().map(|w| w.as_f64().unwrap());
             let counter = list("counter_mj").into_iter().map(|c| c.as_u64().unwrap());
-            let w = window(
-                case["start_ns"].as_u64().unwrap(),
-                case["end_ns"].as_u64().unwrap(),
-            );
+            let w = window(case["start_ns"].as_u64().unwrap(), case["end_ns"].as_u64().unwrap());
             let gauge = Gauge::new(times().into_iter().zip(watts));
             let close = |ours: f64, numpys: f64| (ours - numpys).abs() <= 1e-9 * numpys.abs();
             assert!(close(gauge.integral(w).unwrap(), number("integral_j")));
@@ -311,22 +272,12 @@ mod tests {
     fn why_a_window_does_not_count() {
         let steady = Moments::new((0..=10).map(|i| i * S / 2));
         assert_eq!(steady.issues(window(S, 4 * S)), []);
-        assert_eq!(
-            steady.issues(window(4 * S, 6 * S)),
-            [WindowIssue::BenchmarkWindowNotBracketed]
-        );
+        assert_eq!(steady.issues(window(4 * S, 6 * S)), [WindowIssue::BenchmarkWindowNotBracketed]);
         let short = steady.issues(window(S + 1, S + 2));
         assert_eq!(short, [WindowIssue::TooFewSamples { samples: 0 }]);
         let with_gap = Moments::new((0..=20).filter(|i| !(5..8).contains(i)).map(|i| i * S / 2));
-        let gap = WindowIssue::SamplingGapExceeded {
-            gap_s: 2.0,
-            allowed_s: 1.5,
-        };
+        let gap = WindowIssue::SamplingGapExceeded { gap_s: 2.0, allowed_s: 1.5 };
         assert_eq!(with_gap.issues(window(S, 4 * S)), [gap]);
-        assert_eq!(
-            with_gap.issues(window(5 * S, 8 * S)),
-            [],
-            "the gap is elsewhere"
-        );
+        assert_eq!(with_gap.issues(window(5 * S, 8 * S)), [], "the gap is elsewhere");
     }
 }

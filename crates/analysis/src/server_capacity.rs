@@ -83,9 +83,7 @@ mod tests {
             models: vec![model.to_owned()],
             max_model_len: Some(length),
             max_num_seqs: None,
-            cache_config: labels
-                .map(|&(name, value)| (name.to_owned(), value.to_owned()))
-                .collect(),
+            cache_config: labels.map(|&(name, value)| (name.to_owned(), value.to_owned())).collect(),
         }
     }
 
@@ -137,15 +135,9 @@ mod tests {
             cache_config: std::collections::BTreeMap::new(),
         };
         let capacity = server_capacity(&facts, 2048).unwrap();
-        assert_eq!(
-            (capacity.slots, capacity.max_model_len),
-            (Some(8), Some(2048))
-        );
+        assert_eq!((capacity.slots, capacity.max_model_len), (Some(8), Some(2048)));
         assert_eq!(capacity.source, "/props");
-        assert_eq!(
-            (capacity.kv_cache_tokens, capacity.max_concurrency),
-            (None, None)
-        );
+        assert_eq!((capacity.kv_cache_tokens, capacity.max_concurrency), (None, None));
     }
 
     #[test]
@@ -157,21 +149,12 @@ mod tests {
             vllm("google/gemma-3-12b-it", "0.11.2", 4096, &fp4),
         ] {
             let capacity = server_capacity(&facts, 2048).unwrap();
-            assert_eq!(
-                (capacity.gpu_blocks, capacity.block_size),
-                (Some(10_526), Some(16))
-            );
+            assert_eq!((capacity.gpu_blocks, capacity.block_size), (Some(10_526), Some(16)));
             assert_eq!(capacity.kv_cache_bytes, None, "{facts:?}");
-            assert_eq!(
-                (capacity.kv_cache_tokens, capacity.max_concurrency),
-                (None, None)
-            );
+            assert_eq!((capacity.kv_cache_tokens, capacity.max_concurrency), (None, None));
         }
         assert_eq!(server_capacity(&EngineFacts::default(), 2048), None);
-        let length = EngineFacts {
-            max_model_len: Some(4096),
-            ..EngineFacts::default()
-        };
+        let length = EngineFacts { max_model_len: Some(4096), ..EngineFacts::default() };
         assert_eq!(server_capacity(&length, 2048).unwrap().source, "/v1/models");
     }
 

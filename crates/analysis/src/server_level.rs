@@ -7,9 +7,7 @@
 //!
 //! llama.cpp has no such histograms but gives its times with each response; they leave out the time in the queue.
 
-use records::{
-    HistogramTotals, Outcome, RequestRecord, ServerCounters, ServerSample, TimeoutPhase,
-};
+use records::{HistogramTotals, Outcome, RequestRecord, ServerCounters, ServerSample, TimeoutPhase};
 use stats::Span;
 
 use crate::{
@@ -29,11 +27,7 @@ pub(crate) fn server_level(
     if let Some((before, after)) = idle_scrapes(level, all, scrapes) {
         counters(&mut account, &before.counters, &after.counters, level);
     }
-    if level
-        .requests
-        .iter()
-        .any(|record| record.server_timings.is_some())
-    {
+    if level.requests.iter().any(|record| record.server_timings.is_some()) {
         timings(&mut account, level);
     }
     (account != ServerLevel::default()).then_some(account)
@@ -43,19 +37,12 @@ fn gauges(level: &LevelRecords<'_>, scrapes: &[ServerSample]) -> ServerLevel {
     let Some(window) = level.window else {
         return ServerLevel::default();
     };
-    let inside = || {
-        scrapes
-            .iter()
-            .filter(|scrape| (window.start()..window.end()).contains(&scrape.t_ns.0))
-    };
+    let inside = || scrapes.iter().filter(|scrape| (window.start()..window.end()).contains(&scrape.t_ns.0));
     let finite = |usage: &f64| usage.is_finite();
     ServerLevel {
         running_mean: mean(inside().filter_map(|scrape| scrape.running)),
         waiting_mean: mean(inside().filter_map(|scrape| scrape.waiting)),
-        kv_usage_max: inside()
-            .filter_map(|scrape| scrape.kv_usage)
-            .filter(finite)
-            .max_by(f64::total_cmp),
+        kv_usage_max: inside().filter_map(|scrape| scrape.kv_usage).filter(finite).max_by(f64::total_cmp),
         ..ServerLevel::default()
     }
 }
@@ -67,12 +54,8 @@ fn idle_scrapes<'a>(
     scrapes: &'a [ServerSample],
 ) -> Option<(&'a ServerSample, &'a ServerSample)> {
     let active = level.active.filter(|_| level.drained)?;
-    let earlier = scrapes
-        .iter()
-        .filter(|scrape| scrape.t_ns.0 <= active.start());
-    let later = scrapes
-        .iter()
-        .filter(|scrape| scrape.t_ns.0 >= active.end());
+    let earlier = scrapes.iter().filter(|scrape| scrape.t_ns.0 <= active.start());
+    let later = scrapes.iter().filter(|scrape| scrape.t_ns.0 >= active.end());
     let before = earlier.max_by_key(|scrape| scrape.t_ns)?;
     let after = later.min_by_key(|scrape| scrape.t_ns)?;
     let between = Span::new(before.t_ns.0, after.t_ns.0)?;
@@ -90,46 +73,28 @@ fn growth(before: Option<f64>, after: Option<f64>) -> Option<f64> {
 }
 
 /// Mean in milliseconds of what a histogram took in between two readings.
-fn histogram_mean_ms(
-    before: Option<HistogramTotals>,
-    after: Option<HistogramTotals>,
-) -> Option<f64> {
+fn histogram_mean_ms(before: Option<HistogramTotals>, after: Option<HistogramTotals>) -> Option<f64> {
     let (before, after) = (before?, after?);
     let count = growth(Some(before.count), Some(after.count)).filter(|count| *count > 0.0)?;
     let seconds = growth(Some(before.sum_seconds), Some(after.sum_seconds))?;
     ratio(1e3 * seconds, count)
 }
 
-fn counters(
-    account: &mut ServerLevel,
-    before: &ServerCounters,
-    after: &ServerCounters,
-    level: &LevelRecords<'_>,
-) {
+fn counters(account: &mut ServerLevel, before: &ServerCounters, after: &ServerCounters, level: &LevelRecords<'_>) {
     account.preemptions = growth(before.preemptions, after.preemptions);
     account.queue_ms = histogram_mean_ms(before.queue_time, after.queue_time);
     account.prefix_hit_rate = growth(before.prefix_hits, after.prefix_hits)
         .zip(growth(before.prefix_queries, after.prefix_queries))
         .and_then(|(hits, queries)| ratio(hits, queries));
     phases_and_drafts(account, before, after);
-    let beside = |client: Option<f64>, server: Option<f64>| {
-        side_by_side(client?, server?, ServerSource::Metrics)
-    };
+    let beside = |client: Option<f64>, server: Option<f64>| side_by_side(client?, server?, ServerSource::Metrics);
     let requests = || level.requests.iter();
     account.ttft = beside(
-        mean(
-            requests()
-                .filter_map(|record| record.ttft())
-                .map(|ttft| 1e3 * ttft.as_secs_f64()),
-        ),
+        mean(requests().filter_map(|record| record.ttft()).map(|ttft| 1e3 * ttft.as_secs_f64())),
         histogram_mean_ms(before.ttft, after.ttft),
     );
     account.e2el = beside(
-        mean(
-            requests()
-                .filter_map(|record| record.e2el())
-                .map(|e2el| 1e3 * e2el.as_secs_f64()),
-        ),
+        mean(requests().filter_map(|record| record.e2el()).map(|e2el| 1e3 * e2el.as_secs_f64())),
         histogram_mean_ms(before.e2el, after.e2el),
     );
     account.output_tokens = beside(
@@ -149,13 +114,9 @@ fn counters(
 fn phases_and_drafts(account: &mut ServerLevel, before: &ServerCounters, after: &ServerCounters) {
     account.prefill_ms = histogram_mean_ms(before.prefill_time, after.prefill_time);
     account.decode_ms = histogram_mean_ms(before.decode_time, after.decode_time);
-    account.external_prefix_hit_rate =
-        growth(before.external_prefix_hits, after.external_prefix_hits)
-            .zip(growth(
-                before.external_prefix_queries,
-                after.external_prefix_queries,
-            ))
-            .and_then(|(hits, queries)| ratio(hits, queries));
+    account.external_prefix_hit_rate = growth(before.external_prefix_hits, after.external_prefix_hits)
+        .zip(growth(before.external_prefix_queries, after.external_prefix_queries))
+        .and_then(|(hits, queries)| ratio(hits, queries));
     let accepted = growth(before.accepted_tokens, after.accepted_tokens);
     account.draft_acceptance_rate = accepted
         .zip(growth(before.draft_tokens, after.draft_tokens))
@@ -168,19 +129,14 @@ fn phases_and_drafts(account: &mut ServerLevel, before: &ServerCounters, after: 
 
 /// Sum over the requests that the server worked on; `None` when the client cannot know it, because a response was cut
 /// short by either side or carried no count.
-fn sum_if_all_known(
-    requests: &[&RequestRecord],
-    count: impl Fn(&RequestRecord) -> Option<u64>,
-) -> Option<f64> {
+fn sum_if_all_known(requests: &[&RequestRecord], count: impl Fn(&RequestRecord) -> Option<u64>) -> Option<f64> {
     let mut sum = 0.0;
     for record in requests {
         match record.outcome {
             Outcome::Completed { .. } => sum += count(record)? as f64,
             Outcome::ConnectFailed { .. }
             | Outcome::HttpStatus { .. }
-            | Outcome::TimedOut {
-                phase: TimeoutPhase::Connect,
-            } => {}
+            | Outcome::TimedOut { phase: TimeoutPhase::Connect } => {}
             _ => return None,
         }
     }
@@ -193,34 +149,18 @@ fn timings(account: &mut ServerLevel, level: &LevelRecords<'_>) {
         let completed = level.requests.iter().filter(|record| is_completed(record));
         completed.filter_map(|record| Some((*record, record.server_timings?)))
     };
-    let beside = |client: Option<f64>, server: Option<f64>| {
-        side_by_side(client?, server?, ServerSource::Timings)
-    };
+    let beside = |client: Option<f64>, server: Option<f64>| side_by_side(client?, server?, ServerSource::Timings);
     account.ttft = beside(
-        mean(
-            both()
-                .filter_map(|(record, _)| record.ttft())
-                .map(|ttft| 1e3 * ttft.as_secs_f64()),
-        ),
+        mean(both().filter_map(|(record, _)| record.ttft()).map(|ttft| 1e3 * ttft.as_secs_f64())),
         mean(both().map(|(_, timings)| timings.prompt_ns as f64 / 1e6)),
     );
     account.e2el = beside(
-        mean(
-            both()
-                .filter_map(|(record, _)| record.e2el())
-                .map(|e2el| 1e3 * e2el.as_secs_f64()),
-        ),
-        mean(
-            both().map(|(_, timings)| (timings.prompt_ns as f64 + timings.output_ns as f64) / 1e6),
-        ),
+        mean(both().filter_map(|(record, _)| record.e2el()).map(|e2el| 1e3 * e2el.as_secs_f64())),
+        mean(both().map(|(_, timings)| (timings.prompt_ns as f64 + timings.output_ns as f64) / 1e6)),
     );
     account.output_tokens = beside(
         Some(both().map(|(record, _)| tokens(record) as f64).sum()),
-        Some(
-            both()
-                .map(|(_, timings)| timings.output_tokens as f64)
-                .sum(),
-        ),
+        Some(both().map(|(_, timings)| timings.output_tokens as f64).sum()),
     );
     // The server counts the prompt tokens that it processed, so the client must know how many came from the cache.
     let processed = |record: &RequestRecord| {
@@ -229,18 +169,10 @@ fn timings(account: &mut ServerLevel, level: &LevelRecords<'_>) {
     };
     account.prompt_tokens = beside(
         both().map(|(record, _)| processed(record)).sum(),
-        Some(
-            both()
-                .map(|(_, timings)| timings.prompt_tokens as f64)
-                .sum(),
-        ),
+        Some(both().map(|(_, timings)| timings.prompt_tokens as f64).sum()),
     );
 }
 
 fn side_by_side(client: f64, server: f64, source: ServerSource) -> Option<SideBySide> {
-    (client.is_finite() && server.is_finite()).then_some(SideBySide {
-        client,
-        server,
-        source,
-    })
+    (client.is_finite() && server.is_finite()).then_some(SideBySide { client, server, source })
 }

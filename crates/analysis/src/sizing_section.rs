@@ -18,10 +18,7 @@ use sizing::{Engine, EngineFlags, GpuSpec, KvMemory, ModelSpec, Prices, Tokens, 
 use crate::{Deviation, GpuOption, SimpleMethod, SizingSection};
 
 /// `--max-num-seqs` and `--max-num-batched-tokens` that are the defaults of small cards.
-const SMALL: ServingDefaults = ServingDefaults {
-    max_num_batched_tokens: Tokens::new(2048),
-    max_num_seqs: 256,
-};
+const SMALL: ServingDefaults = ServingDefaults { max_num_batched_tokens: Tokens::new(2048), max_num_seqs: 256 };
 
 /// Share of the requests from which on it is told what large defaults cost.
 const COSTLY_DEFAULTS: f64 = 0.05;
@@ -38,25 +35,16 @@ pub struct SizingTarget {
 impl Default for SizingTarget {
     /// The reference report's: 50 requests of 4,096 tokens.
     fn default() -> Self {
-        Self {
-            concurrency: reference::REQUESTS,
-            context_tokens: reference::CONTEXT.get(),
-        }
+        Self { concurrency: reference::REQUESTS, context_tokens: reference::CONTEXT.get() }
     }
 }
 
 /// Sizes `model` for `target`; `None` when the model is not in the catalogue or the target is no tokens long.
 ///
 /// Without a version, or for one whose arithmetic is not known, the newest known one is taken; the section names it.
-pub fn sizing_section(
-    model: &str,
-    engine_version: Option<&str>,
-    target: SizingTarget,
-) -> Option<SizingSection> {
+pub fn sizing_section(model: &str, engine_version: Option<&str>, target: SizingTarget) -> Option<SizingSection> {
     let model = catalogue::model(model).ok()?;
-    let engine = engine_version
-        .and_then(|version| Engine::vllm(version).ok())
-        .unwrap_or_else(Engine::newest);
+    let engine = engine_version.and_then(|version| Engine::vllm(version).ok()).unwrap_or_else(Engine::newest);
     let context = Tokens::new(target.context_tokens);
     let no_memory = KvMemory::Available(sizing::Bytes::default());
     let plan = engine.kv_cache(model, &EngineFlags::new(context), no_memory);
@@ -64,11 +52,7 @@ pub fn sizing_section(
     let sizing = Sizing {
         model,
         engine,
-        simple: if of_reference {
-            reference::method(context)
-        } else {
-            sizing::SimpleMethod::of(model, context)
-        },
+        simple: if of_reference { reference::method(context) } else { sizing::SimpleMethod::of(model, context) },
         target,
     };
     Some(SizingSection {
@@ -80,10 +64,7 @@ pub fn sizing_section(
         simple: sizing.terms(),
         exact_kv_bytes_per_request: plan.ok()?.bytes_per_request().get(),
         weight_bytes: model.weights_16_bit().get(),
-        options: catalogue::gpus()
-            .iter()
-            .flat_map(|gpu| sizing.options(gpu, catalogue::prices()))
-            .collect(),
+        options: catalogue::gpus().iter().flat_map(|gpu| sizing.options(gpu, catalogue::prices())).collect(),
         deviations: if of_reference {
             let found = reference::deviations(model);
             found.into_iter().filter_map(deviation).collect()
@@ -126,9 +107,7 @@ impl Sizing<'_> {
         CARD_COUNTS
             .into_iter()
             .filter(|&cards| self.divides(cards))
-            .filter(|&cards| {
-                enough.is_none_or(|enough| cards <= enough) || rented(gpu, cards, prices)
-            })
+            .filter(|&cards| enough.is_none_or(|enough| cards <= enough) || rented(gpu, cards, prices))
             .map(|cards| {
                 let cards_needed = (simple, exact);
                 self.option(gpu, cards, cards_needed, prices)
@@ -183,9 +162,7 @@ impl Sizing<'_> {
     /// What the engine would print; `None` when the weights do not fit, the heads cannot be shared, or it is not known how
     /// much of the card a program sees.
     fn exact_max_requests(&self, gpu: &GpuSpec, cards: u32) -> Option<f64> {
-        let budget = self
-            .engine
-            .memory_budget(self.model, gpu, u64::from(cards))?;
+        let budget = self.engine.memory_budget(self.model, gpu, u64::from(cards))?;
         let defaults = self.engine.serving_defaults(gpu);
         self.max_concurrency(budget, defaults.max_num_batched_tokens, cards)
     }
@@ -203,10 +180,8 @@ impl Sizing<'_> {
             .iter()
             .find(|gpu| gpu.cuda_visible.is_some() && self.engine.serving_defaults(gpu) == SMALL)?;
         let small = self.engine.memory_budget(self.model, small_gpu, cards_64)?;
-        let budget = MemoryBudget {
-            activation: small.activation,
-            ..self.engine.memory_budget(self.model, gpu, cards_64)?
-        };
+        let budget =
+            MemoryBudget { activation: small.activation, ..self.engine.memory_budget(self.model, gpu, cards_64)? };
         let requests = self.max_concurrency(budget, SMALL.max_num_batched_tokens, cards)?;
         let by_default = self.exact_max_requests(gpu, cards).unwrap_or(0.0);
         (by_default < (1.0 - COSTLY_DEFAULTS) * requests).then_some(requests)
@@ -233,35 +208,21 @@ fn rented(gpu: &GpuSpec, cards: u32, prices: &Prices) -> bool {
 /// A departure as the summary holds it.
 fn deviation(found: reference::Deviation) -> Option<Deviation> {
     Some(match found {
-        reference::Deviation::FormulaProduct { stated, product } => Deviation::FormulaProduct {
-            stated_gb: stated.as_gb(),
-            product_gib: product.as_gib(),
-        },
+        reference::Deviation::FormulaProduct { stated, product } => {
+            Deviation::FormulaProduct { stated_gb: stated.as_gb(), product_gib: product.as_gib() }
+        }
         reference::Deviation::KvWidth { used, actual } => Deviation::KvWidth { used, actual },
-        reference::Deviation::SlidingWindow {
-            windowed,
-            layers,
-            window,
-        } => Deviation::SlidingWindow {
-            windowed_layers: windowed,
-            layers,
-            window: window.get(),
-        },
+        reference::Deviation::SlidingWindow { windowed, layers, window } => {
+            Deviation::SlidingWindow { windowed_layers: windowed, layers, window: window.get() }
+        }
         reference::Deviation::MaxRequests { row, method } => Deviation::TableRow {
             gpu: row.gpu.to_owned(),
             stated: f64::from(row.max_requests),
             method: f64::from(method),
         },
-        reference::Deviation::CardsNeeded {
-            row,
-            by_memory,
-            tensor_parallel,
-        } => Deviation::CardsNeeded {
-            gpu: row.gpu.to_owned(),
-            stated: row.cards_needed,
-            by_memory,
-            tensor_parallel,
-        },
+        reference::Deviation::CardsNeeded { row, by_memory, tensor_parallel } => {
+            Deviation::CardsNeeded { gpu: row.gpu.to_owned(), stated: row.cards_needed, by_memory, tensor_parallel }
+        }
         _ => return None,
     })
 }

@@ -39,11 +39,7 @@ pub(crate) fn rows(levels: &[LevelFigures<'_>], seed: u64) -> Vec<SloRow> {
         let n = level.summary.requests.completed + level.summary.requests.failed;
         order_statistic_ranks(n, Quantile::P95, Confidence::P95).is_some()
     };
-    let statistic = if complete.iter().all(supported) {
-        SloStatistic::P95
-    } else {
-        SloStatistic::Mean
-    };
+    let statistic = if complete.iter().all(supported) { SloStatistic::P95 } else { SloStatistic::Mean };
     let held: Vec<Held> = complete
         .iter()
         .map(|level| Held {
@@ -55,8 +51,7 @@ pub(crate) fn rows(levels: &[LevelFigures<'_>], seed: u64) -> Vec<SloRow> {
     objectives(held.iter().filter_map(|level| level.e2el_ms))
         .into_iter()
         .map(|objective| SloRow {
-            capacity: (statistic == SloStatistic::P95)
-                .then(|| row_capacity(objective, &complete, seed)),
+            capacity: (statistic == SloStatistic::P95).then(|| row_capacity(objective, &complete, seed)),
             ..row(objective, statistic, &held)
         })
         .collect()
@@ -80,8 +75,7 @@ pub(crate) fn capacity(levels: &[LevelFigures<'_>], seed: u64) -> SloCapacity {
 pub(crate) fn capacity_per_s(levels: &[LevelFigures<'_>], seed: u64) -> Option<LoadCapacity> {
     let rate = |level: &LevelFigures<'_>| {
         let rate = level.summary.request_rate?;
-        rate.planned_per_s
-            .filter(|_| rate.planned_until_per_s.is_none())
+        rate.planned_per_s.filter(|_| rate.planned_until_per_s.is_none())
     };
     pooled(levels, rate, seed)
 }
@@ -106,10 +100,8 @@ fn pooled(
             _ => loads.push((load, level.reading, strains.clone())),
         }
     }
-    let tested: Vec<Tested<'_>> = loads
-        .iter()
-        .filter_map(|(load, reading, strains)| tested(*load, *reading, strains))
-        .collect();
+    let tested: Vec<Tested<'_>> =
+        loads.iter().filter_map(|(load, reading, strains)| tested(*load, *reading, strains)).collect();
     (!tested.is_empty()).then(|| slo_capacity::capacity(&tested, seed))
 }
 
@@ -136,25 +128,17 @@ fn row_capacity(e2el_below_ms: f64, levels: &[&LevelFigures<'_>], seed: u64) -> 
         e2el_ns: Some(nanoseconds(e2el_below_ms)),
         attainment: Quantile::P95.get(),
     };
-    let strains: Vec<_> = levels
-        .iter()
-        .filter_map(|level| Some((*level, Strains::new(&level.requests, &objectives)?)))
-        .collect();
+    let strains: Vec<_> =
+        levels.iter().filter_map(|level| Some((*level, Strains::new(&level.requests, &objectives)?))).collect();
     let tested: Vec<Tested<'_>> = strains
         .iter()
-        .filter_map(|(level, strains)| {
-            tested(f64::from(level.summary.concurrency), level.reading, strains)
-        })
+        .filter_map(|(level, strains)| tested(f64::from(level.summary.concurrency), level.reading, strains))
         .collect();
     slots(slo_capacity::capacity(&tested, seed))
 }
 
 fn tested(load: f64, reading: Reading, strains: &Strains) -> Option<Tested<'_>> {
-    (!strains.series.is_empty()).then_some(Tested {
-        load,
-        strains,
-        reading,
-    })
+    (!strains.series.is_empty()).then_some(Tested { load, strains, reading })
 }
 
 #[expect(
@@ -190,35 +174,23 @@ fn figure(level: &LevelFigures<'_>, statistic: SloStatistic) -> Option<f64> {
 }
 
 fn objectives(figures: impl Iterator<Item = f64> + Clone) -> Vec<f64> {
-    let Some((low, high)) = figures
-        .map(|figure| (figure, figure))
-        .reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
-    else {
+    let Some((low, high)) = figures.map(|figure| (figure, figure)).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1))) else {
         return Vec::new();
     };
     let [smallest, .., largest] = DEFAULT_OBJECTIVES_MS;
     if low < largest && high >= smallest {
         return DEFAULT_OBJECTIVES_MS.to_vec();
     }
-    let mut round = vec![
-        next_round(low),
-        next_round((low * high).sqrt()),
-        next_round(high),
-    ];
+    let mut round = vec![next_round(low), next_round((low * high).sqrt()), next_round(high)];
     round.dedup();
     round
 }
 
 /// The smallest of 1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8 × 10ᵏ above `x`, at least a microsecond's worth.
 fn next_round(x: f64) -> f64 {
-    const TENTHS: [f64; 11] = [
-        10.0, 12.0, 15.0, 20.0, 25.0, 30.0, 40.0, 50.0, 60.0, 80.0, 100.0,
-    ];
+    const TENTHS: [f64; 11] = [10.0, 12.0, 15.0, 20.0, 25.0, 30.0, 40.0, 50.0, 60.0, 80.0, 100.0];
     let x = x.max(1e-3);
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "the logarithm of a finite number is below 309"
-    )]
+    #[expect(clippy::cast_possible_truncation, reason = "the logarithm of a finite number is below 309")]
     let exponent = x.log10().floor() as i32 - 1;
     // Multiplying or dividing by a whole power of ten gives the nearest number to the decimal; a negative power not.
     let scaled = |tenths: f64| match exponent {

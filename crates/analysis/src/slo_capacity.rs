@@ -40,10 +40,7 @@ struct Point {
 
 /// Capacity from levels in rising order of load. `seed` makes the draws.
 pub(crate) fn capacity(levels: &[Tested<'_>], seed: u64) -> LoadCapacity {
-    let points: Vec<Point> = (0..)
-        .zip(levels)
-        .map(|(i, level)| point(level, seed.wrapping_add(i)))
-        .collect();
+    let points: Vec<Point> = (0..).zip(levels).map(|(i, level)| point(level, seed.wrapping_add(i))).collect();
     let measured: Vec<Option<f64>> = points.iter().map(|point| Some(point.strain)).collect();
     let drawn = |unreached: fn(&Point) -> Option<f64>| {
         let mut loads: Vec<f64> = (0..DRAWS)
@@ -57,15 +54,9 @@ pub(crate) fn capacity(levels: &[Tested<'_>], seed: u64) -> LoadCapacity {
     };
     let cautious = drawn(|_| None);
     let hopeful = drawn(|point| Some(point.largest));
-    let confidence = levels
-        .first()
-        .map_or(0.95, |level| level.reading.confidence.get());
+    let confidence = levels.first().map_or(0.95, |level| level.reading.confidence.get());
     let tail = (1.0 - confidence) / 2.0;
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a share of the number of draws"
-    )]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of the number of draws")]
     let rank = (tail * DRAWS as f64) as usize;
     let largest = levels.last().map(|level| level.load);
     let holds = |level: &&Tested<'_>| level.strains.quantile().is_some_and(|q| q <= 1.0);
@@ -73,18 +64,9 @@ pub(crate) fn capacity(levels: &[Tested<'_>], seed: u64) -> LoadCapacity {
     LoadCapacity {
         load: Some(load(&points, &measured)).filter(|load| load.is_finite() && *load > 0.0),
         // Beyond the largest level only that level is known to hold.
-        low: cautious
-            .get(rank)
-            .map(|&low| low.min(largest.unwrap_or(0.0))),
-        high: hopeful
-            .get(DRAWS - 1 - rank)
-            .copied()
-            .filter(|high| high.is_finite()),
-        held_at: levels
-            .iter()
-            .take_while(holds)
-            .last()
-            .map(|level| level.load),
+        low: cautious.get(rank).map(|&low| low.min(largest.unwrap_or(0.0))),
+        high: hopeful.get(DRAWS - 1 - rank).copied().filter(|high| high.is_finite()),
+        held_at: levels.iter().take_while(holds).last().map(|level| level.load),
         failed_at: failed_at.map(|level| level.load),
     }
 }
@@ -100,42 +82,26 @@ fn point(level: &Tested<'_>, seed: u64) -> Point {
         strain: strains.quantile().unwrap_or(f64::INFINITY),
         weight: effective,
         largest: strains.sample.as_ref().map_or(f64::INFINITY, Sample::max),
-        draws: draw_quantiles(
-            strains.sample.as_ref(),
-            strains.failed,
-            q,
-            effective,
-            DRAWS,
-            seed,
-        ),
+        draws: draw_quantiles(strains.sample.as_ref(), strains.failed, q, effective, DRAWS, seed),
     }
 }
 
 /// A share of all or none has no distribution to draw from; it is held as nearly as the sample can tell.
 fn usable(attainment: Quantile, effective: f64) -> Quantile {
     let nearest = 1.0 / (effective + 1.0);
-    Quantile::new(attainment.get().clamp(nearest * 1e-3, 1.0 - nearest * 1e-3))
-        .unwrap_or(attainment)
+    Quantile::new(attainment.get().clamp(nearest * 1e-3, 1.0 - nearest * 1e-3)).unwrap_or(attainment)
 }
 
 /// The load at which these strains pass 1: 0 below the smallest level, infinite beyond the largest. A level whose strain
 /// is not known is left out; when the largest is, no more is known than the largest that is.
 fn load(points: &[Point], strains: &[Option<f64>]) -> f64 {
-    let known = || {
-        points
-            .iter()
-            .zip(strains)
-            .filter_map(|(point, strain)| Some((point, (*strain)?)))
-    };
-    let logarithms: Vec<f64> = known()
-        .map(|(_, strain)| strain.clamp(1.0 / LARGEST_STRAIN, LARGEST_STRAIN).ln())
-        .collect();
+    let known = || points.iter().zip(strains).filter_map(|(point, strain)| Some((point, (*strain)?)));
+    let logarithms: Vec<f64> =
+        known().map(|(_, strain)| strain.clamp(1.0 / LARGEST_STRAIN, LARGEST_STRAIN).ln()).collect();
     let weights: Vec<f64> = known().map(|(point, _)| point.weight).collect();
     let rising = non_decreasing(&logarithms, &weights);
-    let line: Vec<(f64, f64)> = known()
-        .zip(&rising)
-        .map(|((point, _), logarithm)| (point.load, logarithm.exp()))
-        .collect();
+    let line: Vec<(f64, f64)> =
+        known().zip(&rising).map(|((point, _), logarithm)| (point.load, logarithm.exp())).collect();
     // e⁰ is exactly 1; a regression of logarithms that are 0 may be off by a rounding error.
     match crossing(&line, 1.0 + 1e-12) {
         Crossing::Below => 0.0,

@@ -29,9 +29,7 @@ pub(crate) fn stages(level: &LevelRecords<'_>, run: &RunData, reading: Reading) 
     };
     let last = first_intended.values().copied().max().unwrap_or(begin);
     let stage_of = |record: &RequestRecord| {
-        let since = first_intended
-            .get(&record.request)
-            .map_or(0, |at| at - begin);
+        let since = first_intended.get(&record.request).map_or(0, |at| at - begin);
         let ended = planned.iter().take_while(|stage| stage.until_ns <= since);
         ended.count().min(planned.len().saturating_sub(1))
     };
@@ -48,9 +46,7 @@ pub(crate) fn stages(level: &LevelRecords<'_>, run: &RunData, reading: Reading) 
         if number + 1 == planned.len() {
             until = until.max(last);
         }
-        stages.extend(
-            Span::new(from, until).map(|span| figures(*stage, span, records, level, reading)),
-        );
+        stages.extend(Span::new(from, until).map(|span| figures(*stage, span, records, level, reading)));
         from = until;
     }
     stages
@@ -66,9 +62,7 @@ fn figures(
     let seconds = level::seconds(span);
     let completed = || records.iter().filter(|record| is_completed(record));
     let times = |figure: &dyn Fn(&RequestRecord) -> Option<Duration>| {
-        let times: Vec<f64> = completed()
-            .filter_map(|record| figure(record).map(ms))
-            .collect();
+        let times: Vec<f64> = completed().filter_map(|record| figure(record).map(ms)).collect();
         distribution(&times, reading)
     };
     let output = of.requests.iter().map(|record| tokens_within(record, span));

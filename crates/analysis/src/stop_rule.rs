@@ -53,11 +53,7 @@ enum Statistic {
     P99,
 }
 
-const METRICS: [(&str, Metric); 3] = [
-    ("ttft", Metric::Ttft),
-    ("tpot", Metric::Tpot),
-    ("e2el", Metric::E2el),
-];
+const METRICS: [(&str, Metric); 3] = [("ttft", Metric::Ttft), ("tpot", Metric::Tpot), ("e2el", Metric::E2el)];
 
 const STATISTICS: [(&str, Statistic); 5] = [
     ("mean", Statistic::Mean),
@@ -80,8 +76,8 @@ impl FromStr for StopRule {
         let usage = "write METRIC[_STATISTIC]:PERCENT, such as ttft_p95:5% or e2el:2%";
         let (figure, width) = text.trim().split_once(':').ok_or(usage)?;
         let (metric, statistic) = figure.split_once('_').unwrap_or((figure, "mean"));
-        let metric = named(metric, &METRICS)
-            .ok_or_else(|| format!("`{metric}` is none of ttft, tpot, e2el; {usage}"))?;
+        let metric =
+            named(metric, &METRICS).ok_or_else(|| format!("`{metric}` is none of ttft, tpot, e2el; {usage}"))?;
         let statistic = named(statistic, &STATISTICS)
             .ok_or_else(|| format!("`{statistic}` is none of mean, p50, p90, p95, p99; {usage}"))?;
         let percent: f64 = width
@@ -93,11 +89,7 @@ impl FromStr for StopRule {
         if !(percent > 0.0 && percent < 100.0) {
             return Err(format!("`{width}` is not between 0 and 100 %; {usage}"));
         }
-        Ok(Self {
-            metric,
-            statistic,
-            percent,
-        })
+        Ok(Self { metric, statistic, percent })
     }
 }
 
@@ -105,10 +97,7 @@ impl fmt::Display for StopRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let metric = METRICS.iter().find(|(_, metric)| *metric == self.metric);
         let statistic = STATISTICS.iter().find(|(_, s)| *s == self.statistic);
-        let (metric, statistic) = (
-            metric.map_or("", |(name, _)| name),
-            statistic.map_or("", |(name, _)| name),
-        );
+        let (metric, statistic) = (metric.map_or("", |(name, _)| name), statistic.map_or("", |(name, _)| name));
         write!(f, "{metric}_{statistic}:{}%", self.percent)
     }
 }
@@ -158,12 +147,7 @@ pub struct StopWatch {
 impl StopWatch {
     /// For a level of so many slots, 0 for an open loop. It looks for the first time at `fewest` requests; unless given, at
     /// 50 or 8 waves.
-    pub fn new(
-        rule: StopRule,
-        concurrency: u32,
-        fewest: Option<u64>,
-        confidence_level: Option<f64>,
-    ) -> Self {
+    pub fn new(rule: StopRule, concurrency: u32, fewest: Option<u64>, confidence_level: Option<f64>) -> Self {
         let confidence = confidence_level.and_then(Confidence::new);
         Self {
             rule,
@@ -202,17 +186,12 @@ impl StopWatch {
 
     /// Whether it was as narrow as asked.
     pub fn is_tight(&self) -> bool {
-        self.width
-            .is_some_and(|width| 100.0 * width <= self.rule.percent)
+        self.width.is_some_and(|width| 100.0 * width <= self.rule.percent)
     }
 
     fn look(&mut self) {
         let first = self.seen.keys().next().copied().unwrap_or(0);
-        let without_gap = self
-            .seen
-            .iter()
-            .zip(first..)
-            .take_while(|((n, _), k)| **n == *k);
+        let without_gap = self.seen.iter().zip(first..).take_while(|((n, _), k)| **n == *k);
         let taken = without_gap.clone().count();
         let series: Vec<f64> = without_gap.filter_map(|((_, value), _)| *value).collect();
         if (taken as u64) < self.fewest() {
@@ -221,9 +200,6 @@ impl StopWatch {
             return;
         }
         self.next_look = (self.seen.len() as f64 * GROWTH).ceil();
-        self.width = self.rule.width(
-            &series,
-            Reading::new(self.slots, self.confidence).cautious(),
-        );
+        self.width = self.rule.width(&series, Reading::new(self.slots, self.confidence).cautious());
     }
 }

@@ -6,8 +6,7 @@ use records::RunData;
 use stats::Confidence;
 
 use crate::{
-    LevelSummary, SUMMARY_VERSION, Served, ServerCapacity, SizingSection, Summary, bottleneck,
-    calibration,
+    LevelSummary, SUMMARY_VERSION, Served, ServerCapacity, SizingSection, Summary, bottleneck, calibration,
     findings::{self, Evidence},
     goodput,
     level::{self, LevelFigures},
@@ -19,11 +18,7 @@ use crate::{
 ///
 /// A run that was interrupted or killed gives a summary of what was recorded. `capacity` and `sizing` come from the
 /// engine's own facts and from the model catalogue; they are part of the document and evidence for findings.
-pub fn summarise(
-    run: &RunData,
-    capacity: Option<ServerCapacity>,
-    sizing: Option<SizingSection>,
-) -> Summary {
+pub fn summarise(run: &RunData, capacity: Option<ServerCapacity>, sizing: Option<SizingSection>) -> Summary {
     let judgement = run.manifest.judgement;
     let confidence = goodput::confidence(judgement.confidence_level);
     let seed = run.manifest.plan.seed;
@@ -56,13 +51,9 @@ pub fn summarise(
         goodput: judgement
             .objectives
             .zip(capacities)
-            .map(|(objectives, (slots, per_s))| {
-                goodput::section(&objectives, &levels, slots, per_s)
-            }),
+            .map(|(objectives, (slots, per_s))| goodput::section(&objectives, &levels, slots, per_s)),
         scaling,
-        confidence_level: judgement
-            .confidence_level
-            .filter(|_| confidence != Confidence::P95),
+        confidence_level: judgement.confidence_level.filter(|_| confidence != Confidence::P95),
         levels,
         limits,
         slo,
@@ -78,23 +69,13 @@ const MANY: usize = 50_000;
 
 /// The figures of all levels, in their order. Levels do not depend on each other, so those of a long run are worked out
 /// side by side.
-fn figures<'a>(
-    records: &[LevelRecords<'a>],
-    run: &RunData,
-    confidence: Confidence,
-) -> Vec<LevelFigures<'a>> {
+fn figures<'a>(records: &[LevelRecords<'a>], run: &RunData, confidence: Confidence) -> Vec<LevelFigures<'a>> {
     let of = |level: &LevelRecords<'a>| level::figures(level, records, run, confidence);
     if run.requests.len() < MANY {
         return records.iter().map(of).collect();
     }
     thread::scope(|scope| {
-        let threads: Vec<_> = records
-            .iter()
-            .map(|level| scope.spawn(move || of(level)))
-            .collect();
-        threads
-            .into_iter()
-            .map(|thread| thread.join().unwrap_or_else(|fault| resume_unwind(fault)))
-            .collect()
+        let threads: Vec<_> = records.iter().map(|level| scope.spawn(move || of(level))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap_or_else(|fault| resume_unwind(fault))).collect()
     })
 }

@@ -46,10 +46,7 @@ pub(crate) fn invalid(
 }
 
 /// The lag from which on figures of the level may be the client's.
-fn bearable_lag_ms(
-    client: ClientLevel,
-    [ttft_ms, e2el_ms, gap_ms]: [&Option<Distribution>; 3],
-) -> Option<f64> {
+fn bearable_lag_ms(client: ClientLevel, [ttft_ms, e2el_ms, gap_ms]: [&Option<Distribution>; 3]) -> Option<f64> {
     let mean = |of: &Option<Distribution>| Some(of.as_ref()?.mean.value);
     if !client.stamped_by_kernel {
         return Some(CLIENT_LATE_SHARE * mean(ttft_ms)?);
@@ -62,8 +59,7 @@ fn bearable_lag_ms(
 /// What the client spent while it measured.
 pub(crate) fn client_level(measure: &Phase) -> Option<ClientLevel> {
     let load = measure.client?;
-    let available_ns =
-        f64::from(load.threads) * (measure.end_ns - measure.start_ns).as_nanos() as f64;
+    let available_ns = f64::from(load.threads) * (measure.end_ns - measure.start_ns).as_nanos() as f64;
     (available_ns > 0.0).then(|| ClientLevel {
         cpu_percent: 100.0 * load.cpu_ns as f64 / available_ns,
         lag_p99_ms: load.lag_p99_ns as f64 / 1e6,

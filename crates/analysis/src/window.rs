@@ -67,20 +67,13 @@ pub(crate) fn levels(run: &RunData) -> Vec<LevelRecords<'_>> {
             by_index.entry(level).or_default().1.push(phase);
         }
     }
-    let mut levels: Vec<LevelRecords> = by_index
-        .into_iter()
-        .map(|(index, (requests, phases))| level(run, index, requests, &phases))
-        .collect();
+    let mut levels: Vec<LevelRecords> =
+        by_index.into_iter().map(|(index, (requests, phases))| level(run, index, requests, &phases)).collect();
     levels.sort_by_key(|level| level.begun_ns);
     levels
 }
 
-fn level<'a>(
-    run: &RunData,
-    index: u32,
-    requests: Vec<&'a RequestRecord>,
-    phases: &[&'a Phase],
-) -> LevelRecords<'a> {
+fn level<'a>(run: &RunData, index: u32, requests: Vec<&'a RequestRecord>, phases: &[&'a Phase]) -> LevelRecords<'a> {
     let of_kind = |kind| phases.iter().copied().find(|phase| phase.kind == kind);
     let measure = of_kind(PhaseKind::Measure);
     let complete = measure.is_some_and(|phase| match phase.ended_by {
@@ -92,21 +85,14 @@ fn level<'a>(
         .and_then(|phase| Span::new(phase.start_ns.0, phase.end_ns.0))
         .or_else(|| extent(requests.iter().filter(measured).map(|record| ends(record))));
     let of_requests = requests.iter().map(|record| ends(record));
-    let of_phases = phases
-        .iter()
-        .map(|phase| (phase.start_ns.0, phase.end_ns.0));
+    let of_phases = phases.iter().map(|phase| (phase.start_ns.0, phase.end_ns.0));
     LevelRecords {
         index,
         concurrency: concurrency(run, index, &requests),
         complete,
         measure,
         window,
-        begun_ns: of_requests
-            .clone()
-            .chain(of_phases.clone())
-            .map(|(start, _)| start)
-            .min()
-            .unwrap_or(0),
+        begun_ns: of_requests.clone().chain(of_phases.clone()).map(|(start, _)| start).min().unwrap_or(0),
         active: extent(of_requests.chain(of_phases)),
         drained: complete || of_kind(PhaseKind::Drain).is_some(),
         requests,
@@ -115,9 +101,7 @@ fn level<'a>(
 
 /// Whether every measured request came to an end of its own.
 fn none_cancelled(requests: &[&RequestRecord]) -> bool {
-    let mut measured = requests
-        .iter()
-        .filter(|record| record.stage == Stage::Measured);
+    let mut measured = requests.iter().filter(|record| record.stage == Stage::Measured);
     measured.all(|record| record.outcome != Outcome::Cancelled)
 }
 
@@ -125,34 +109,22 @@ fn none_cancelled(requests: &[&RequestRecord]) -> bool {
 /// did.
 fn reached_plan(run: &RunData, index: u32, requests: &[&RequestRecord]) -> bool {
     let plan = &run.manifest.plan;
-    let of_level = |values: &[u64]| {
-        usize::try_from(index)
-            .ok()
-            .and_then(|i| values.get(i).copied())
-    };
-    if of_level(&plan.requests) == Some(0) && of_level(&plan.durations_ns).is_some_and(|ns| ns > 0)
-    {
+    let of_level = |values: &[u64]| usize::try_from(index).ok().and_then(|i| values.get(i).copied());
+    if of_level(&plan.requests) == Some(0) && of_level(&plan.durations_ns).is_some_and(|ns| ns > 0) {
         return none_cancelled(requests);
     }
     let ended = requests
         .iter()
         .filter(|record| record.stage == Stage::Measured && record.outcome != Outcome::Cancelled)
         .count() as u64;
-    let planned = usize::try_from(index)
-        .ok()
-        .and_then(|i| run.manifest.plan.requests.get(i));
+    let planned = usize::try_from(index).ok().and_then(|i| run.manifest.plan.requests.get(i));
     planned.is_none_or(|&planned| ended >= planned)
 }
 
 /// The plan's figure; for an open loop and a level that the plan does not know, as many as there were slots: the most
 /// that was in flight.
 fn concurrency(run: &RunData, index: u32, requests: &[&RequestRecord]) -> u32 {
-    let slots = || {
-        requests
-            .iter()
-            .map(|record| record.slot.saturating_add(1))
-            .max()
-    };
+    let slots = || requests.iter().map(|record| record.slot.saturating_add(1)).max();
     usize::try_from(index)
         .ok()
         .and_then(|i| run.manifest.plan.levels.get(i).copied())

@@ -3,11 +3,10 @@
 use std::{ffi::c_uint, ptr};
 
 use nvml_wrapper_sys::bindings::{
-    NVML_GPM_METRICS_GET_VERSION, NVML_GPM_SUPPORT_VERSION, nvmlDevice_t, nvmlGpmMetricsGet_t,
-    nvmlGpmSample_t, nvmlGpmSupport_t,
-    nvmlReturn_enum_NVML_ERROR_ARGUMENT_VERSION_MISMATCH as VERSION_MISMATCH,
-    nvmlReturn_enum_NVML_ERROR_INVALID_ARGUMENT as INVALID_ARGUMENT,
-    nvmlReturn_enum_NVML_SUCCESS as SUCCESS, nvmlReturn_t,
+    NVML_GPM_METRICS_GET_VERSION, NVML_GPM_SUPPORT_VERSION, nvmlDevice_t, nvmlGpmMetricsGet_t, nvmlGpmSample_t,
+    nvmlGpmSupport_t, nvmlReturn_enum_NVML_ERROR_ARGUMENT_VERSION_MISMATCH as VERSION_MISMATCH,
+    nvmlReturn_enum_NVML_ERROR_INVALID_ARGUMENT as INVALID_ARGUMENT, nvmlReturn_enum_NVML_SUCCESS as SUCCESS,
+    nvmlReturn_t,
 };
 
 use crate::{answer, index};
@@ -45,10 +44,7 @@ pub unsafe extern "C" fn nvmlGpmSampleFree(sample: nvmlGpmSample_t) -> nvmlRetur
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn nvmlGpmSampleGet(
-    device: nvmlDevice_t,
-    sample: nvmlGpmSample_t,
-) -> nvmlReturn_t {
+pub unsafe extern "C" fn nvmlGpmSampleGet(device: nvmlDevice_t, sample: nvmlGpmSample_t) -> nvmlReturn_t {
     answer(|player| player.fill_gpm_sample(sample.addr(), index(device)?, None))
 }
 
@@ -69,12 +65,8 @@ pub unsafe extern "C" fn nvmlGpmMetricsGet(request: *mut nvmlGpmMetricsGet_t) ->
         if request.version != NVML_GPM_METRICS_GET_VERSION {
             return Err(VERSION_MISMATCH);
         }
-        let device =
-            player.device_of_gpm_samples(request.sample1.addr(), request.sample2.addr())?;
-        let asked = request
-            .metrics
-            .get_mut(..request.numMetrics as usize)
-            .ok_or(INVALID_ARGUMENT)?;
+        let device = player.device_of_gpm_samples(request.sample1.addr(), request.sample2.addr())?;
+        let asked = request.metrics.get_mut(..request.numMetrics as usize).ok_or(INVALID_ARGUMENT)?;
         for metric in asked {
             match player.value(device, &format!("gpm_{}", metric.metricId)) {
                 Ok(value) => {

@@ -2,9 +2,7 @@
 
 use std::{ffi::c_uint, ptr};
 
-use nvml_wrapper_sys::bindings::{
-    nvmlDevice_t, nvmlReturn_enum_NVML_ERROR_NOT_FOUND as NOT_FOUND, nvmlReturn_t,
-};
+use nvml_wrapper_sys::bindings::{nvmlDevice_t, nvmlReturn_enum_NVML_ERROR_NOT_FOUND as NOT_FOUND, nvmlReturn_t};
 
 use crate::{answer, index, value};
 
@@ -27,10 +25,7 @@ pub unsafe extern "C" fn nvmlDeviceGetMigMode(
 
 /// One more than there are, as on a GPU that is not divided to the end.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn nvmlDeviceGetMaxMigDeviceCount(
-    device: nvmlDevice_t,
-    count: *mut c_uint,
-) -> nvmlReturn_t {
+pub unsafe extern "C" fn nvmlDeviceGetMaxMigDeviceCount(device: nvmlDevice_t, count: *mut c_uint) -> nvmlReturn_t {
     answer(|player| {
         let instances = player.instances(index(device)?).count();
         // SAFETY: by the contract of nvml.h.
@@ -46,10 +41,7 @@ pub unsafe extern "C" fn nvmlDeviceGetMigDeviceHandleByIndex(
     handle: *mut nvmlDevice_t,
 ) -> nvmlReturn_t {
     answer(|player| {
-        let at = player
-            .instances(index(device)?)
-            .nth(number as usize)
-            .ok_or(NOT_FOUND)?;
+        let at = player.instances(index(device)?).nth(number as usize).ok_or(NOT_FOUND)?;
         // SAFETY: by the contract of nvml.h.
         unsafe { handle.write(ptr::without_provenance_mut(at + 1)) };
         Ok(())
@@ -57,10 +49,7 @@ pub unsafe extern "C" fn nvmlDeviceGetMigDeviceHandleByIndex(
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn nvmlDeviceGetGpuInstanceId(
-    device: nvmlDevice_t,
-    id: *mut c_uint,
-) -> nvmlReturn_t {
+pub unsafe extern "C" fn nvmlDeviceGetGpuInstanceId(device: nvmlDevice_t, id: *mut c_uint) -> nvmlReturn_t {
     answer(|player| {
         let number = player.gpu_instance(index(device)?)?;
         // SAFETY: by the contract of nvml.h.

@@ -11,10 +11,7 @@
 //! asked for. Layouts, constants and signatures are those of `nvml-wrapper-sys`, generated from NVIDIA's `nvml.h`. Only
 //! what `gpumon` calls is here: any other symbol is missing, as in a driver that is too old for it.
 
-#![expect(
-    unsafe_code,
-    reason = "exports NVML's C functions, which take raw pointers and are found by unmangled names"
-)]
+#![expect(unsafe_code, reason = "exports NVML's C functions, which take raw pointers and are found by unmangled names")]
 #![expect(
     clippy::missing_safety_doc,
     reason = "the contract of each function is that of the same name in nvml.h: pointers are valid for writes"
@@ -37,15 +34,13 @@ use std::{
 };
 
 use nvml_wrapper_sys::bindings::{
-    nvmlClockType_enum_NVML_CLOCK_MEM, nvmlClockType_enum_NVML_CLOCK_SM, nvmlClockType_t,
-    nvmlDevice_t, nvmlFieldValue_t, nvmlMemory_v2_t,
-    nvmlReturn_enum_NVML_ERROR_ARGUMENT_VERSION_MISMATCH as VERSION_MISMATCH,
+    nvmlClockType_enum_NVML_CLOCK_MEM, nvmlClockType_enum_NVML_CLOCK_SM, nvmlClockType_t, nvmlDevice_t,
+    nvmlFieldValue_t, nvmlMemory_v2_t, nvmlReturn_enum_NVML_ERROR_ARGUMENT_VERSION_MISMATCH as VERSION_MISMATCH,
     nvmlReturn_enum_NVML_ERROR_INSUFFICIENT_SIZE as INSUFFICIENT_SIZE,
     nvmlReturn_enum_NVML_ERROR_INVALID_ARGUMENT as INVALID_ARGUMENT,
     nvmlReturn_enum_NVML_ERROR_LIBRARY_NOT_FOUND as LIBRARY_NOT_FOUND,
-    nvmlReturn_enum_NVML_ERROR_UNINITIALIZED as UNINITIALIZED,
-    nvmlReturn_enum_NVML_SUCCESS as SUCCESS, nvmlReturn_t, nvmlTemperatureSensors_t,
-    nvmlUtilization_t, nvmlValueType_enum_NVML_VALUE_TYPE_UNSIGNED_LONG_LONG,
+    nvmlReturn_enum_NVML_ERROR_UNINITIALIZED as UNINITIALIZED, nvmlReturn_enum_NVML_SUCCESS as SUCCESS, nvmlReturn_t,
+    nvmlTemperatureSensors_t, nvmlUtilization_t, nvmlValueType_enum_NVML_VALUE_TYPE_UNSIGNED_LONG_LONG,
 };
 
 use scenario::Player;
@@ -87,11 +82,7 @@ fn index(device: nvmlDevice_t) -> Result<usize, nvmlReturn_t> {
 }
 
 /// The value called `name` of `device`, in the type that the caller wants.
-fn value<T: TryFrom<i64>>(
-    player: &mut Player,
-    device: nvmlDevice_t,
-    name: &str,
-) -> Result<T, nvmlReturn_t> {
+fn value<T: TryFrom<i64>>(player: &mut Player, device: nvmlDevice_t, name: &str) -> Result<T, nvmlReturn_t> {
     let value = player.value(index(device)?, name)?;
     T::try_from(value).map_err(|_| INVALID_ARGUMENT)
 }
@@ -128,9 +119,7 @@ unsafe fn put_text(text: &str, buffer: *mut c_char, length: c_uint) -> Result<()
 #[unsafe(no_mangle)]
 pub extern "C" fn nvmlInit_v2() -> nvmlReturn_t {
     let text = scenario_path().and_then(|path| std::fs::read_to_string(path).ok());
-    let opened = text
-        .ok_or(LIBRARY_NOT_FOUND)
-        .and_then(|text| Player::open(&text));
+    let opened = text.ok_or(LIBRARY_NOT_FOUND).and_then(|text| Player::open(&text));
     match opened {
         Ok(opened) => {
             *player() = Some(opened);
@@ -149,10 +138,7 @@ pub extern "C" fn nvmlShutdown() -> nvmlReturn_t {
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn nvmlSystemGetDriverVersion(
-    buffer: *mut c_char,
-    length: c_uint,
-) -> nvmlReturn_t {
+pub unsafe extern "C" fn nvmlSystemGetDriverVersion(buffer: *mut c_char, length: c_uint) -> nvmlReturn_t {
     // SAFETY: by the contract of nvml.h.
     answer(|player| unsafe { put_text(player.driver(), buffer, length) })
 }
@@ -168,10 +154,7 @@ pub unsafe extern "C" fn nvmlDeviceGetCount_v2(count: *mut c_uint) -> nvmlReturn
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn nvmlDeviceGetHandleByIndex_v2(
-    index: c_uint,
-    handle: *mut nvmlDevice_t,
-) -> nvmlReturn_t {
+pub unsafe extern "C" fn nvmlDeviceGetHandleByIndex_v2(index: c_uint, handle: *mut nvmlDevice_t) -> nvmlReturn_t {
     answer(|player| {
         player.device(index as usize)?;
         // SAFETY: by the contract of nvml.h.
@@ -181,21 +164,13 @@ pub unsafe extern "C" fn nvmlDeviceGetHandleByIndex_v2(
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn nvmlDeviceGetUUID(
-    device: nvmlDevice_t,
-    buffer: *mut c_char,
-    length: c_uint,
-) -> nvmlReturn_t {
+pub unsafe extern "C" fn nvmlDeviceGetUUID(device: nvmlDevice_t, buffer: *mut c_char, length: c_uint) -> nvmlReturn_t {
     // SAFETY: by the contract of nvml.h.
     answer(|player| unsafe { put_text(&player.device(index(device)?)?.uuid, buffer, length) })
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn nvmlDeviceGetName(
-    device: nvmlDevice_t,
-    buffer: *mut c_char,
-    length: c_uint,
-) -> nvmlReturn_t {
+pub unsafe extern "C" fn nvmlDeviceGetName(device: nvmlDevice_t, buffer: *mut c_char, length: c_uint) -> nvmlReturn_t {
     // SAFETY: by the contract of nvml.h.
     answer(|player| unsafe { put_text(&player.device(index(device)?)?.name, buffer, length) })
 }
@@ -289,10 +264,7 @@ pub unsafe extern "C" fn nvmlDeviceGetCurrentClocksThrottleReasons(
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn nvmlDeviceGetPowerUsage(
-    device: nvmlDevice_t,
-    milliwatts: *mut c_uint,
-) -> nvmlReturn_t {
+pub unsafe extern "C" fn nvmlDeviceGetPowerUsage(device: nvmlDevice_t, milliwatts: *mut c_uint) -> nvmlReturn_t {
     // SAFETY: by the contract of nvml.h.
     unsafe { put(device, "power_usage", milliwatts) }
 }
@@ -331,11 +303,7 @@ pub unsafe extern "C" fn nvmlDeviceGetFieldValues(
         // SAFETY: by the contract of nvml.h, which has the caller write the ids.
         let fields = unsafe { std::slice::from_raw_parts_mut(fields, count) };
         for field in fields {
-            let all = if field.scopeId == c_uint::MAX {
-                "_all"
-            } else {
-                ""
-            };
+            let all = if field.scopeId == c_uint::MAX { "_all" } else { "" };
             match value(player, device, &format!("field_{}{all}", field.fieldId)) {
                 Ok(value) => {
                     field.nvmlReturn = SUCCESS;

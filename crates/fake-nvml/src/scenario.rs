@@ -46,8 +46,8 @@ use nvml_wrapper_sys::bindings::{
     nvmlReturn_enum_NVML_ERROR_INVALID_ARGUMENT as INVALID_ARGUMENT,
     nvmlReturn_enum_NVML_ERROR_LIB_RM_VERSION_MISMATCH as LIB_RM_VERSION_MISMATCH,
     nvmlReturn_enum_NVML_ERROR_NO_PERMISSION as NO_PERMISSION,
-    nvmlReturn_enum_NVML_ERROR_NOT_SUPPORTED as NOT_SUPPORTED,
-    nvmlReturn_enum_NVML_ERROR_UNKNOWN as UNKNOWN, nvmlReturn_t,
+    nvmlReturn_enum_NVML_ERROR_NOT_SUPPORTED as NOT_SUPPORTED, nvmlReturn_enum_NVML_ERROR_UNKNOWN as UNKNOWN,
+    nvmlReturn_t,
 };
 use serde::Deserialize;
 
@@ -123,8 +123,7 @@ struct Ramp {
 impl Ramp {
     fn at(self, calls: i64, since: Duration) -> i64 {
         let millis = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
-        let grown =
-            self.start + self.per_call * calls + self.per_second.saturating_mul(millis) / 1_000;
+        let grown = self.start + self.per_call * calls + self.per_second.saturating_mul(millis) / 1_000;
         self.wrap.map_or(grown, |wrap| grown.rem_euclid(wrap))
     }
 }
@@ -229,27 +228,16 @@ impl Player {
     /// The GPU or instance at `index`, if it is there and not lost.
     pub fn device(&self, index: usize) -> Result<&Device, nvmlReturn_t> {
         let device = self.devices.get(index).ok_or(INVALID_ARGUMENT)?;
-        let by_calls = device
-            .lost_after_calls
-            .is_some_and(|calls| self.calls[index] >= calls);
-        let by_time = device
-            .lost_after_ms
-            .is_some_and(|ms| self.began.elapsed() >= Duration::from_millis(ms));
-        if by_calls || by_time {
-            Err(GPU_IS_LOST)
-        } else {
-            Ok(device)
-        }
+        let by_calls = device.lost_after_calls.is_some_and(|calls| self.calls[index] >= calls);
+        let by_time = device.lost_after_ms.is_some_and(|ms| self.began.elapsed() >= Duration::from_millis(ms));
+        if by_calls || by_time { Err(GPU_IS_LOST) } else { Ok(device) }
     }
 
     /// The value called `name` of the device at `index`, at this call.
     pub fn value(&mut self, index: usize, name: &str) -> Result<i64, nvmlReturn_t> {
         self.device(index)?;
         self.calls[index] += 1;
-        let calls = self
-            .calls_of_value
-            .entry((index, name.to_owned()))
-            .or_default();
+        let calls = self.calls_of_value.entry((index, name.to_owned())).or_default();
         let earlier_calls = *calls;
         *calls += 1;
         if let Some(ms) = self.devices[index].delay_ms.get(name) {
@@ -265,18 +253,14 @@ impl Player {
 
     /// Instances of the GPU at `index`: how many, and where the `number`th lies.
     pub fn instances(&self, index: usize) -> impl Iterator<Item = usize> {
-        let of_gpu =
-            move |(at, &(gpu, _)): (usize, &(usize, u32))| (gpu == index).then_some(self.gpus + at);
+        let of_gpu = move |(at, &(gpu, _)): (usize, &(usize, u32))| (gpu == index).then_some(self.gpus + at);
         self.instances.iter().enumerate().filter_map(of_gpu)
     }
 
     /// Number of the GPU instance that the device at `index` is.
     pub fn gpu_instance(&self, index: usize) -> Result<u32, nvmlReturn_t> {
         let at = index.checked_sub(self.gpus).ok_or(INVALID_ARGUMENT)?;
-        self.instances
-            .get(at)
-            .map(|(_, number)| *number)
-            .ok_or(INVALID_ARGUMENT)
+        self.instances.get(at).map(|(_, number)| *number).ok_or(INVALID_ARGUMENT)
     }
 
     /// A new GPM sample, never 0.
@@ -288,25 +272,16 @@ impl Player {
 
     /// Forgets a GPM sample.
     pub fn free_gpm_sample(&mut self, sample: usize) -> Result<(), nvmlReturn_t> {
-        self.gpm_samples
-            .remove(&sample)
-            .map(|_| ())
-            .ok_or(INVALID_ARGUMENT)
+        self.gpm_samples.remove(&sample).map(|_| ()).ok_or(INVALID_ARGUMENT)
     }
 
     /// Fills a GPM sample from the device at `index`, or from one of its instances.
-    pub fn fill_gpm_sample(
-        &mut self,
-        sample: usize,
-        index: usize,
-        instance: Option<u32>,
-    ) -> Result<(), nvmlReturn_t> {
+    pub fn fill_gpm_sample(&mut self, sample: usize, index: usize, instance: Option<u32>) -> Result<(), nvmlReturn_t> {
         let index = match instance {
             None => index,
-            Some(number) => self
-                .instances(index)
-                .find(|at| self.gpu_instance(*at) == Ok(number))
-                .ok_or(INVALID_ARGUMENT)?,
+            Some(number) => {
+                self.instances(index).find(|at| self.gpu_instance(*at) == Ok(number)).ok_or(INVALID_ARGUMENT)?
+            }
         };
         self.device(index)?;
         *self.gpm_samples.get_mut(&sample).ok_or(INVALID_ARGUMENT)? = Some(index);
@@ -314,24 +289,10 @@ impl Player {
     }
 
     /// The device that both samples were filled from.
-    pub fn device_of_gpm_samples(
-        &self,
-        first: usize,
-        second: usize,
-    ) -> Result<usize, nvmlReturn_t> {
-        let filled = |sample| {
-            self.gpm_samples
-                .get(&sample)
-                .copied()
-                .flatten()
-                .ok_or(INVALID_ARGUMENT)
-        };
+    pub fn device_of_gpm_samples(&self, first: usize, second: usize) -> Result<usize, nvmlReturn_t> {
+        let filled = |sample| self.gpm_samples.get(&sample).copied().flatten().ok_or(INVALID_ARGUMENT);
         let (first, second) = (filled(first)?, filled(second)?);
-        if first == second {
-            Ok(first)
-        } else {
-            Err(INVALID_ARGUMENT)
-        }
+        if first == second { Ok(first) } else { Err(INVALID_ARGUMENT) }
     }
 
     /// From now on events of the device at `index` are told.
@@ -347,10 +308,7 @@ impl Player {
         self.watched
             .iter()
             .find_map(|&index| {
-                let due = self.devices[index]
-                    .xids
-                    .iter()
-                    .position(|xid| calls[index] >= xid.after_calls)?;
+                let due = self.devices[index].xids.iter().position(|xid| calls[index] >= xid.after_calls)?;
                 Some((index, due))
             })
             .map(|(index, due)| (index, self.devices[index].xids.remove(due).code))

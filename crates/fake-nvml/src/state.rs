@@ -4,9 +4,8 @@ use std::ffi::{c_uint, c_ulonglong};
 
 use nvml_wrapper_sys::bindings::{
     nvmlClockType_t, nvmlDevice_t, nvmlEccCounterType_t, nvmlMemoryErrorType_t,
-    nvmlPerfPolicyType_enum_NVML_PERF_POLICY_POWER,
-    nvmlPerfPolicyType_enum_NVML_PERF_POLICY_THERMAL, nvmlPerfPolicyType_t,
-    nvmlReturn_enum_NVML_ERROR_INVALID_ARGUMENT as INVALID_ARGUMENT, nvmlReturn_t,
+    nvmlPerfPolicyType_enum_NVML_PERF_POLICY_POWER, nvmlPerfPolicyType_enum_NVML_PERF_POLICY_THERMAL,
+    nvmlPerfPolicyType_t, nvmlReturn_enum_NVML_ERROR_INVALID_ARGUMENT as INVALID_ARGUMENT, nvmlReturn_t,
     nvmlViolationTime_t,
 };
 
@@ -28,10 +27,7 @@ pub unsafe extern "C" fn nvmlDeviceGetViolationStatus(
         let violation = value(player, device, name)?;
         // SAFETY: by the contract of nvml.h.
         unsafe {
-            time.write(nvmlViolationTime_t {
-                referenceTime: 0,
-                violationTime: violation,
-            });
+            time.write(nvmlViolationTime_t { referenceTime: 0, violationTime: violation });
         };
         Ok(())
     })
@@ -66,19 +62,13 @@ pub unsafe extern "C" fn nvmlDeviceGetCurrPcieLinkGeneration(
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn nvmlDeviceGetCurrPcieLinkWidth(
-    device: nvmlDevice_t,
-    width: *mut c_uint,
-) -> nvmlReturn_t {
+pub unsafe extern "C" fn nvmlDeviceGetCurrPcieLinkWidth(device: nvmlDevice_t, width: *mut c_uint) -> nvmlReturn_t {
     // SAFETY: by the contract of nvml.h.
     unsafe { put(device, "pcie_width", width) }
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn nvmlDeviceGetPcieReplayCounter(
-    device: nvmlDevice_t,
-    count: *mut c_uint,
-) -> nvmlReturn_t {
+pub unsafe extern "C" fn nvmlDeviceGetPcieReplayCounter(device: nvmlDevice_t, count: *mut c_uint) -> nvmlReturn_t {
     // SAFETY: by the contract of nvml.h.
     unsafe { put(device, "pcie_replays", count) }
 }

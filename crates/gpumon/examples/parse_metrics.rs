@@ -17,24 +17,12 @@ fn main() {
         let text = fs::read_to_string(&path).unwrap();
         let scrape = parse(&text);
         let samples: Vec<Value> = scrape.samples.iter().map(sample).collect();
-        files.insert(
-            path,
-            json!({ "samples": samples, "bad_lines": scrape.bad_lines }),
-        );
+        files.insert(path, json!({ "samples": samples, "bad_lines": scrape.bad_lines }));
     }
     println!("{}", Value::Object(files));
 }
 
 fn sample(sample: &Sample<'_>) -> Value {
-    let labels: BTreeMap<&str, &str> = sample
-        .labels
-        .iter()
-        .map(|label| (label.name, label.value.as_ref()))
-        .collect();
-    json!([
-        sample.name,
-        labels,
-        sample.value.to_string(),
-        sample.timestamp_ms
-    ])
+    let labels: BTreeMap<&str, &str> = sample.labels.iter().map(|label| (label.name, label.value.as_ref())).collect();
+    json!([sample.name, labels, sample.value.to_string(), sample.timestamp_ms])
 }

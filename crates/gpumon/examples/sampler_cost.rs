@@ -40,11 +40,7 @@ fn main() {
     while start.elapsed() < Duration::from_secs(seconds) {
         thread::sleep(Duration::from_millis(500));
         let is_sample = |line: &Line| matches!(line, Line::Gpu(GpuLine::Sample(_)));
-        taken += sampler
-            .drain()
-            .iter()
-            .filter(|line| is_sample(line))
-            .count();
+        taken += sampler.drain().iter().filter(|line| is_sample(line)).count();
     }
     let used = processor_ns(&thread) - before;
     let lasted = start.elapsed();
@@ -82,11 +78,7 @@ fn scenario() -> String {
 
 /// The library as cargo built it, beside or below this executable's folder.
 fn fake_library() -> PathBuf {
-    let name = format!(
-        "{}fake_nvml{}",
-        env::consts::DLL_PREFIX,
-        env::consts::DLL_SUFFIX
-    );
+    let name = format!("{}fake_nvml{}", env::consts::DLL_PREFIX, env::consts::DLL_SUFFIX);
     let executable = env::current_exe().unwrap();
     let profile = executable.ancestors().nth(2).unwrap();
     [profile.join(&name), profile.join("deps").join(&name)]
@@ -100,9 +92,7 @@ fn telemetry_thread() -> PathBuf {
     let tasks = fs::read_dir("/proc/self/task").unwrap();
     tasks
         .map(|task| task.unwrap().path())
-        .find(|task| {
-            fs::read_to_string(task.join("comm")).is_ok_and(|name| name.trim() == "telemetry")
-        })
+        .find(|task| fs::read_to_string(task.join("comm")).is_ok_and(|name| name.trim() == "telemetry"))
         .expect("the sampler's thread runs")
 }
 

@@ -88,14 +88,8 @@ impl Agent {
         });
         let answering = Arc::clone(&shared);
         let address = listener.local_addr()?;
-        let thread = thread::Builder::new()
-            .name("agent".to_owned())
-            .spawn(move || accept(&listener, &answering))?;
-        Ok(Self {
-            address,
-            shared,
-            thread: Some(thread),
-        })
+        let thread = thread::Builder::new().name("agent".to_owned()).spawn(move || accept(&listener, &answering))?;
+        Ok(Self { address, shared, thread: Some(thread) })
     }
 
     /// Where it listens.
@@ -137,11 +131,7 @@ impl Board {
             GpuLine::Device(device) => self.gpu(&device.uuid).device = device.clone(),
             GpuLine::Sample(sample) => self.gpu(&sample.uuid).sample = Some(sample.clone()),
             GpuLine::State(state) => self.gpu(&state.uuid).state = Some(state.clone()),
-            GpuLine::Xid {
-                uuid: Some(uuid),
-                code,
-                ..
-            } => self.gpu(uuid).last_xid = Some(*code),
+            GpuLine::Xid { uuid: Some(uuid), code, .. } => self.gpu(uuid).last_xid = Some(*code),
             // A GPU that is lost has no latest reading any more.
             GpuLine::Gap { reason, .. } => {
                 for (uuid, gpu) in &mut self.gpus {
@@ -166,25 +156,17 @@ impl Board {
     /// The lines from number `after` on, and how many of them are not kept any more. Without a number, the devices.
     fn since(&self, after: Option<u64>) -> (Vec<GpuLine>, u64) {
         let Some(after) = after.filter(|after| *after <= self.next) else {
-            let devices = self
-                .gpus
-                .values()
-                .map(|gpu| GpuLine::Device(gpu.device.clone()));
+            let devices = self.gpus.values().map(|gpu| GpuLine::Device(gpu.device.clone()));
             return (devices.collect(), 0);
         };
         let first = self.next - self.lines.len() as u64;
         let skip = usize::try_from(after.saturating_sub(first)).unwrap_or(usize::MAX);
-        (
-            self.lines.iter().skip(skip).cloned().collect(),
-            first.saturating_sub(after),
-        )
+        (self.lines.iter().skip(skip).cloned().collect(), first.saturating_sub(after))
     }
 }
 
 fn unix_ns() -> u64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 
@@ -199,13 +181,11 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
             continue;
         }
         let answering = Arc::clone(shared);
-        let answered = thread::Builder::new()
-            .name("agent answer".to_owned())
-            .spawn(move || {
-                // An asker that went away, or never said what it wanted, is its own affair.
-                converse(connection, &answering).ok();
-                answering.connections.fetch_sub(1, Ordering::SeqCst);
-            });
+        let answered = thread::Builder::new().name("agent answer".to_owned()).spawn(move || {
+            // An asker that went away, or never said what it wanted, is its own affair.
+            converse(connection, &answering).ok();
+            answering.connections.fetch_sub(1, Ordering::SeqCst);
+        });
         if answered.is_err() {
             shared.connections.fetch_sub(1, Ordering::SeqCst);
         }
@@ -244,26 +224,15 @@ fn answer(request: &str, shared: &Shared) -> (&'static str, &'static str, String
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let document = match path {
         "/" => {
-            return (
-                "200 OK",
-                TEXT,
-                format!("{AGENT}: /metrics, /v1/time, /v1/lines\n"),
-            );
+            return ("200 OK", TEXT, format!("{AGENT}: /metrics, /v1/time, /v1/lines\n"));
         }
         "/metrics" => return ("200 OK", TEXT, page::render(&shared.board().gpus)),
         "/v1/time" => serde_json::to_string(&shared.time()),
         "/v1/lines" => {
-            let after = query
-                .strip_prefix("after=")
-                .and_then(|number| number.parse().ok());
+            let after = query.strip_prefix("after=").and_then(|number| number.parse().ok());
             let board = shared.board();
             let (lines, lost) = board.since(after);
-            serde_json::to_string(&Batch {
-                time: shared.time(),
-                next: board.next,
-                lost,
-                lines,
-            })
+            serde_json::to_string(&Batch { time: shared.time(), next: board.next, lost, lines })
         }
         _ => return ("404 Not Found", TEXT, "not here\n".to_owned()),
     };
@@ -275,11 +244,6 @@ fn answer(request: &str, shared: &Shared) -> (&'static str, &'static str, String
 
 impl Shared {
     fn time(&self) -> Time {
-        Time {
-            agent: AGENT.to_owned(),
-            instance: self.instance,
-            t_ns: self.clock.now(),
-            unix_ns: unix_ns(),
-        }
+        Time { agent: AGENT.to_owned(), instance: self.instance, t_ns: self.clock.now(), unix_ns: unix_ns() }
     }
 }

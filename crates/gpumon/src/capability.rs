@@ -7,12 +7,7 @@ const COMMON: usize = 11;
 
 /// `NVIDIA H100 (GPU-…): 9 of 11 metrics available, missing energy_mj, throttle_bits (not supported)`.
 pub fn capabilities(device: &GpuDevice) -> String {
-    let GpuDevice {
-        name,
-        uuid,
-        unsupported,
-        ..
-    } = device;
+    let GpuDevice { name, uuid, unsupported, .. } = device;
     if unsupported.is_empty() {
         return format!("{name} ({uuid}): all {COMMON} metrics available");
     }
@@ -37,10 +32,7 @@ mod tests {
             unsupported: unsupported.iter().map(|&name| name.to_owned()).collect(),
             ..GpuDevice::default()
         };
-        assert_eq!(
-            capabilities(&device(&[])),
-            "Tesla T4 (GPU-1): all 11 metrics available"
-        );
+        assert_eq!(capabilities(&device(&[])), "Tesla T4 (GPU-1): all 11 metrics available");
         assert_eq!(
             capabilities(&device(&["energy_mj", "throttle_bits"])),
             "Tesla T4 (GPU-1): 9 of 11 metrics available, missing energy_mj, throttle_bits (not supported)"

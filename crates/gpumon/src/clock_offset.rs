@@ -57,10 +57,7 @@ impl ClockOffset {
         let shortest = self.exchanges.iter();
         let shortest = shortest.min_by_key(|e| (e.rtt_ns, e.add_ns.abs_diff(median)))?;
         let half = shortest.rtt_ns.div_ceil(2).cast_signed();
-        let possible = (
-            shortest.add_ns.saturating_sub(half),
-            shortest.add_ns.saturating_add(half),
-        );
+        let possible = (shortest.add_ns.saturating_sub(half), shortest.add_ns.saturating_add(half));
         Some(Estimate {
             add_ns: median.max(possible.0).min(possible.1),
             rtt_min_ns: shortest.rtt_ns,
@@ -86,21 +83,14 @@ mod tests {
     fn the_median_is_not_moved_by_slow_exchanges() {
         // The other clock is 5 s ahead of ours. Two answers of seven were held up on one way by 80 ms.
         let mut offset = ClockOffset::default();
-        for (i, (there, back)) in [(1, 1), (1, 1), (81, 1), (1, 1), (1, 81), (1, 1), (1, 1)]
-            .into_iter()
-            .enumerate()
-        {
+        for (i, (there, back)) in [(1, 1), (1, 1), (81, 1), (1, 1), (1, 81), (1, 1), (1, 1)].into_iter().enumerate() {
             let sent = Offset(1_000 * MS * (i as u64 + 1));
             let at_server = sent.0 + there * MS;
             let received = Offset(at_server + back * MS);
             offset.exchange(sent, received, at_server + 5_000 * MS);
         }
         let estimate = offset.estimate().unwrap();
-        let expected = Estimate {
-            add_ns: -5_000_000_000,
-            rtt_min_ns: 2 * MS,
-            exchanges: 7,
-        };
+        let expected = Estimate { add_ns: -5_000_000_000, rtt_min_ns: 2 * MS, exchanges: 7 };
         assert_eq!(estimate, expected);
         assert_eq!(estimate.ours(Offset(5_003 * MS)), Offset(3 * MS));
         assert_eq!(estimate.ours(Offset(4_000 * MS)), Offset::ZERO);

@@ -42,15 +42,9 @@ pub fn engine_facts(base: &BaseUrl, access: &Access) -> Result<EngineFacts, Desc
     let client = Client::new(access);
     let models = client
         .get(&base.endpoint("/v1/models"))
-        .map_err(|NoAnswer(reason)| DescribeError::Unreachable {
-            url: base.to_string(),
-            reason,
-        })?;
+        .map_err(|NoAnswer(reason)| DescribeError::Unreachable { url: base.to_string(), reason })?;
     if let 401 | 403 = models.status {
-        return Err(DescribeError::Refused {
-            url: base.to_string(),
-            status: models.status,
-        });
+        return Err(DescribeError::Refused { url: base.to_string(), status: models.status });
     }
     let optional = |path| {
         let answer = client.get(&base.endpoint(path)).ok()?;
@@ -113,10 +107,7 @@ fn facts(answers: &Answers) -> EngineFacts {
     let props: Props = json(answers.props.as_deref());
     let scrape = prometheus::parse(answers.metrics.as_deref().unwrap_or_default());
 
-    let owner = models
-        .data
-        .iter()
-        .find_map(|model| model.owned_by.as_deref());
+    let owner = models.data.iter().find_map(|model| model.owned_by.as_deref());
     let name = match (engine::recognise(&scrape), owner) {
         (Some(EngineKind::Vllm), _) | (None, Some("vllm")) => Some("vllm"),
         (Some(EngineKind::LlamaCpp), _) | (None, Some("llamacpp")) => Some("llama.cpp"),
@@ -125,10 +116,7 @@ fn facts(answers: &Answers) -> EngineFacts {
     EngineFacts {
         name: name.map(str::to_owned),
         version: version.version.or(props.build_info),
-        max_model_len: models
-            .data
-            .iter()
-            .find_map(|model| model.max_model_len.or_else(|| model.meta.as_ref()?.n_ctx)),
+        max_model_len: models.data.iter().find_map(|model| model.max_model_len.or_else(|| model.meta.as_ref()?.n_ctx)),
         models: models.data.into_iter().map(|model| model.id).collect(),
         max_num_seqs: props.total_slots,
         cache_config: engine::cache_config(&scrape),
@@ -137,8 +125,7 @@ fn facts(answers: &Answers) -> EngineFacts {
 
 /// The body read as `T`. One that is not what it should be says nothing, like one that is not there.
 fn json<T: Default + serde::de::DeserializeOwned>(body: Option<&str>) -> T {
-    body.and_then(|body| serde_json::from_str(body).ok())
-        .unwrap_or_default()
+    body.and_then(|body| serde_json::from_str(body).ok()).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -196,12 +183,7 @@ mod tests {
     fn nothing_learnt_is_nothing_said() {
         assert_eq!(facts(&Answers::default()), EngineFacts::default());
         let odd = Some("<html>not found</html>".to_owned());
-        let answers = Answers {
-            models: odd.clone(),
-            version: odd.clone(),
-            props: odd.clone(),
-            metrics: odd,
-        };
+        let answers = Answers { models: odd.clone(), version: odd.clone(), props: odd.clone(), metrics: odd };
         assert_eq!(facts(&answers), EngineFacts::default());
     }
 }

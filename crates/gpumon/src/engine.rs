@@ -7,9 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use records::{
-    EngineGauges, EngineKind, HistogramTotals, Offset, ServerCounters, ServerDetail, ServerSample,
-};
+use records::{EngineGauges, EngineKind, HistogramTotals, Offset, ServerCounters, ServerDetail, ServerSample};
 
 use crate::prometheus::{Sample, Scrape};
 
@@ -51,20 +49,14 @@ pub fn sample(scrape: &Scrape<'_>, t_ns: Offset, rtt_ns: u64) -> Option<ServerSa
 pub fn cache_config(scrape: &Scrape<'_>) -> BTreeMap<String, String> {
     let info = scrape.named("vllm:cache_config_info").next();
     let labels = info.map_or(&[][..], |info| &info.labels);
-    labels
-        .iter()
-        .map(|label| (label.name.to_owned(), label.value.to_string()))
-        .collect()
+    labels.iter().map(|label| (label.name.to_owned(), label.value.to_string())).collect()
 }
 
 fn vllm(scrape: &Scrape<'_>, sample: &mut ServerSample) {
-    let good_ends = scrape
-        .named("vllm:request_success_total")
-        .filter(|series| ended_well(series));
+    let good_ends = scrape.named("vllm:request_success_total").filter(|series| ended_well(series));
     sample.running = sum(scrape, "vllm:num_requests_running");
     sample.waiting = sum(scrape, "vllm:num_requests_waiting");
-    sample.kv_usage = mean(scrape, "vllm:kv_cache_usage_perc")
-        .or_else(|| mean(scrape, "vllm:gpu_cache_usage_perc"));
+    sample.kv_usage = mean(scrape, "vllm:kv_cache_usage_perc").or_else(|| mean(scrape, "vllm:gpu_cache_usage_perc"));
     sample.counters = ServerCounters {
         prompt_tokens: sum(scrape, "vllm:prompt_tokens_total"),
         output_tokens: sum(scrape, "vllm:generation_tokens_total"),
@@ -132,10 +124,7 @@ fn engines(scrape: &Scrape<'_>) -> Vec<EngineGauges> {
     if engines.len() < 2 {
         return Vec::new();
     }
-    let named = |(name, gauges): (&str, EngineGauges)| EngineGauges {
-        engine: name.to_owned(),
-        ..gauges
-    };
+    let named = |(name, gauges): (&str, EngineGauges)| EngineGauges { engine: name.to_owned(), ..gauges };
     engines.into_iter().map(named).collect()
 }
 
@@ -155,9 +144,7 @@ fn llamacpp(scrape: &Scrape<'_>, sample: &mut ServerSample) {
     sample.counters = ServerCounters {
         prompt_tokens,
         output_tokens: sum(scrape, "llamacpp:tokens_predicted_total"),
-        prefix_queries: prompt_tokens
-            .zip(prefix_hits)
-            .map(|(computed, cached)| computed + cached),
+        prefix_queries: prompt_tokens.zip(prefix_hits).map(|(computed, cached)| computed + cached),
         prefix_hits,
         prompt_seconds: sum(scrape, "llamacpp:prompt_seconds_total"),
         output_seconds: sum(scrape, "llamacpp:tokens_predicted_seconds_total"),
@@ -183,10 +170,7 @@ fn histogram(scrape: &Scrape<'_>, name: &str) -> Option<HistogramTotals> {
 
 /// The sum of all series; `None` if there are none, or if one of them has no finite value, for then the sum is unknown.
 fn total<'s, 'a: 's>(series: impl Iterator<Item = &'s Sample<'a>>) -> Option<f64> {
-    series
-        .map(|sample| sample.value)
-        .reduce(|sum, value| sum + value)
-        .filter(|sum| sum.is_finite())
+    series.map(|sample| sample.value).reduce(|sum, value| sum + value).filter(|sum| sum.is_finite())
 }
 
 #[cfg(test)]
@@ -238,10 +222,7 @@ mod tests {
         let text = include_str!("../../../fixtures/prometheus/vllm-0.12.0-full-kv.txt");
         let sample = read(text).unwrap();
         assert_eq!(sample.engine, EngineKind::Vllm);
-        assert_eq!(
-            (sample.running, sample.waiting, sample.kv_usage),
-            (Some(8.0), Some(8.0), Some(1.0))
-        );
+        assert_eq!((sample.running, sample.waiting, sample.kv_usage), (Some(8.0), Some(8.0), Some(1.0)));
         assert_eq!(sample.counters.preemptions, Some(20.0));
         assert!(sample.counters.ttft.is_some() && sample.counters.e2el.is_some());
     }
@@ -300,12 +281,7 @@ mod tests {
         assert_eq!(sample.running, Some(8.0));
         assert_eq!(sample.kv_usage, Some(0.5));
         assert_eq!(sample.counters.requests_succeeded, Some(6.0));
-        let second = EngineGauges {
-            engine: "1".to_owned(),
-            running: Some(5.0),
-            waiting: None,
-            kv_usage: Some(0.25),
-        };
+        let second = EngineGauges { engine: "1".to_owned(), running: Some(5.0), waiting: None, kv_usage: Some(0.25) };
         assert_eq!(sample.detail.engines.len(), 2);
         assert_eq!(sample.detail.engines[1], second);
     }
@@ -340,10 +316,7 @@ mod tests {
         assert_eq!(counters.drafts, Some(100.0));
         assert_eq!(counters.draft_tokens, Some(300.0));
         assert_eq!(counters.accepted_tokens, Some(180.0));
-        let older_name = HistogramTotals {
-            sum_seconds: 2.0,
-            count: 40.0,
-        };
+        let older_name = HistogramTotals { sum_seconds: 2.0, count: 40.0 };
         assert_eq!(counters.inter_token, Some(older_name));
     }
 
@@ -356,8 +329,7 @@ mod tests {
         assert_eq!(sample.counters.prefix_hits, Some(4.0));
 
         // 0.9 and 0.10 give both: they are one quantity, not two.
-        let both =
-            format!("{old}vllm:kv_cache_usage_perc 0.25\nvllm:prefix_cache_queries_total 11\n");
+        let both = format!("{old}vllm:kv_cache_usage_perc 0.25\nvllm:prefix_cache_queries_total 11\n");
         let sample = read(&both).unwrap();
         assert_eq!(sample.kv_usage, Some(0.25));
         assert_eq!(sample.counters.prefix_queries, Some(11.0));
@@ -376,10 +348,7 @@ mod tests {
 
     #[test]
     fn foreign_names_are_no_engine() {
-        assert_eq!(
-            read("sglang:num_running_reqs 1\nprocess_open_fds 3\n"),
-            None
-        );
+        assert_eq!(read("sglang:num_running_reqs 1\nprocess_open_fds 3\n"), None);
         assert_eq!(read(""), None);
     }
 }

@@ -39,11 +39,7 @@ const CLOCKS_AGREE_S: f64 = 2.0;
 pub fn exporter_url(text: &str) -> Result<BaseUrl, UrlError> {
     let text = text.trim_end_matches('/');
     let text = text.strip_suffix("/metrics").unwrap_or(text);
-    if text.contains("://") {
-        BaseUrl::parse(text)
-    } else {
-        BaseUrl::parse(&format!("http://{text}"))
-    }
+    if text.contains("://") { BaseUrl::parse(text) } else { BaseUrl::parse(&format!("http://{text}")) }
 }
 
 /// Scrapes the `/metrics` of a GPU exporter.
@@ -93,10 +89,7 @@ impl ExporterSource {
     }
 
     fn scrape(&mut self, clock: Clock, out: &mut Vec<Line>) -> Result<(), String> {
-        let answer = self
-            .client
-            .get(&self.url)
-            .map_err(|NoAnswer(reason)| reason)?;
+        let answer = self.client.get(&self.url).map_err(|NoAnswer(reason)| reason)?;
         if answer.status != 200 {
             return Err(format!("status {}", answer.status));
         }
@@ -110,11 +103,7 @@ impl ExporterSource {
         self.tally.bad_lines += scrape.bad_lines as u64;
         self.tally.blanks += rows.blanks;
         let (middle, rtt) = midpoint(clock.at(answer.sent), clock.at(answer.received));
-        let rows: Vec<Row> = rows
-            .into_rows()
-            .into_iter()
-            .filter(|row| self.selection.includes(&row.device))
-            .collect();
+        let rows: Vec<Row> = rows.into_rows().into_iter().filter(|row| self.selection.includes(&row.device)).collect();
         if rows.is_empty() {
             return Err("none of its GPUs is among those asked for".to_owned());
         }
@@ -147,32 +136,20 @@ impl ExporterSource {
     fn take(&mut self, mut row: Row, source: &str, t_ns: Offset, rtt_ns: u64, out: &mut Vec<Line>) {
         let device = &mut row.device;
         device.source = format!("{source} {}", self.url);
-        device.memory_total_bytes = device
-            .memory_total_bytes
-            .or_else(|| dcgm::memory_total(&row.sample));
+        device.memory_total_bytes = device.memory_total_bytes.or_else(|| dcgm::memory_total(&row.sample));
         let known = self.known.entry(device.uuid.clone()).or_insert_with(|| {
             out.push(Line::Gpu(GpuLine::Device(GpuDevice {
                 unsupported: row.sample.absent_of_common(),
                 ..device.clone()
             })));
             Known {
-                bounds: Bounds {
-                    power_limit_mw: device.power_limit_mw,
-                    memory_total_bytes: device.memory_total_bytes,
-                },
+                bounds: Bounds { power_limit_mw: device.power_limit_mw, memory_total_bytes: device.memory_total_bytes },
                 last_xid: row.last_xid,
                 noted: BTreeSet::new(),
             }
         });
-        if let Some(code) = row
-            .last_xid
-            .filter(|code| *code != 0 && Some(*code) != known.last_xid)
-        {
-            out.push(Line::Gpu(GpuLine::Xid {
-                t_ns,
-                uuid: Some(device.uuid.clone()),
-                code,
-            }));
+        if let Some(code) = row.last_xid.filter(|code| *code != 0 && Some(*code) != known.last_xid) {
+            out.push(Line::Gpu(GpuLine::Xid { t_ns, uuid: Some(device.uuid.clone()), code }));
         }
         known.last_xid = row.last_xid.or(known.last_xid);
         for dropped in plausible::strip(&mut row.sample, known.bounds) {
@@ -194,10 +171,7 @@ impl ExporterSource {
 
     /// A host whose wall clock is off is worth knowing when its logs are read beside ours. The samples do not depend on it.
     fn compare_clocks(&mut self, answer: &Answer, out: &mut Vec<Line>) {
-        let Some(date) = answer
-            .date
-            .filter(|_| !std::mem::replace(&mut self.clocks_compared, true))
-        else {
+        let Some(date) = answer.date.filter(|_| !std::mem::replace(&mut self.clocks_compared, true)) else {
             return;
         };
         let ours = SystemTime::now();
@@ -245,12 +219,7 @@ impl Source for ExporterSource {
     }
 
     fn finish(&mut self) -> Vec<Line> {
-        let Tally {
-            scrapes,
-            blanks,
-            implausible,
-            bad_lines,
-        } = self.tally;
+        let Tally { scrapes, blanks, implausible, bad_lines } = self.tally;
         let repeated = self.freshness.repeated;
         if blanks + implausible + bad_lines + repeated == 0 {
             return Vec::new();

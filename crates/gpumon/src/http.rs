@@ -69,9 +69,7 @@ impl fmt::Display for BaseUrl {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum UrlError {
     /// Not a URL at all.
-    #[error(
-        "the server's URL is not valid\nhint: give scheme, host and port, such as http://127.0.0.1:8000"
-    )]
+    #[error("the server's URL is not valid\nhint: give scheme, host and port, such as http://127.0.0.1:8000")]
     Invalid,
     /// No scheme, or neither `http` nor `https`.
     #[error("the server's URL has no http scheme\nhint: put http:// in front of the host")]
@@ -87,9 +85,7 @@ pub enum UrlError {
     )]
     Credentials,
     /// Query or fragment behind the path.
-    #[error(
-        "the server's URL has a query or fragment\nhint: give the base URL only, such as http://127.0.0.1:8000"
-    )]
+    #[error("the server's URL has a query or fragment\nhint: give the base URL only, such as http://127.0.0.1:8000")]
     Query,
 }
 
@@ -102,10 +98,7 @@ pub struct Access {
 
 impl Default for Access {
     fn default() -> Self {
-        Self {
-            headers: Vec::new(),
-            timeout: TIMEOUT,
-        }
+        Self { headers: Vec::new(), timeout: TIMEOUT }
     }
 }
 
@@ -118,9 +111,7 @@ impl Access {
 
     /// Adds a header.
     pub fn with_header(self, name: &str, value: &str) -> Result<Self, AccessError> {
-        let refused = || AccessError::Header {
-            name: name.escape_debug().to_string(),
-        };
+        let refused = || AccessError::Header { name: name.escape_debug().to_string() };
         let header = HeaderName::try_from(name).map_err(|_| refused())?;
         let value = HeaderValue::try_from(value).map_err(|_| refused())?;
         Ok(self.with(header, value))
@@ -129,10 +120,7 @@ impl Access {
     /// Shortens the deadline of a request from its two seconds.
     #[must_use]
     pub fn with_timeout(self, timeout: Duration) -> Self {
-        Self {
-            timeout: timeout.min(TIMEOUT),
-            ..self
-        }
+        Self { timeout: timeout.min(TIMEOUT), ..self }
     }
 
     fn with(mut self, name: HeaderName, mut value: HeaderValue) -> Self {
@@ -146,14 +134,10 @@ impl Access {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum AccessError {
     /// Characters that no header may hold.
-    #[error(
-        "the API key holds characters that cannot be sent\nhint: look for a line break or a quote copied with it"
-    )]
+    #[error("the API key holds characters that cannot be sent\nhint: look for a line break or a quote copied with it")]
     Key,
     /// The name or the value cannot be sent.
-    #[error(
-        "the header {name} cannot be sent\nhint: names are letters, digits and dashes; values hold no line break"
-    )]
+    #[error("the header {name} cannot be sent\nhint: names are letters, digits and dashes; values hold no line break")]
     Header {
         /// The header's name.
         name: String,
@@ -196,35 +180,22 @@ impl Client {
             .max_idle_connections(0)
             .proxy(None)
             .build();
-        Self {
-            agent: config.new_agent(),
-            headers: access.headers.clone(),
-        }
+        Self { agent: config.new_agent(), headers: access.headers.clone() }
     }
 
     pub(crate) fn get(&self, url: &str) -> Result<Answer, NoAnswer> {
-        let request = self
-            .headers
-            .iter()
-            .fold(self.agent.get(url), |request, (name, value)| {
-                request.header(name, value)
-            });
+        let request =
+            self.headers.iter().fold(self.agent.get(url), |request, (name, value)| request.header(name, value));
         let sent = Instant::now();
         let mut response = request.call().map_err(|error| reason(&error))?;
-        let bytes = response
-            .body_mut()
-            .read_to_vec()
-            .map_err(|error| reason(&error))?;
+        let bytes = response.body_mut().read_to_vec().map_err(|error| reason(&error))?;
         let received = Instant::now();
         Ok(Answer {
             status: response.status().as_u16(),
             body: String::from_utf8_lossy(&bytes).into_owned(),
             sent,
             received,
-            date: response
-                .headers()
-                .get(DATE)
-                .and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok()),
+            date: response.headers().get(DATE).and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok()),
         })
     }
 }
@@ -245,14 +216,8 @@ mod tests {
     #[test]
     fn only_a_plain_http_base_is_a_url() {
         let parse = |url| BaseUrl::parse(url).map(|base| base.endpoint("/metrics"));
-        assert_eq!(
-            parse("http://gpu-7:8000//"),
-            Ok("http://gpu-7:8000/metrics".to_owned())
-        );
-        assert_eq!(
-            parse("http://[::1]:80/llm"),
-            Ok("http://[::1]:80/llm/metrics".to_owned())
-        );
+        assert_eq!(parse("http://gpu-7:8000//"), Ok("http://gpu-7:8000/metrics".to_owned()));
+        assert_eq!(parse("http://[::1]:80/llm"), Ok("http://[::1]:80/llm/metrics".to_owned()));
         assert_eq!(parse("https://gpu-7"), Err(UrlError::Https));
         assert_eq!(parse("gpu-7:8000"), Err(UrlError::Scheme));
         assert_eq!(parse("ftp://gpu-7"), Err(UrlError::Scheme));
@@ -264,20 +229,13 @@ mod tests {
 
     #[test]
     fn no_secret_is_shown() {
-        let access = Access::default()
-            .with_bearer_key("sk-secret")
-            .unwrap()
-            .with_header("x-api-key", "secret-too")
-            .unwrap();
+        let access =
+            Access::default().with_bearer_key("sk-secret").unwrap().with_header("x-api-key", "secret-too").unwrap();
         let shown = format!("{access:?} {:?}", Client::new(&access));
         assert!(!shown.contains("secret"), "{shown}");
 
-        let key = Access::default()
-            .with_bearer_key("sk-secret\n")
-            .unwrap_err();
-        let header = Access::default()
-            .with_header("x-api-key", "secret\n")
-            .unwrap_err();
+        let key = Access::default().with_bearer_key("sk-secret\n").unwrap_err();
+        let header = Access::default().with_header("x-api-key", "secret\n").unwrap_err();
         assert_eq!(key, AccessError::Key);
         assert!(!format!("{key} {header} {header:?}").contains("secret"));
     }

@@ -51,9 +51,7 @@ pub enum NvmlAbsent {
     #[error("no permission to ask the NVIDIA driver; GPU telemetry is off")]
     NoPermission,
     /// Library and driver are of different versions.
-    #[error(
-        "the NVIDIA driver and its library differ in version (reboot after an upgrade); GPU telemetry is off"
-    )]
+    #[error("the NVIDIA driver and its library differ in version (reboot after an upgrade); GPU telemetry is off")]
     VersionMismatch,
     /// The driver shows no GPU.
     #[error("the NVIDIA driver shows no GPU; GPU telemetry is off")]
@@ -98,20 +96,13 @@ impl NvmlSource {
         let count = nvml.device_count()?;
         // A GPU that cannot even be named is broken or not ours; the others still count.
         let gpus: Vec<_> = (0..count)
-            .filter_map(|index| {
-                Gpu::probe(index, &nvml.device_by_index(index).ok()?, driver.as_deref()).ok()
-            })
+            .filter_map(|index| Gpu::probe(index, &nvml.device_by_index(index).ok()?, driver.as_deref()).ok())
             .collect();
         if gpus.is_empty() {
             return Err(NvmlAbsent::NoGpu);
         }
         let events = Events::watch(&session, gpus.iter().filter_map(|gpu| gpu.index));
-        Ok(Self {
-            library,
-            session: Some(session),
-            events,
-            gpus,
-        })
+        Ok(Self { library, session: Some(session), events, gpus })
     }
 
     /// The same, with only the GPUs of `selection`.
@@ -129,10 +120,7 @@ impl NvmlSource {
     /// Opens the library anew if no GPU answers any more and the next attempt is due. Indices may have changed since.
     fn reopen_if_all_are_lost(&mut self, now: Offset, occasion: Occasion) {
         let all_lost = self.gpus.iter().all(|gpu| gpu.outage.is_on());
-        let due = self
-            .gpus
-            .iter()
-            .any(|gpu| gpu.outage.may_try(now, occasion));
+        let due = self.gpus.iter().any(|gpu| gpu.outage.may_try(now, occasion));
         if !(all_lost && due) {
             return;
         }
@@ -173,9 +161,7 @@ impl Source for NvmlSource {
 
     fn describe(&mut self) -> Vec<Line> {
         let devices = self.gpus.iter().flat_map(Gpu::devices);
-        devices
-            .map(|device| Line::Gpu(GpuLine::Device(device.clone())))
-            .collect()
+        devices.map(|device| Line::Gpu(GpuLine::Device(device.clone()))).collect()
     }
 
     fn sample(&mut self, clock: Clock, occasion: Occasion, out: &mut Vec<Line>) {
@@ -193,8 +179,6 @@ impl Source for NvmlSource {
         if dropped == 0 {
             return Vec::new();
         }
-        vec![Line::Note(format!(
-            "nvml: {dropped} values that cannot be were left out"
-        ))]
+        vec![Line::Note(format!("nvml: {dropped} values that cannot be were left out"))]
     }
 }

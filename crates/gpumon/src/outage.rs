@@ -19,34 +19,19 @@ pub(crate) enum Outage {
     #[default]
     None,
     /// It has not answered since.
-    Since {
-        began: Offset,
-        retry_at: Offset,
-        pause: Duration,
-    },
+    Since { began: Offset, retry_at: Offset, pause: Duration },
 }
 
 impl Outage {
     /// Notes how a reading of GPUs ended. The first failure leaves a gap among the readings and a note.
-    pub(crate) fn gpus_read(
-        &mut self,
-        read: Result<(), String>,
-        source: &str,
-        now: Offset,
-        out: &mut Vec<Line>,
-    ) {
+    pub(crate) fn gpus_read(&mut self, read: Result<(), String>, source: &str, now: Offset, out: &mut Vec<Line>) {
         let Err(reason) = read else {
             self.answered(now);
             return;
         };
         if self.failed(now) {
-            out.push(Line::Gpu(GpuLine::Gap {
-                t_ns: now,
-                reason: format!("{source}: {reason}"),
-            }));
-            out.push(Line::Note(format!(
-                "{source} gives no GPU metrics from {now} on: {reason}"
-            )));
+            out.push(Line::Gpu(GpuLine::Gap { t_ns: now, reason: format!("{source}: {reason}") }));
+            out.push(Line::Note(format!("{source} gives no GPU metrics from {now} on: {reason}")));
         }
     }
 
@@ -69,11 +54,7 @@ impl Outage {
             Self::None => (now, FIRST_PAUSE),
             Self::Since { began, pause, .. } => (began, (pause * 2).min(LONGEST_PAUSE)),
         };
-        *self = Self::Since {
-            began,
-            retry_at: now + pause,
-            pause,
-        };
+        *self = Self::Since { began, retry_at: now + pause, pause };
         first
     }
 

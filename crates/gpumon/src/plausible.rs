@@ -20,10 +20,7 @@ pub(crate) struct Dropped {
 impl Dropped {
     /// One sentence for the run's notes.
     pub(crate) fn note(&self, uuid: &str) -> String {
-        format!(
-            "{uuid} reports {} = {}, which cannot be; such values are left out",
-            self.metric, self.value
-        )
+        format!("{uuid} reports {} = {}, which cannot be; such values are left out", self.metric, self.value)
     }
 }
 
@@ -31,67 +28,22 @@ impl Dropped {
 /// times the enforced limit, memory above the device's total, and all-ones anywhere, the mark of "no value".
 pub(crate) fn strip(sample: &mut GpuSample, bounds: Bounds) -> Vec<Dropped> {
     let mut dropped = Vec::new();
-    let power = bounds
-        .power_limit_mw
-        .map_or(BLANK, |limit| limit.saturating_mul(3).min(BLANK));
+    let power = bounds.power_limit_mw.map_or(BLANK, |limit| limit.saturating_mul(3).min(BLANK));
     let memory = bounds.memory_total_bytes.unwrap_or(u64::MAX - 1);
     let clock = u32::MAX - 1;
 
     let s = sample;
-    keep(
-        &mut dropped,
-        "gpu_util_percent",
-        &mut s.gpu_util_percent,
-        |v| v <= 100,
-    );
-    keep(
-        &mut dropped,
-        "memory_util_percent",
-        &mut s.memory_util_percent,
-        |v| v <= 100,
-    );
-    keep(
-        &mut dropped,
-        "memory_used_bytes",
-        &mut s.memory_used_bytes,
-        |v| v <= memory,
-    );
-    keep(
-        &mut dropped,
-        "memory_reserved_bytes",
-        &mut s.memory_reserved_bytes,
-        |v| v <= memory,
-    );
-    keep(
-        &mut dropped,
-        "power_average_mw",
-        &mut s.power_average_mw,
-        |v| v <= power,
-    );
-    keep(
-        &mut dropped,
-        "power_instant_mw",
-        &mut s.power_instant_mw,
-        |v| v <= power,
-    );
-    keep(&mut dropped, "energy_mj", &mut s.energy_mj, |v| {
-        v < u64::MAX
-    });
-    keep(&mut dropped, "temperature_c", &mut s.temperature_c, |v| {
-        (-10..=150).contains(&v)
-    });
-    keep(&mut dropped, "sm_clock_mhz", &mut s.sm_clock_mhz, |v| {
-        v <= clock
-    });
-    keep(
-        &mut dropped,
-        "memory_clock_mhz",
-        &mut s.memory_clock_mhz,
-        |v| v <= clock,
-    );
-    keep(&mut dropped, "throttle_bits", &mut s.throttle_bits, |v| {
-        v < u64::MAX
-    });
+    keep(&mut dropped, "gpu_util_percent", &mut s.gpu_util_percent, |v| v <= 100);
+    keep(&mut dropped, "memory_util_percent", &mut s.memory_util_percent, |v| v <= 100);
+    keep(&mut dropped, "memory_used_bytes", &mut s.memory_used_bytes, |v| v <= memory);
+    keep(&mut dropped, "memory_reserved_bytes", &mut s.memory_reserved_bytes, |v| v <= memory);
+    keep(&mut dropped, "power_average_mw", &mut s.power_average_mw, |v| v <= power);
+    keep(&mut dropped, "power_instant_mw", &mut s.power_instant_mw, |v| v <= power);
+    keep(&mut dropped, "energy_mj", &mut s.energy_mj, |v| v < u64::MAX);
+    keep(&mut dropped, "temperature_c", &mut s.temperature_c, |v| (-10..=150).contains(&v));
+    keep(&mut dropped, "sm_clock_mhz", &mut s.sm_clock_mhz, |v| v <= clock);
+    keep(&mut dropped, "memory_clock_mhz", &mut s.memory_clock_mhz, |v| v <= clock);
+    keep(&mut dropped, "throttle_bits", &mut s.throttle_bits, |v| v < u64::MAX);
     strip_more(s, memory, &mut dropped);
     dropped
 }
@@ -101,9 +53,7 @@ fn strip_more(s: &mut GpuSample, memory: u64, dropped: &mut Vec<Dropped>) {
     let free = &mut s.memory_free_bytes;
     keep(dropped, "memory_free_bytes", free, |v| v <= memory);
     let celsius = &mut s.memory_temperature_c;
-    keep(dropped, "memory_temperature_c", celsius, |v| {
-        (-10..=150).contains(&v)
-    });
+    keep(dropped, "memory_temperature_c", celsius, |v| (-10..=150).contains(&v));
     for (metric, percent) in [
         ("engine_active_percent", &mut s.engine_active_percent),
         ("sm_active_percent", &mut s.sm_active_percent),
@@ -136,10 +86,7 @@ fn keep<T: Copy + ToString>(
     plausible: impl Fn(T) -> bool,
 ) {
     if let Some(odd) = value.take_if(|v| !plausible(*v)) {
-        dropped.push(Dropped {
-            metric,
-            value: odd.to_string(),
-        });
+        dropped.push(Dropped { metric, value: odd.to_string() });
     }
 }
 
@@ -157,17 +104,8 @@ mod tests {
             memory_used_bytes: Some(81),
             ..GpuSample::default()
         };
-        let dropped = strip(
-            &mut sample,
-            Bounds {
-                power_limit_mw: Some(700_000),
-                memory_total_bytes: Some(80),
-            },
-        );
-        let named: Vec<_> = dropped
-            .iter()
-            .map(|d| (d.metric, d.value.as_str()))
-            .collect();
+        let dropped = strip(&mut sample, Bounds { power_limit_mw: Some(700_000), memory_total_bytes: Some(80) });
+        let named: Vec<_> = dropped.iter().map(|d| (d.metric, d.value.as_str())).collect();
         assert_eq!(
             named,
             [
@@ -177,10 +115,7 @@ mod tests {
                 ("temperature_c", "644245923"),
             ]
         );
-        let expected = GpuSample {
-            power_instant_mw: Some(2_100_000),
-            ..GpuSample::default()
-        };
+        let expected = GpuSample { power_instant_mw: Some(2_100_000), ..GpuSample::default() };
         assert_eq!(sample, expected);
     }
 

@@ -41,9 +41,7 @@ pub struct Label<'a> {
 impl<'a> Scrape<'a> {
     /// The samples called exactly `name`.
     pub fn named(&self, name: &str) -> impl Iterator<Item = &Sample<'a>> {
-        self.samples
-            .iter()
-            .filter(move |sample| sample.name == name)
+        self.samples.iter().filter(move |sample| sample.name == name)
     }
 }
 
@@ -87,12 +85,7 @@ fn sample(line: &str) -> Option<Sample<'_>> {
     if fields.next().is_some() {
         return None;
     }
-    Some(Sample {
-        name,
-        labels,
-        value,
-        timestamp_ms,
-    })
+    Some(Sample { name, labels, value, timestamp_ms })
 }
 
 /// Splits `[a-zA-Z_:][a-zA-Z0-9_:]*` off the front; label names have no colon.
@@ -136,11 +129,7 @@ fn quoted(text: &str) -> Option<(Cow<'_, str>, &str)> {
         match c {
             '"' => {
                 let plain = &text[plain_from..at];
-                let value = if plain_from == 0 {
-                    Cow::Borrowed(plain)
-                } else {
-                    Cow::Owned(resolved + plain)
-                };
+                let value = if plain_from == 0 { Cow::Borrowed(plain) } else { Cow::Owned(resolved + plain) };
                 return Some((value, &text[at + 1..]));
             }
             '\\' => {

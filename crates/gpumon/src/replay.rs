@@ -30,18 +30,11 @@ impl ReplaySource {
                 (last, line)
             })
             .collect();
-        let first = timed
-            .iter()
-            .filter_map(|(t, _)| *t)
-            .min()
-            .unwrap_or_default();
+        let first = timed.iter().filter_map(|(t, _)| *t).min().unwrap_or_default();
         timed.sort_by_key(|(t, _)| *t);
         Self {
             name: name.to_owned(),
-            lines: timed
-                .into_iter()
-                .map(|(t, line)| (t.unwrap_or(first), line))
-                .collect(),
+            lines: timed.into_iter().map(|(t, line)| (t.unwrap_or(first), line)).collect(),
             began: None,
             first,
         }
@@ -57,10 +50,7 @@ impl ReplaySource {
         let gpu = read_lines::<GpuLine>(bytes.as_slice())?.records;
         let server = read_lines::<ServerSample>(bytes.as_slice())?.records;
         let lines = gpu.into_iter().map(Line::Gpu);
-        Ok(Self::new(
-            name,
-            lines.chain(server.into_iter().map(Line::Server)),
-        ))
+        Ok(Self::new(name, lines.chain(server.into_iter().map(Line::Server))))
     }
 
     /// Whether everything has been played.
@@ -104,9 +94,7 @@ pub struct ScriptedSource {
 impl ScriptedSource {
     /// A source that plays `batches`.
     pub fn new(batches: impl IntoIterator<Item = Vec<Line>>) -> Self {
-        Self {
-            batches: batches.into_iter().collect(),
-        }
+        Self { batches: batches.into_iter().collect() }
     }
 }
 

@@ -46,9 +46,7 @@ impl TryFrom<Duration> for Period {
 
 /// A period below [`Period::SHORTEST`] or above [`Period::LONGEST`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error(
-    "a sampling period of {asked:?} is out of range\nhint: it may be from 100 ms to 1 h; 500 ms is usual"
-)]
+#[error("a sampling period of {asked:?} is out of range\nhint: it may be from 100 ms to 1 h; 500 ms is usual")]
 pub struct PeriodOutOfRange {
     /// What was asked for.
     pub asked: Duration,
@@ -84,27 +82,13 @@ enum Request {
 impl Sampler {
     /// Starts the thread, which describes every source and then reads it, for the first time at once. Lines stay in memory
     /// until [`Sampler::drain`], so call that at least once per level. An error means that no thread could be started.
-    pub fn start(
-        sources: Vec<Box<dyn Source>>,
-        period: Period,
-        epoch: Instant,
-    ) -> io::Result<Self> {
+    pub fn start(sources: Vec<Box<dyn Source>>, period: Period, epoch: Instant) -> io::Result<Self> {
         let (requests, inbox) = mpsc::channel();
         let collected = Arc::new(Mutex::new(Vec::new()));
-        let worker = Worker {
-            sources,
-            clock: Clock::new(epoch),
-            collected: Arc::clone(&collected),
-            tally: Tally::default(),
-        };
-        let thread = thread::Builder::new()
-            .name("telemetry".to_owned())
-            .spawn(move || worker.run(period, &inbox))?;
-        Ok(Self {
-            requests,
-            collected,
-            thread,
-        })
+        let worker =
+            Worker { sources, clock: Clock::new(epoch), collected: Arc::clone(&collected), tally: Tally::default() };
+        let thread = thread::Builder::new().name("telemetry".to_owned()).spawn(move || worker.run(period, &inbox))?;
+        Ok(Self { requests, collected, thread })
     }
 
     /// Reads every source once more and returns when that is done. The reading begins after this call, even if a tick is in
@@ -196,10 +180,7 @@ impl Worker {
     }
 
     fn collect(&self, mut lines: Vec<Line>) {
-        self.collected
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .append(&mut lines);
+        self.collected.lock().unwrap_or_else(PoisonError::into_inner).append(&mut lines);
     }
 }
 
@@ -234,13 +215,7 @@ mod tests {
         let ms = Duration::from_millis;
         let mut ticks = Ticks::starting(start, Period::try_from(ms(100)).unwrap());
         // (time after reading the tick that was due, ticks passed over, next tick due)
-        for (now, missed, due) in [
-            (0, 0, 100),
-            (199, 0, 200),
-            (200, 0, 300),
-            (400, 1, 500),
-            (2_549, 20, 2_600),
-        ] {
+        for (now, missed, due) in [(0, 0, 100), (199, 0, 200), (200, 0, 300), (400, 1, 500), (2_549, 20, 2_600)] {
             assert_eq!(ticks.advance(start + ms(now)), missed, "at {now} ms");
             assert_eq!(ticks.due, start + ms(due), "at {now} ms");
         }
@@ -251,9 +226,6 @@ mod tests {
         for asked in [Duration::ZERO, Duration::from_millis(99), Duration::MAX] {
             assert_eq!(Period::try_from(asked), Err(PeriodOutOfRange { asked }));
         }
-        assert_eq!(
-            Period::try_from(Duration::from_millis(500)),
-            Ok(Period::default())
-        );
+        assert_eq!(Period::try_from(Duration::from_millis(500)), Ok(Period::default()));
     }
 }

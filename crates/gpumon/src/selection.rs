@@ -18,11 +18,7 @@ pub enum Selection {
 impl Selection {
     /// Those whose id begins with one of `uuids`; all if there are none.
     pub fn of(uuids: &[String]) -> Self {
-        if uuids.is_empty() {
-            Self::All
-        } else {
-            Self::Uuids(uuids.to_vec())
-        }
+        if uuids.is_empty() { Self::All } else { Self::Uuids(uuids.to_vec()) }
     }
 
     /// Whether `device` is read.
@@ -31,9 +27,7 @@ impl Selection {
             Self::All => true,
             Self::Uuids(chosen) => {
                 let ids = [Some(&device.uuid), device.parent.as_ref()];
-                ids.into_iter()
-                    .flatten()
-                    .any(|id| chosen.iter().any(|chosen| id.starts_with(chosen.as_str())))
+                ids.into_iter().flatten().any(|id| chosen.iter().any(|chosen| id.starts_with(chosen.as_str())))
             }
         }
     }

@@ -23,11 +23,7 @@ pub struct ServerSource {
 impl ServerSource {
     /// A source over `<base>/metrics`. Nothing is sent yet.
     pub fn new(base: &BaseUrl, access: &Access) -> Self {
-        Self {
-            client: Client::new(access),
-            url: base.endpoint("/metrics"),
-            outage: Outage::default(),
-        }
+        Self { client: Client::new(access), url: base.endpoint("/metrics"), outage: Outage::default() }
     }
 }
 
@@ -53,20 +49,13 @@ impl Source for ServerSource {
         match scraped {
             Ok(line) => {
                 if let Some(lasted) = self.outage.answered(now) {
-                    out.push(Line::Note(format!(
-                        "{} is back at {now}, after {:.1} s",
-                        self.url,
-                        lasted.as_secs_f64()
-                    )));
+                    out.push(Line::Note(format!("{} is back at {now}, after {:.1} s", self.url, lasted.as_secs_f64())));
                 }
                 out.push(line);
             }
             Err(reason) => {
                 if self.outage.failed(now) {
-                    out.push(Line::Note(format!(
-                        "{} gives no server metrics from {now} on: {reason}",
-                        self.url
-                    )));
+                    out.push(Line::Note(format!("{} gives no server metrics from {now} on: {reason}", self.url)));
                 }
             }
         }
@@ -86,11 +75,7 @@ fn read(answer: &Answer, clock: Clock) -> Result<Line, String> {
         status => return Err(format!("status {status}")),
     }
     let (t_ns, rtt) = midpoint(clock.at(answer.sent), clock.at(answer.received));
-    engine::sample(
-        &prometheus::parse(&answer.body),
-        t_ns,
-        Offset::from_duration(rtt).0,
-    )
-    .map(Line::Server)
-    .ok_or_else(|| "no metric of vLLM or llama.cpp among its answer".to_owned())
+    engine::sample(&prometheus::parse(&answer.body), t_ns, Offset::from_duration(rtt).0)
+        .map(Line::Server)
+        .ok_or_else(|| "no metric of vLLM or llama.cpp among its answer".to_owned())
 }

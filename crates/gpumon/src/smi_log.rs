@@ -44,43 +44,26 @@ pub enum SmiLogError {
 /// Reads a log. `epoch_unix_ns` is the wall-clock time of the run's epoch, `utc_offset_s` how far the log's clock is ahead
 /// of UTC where its times do not say so themselves (32400 in Korea).
 pub fn read(text: &str, epoch_unix_ns: u64, utc_offset_s: i32) -> Result<SmiLog, SmiLogError> {
-    let mut reader = csv::ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .trim(csv::Trim::All)
-        .from_reader(text.as_bytes());
+    let mut reader =
+        csv::ReaderBuilder::new().has_headers(false).flexible(true).trim(csv::Trim::All).from_reader(text.as_bytes());
     let mut rows = reader.records().filter_map(Result::ok);
-    let header = rows
-        .by_ref()
-        .find(|row| row.iter().any(|cell| cell == "timestamp"));
-    let header: Vec<Column> = header
-        .ok_or(SmiLogError::NoHeader)?
-        .iter()
-        .map(column)
-        .collect();
-    if !header
-        .iter()
-        .any(|column| matches!(column, Column::Metric(_)))
-    {
+    let header = rows.by_ref().find(|row| row.iter().any(|cell| cell == "timestamp"));
+    let header: Vec<Column> = header.ok_or(SmiLogError::NoHeader)?.iter().map(column).collect();
+    if !header.iter().any(|column| matches!(column, Column::Metric(_))) {
         return Err(SmiLogError::NoHeader);
     }
     let zone = UtcOffset::from_seconds(utc_offset_s).unwrap_or(UtcOffset::UTC);
     let mut log = SmiLog::default();
     let mut bounds: BTreeMap<String, Bounds> = BTreeMap::new();
     for cells in rows.filter(|row| row.iter().all(|cell| cell != "timestamp")) {
-        let reading = (cells.len() == header.len())
-            .then(|| reading(&header, &cells, epoch_unix_ns, zone))
-            .flatten();
+        let reading = (cells.len() == header.len()).then(|| reading(&header, &cells, epoch_unix_ns, zone)).flatten();
         let Some(mut row) = reading else {
             log.skipped_rows += 1;
             continue;
         };
         let known = bounds.entry(row.device.uuid.clone()).or_insert_with(|| {
             log.lines.push(GpuLine::Device(row.device.clone()));
-            Bounds {
-                power_limit_mw: row.device.power_limit_mw,
-                memory_total_bytes: row.device.memory_total_bytes,
-            }
+            Bounds { power_limit_mw: row.device.power_limit_mw, memory_total_bytes: row.device.memory_total_bytes }
         });
         log.implausible += plausible::strip(&mut row.sample, *known).len() as u64;
         log.lines.push(GpuLine::Sample(row.sample));
@@ -118,14 +101,10 @@ fn column(heading: &str) -> Column {
         "utilization.memory" | "umc_activity" | "umc" | "umc_activity_pct" => {
             |r, v| r.sample.memory_util_percent = whole_u32(v)
         }
-        "memory.used" | "used_vram" | "vram_used_mib" => {
-            |r, v| r.sample.memory_used_bytes = whole(v * MIB)
-        }
+        "memory.used" | "used_vram" | "vram_used_mib" => |r, v| r.sample.memory_used_bytes = whole(v * MIB),
         "memory.free" | "free_vram" => |r, v| r.sample.memory_free_bytes = whole(v * MIB),
         "memory.reserved" => |r, v| r.sample.memory_reserved_bytes = whole(v * MIB),
-        "memory.total" | "total_vram" | "vram_total_mib" => {
-            |r, v| r.device.memory_total_bytes = whole(v * MIB)
-        }
+        "memory.total" | "total_vram" | "vram_total_mib" => |r, v| r.device.memory_total_bytes = whole(v * MIB),
         "power.draw" | "power.draw.average" => |r, v| r.sample.power_average_mw = whole(v * 1e3),
         "power.draw.instant" | "socket_power" | "socket_power_w" | "current_socket_power" => {
             |r, v| r.sample.power_instant_mw = whole(v * 1e3)
@@ -133,9 +112,7 @@ fn column(heading: &str) -> Column {
         "average_socket_power" => |r, v| r.sample.power_average_mw = whole(v * 1e3),
         "power.limit" | "enforced.power.limit" => |r, v| r.device.power_limit_mw = whole(v * 1e3),
         "total_energy_consumption" => |r, v| r.sample.energy_mj = whole(v * 1e3),
-        "temperature.gpu" | "hotspot" | "temp_hotspot_c" => {
-            |r, v| r.sample.temperature_c = celsius(v)
-        }
+        "temperature.gpu" | "hotspot" | "temp_hotspot_c" => |r, v| r.sample.temperature_c = celsius(v),
         "temperature.memory" | "mem" | "temp_mem_c" => {
             |r, v| r.sample.memory_temperature_c = celsius(v).filter(|c| *c != 0)
         }
@@ -149,12 +126,7 @@ fn column(heading: &str) -> Column {
     })
 }
 
-fn reading(
-    header: &[Column],
-    cells: &csv::StringRecord,
-    epoch_unix_ns: u64,
-    zone: UtcOffset,
-) -> Option<Row> {
+fn reading(header: &[Column], cells: &csv::StringRecord, epoch_unix_ns: u64, zone: UtcOffset) -> Option<Row> {
     let mut row = Row::default();
     let mut index = None;
     let mut since_epoch = None;
@@ -165,8 +137,7 @@ fn reading(
             Column::Index => index = Some(cell),
             Column::Name => cell.clone_into(&mut row.device.name),
             Column::Bits => {
-                row.sample.throttle_bits =
-                    u64::from_str_radix(cell.trim_start_matches("0x"), 16).ok();
+                row.sample.throttle_bits = u64::from_str_radix(cell.trim_start_matches("0x"), 16).ok();
             }
             // What is no number is `[N/A]` or `[Not Supported]`.
             Column::Metric(set) => {
@@ -197,11 +168,7 @@ fn complete(device: &mut GpuDevice, index: Option<&str>) {
 /// `2026/06/30 19:00:00.123`, ISO 8601 with or without an offset, or seconds or milliseconds since 1970.
 fn unix_ns(cell: &str, zone: UtcOffset) -> Option<u64> {
     if let Ok(number) = cell.parse::<f64>() {
-        return whole(if number < 1e11 {
-            number * 1e9
-        } else {
-            number * 1e6
-        });
+        return whole(if number < 1e11 { number * 1e9 } else { number * 1e6 });
     }
     let stamp = cell.parse::<Timestamp>().ok().or_else(|| {
         let local: DateTime = cell.replace('/', "-").parse().ok()?;
@@ -238,17 +205,9 @@ mod tests {
             2026/06/30 19:00:01.000, 0, GPU-one, 4294967295 %, 1234 MiB, 24576 MiB, [Not Supported], 251.00 W, 0x0000000000000000, N/A\n\
             2026/06/30 19:00:15.000, 90 %\n";
         let log = read(text, EPOCH, 9 * 3600).unwrap();
-        assert_eq!(
-            (log.skipped_rows, log.implausible, log.lines.len()),
-            (1, 1, 3)
-        );
-        let GpuLine::Device(device) = &log.lines[0] else {
-            panic!("{log:?}")
-        };
-        assert_eq!(
-            (device.uuid.as_str(), device.memory_total_bytes),
-            ("GPU-one", Some(24_576 << 20))
-        );
+        assert_eq!((log.skipped_rows, log.implausible, log.lines.len()), (1, 1, 3));
+        let GpuLine::Device(device) = &log.lines[0] else { panic!("{log:?}") };
+        assert_eq!((device.uuid.as_str(), device.memory_total_bytes), ("GPU-one", Some(24_576 << 20)));
         let samples = samples(&log);
         let first = GpuSample {
             t_ns: Offset(500_000_000),
@@ -261,10 +220,7 @@ mod tests {
             ..GpuSample::default()
         };
         assert_eq!(samples[0], &first);
-        assert_eq!(
-            (samples[1].gpu_util_percent, samples[1].power_average_mw),
-            (None, None)
-        );
+        assert_eq!((samples[1].gpu_util_percent, samples[1].power_average_mw), (None, None));
     }
 
     #[test]
@@ -279,14 +235,8 @@ mod tests {
         assert_eq!(log.skipped_rows, 1);
         let samples = samples(&log);
         assert_eq!(samples.len(), 2);
-        assert_eq!(
-            (samples[0].t_ns, samples[0].uuid.as_str()),
-            (Offset(0), "index 0")
-        );
-        assert_eq!(
-            (samples[0].power_instant_mw, samples[1].power_instant_mw),
-            (Some(400_000), None)
-        );
+        assert_eq!((samples[0].t_ns, samples[0].uuid.as_str()), (Offset(0), "index 0"));
+        assert_eq!((samples[0].power_instant_mw, samples[1].power_instant_mw), (Some(400_000), None));
         assert_eq!(samples[1].energy_mj, Some(178_319_901_700));
     }
 
@@ -308,10 +258,7 @@ mod tests {
     #[test]
     fn what_is_no_log_of_the_run_is_said() {
         assert_eq!(read("a,b\n1,2\n", EPOCH, 0), Err(SmiLogError::NoHeader));
-        assert_eq!(
-            read("timestamp,weather\n1782813600,fine\n", EPOCH, 0),
-            Err(SmiLogError::NoHeader)
-        );
+        assert_eq!(read("timestamp,weather\n1782813600,fine\n", EPOCH, 0), Err(SmiLogError::NoHeader));
         let before = "timestamp,gpu,socket_power\n1782813599,0,400\n";
         assert_eq!(read(before, EPOCH, 0), Err(SmiLogError::NoReading));
     }

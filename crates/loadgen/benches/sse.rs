@@ -28,20 +28,14 @@ fn events(body: &[u8]) -> Vec<&[u8]> {
 fn per_event(criterion: &mut Criterion) {
     for (engine, capture) in [
         ("vllm", "vllm_0.11.2_tiny_dummy/chat_stream_eos_allowed.txt"),
-        (
-            "llama.cpp",
-            "llama.cpp_b10434_smollm2/chat_stream_eos_allowed.txt",
-        ),
+        ("llama.cpp", "llama.cpp_b10434_smollm2/chat_stream_eos_allowed.txt"),
     ] {
         let body = body(capture);
         let events = events(&body);
         let pieces: Vec<&[u8]> = body.chunks(100).collect();
         let mut group = criterion.benchmark_group(engine);
         group.throughput(Throughput::Elements(events.len() as u64));
-        for (name, reads) in [
-            ("one read an event", &events),
-            ("reads of 100 bytes", &pieces),
-        ] {
+        for (name, reads) in [("one read an event", &events), ("reads of 100 bytes", &pieces)] {
             group.bench_with_input(BenchmarkId::new("sse", name), reads, |b, reads| {
                 b.iter(|| {
                     let mut decoder = Decoder::new();
@@ -53,24 +47,17 @@ fn per_event(criterion: &mut Criterion) {
                     }
                 });
             });
-            group.bench_with_input(
-                BenchmarkId::new("sse, json and fold", name),
-                reads,
-                |b, reads| {
-                    b.iter(|| {
-                        let mut timeline = Timeline::new(Offset::ZERO);
-                        for (at, read) in (1..).zip(reads) {
-                            timeline.read(Offset(at), read);
-                        }
-                        black_box(timeline.end(Ending::Whole))
-                    });
-                },
-            );
+            group.bench_with_input(BenchmarkId::new("sse, json and fold", name), reads, |b, reads| {
+                b.iter(|| {
+                    let mut timeline = Timeline::new(Offset::ZERO);
+                    for (at, read) in (1..).zip(reads) {
+                        timeline.read(Offset(at), read);
+                    }
+                    black_box(timeline.end(Ending::Whole))
+                });
+            });
         }
-        let token = events[1]
-            .trim_ascii()
-            .strip_prefix(b"data: ")
-            .expect("a data line");
+        let token = events[1].trim_ascii().strip_prefix(b"data: ").expect("a data line");
         group.throughput(Throughput::Elements(1));
         group.bench_function("json of one token", |b| {
             b.iter(|| black_box(parse_event(token)));

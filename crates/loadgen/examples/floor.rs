@@ -4,11 +4,7 @@
 //! `cargo run --release -p loadgen --example floor -- HOST:PORT MODEL STREAMS OSL WAVES` against `cargo xtask sim
 //! --profile fixed` prints processor time per event and TTFT, to be held against `cargo xtask overhead`.
 
-#![expect(
-    clippy::print_stdout,
-    clippy::unwrap_used,
-    reason = "a measuring example, not part of the library"
-)]
+#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a measuring example, not part of the library")]
 
 use std::{fs, time::Instant};
 
@@ -54,12 +50,7 @@ async fn stream(address: String, request: String, waves: usize) -> (Vec<f64>, u6
 
 fn cpu_seconds() -> f64 {
     let stat = fs::read_to_string("/proc/self/stat").unwrap();
-    let fields: Vec<_> = stat
-        .rsplit_once(')')
-        .unwrap()
-        .1
-        .split_ascii_whitespace()
-        .collect();
+    let fields: Vec<_> = stat.rsplit_once(')').unwrap().1.split_ascii_whitespace().collect();
     (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) / 100.0
 }
 
@@ -77,10 +68,7 @@ fn main() {
         body.len()
     );
     let waves: usize = waves.parse().unwrap();
-    let event_loop = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
+    let event_loop = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (mut firsts, events) = event_loop.block_on(async {
         let mut streams_running = JoinSet::new();
         for _ in 0..streams.parse().unwrap() {
@@ -88,12 +76,7 @@ fn main() {
         }
         let all = streams_running.join_all().await;
         let events: u64 = all.iter().map(|(_, events)| events).sum();
-        (
-            all.into_iter()
-                .flat_map(|(firsts, _)| firsts)
-                .collect::<Vec<_>>(),
-            events,
-        )
+        (all.into_iter().flat_map(|(firsts, _)| firsts).collect::<Vec<_>>(), events)
     });
     firsts.sort_by(f64::total_cmp);
     let at = |percent: usize| 1e3 * firsts[(firsts.len() - 1) * percent / 100];

@@ -3,11 +3,7 @@
 //!
 //! `cargo run --release -p loadgen --example one_level -- URL MODEL STREAMS OSL REQUESTS FILE` prints the number of events.
 
-#![expect(
-    clippy::print_stdout,
-    clippy::unwrap_used,
-    reason = "a measuring example, not part of the library"
-)]
+#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a measuring example, not part of the library")]
 
 use std::{
     fs::File,
@@ -16,10 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use loadgen::{
-    Event, LengthControl, Level, LoadPlan, LoadSpec, RunEnd, StopHandle, Target, Threads, Timeouts,
-    Work,
-};
+use loadgen::{Event, LengthControl, Level, LoadPlan, LoadSpec, RunEnd, StopHandle, Target, Threads, Timeouts, Work};
 use records::JsonlWriter;
 
 fn main() {
@@ -42,12 +35,7 @@ fn main() {
         length_control: LengthControl::IgnoreEosAndMinTokens,
         extra_body: serde_json::Map::new(),
         seed: 1,
-        timeouts: Timeouts {
-            connect: minute,
-            first_byte: minute,
-            between_tokens: minute,
-            total: 5 * minute,
-        },
+        timeouts: Timeouts { connect: minute, first_byte: minute, between_tokens: minute, total: 5 * minute },
         drain: minute,
         threads: Threads::Auto,
     });

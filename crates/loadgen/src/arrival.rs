@@ -91,24 +91,14 @@ impl Arrivals {
         };
         let good = match *self {
             Self::AtOnce | Self::Recorded(_) => true,
-            Self::Stages {
-                ref stages,
-                spacing,
-            } => {
+            Self::Stages { ref stages, spacing } => {
                 let all = |stage: &RateStage| usable(stage.per_second) && !stage.over.is_zero();
                 !stages.is_empty() && stages.iter().all(all) && spaced(spacing)
             }
-            Self::Steady {
-                per_second,
-                spacing,
-            } => usable(per_second) && spaced(spacing),
-            Self::Ramp {
-                from,
-                to,
-                over,
-                spacing,
-                ..
-            } => usable(from) && usable(to) && !over.is_zero() && spaced(spacing),
+            Self::Steady { per_second, spacing } => usable(per_second) && spaced(spacing),
+            Self::Ramp { from, to, over, spacing, .. } => {
+                usable(from) && usable(to) && !over.is_zero() && spaced(spacing)
+            }
         };
         good.then_some(()).ok_or(PlanError::BadRate)
     }
@@ -137,9 +127,7 @@ impl Arrivals {
     fn spacing(&self) -> Option<Spacing> {
         match self {
             Self::AtOnce | Self::Recorded(_) => None,
-            Self::Steady { spacing, .. }
-            | Self::Ramp { spacing, .. }
-            | Self::Stages { spacing, .. } => Some(*spacing),
+            Self::Steady { spacing, .. } | Self::Ramp { spacing, .. } | Self::Stages { spacing, .. } => Some(*spacing),
         }
     }
 
@@ -156,13 +144,7 @@ impl Arrivals {
                 warmup / first + stages::seconds_at(stages, expected - warmup)
             }
             Self::Ramp { from, .. } if expected <= warmup => expected / from,
-            Self::Ramp {
-                shape,
-                from,
-                to,
-                over,
-                ..
-            } => {
+            Self::Ramp { shape, from, to, over, .. } => {
                 warmup / from + ramp_seconds(shape, from, to, over.as_secs_f64(), expected - warmup)
             }
         }
@@ -218,9 +200,7 @@ impl Iterator for Times {
             None => 0.0,
             // Multiplied and not added up, so that no error grows.
             Some(Spacing::Constant) => self.number as f64,
-            Some(Spacing::Gamma { burstiness }) => {
-                self.operational + gamma(&mut self.draw, burstiness) / burstiness
-            }
+            Some(Spacing::Gamma { burstiness }) => self.operational + gamma(&mut self.draw, burstiness) / burstiness,
         };
         self.number += 1;
         let seconds = self.arrivals.seconds_at(self.operational, self.warmup);
@@ -267,19 +247,12 @@ mod tests {
 
     fn steady(burstiness: f64) -> Arrivals {
         let spacing = Spacing::Gamma { burstiness };
-        Arrivals::Steady {
-            per_second: 50.0,
-            spacing,
-        }
+        Arrivals::Steady { per_second: 50.0, spacing }
     }
 
     /// Gaps in units of their mean.
     fn gaps(arrivals: &Arrivals, seed: u64) -> Vec<f64> {
-        let times: Vec<f64> = arrivals
-            .times(seed, 0)
-            .take(COUNT)
-            .map(|t| 50.0 * t.as_secs_f64())
-            .collect();
+        let times: Vec<f64> = arrivals.times(seed, 0).take(COUNT).map(|t| 50.0 * t.as_secs_f64()).collect();
         let starts = [0.0].into_iter().chain(times.iter().copied());
         starts.zip(&times).map(|(before, at)| at - before).collect()
     }
@@ -302,9 +275,7 @@ mod tests {
         for seed in 0..3 {
             let poisson = distance(gaps(&steady(1.0), seed), |x| 1.0 - (-x).exp());
             assert!(poisson < limit, "{poisson}");
-            let erlang2 = distance(gaps(&steady(2.0), seed), |x| {
-                1.0 - (-2.0 * x).exp() * (1.0 + 2.0 * x)
-            });
+            let erlang2 = distance(gaps(&steady(2.0), seed), |x| 1.0 - (-2.0 * x).exp() * (1.0 + 2.0 * x));
             assert!(erlang2 < limit, "{erlang2}");
             // A wrong shape is seen: the test can fail.
             assert!(distance(gaps(&steady(2.0), seed), |x| 1.0 - (-x).exp()) > 5.0 * limit);
@@ -319,27 +290,15 @@ mod tests {
             let mean = gaps.iter().sum::<f64>() / n;
             let variance = gaps.iter().map(|g| (g - mean).powi(2)).sum::<f64>() / n;
             // Four standard errors: of the mean 1/√(b·n), of the variance about √((2 + 6/b)/n) of itself.
-            assert!(
-                (mean - 1.0).abs() < 4.0 / (burstiness * n).sqrt(),
-                "{burstiness}: {mean}"
-            );
+            assert!((mean - 1.0).abs() < 4.0 / (burstiness * n).sqrt(), "{burstiness}: {mean}");
             let error = (variance * burstiness - 1.0).abs();
-            assert!(
-                error < 4.0 * ((2.0 + 6.0 / burstiness) / n).sqrt(),
-                "{burstiness}: {variance}"
-            );
+            assert!(error < 4.0 * ((2.0 + 6.0 / burstiness) / n).sqrt(), "{burstiness}: {variance}");
         }
     }
 
     fn ramp(shape: Shape, to: f64) -> Arrivals {
         let over = Duration::from_mins(1);
-        Arrivals::Ramp {
-            shape,
-            from: 2.0,
-            to,
-            over,
-            spacing: Spacing::Constant,
-        }
+        Arrivals::Ramp { shape, from: 2.0, to, over, spacing: Spacing::Constant }
     }
 
     #[test]
@@ -359,19 +318,10 @@ mod tests {
             let late = arrivals.times(1, 0).nth(1000).unwrap_or_default();
             assert!(late > minute, "the last rate stays");
         }
-        let half = ramp(Shape::Linear, 10.0)
-            .times(1, 0)
-            .take_while(|t| t.as_secs_f64() < 30.0)
-            .count();
+        let half = ramp(Shape::Linear, 10.0).times(1, 0).take_while(|t| t.as_secs_f64() < 30.0).count();
         assert_eq!(half, 120, "∫ of 2 + 8t/60 over 30 s");
-        let after_warmup = ramp(Shape::Linear, 10.0)
-            .times(1, 20)
-            .nth(20 + 120)
-            .unwrap_or_default();
-        assert!(
-            (after_warmup.as_secs_f64() - 40.0).abs() < 1e-6,
-            "{after_warmup:?}"
-        );
+        let after_warmup = ramp(Shape::Linear, 10.0).times(1, 20).nth(20 + 120).unwrap_or_default();
+        assert!((after_warmup.as_secs_f64() - 40.0).abs() < 1e-6, "{after_warmup:?}");
     }
 
     #[test]
@@ -379,20 +329,11 @@ mod tests {
         let schedule = |seed| steady(0.5).times(seed, 0).take(100).collect::<Vec<_>>();
         assert_eq!(schedule(3), schedule(3));
         assert_ne!(schedule(3), schedule(4));
-        let constant = Arrivals::Steady {
-            per_second: 4.0,
-            spacing: Spacing::Constant,
-        };
+        let constant = Arrivals::Steady { per_second: 4.0, spacing: Spacing::Constant };
         let times: Vec<_> = constant.times(1, 0).take(3).collect();
         assert_eq!(times, [0, 250, 500].map(Duration::from_millis));
         let recorded = Arrivals::Recorded([3, 5].map(Duration::from_secs).into());
-        assert_eq!(
-            recorded
-                .times(1, 0)
-                .map(|t| t.as_secs())
-                .collect::<Vec<_>>(),
-            [3, 5]
-        );
+        assert_eq!(recorded.times(1, 0).map(|t| t.as_secs()).collect::<Vec<_>>(), [3, 5]);
         assert_eq!(Arrivals::AtOnce.times(1, 0).nth(99), Some(Duration::ZERO));
     }
 
@@ -400,14 +341,7 @@ mod tests {
     fn rates_that_mean_nothing_are_refused() {
         for bad in [0.0, -1.0, f64::NAN, f64::INFINITY] {
             let spacing = Spacing::POISSON;
-            assert_eq!(
-                Arrivals::Steady {
-                    per_second: bad,
-                    spacing
-                }
-                .check(),
-                Err(PlanError::BadRate)
-            );
+            assert_eq!(Arrivals::Steady { per_second: bad, spacing }.check(), Err(PlanError::BadRate));
             assert_eq!(steady(bad).check(), Err(PlanError::BadRate));
             assert_eq!(ramp(Shape::Linear, bad).check(), Err(PlanError::BadRate));
         }

@@ -53,10 +53,7 @@ pub(crate) struct Chunked {
 
 impl Chunked {
     pub(crate) fn new() -> Self {
-        let state = State::Size {
-            so_far: 0,
-            digits: 0,
-        };
+        let state = State::Size { so_far: 0, digits: 0 };
         Self { state, skipped: 0 }
     }
 
@@ -67,11 +64,7 @@ impl Chunked {
 
     /// Takes the next bytes, calls `on_data` with the data among them, and says how many bytes belong to the body: all,
     /// unless it ended among them.
-    pub(crate) fn decode(
-        &mut self,
-        bytes: &[u8],
-        mut on_data: impl FnMut(&[u8]),
-    ) -> Result<usize, BadChunk> {
+    pub(crate) fn decode(&mut self, bytes: &[u8], mut on_data: impl FnMut(&[u8])) -> Result<usize, BadChunk> {
         let mut at = 0;
         while at < bytes.len() && self.state != State::Ended {
             if let State::Data { left } = &mut self.state {
@@ -100,25 +93,17 @@ impl Chunked {
                     return Err(BadChunk::Size);
                 }
                 let digit = char::from(byte).to_digit(16).unwrap_or(0);
-                State::Size {
-                    so_far: so_far << 4 | u64::from(digit),
-                    digits: digits + 1,
-                }
+                State::Size { so_far: so_far << 4 | u64::from(digit), digits: digits + 1 }
             }
             (State::Size { digits: 0, .. }, _) => return Err(BadChunk::Size),
-            (State::Size { so_far, .. }, b'\r' | b';' | b' ' | b'\t') => {
-                State::Extension { size: so_far }
-            }
+            (State::Size { so_far, .. }, b'\r' | b';' | b' ' | b'\t') => State::Extension { size: so_far },
             (State::Size { so_far: size, .. } | State::Extension { size }, b'\n') => match size {
                 0 => State::TrailerStart,
                 left => State::Data { left },
             },
             (State::Size { .. }, _) => return Err(BadChunk::Size),
             (State::DataCr, b'\r') => State::DataLf,
-            (State::DataCr | State::DataLf, b'\n') => State::Size {
-                so_far: 0,
-                digits: 0,
-            },
+            (State::DataCr | State::DataLf, b'\n') => State::Size { so_far: 0, digits: 0 },
             (State::DataCr | State::DataLf, _) => return Err(BadChunk::End),
             (State::TrailerStart, b'\r') => State::TrailerCr,
             (State::TrailerStart | State::TrailerCr, b'\n') => State::Ended,
@@ -136,9 +121,7 @@ impl Chunked {
 
     fn skip(&mut self) -> Result<(), BadChunk> {
         self.skipped += 1;
-        (self.skipped <= MOST_SKIPPED)
-            .then_some(())
-            .ok_or(BadChunk::Trailer)
+        (self.skipped <= MOST_SKIPPED).then_some(()).ok_or(BadChunk::Trailer)
     }
 }
 
@@ -154,9 +137,7 @@ mod tests {
     const DATA: &[u8] = b"Wikipedia in \r\n\r\nchunks.";
     const AFTER: usize = b"HTTP/1.1".len();
 
-    fn decode<'a>(
-        pieces: impl Iterator<Item = &'a [u8]>,
-    ) -> Result<(Vec<u8>, usize, bool), BadChunk> {
+    fn decode<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Result<(Vec<u8>, usize, bool), BadChunk> {
         let mut chunked = Chunked::new();
         let (mut data, mut consumed) = (Vec::new(), 0);
         for piece in pieces {
@@ -184,10 +165,7 @@ mod tests {
             let decoded = decode([&whole[..end]].into_iter());
             assert!(matches!(decoded, Ok((_, n, false)) if n == end), "{end}");
         }
-        assert_eq!(
-            decode([&whole[..]].into_iter()),
-            Ok((b"abc".to_vec(), whole.len(), true))
-        );
+        assert_eq!(decode([&whole[..]].into_iter()), Ok((b"abc".to_vec(), whole.len(), true)));
     }
 
     #[test]

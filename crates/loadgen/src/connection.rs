@@ -54,11 +54,7 @@ enum Speech {
 
 impl Connection {
     /// Speaks `protocol` over `wire`, whose socket is `socket`.
-    pub(crate) async fn over(
-        wire: Wire,
-        socket: Rc<Socket>,
-        protocol: Protocol,
-    ) -> io::Result<Self> {
+    pub(crate) async fn over(wire: Wire, socket: Rc<Socket>, protocol: Protocol) -> io::Result<Self> {
         let speech = match protocol {
             Protocol::Http1 => Speech::Http1(Http1::new(wire, Rc::clone(&socket))),
             Protocol::Http2 => Speech::Http2(Box::new(Http2::over(wire).await?)),
@@ -95,16 +91,11 @@ impl Connection {
 
     /// Waits for the next bytes of the response's body and calls `on_bytes` with them and the time at which the last of
     /// them arrived; false when the body has ended.
-    pub(crate) async fn body(
-        &mut self,
-        mut on_bytes: impl FnMut(Instant, &[u8]),
-    ) -> Result<bool, Fault> {
+    pub(crate) async fn body(&mut self, mut on_bytes: impl FnMut(Instant, &[u8])) -> Result<bool, Fault> {
         let socket = &self.socket;
         poll_fn(|cx| match &mut self.speech {
             Speech::Http1(http1) => http1.poll_body(cx, &mut on_bytes),
-            Speech::Http2(http2) => {
-                http2.poll_body(cx, &mut |bytes| on_bytes(socket.last_arrival(), bytes))
-            }
+            Speech::Http2(http2) => http2.poll_body(cx, &mut |bytes| on_bytes(socket.last_arrival(), bytes)),
         })
         .await
     }

@@ -56,11 +56,7 @@ impl Connector {
         };
         Ok(Self {
             place,
-            offer: if target.is_http2_only() {
-                Offer::Http2
-            } else {
-                Offer::Either
-            },
+            offer: if target.is_http2_only() { Offer::Http2 } else { Offer::Either },
             #[cfg(feature = "tls")]
             tls: (*target.scheme() == Scheme::Https)
                 .then(|| crate::tls::Client::new(target.host(), target.trust()))
@@ -72,30 +68,19 @@ impl Connector {
     /// A connection for requests.
     pub(crate) async fn open(&self) -> Result<Connection, Refused> {
         let (wire, socket, protocol) = self.wire(self.offer).await?;
-        let failed = |error| Refused {
-            phase: ConnectPhase::Connect,
-            error,
-        };
-        Connection::over(wire, socket, protocol)
-            .await
-            .map_err(failed)
+        let failed = |error| Refused { phase: ConnectPhase::Connect, error };
+        Connection::over(wire, socket, protocol).await.map_err(failed)
     }
 
     /// Bytes of HTTP there and back, and which HTTP it is.
     pub(crate) async fn wire(&self, offer: Offer) -> Result<(Wire, Rc<Socket>, Protocol), Refused> {
-        let failed = |error| Refused {
-            phase: ConnectPhase::Connect,
-            error,
-        };
+        let failed = |error| Refused { phase: ConnectPhase::Connect, error };
         let transport = self.transport().await.map_err(failed)?;
         let socket = Socket::new(transport);
         let stamped = StampedSocket::new(&socket);
         #[cfg(feature = "tls")]
         if let Some(tls) = &self.tls {
-            let failed = |error| Refused {
-                phase: ConnectPhase::Tls,
-                error,
-            };
+            let failed = |error| Refused { phase: ConnectPhase::Tls, error };
             let (stream, protocol) = tls.handshake(stamped, offer).await.map_err(failed)?;
             return Ok((Wire::Tls(Box::new(stream)), socket, protocol));
         }
@@ -120,14 +105,8 @@ impl Connector {
 }
 
 fn resolve(target: &Target) -> Result<Vec<SocketAddr>, LoadError> {
-    let failed = |source| LoadError::Resolve {
-        host: target.host().to_owned(),
-        source,
-    };
-    let addresses: Vec<_> = (target.host(), target.port())
-        .to_socket_addrs()
-        .map_err(failed)?
-        .collect();
+    let failed = |source| LoadError::Resolve { host: target.host().to_owned(), source };
+    let addresses: Vec<_> = (target.host(), target.port()).to_socket_addrs().map_err(failed)?.collect();
     if addresses.is_empty() {
         return Err(failed(io::ErrorKind::NotFound.into()));
     }

@@ -47,10 +47,7 @@ use crate::{
 
 /// What happens during a run, in order.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly all events are requests: a box for each would save nothing"
-)]
+#[expect(clippy::large_enum_variant, reason = "nearly all events are requests: a box for each would save nothing")]
 #[non_exhaustive]
 pub enum Event {
     /// A level begins.
@@ -194,11 +191,7 @@ pub fn resume(
         if stop.is_stopped() {
             return Ok(RunEnd::Interrupted);
         }
-        let position = schedule::Position {
-            index,
-            first_request,
-            attempt: done.attempt,
-        };
+        let position = schedule::Position { index, first_request, attempt: done.attempt };
         let end = level::run(&context, level.clone(), position, sink)?;
         first_request += end.issued;
         match end.kind {
@@ -215,16 +208,8 @@ pub fn resume(
 /// # Errors
 /// [`LoadError::Probe`] with the server's own message when it did not complete; or what keeps every request from
 /// being sent.
-pub fn probe(
-    plan: &LoadPlan,
-    epoch: Instant,
-    stop: &StopHandle,
-) -> Result<RequestRecord, LoadError> {
-    let id = PromptId {
-        seed: plan.spec().seed,
-        level: BEYOND,
-        request: 0,
-    };
+pub fn probe(plan: &LoadPlan, epoch: Instant, stop: &StopHandle) -> Result<RequestRecord, LoadError> {
+    let id = PromptId { seed: plan.spec().seed, level: BEYOND, request: 0 };
     let prompt = plan.spec().work.workload.entry(id, 0).prompt;
     trial(plan, &prompt, epoch, stop)
 }
@@ -261,20 +246,12 @@ const MANY: u32 = 288;
 ///
 /// # Errors
 /// As [`probe`].
-pub fn calibrate(
-    plan: &LoadPlan,
-    epoch: Instant,
-    stop: &StopHandle,
-) -> Result<Option<Calibration>, LoadError> {
+pub fn calibrate(plan: &LoadPlan, epoch: Instant, stop: &StopHandle) -> Result<Option<Calibration>, LoadError> {
     if !matches!(plan.spec().work.workload, Workload::Synthetic(_)) {
         return Ok(None);
     }
     let tokens = |words: u32| -> Result<Option<u64>, LoadError> {
-        let id = PromptId {
-            seed: plan.spec().seed,
-            level: BEYOND,
-            request: u64::from(words),
-        };
+        let id = PromptId { seed: plan.spec().seed, level: BEYOND, request: u64::from(words) };
         let prompt = Prompt::Text(Synthetic::probe(id, words));
         Ok(trial(plan, &prompt, epoch, stop)?.prompt_tokens)
     };
@@ -282,12 +259,7 @@ pub fn calibrate(
     Ok(counted.and_then(|(few, many)| Calibration::between((FEW, few), (MANY, many))))
 }
 
-fn trial(
-    plan: &LoadPlan,
-    prompt: &Prompt,
-    epoch: Instant,
-    stop: &StopHandle,
-) -> Result<RequestRecord, LoadError> {
+fn trial(plan: &LoadPlan, prompt: &Prompt, epoch: Instant, stop: &StopHandle) -> Result<RequestRecord, LoadError> {
     let spec = plan.spec();
     let clock = Clock::new(epoch);
     let client = Client {
@@ -323,10 +295,9 @@ fn probe_fault(outcome: &Outcome, target: &Target) -> Option<(String, &'static s
     let url = target.base_url();
     Some(match outcome {
         Outcome::Completed { .. } => return None,
-        Outcome::ConnectFailed { message, .. } => (
-            format!("no connection to {url}: {message}"),
-            "is the server running, and is this its address?",
-        ),
+        Outcome::ConnectFailed { message, .. } => {
+            (format!("no connection to {url}: {message}"), "is the server running, and is this its address?")
+        }
         Outcome::TimedOut { phase } => (
             format!("no answer from {url} in time ({phase:?})"),
             "is the server overloaded or behind a firewall? deadlines can be raised",
@@ -334,27 +305,16 @@ fn probe_fault(outcome: &Outcome, target: &Target) -> Option<(String, &'static s
         Outcome::HttpStatus { status, body } => {
             let message = crate::openai::error_message(body.as_bytes());
             let message = message.as_deref().unwrap_or(body);
-            (
-                format!("the server answered {status}: {message}"),
-                status_hint(*status),
-            )
+            (format!("the server answered {status}: {message}"), status_hint(*status))
         }
-        Outcome::Cut { message } => (
-            format!("the connection broke: {message}"),
-            "look into the server's log",
-        ),
-        Outcome::ErrorInStream { message } => (
-            format!("the server reported an error: {message}"),
-            "look into the server's log",
-        ),
-        Outcome::Malformed { message } => (
-            message.clone(),
-            "is this the URL of an OpenAI-compatible server that streams?",
-        ),
-        Outcome::NoTokens => (
-            "the answer holds no token".to_owned(),
-            "does the model answer a chat request at all?",
-        ),
+        Outcome::Cut { message } => (format!("the connection broke: {message}"), "look into the server's log"),
+        Outcome::ErrorInStream { message } => {
+            (format!("the server reported an error: {message}"), "look into the server's log")
+        }
+        Outcome::Malformed { message } => {
+            (message.clone(), "is this the URL of an OpenAI-compatible server that streams?")
+        }
+        Outcome::NoTokens => ("the answer holds no token".to_owned(), "does the model answer a chat request at all?"),
         Outcome::Cancelled => ("it was stopped".to_owned(), "run again"),
         other => (format!("{other:?}"), "please report this"),
     })
@@ -363,12 +323,8 @@ fn probe_fault(outcome: &Outcome, target: &Target) -> Option<(String, &'static s
 fn status_hint(status: u16) -> &'static str {
     match status {
         401 | 403 => "check the API key",
-        404 => {
-            "check the URL and the model name; GET /v1/models lists the names that the server knows"
-        }
-        400 | 422 => {
-            "the server refuses the request; a field that it does not know may be the reason"
-        }
+        404 => "check the URL and the model name; GET /v1/models lists the names that the server knows",
+        400 | 422 => "the server refuses the request; a field that it does not know may be the reason",
         429 => "the server limits requests; a load test needs that limit lifted",
         _ => "look into the server's log",
     }
@@ -383,19 +339,11 @@ mod tests {
         let target = Target::new("http://h:1", "m", None, &[]).unwrap();
         // The body that vLLM 0.11.2 sends for an unknown model.
         let body = r#"{"error":{"message":"The model `no-such-model` does not exist.","type":"NotFoundError","param":null,"code":404}}"#;
-        let outcome = Outcome::HttpStatus {
-            status: 404,
-            body: body.to_owned(),
-        };
+        let outcome = Outcome::HttpStatus { status: 404, body: body.to_owned() };
         let (message, hint) = probe_fault(&outcome, &target).unwrap();
-        assert_eq!(
-            message,
-            "the server answered 404: The model `no-such-model` does not exist."
-        );
+        assert_eq!(message, "the server answered 404: The model `no-such-model` does not exist.");
         assert!(hint.contains("model name"));
-        let done = Outcome::Completed {
-            finish_reason: None,
-        };
+        let done = Outcome::Completed { finish_reason: None };
         assert_eq!(probe_fault(&done, &target), None);
     }
 }

@@ -7,22 +7,16 @@ use std::{error::Error, io, time::Duration};
 #[non_exhaustive]
 pub enum PlanError {
     /// The URL cannot be used.
-    #[error(
-        "the URL cannot be used: {reason}\nhint: write it as http://host:port, for example http://127.0.0.1:8000"
-    )]
+    #[error("the URL cannot be used: {reason}\nhint: write it as http://host:port, for example http://127.0.0.1:8000")]
     BadUrl {
         /// What is wrong with it.
         reason: &'static str,
     },
     /// TLS was left out of this build.
-    #[error(
-        "this build speaks no TLS\nhint: build it with the feature `tls`, or measure over http"
-    )]
+    #[error("this build speaks no TLS\nhint: build it with the feature `tls`, or measure over http")]
     Https,
     /// A password in a URL ends up in logs and shell histories.
-    #[error(
-        "the URL holds credentials\nhint: take it out; give the key apart, or an Authorization header"
-    )]
+    #[error("the URL holds credentials\nhint: take it out; give the key apart, or an Authorization header")]
     CredentialsInUrl,
     /// The model has no name.
     #[error("the model name is empty\nhint: GET /v1/models lists the names that the server knows")]
@@ -36,9 +30,7 @@ pub enum PlanError {
         reason: &'static str,
     },
     /// The key cannot be sent.
-    #[error(
-        "the API key holds characters that a header cannot carry\nhint: is there a line break at its end?"
-    )]
+    #[error("the API key holds characters that a header cannot carry\nhint: is there a line break at its end?")]
     BadApiKey,
     /// There is nothing to do.
     #[error("the plan has no levels\nhint: name at least one concurrency")]
@@ -77,14 +69,10 @@ pub enum PlanError {
         reason: &'static str,
     },
     /// A rate that is no rate.
-    #[error(
-        "a request rate or burstiness is not above zero\nhint: give requests per second, such as 4 or 0.5, or inf"
-    )]
+    #[error("a request rate or burstiness is not above zero\nhint: give requests per second, such as 4 or 0.5, or inf")]
     BadRate,
     /// All at once, and no end to it.
-    #[error(
-        "an infinite rate has no end in time\nhint: say how many requests with --request-count"
-    )]
+    #[error("an infinite rate has no end in time\nhint: say how many requests with --request-count")]
     EndlessBurst,
     /// A deadline of zero lets no request pass.
     #[error("the {which} deadline is zero\nhint: every deadline must be longer than zero")]
@@ -149,9 +137,7 @@ pub enum LoadError {
         waited: Duration,
     },
     /// A load thread died.
-    #[error(
-        "a load thread panicked at level {level}\nhint: this is a fault of the client; please report it"
-    )]
+    #[error("a load thread panicked at level {level}\nhint: this is a fault of the client; please report it")]
     Panicked {
         /// Index into the plan's levels.
         level: u32,

@@ -61,10 +61,7 @@ impl<'a> Guard<'a> {
     }
 
     /// Waits for `wait`, but no longer than until the deadline or a cancellation.
-    pub(crate) async fn within<T>(
-        &mut self,
-        wait: impl Future<Output = T>,
-    ) -> Result<T, Interruption> {
+    pub(crate) async fn within<T>(&mut self, wait: impl Future<Output = T>) -> Result<T, Interruption> {
         let mut wait = pin!(wait);
         poll_fn(|cx| {
             if let Poll::Ready(value) = wait.as_mut().poll(cx) {

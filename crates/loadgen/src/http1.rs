@@ -72,14 +72,7 @@ struct Unsent {
 
 impl Http1 {
     pub(crate) fn new(wire: Wire, socket: Rc<Socket>) -> Self {
-        Self {
-            wire,
-            socket,
-            unsent: Unsent::default(),
-            kept: Vec::new(),
-            framing: Framing::Ended,
-            keeps: true,
-        }
+        Self { wire, socket, unsent: Unsent::default(), kept: Vec::new(), framing: Framing::Ended, keeps: true }
     }
 
     /// Whether another request can be sent: the last response ended, both sides keep the connection, and nothing came
@@ -91,9 +84,7 @@ impl Http1 {
         // Under TLS there may be records that mean nothing to HTTP; this takes them.
         let nothing_came = READ_BUFFER.with_borrow_mut(|buffer| {
             let mut buffer = ReadBuf::new(buffer);
-            Pin::new(&mut self.wire)
-                .poll_read(cx, &mut buffer)
-                .is_pending()
+            Pin::new(&mut self.wire).poll_read(cx, &mut buffer).is_pending()
         });
         self.keeps = nothing_came && self.socket.is_silent();
         self.keeps
@@ -101,10 +92,7 @@ impl Http1 {
 
     /// Begins a request.
     pub(crate) fn begin(&mut self, target: &Target, body: &[u8]) {
-        self.unsent = Unsent {
-            bytes: request(target, body),
-            ..Unsent::default()
-        };
+        self.unsent = Unsent { bytes: request(target, body), ..Unsent::default() };
         self.framing = Framing::Ended;
         self.kept.clear();
     }
@@ -170,11 +158,7 @@ impl Http1 {
     }
 
     /// Takes the next bytes of the body; whether there is more to come.
-    fn take(
-        &mut self,
-        bytes: &[u8],
-        on_bytes: &mut dyn FnMut(Instant, &[u8]),
-    ) -> Result<bool, Fault> {
+    fn take(&mut self, bytes: &[u8], on_bytes: &mut dyn FnMut(Instant, &[u8])) -> Result<bool, Fault> {
         let at = self.socket.last_arrival();
         let taken = match &mut self.framing {
             Framing::Ended => 0,
@@ -220,14 +204,8 @@ impl Http1 {
         if let Some(error) = self.unsent.failed.take() {
             return Fault::cut(&error);
         }
-        let before = if self.kept.is_empty() {
-            "answered"
-        } else {
-            "ended its answer's head"
-        };
-        Fault::Cut(format!(
-            "the connection was closed before the server {before}"
-        ))
+        let before = if self.kept.is_empty() { "answered" } else { "ended its answer's head" };
+        Fault::Cut(format!("the connection was closed before the server {before}"))
     }
 
     /// Writes what is left of the request.
@@ -265,9 +243,7 @@ impl Http1 {
 
     /// Takes a head off the kept bytes, if they hold a whole one.
     fn parse_head(&mut self) -> Result<Option<Parts>, Fault> {
-        let malformed = |error: &dyn std::fmt::Display| {
-            Fault::Malformed(format!("the answer is not HTTP/1: {error}"))
-        };
+        let malformed = |error: &dyn std::fmt::Display| Fault::Malformed(format!("the answer is not HTTP/1: {error}"));
         let mut fields = [httparse::EMPTY_HEADER; MOST_FIELDS];
         let mut parsed = httparse::Response::new(&mut fields);
         let length = match parsed.parse(&self.kept) {
@@ -311,21 +287,13 @@ fn request(target: &Target, body: &[u8]) -> Vec<u8> {
 
 /// How a response to a POST ends (RFC 9112, 6.3).
 fn framing(head: &Parts) -> Result<Framing, Fault> {
-    if matches!(
-        head.status,
-        StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
-    ) {
+    if matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
         return Ok(Framing::Ended);
     }
     if let Some(coding) = head.headers.get_all(TRANSFER_ENCODING).iter().next_back() {
         let last = coding.as_bytes().rsplit(|byte| *byte == b',').next();
-        let is_chunked =
-            last.is_some_and(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"chunked"));
-        return Ok(if is_chunked {
-            Framing::Chunked(Chunked::new())
-        } else {
-            Framing::UntilClose
-        });
+        let is_chunked = last.is_some_and(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"chunked"));
+        return Ok(if is_chunked { Framing::Chunked(Chunked::new()) } else { Framing::UntilClose });
     }
     let mut length = None;
     for value in list(&head.headers, &CONTENT_LENGTH) {
@@ -337,9 +305,7 @@ fn framing(head: &Parts) -> Result<Framing, Fault> {
             (Some(number), None) => length = Some(number),
             (Some(number), Some(before)) if number == before => {}
             _ => {
-                return Err(Fault::Malformed(
-                    "its content-length is no number".to_owned(),
-                ));
+                return Err(Fault::Malformed("its content-length is no number".to_owned()));
             }
         }
     }
@@ -348,9 +314,7 @@ fn framing(head: &Parts) -> Result<Framing, Fault> {
 
 /// Whether the server lets the connection live on (RFC 9112, 9.3).
 fn keeps(head: &Parts) -> bool {
-    let says = |word: &str| {
-        list(&head.headers, &CONNECTION).any(|option| option.eq_ignore_ascii_case(word.as_bytes()))
-    };
+    let says = |word: &str| list(&head.headers, &CONNECTION).any(|option| option.eq_ignore_ascii_case(word.as_bytes()));
     match head.version {
         Version::HTTP_10 => says("keep-alive"),
         _ => !says("close"),
@@ -359,9 +323,5 @@ fn keeps(head: &Parts) -> bool {
 
 /// The members of a header that is a list.
 fn list<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
-    headers
-        .get_all(name)
-        .iter()
-        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
-        .map(<[u8]>::trim_ascii)
+    headers.get_all(name).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii)
 }

@@ -44,34 +44,21 @@ impl Http2 {
             .handshake(wire)
             .await
             .map_err(|error| io::Error::other(format!("HTTP/2: {}", describe(&error))))?;
-        Ok(Self {
-            sender,
-            driver,
-            ended: false,
-            response: None,
-            body: None,
-        })
+        Ok(Self { sender, driver, ended: false, response: None, body: None })
     }
 
     /// Whether another request can be sent.
     pub(crate) fn poll_reusable(&mut self, cx: &mut Context<'_>) -> bool {
         self.drive(cx);
-        !self.ended
-            && self.body.is_none()
-            && matches!(self.sender.poll_ready(cx), Poll::Ready(Ok(())))
+        !self.ended && self.body.is_none() && matches!(self.sender.poll_ready(cx), Poll::Ready(Ok(())))
     }
 
     /// Begins a request.
     pub(crate) fn begin(&mut self, target: &Target, body: Bytes) -> Result<(), Fault> {
         let request = request(target)?;
-        let (response, mut stream) = self
-            .sender
-            .send_request(request, false)
-            .map_err(|error| fault(&error))?;
+        let (response, mut stream) = self.sender.send_request(request, false).map_err(|error| fault(&error))?;
         // Sent as far as the server's window lets it, by whoever drives the connection.
-        stream
-            .send_data(body, true)
-            .map_err(|error| fault(&error))?;
+        stream.send_data(body, true).map_err(|error| fault(&error))?;
         self.response = Some(response);
         self.body = None;
         Ok(())

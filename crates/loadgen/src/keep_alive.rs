@@ -45,9 +45,7 @@ impl Habit {
     }
 
     fn change(&self, from: u8, to: u8) -> bool {
-        self.0
-            .compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed)
-            .is_ok()
+        self.0.compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 }
 
@@ -59,10 +57,7 @@ pub(crate) struct Keeper {
 
 impl Keeper {
     pub(crate) fn new(habit: &Arc<Habit>) -> Self {
-        Self {
-            habit: Arc::clone(habit),
-            kept: None,
-        }
+        Self { habit: Arc::clone(habit), kept: None }
     }
 
     /// The connection to reuse, if there is one and the server has not closed it meanwhile.
@@ -88,11 +83,7 @@ impl Keeper {
 /// Lets the witness lie idle and looks at it again.
 async fn watch(watch: Watch, mut witness: Connection) {
     tokio::time::sleep(PROOF).await;
-    let habit = if witness.is_reusable().await {
-        KEEPS
-    } else {
-        CLOSES
-    };
+    let habit = if witness.is_reusable().await { KEEPS } else { CLOSES };
     watch.0.change(WATCHED, habit);
 }
 
@@ -145,9 +136,7 @@ mod tests {
     }
 
     fn block_on(test: impl Future<Output = ()>) {
-        let event_loop = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build();
+        let event_loop = tokio::runtime::Builder::new_current_thread().enable_all().build();
         event_loop.unwrap().block_on(test);
     }
 

@@ -35,10 +35,7 @@ const LONGEST_WAIT: Duration = Duration::from_mins(1);
 fn arrival(stamped: SystemTime, now: (Instant, SystemTime), earliest: Option<Instant>) -> Instant {
     let (now, wall) = now;
     let waited = wall.duration_since(stamped).unwrap_or(Duration::ZERO);
-    let arrived = (waited <= LONGEST_WAIT)
-        .then(|| now.checked_sub(waited))
-        .flatten()
-        .unwrap_or(now);
+    let arrived = (waited <= LONGEST_WAIT).then(|| now.checked_sub(waited)).flatten().unwrap_or(now);
     earliest.map_or(arrived, |earliest| arrived.max(earliest).min(now))
 }
 
@@ -92,11 +89,7 @@ mod linux {
                 // A read that did not fill the buffer has emptied the socket: to say so spares another one for each event.
                 let emptied = 0 < length && length < room.len();
                 received = Some((length, stamp));
-                if emptied {
-                    Err(io::ErrorKind::WouldBlock.into())
-                } else {
-                    Ok(())
-                }
+                if emptied { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
             });
             let Some((length, stamp)) = received else {
                 match ready {
@@ -108,9 +101,7 @@ mod linux {
             };
             buffer.advance(length);
             let arrived = |stamp: Option<SystemTime>| match stamp {
-                Some(stamped) => {
-                    super::arrival(stamped, (Instant::now(), SystemTime::now()), earliest)
-                }
+                Some(stamped) => super::arrival(stamped, (Instant::now(), SystemTime::now()), earliest),
                 None => super::of_read(),
             };
             return Poll::Ready(Ok((length > 0).then(|| arrived(stamp))));
@@ -184,11 +175,7 @@ mod tests {
     fn what_waited_is_taken_off_the_time_of_the_read() {
         assert_eq!(arrived_at(993, 1000, None), 993);
         assert_eq!(arrived_at(1000, 1000, None), 1000);
-        assert_eq!(
-            arrived_at(993, 1000, Some(995)),
-            995,
-            "not before the last one"
-        );
+        assert_eq!(arrived_at(993, 1000, Some(995)), 995, "not before the last one");
         assert_eq!(arrived_at(997, 1000, Some(995)), 997);
     }
 
@@ -209,9 +196,7 @@ mod tests {
         let runtime = Builder::new_current_thread().enable_io().build().unwrap();
         runtime.block_on(async {
             let server = TcpListener::bind("127.0.0.1:0").unwrap();
-            let mut client = TcpStream::connect(server.local_addr().unwrap())
-                .await
-                .unwrap();
+            let mut client = TcpStream::connect(server.local_addr().unwrap()).await.unwrap();
             ask(&client);
             let (mut server, _) = server.accept().unwrap();
             take_unstamped();
@@ -227,16 +212,8 @@ mod tests {
                 let arrived = arrived.await.unwrap().unwrap();
                 assert_eq!(buffer.filled(), token);
                 // Two clocks are read one after the other, so a little before the write is possible.
-                assert!(
-                    before <= arrived + ms(20),
-                    "{:?}",
-                    before.duration_since(arrived)
-                );
-                assert!(
-                    arrived <= written + LATE / 2,
-                    "{:?}",
-                    arrived.duration_since(written)
-                );
+                assert!(before <= arrived + ms(20), "{:?}", before.duration_since(arrived));
+                assert!(arrived <= written + LATE / 2, "{:?}", arrived.duration_since(written));
                 earliest = Some(arrived);
             }
             assert_eq!(take_unstamped(), 0);

@@ -72,11 +72,7 @@ const MOST_ARRIVALS: u64 = 50_000_000;
 impl Level {
     /// A level of the closed loop.
     pub fn closed(concurrency: NonZeroU32, requests: NonZeroU64, warmup_requests: u64) -> Self {
-        Self {
-            load: Load::Closed { concurrency },
-            volume: Volume::Requests(requests),
-            warmup_requests,
-        }
+        Self { load: Load::Closed { concurrency }, volume: Volume::Requests(requests), warmup_requests }
     }
 
     /// Most requests that it may have in flight.
@@ -89,13 +85,7 @@ impl Level {
 
     /// Whether its rate of arrivals moves.
     pub(crate) fn is_ramped(&self) -> bool {
-        matches!(
-            &self.load,
-            Load::Open {
-                arrivals: Arrivals::Ramp { .. } | Arrivals::Stages { .. },
-                ..
-            }
-        )
+        matches!(&self.load, Load::Open { arrivals: Arrivals::Ramp { .. } | Arrivals::Stages { .. }, .. })
     }
 
     /// Measured requests, where they are known beforehand: always but for a closed loop that stops on time.
@@ -115,14 +105,9 @@ impl Level {
         };
         let at_most = self.volume.requests().unwrap_or(MOST_ARRIVALS);
         let from = usize::try_from(self.warmup_requests).unwrap_or(usize::MAX);
-        let mut measured = arrivals
-            .times(seed, self.warmup_requests)
-            .skip(from)
-            .peekable();
+        let mut measured = arrivals.times(seed, self.warmup_requests).skip(from).peekable();
         let end = measured.peek().copied().unwrap_or_default() + time;
-        let within = measured
-            .take_while(|at| *at < end)
-            .take(usize::try_from(at_most).unwrap_or(usize::MAX));
+        let within = measured.take_while(|at| *at < end).take(usize::try_from(at_most).unwrap_or(usize::MAX));
         Some(within.count() as u64)
     }
 
@@ -134,9 +119,7 @@ impl Level {
             }
         }
         if self.volume.time().is_some_and(|time| time.is_zero()) {
-            return Err(PlanError::ZeroDeadline {
-                which: "benchmark duration",
-            });
+            return Err(PlanError::ZeroDeadline { which: "benchmark duration" });
         }
         Ok(())
     }
@@ -151,38 +134,19 @@ impl Level {
 
     /// The schedule that `seed` gives, as the manifest holds it; `None` for a closed loop.
     pub(crate) fn arrivals_record(&self, seed: u64) -> Option<records::Arrivals> {
-        let Load::Open {
-            arrivals,
-            most_in_flight,
-        } = &self.load
-        else {
+        let Load::Open { arrivals, most_in_flight } = &self.load else {
             return None;
         };
         let (spacing, ramp) = match *arrivals {
             Arrivals::AtOnce | Arrivals::Recorded(_) => (None, None),
-            Arrivals::Steady { spacing, .. } | Arrivals::Stages { spacing, .. } => {
-                (Some(spacing), None)
-            }
-            Arrivals::Ramp {
-                shape,
-                to,
-                over,
-                spacing,
-                ..
-            } => {
+            Arrivals::Steady { spacing, .. } | Arrivals::Stages { spacing, .. } => (Some(spacing), None),
+            Arrivals::Ramp { shape, to, over, spacing, .. } => {
                 let shape = match shape {
                     Shape::Linear => records::RampShape::Linear,
                     Shape::Exponential => records::RampShape::Exponential,
                 };
                 let over_ns = duration_ns(over);
-                (
-                    Some(spacing),
-                    Some(records::Ramp {
-                        shape,
-                        to_per_second: to,
-                        over_ns,
-                    }),
-                )
+                (Some(spacing), Some(records::Ramp { shape, to_per_second: to, over_ns }))
             }
         };
         Some(records::Arrivals {
@@ -211,10 +175,7 @@ impl Level {
         let record = |stage: &RateStage| {
             end += stage.over.as_secs_f64();
             let until = Duration::try_from_secs_f64(end).unwrap_or_default();
-            records::RateStage {
-                per_second: stage.per_second,
-                until_ns: duration_ns(until),
-            }
+            records::RateStage { per_second: stage.per_second, until_ns: duration_ns(until) }
         };
         stages.iter().map(record).collect()
     }

@@ -38,12 +38,7 @@ pub(crate) struct Ticker {
 impl Ticker {
     pub(crate) fn new(phase: PhaseKind) -> Self {
         kernel_stamp::take_unstamped();
-        Self {
-            done: Vec::new(),
-            phase,
-            cpu_before: thread_cpu_ns(),
-            lags_ns: Vec::new(),
-        }
+        Self { done: Vec::new(), phase, cpu_before: thread_cpu_ns(), lags_ns: Vec::new() }
     }
 
     /// Ticks until dropped; `phase` says which phase it is.
@@ -54,8 +49,7 @@ impl Ticker {
             tokio::time::sleep_until(due).await;
             let lag = due.elapsed();
             self.enter(phase());
-            self.lags_ns
-                .push(u64::try_from(lag.as_nanos()).unwrap_or(u64::MAX));
+            self.lags_ns.push(u64::try_from(lag.as_nanos()).unwrap_or(u64::MAX));
             // Ticks that were missed are one long delay, not many short ones.
             due += lag;
         }
@@ -76,9 +70,7 @@ impl Ticker {
 
     fn close(&mut self) {
         let cpu = thread_cpu_ns();
-        let spent = cpu
-            .zip(self.cpu_before)
-            .map(|(now, before)| now.saturating_sub(before));
+        let spent = cpu.zip(self.cpu_before).map(|(now, before)| now.saturating_sub(before));
         self.done.push(ThreadLoad {
             phase: self.phase,
             cpu_ns: spent,
@@ -127,26 +119,15 @@ mod tests {
     use super::*;
 
     fn load(phase: PhaseKind, cpu_ns: Option<u64>, lags_ns: Vec<u64>) -> ThreadLoad {
-        ThreadLoad {
-            phase,
-            cpu_ns,
-            lags_ns,
-            unstamped_reads: 2,
-        }
+        ThreadLoad { phase, cpu_ns, lags_ns, unstamped_reads: 2 }
     }
 
     #[test]
     fn threads_are_added_up_phase_by_phase() {
         use PhaseKind::{Drain, Measure, Warmup};
         let threads = [
-            vec![
-                load(Warmup, Some(5), vec![900]),
-                load(Measure, Some(7), (1..=150).collect()),
-            ],
-            vec![
-                load(Measure, Some(3), (151..=200).rev().collect()),
-                load(Drain, Some(1), vec![]),
-            ],
+            vec![load(Warmup, Some(5), vec![900]), load(Measure, Some(7), (1..=150).collect())],
+            vec![load(Measure, Some(3), (151..=200).rev().collect()), load(Drain, Some(1), vec![])],
         ];
         let expected = ClientLoad {
             cpu_ns: 10,
@@ -157,10 +138,7 @@ mod tests {
             unstamped_reads: Some(4),
         };
         assert_eq!(client_load(&threads, Measure), Some(expected));
-        assert_eq!(
-            client_load(&threads, Warmup).map(|l| l.lag_p99_ns),
-            Some(900)
-        );
+        assert_eq!(client_load(&threads, Warmup).map(|l| l.lag_p99_ns), Some(900));
         assert_eq!(client_load(&threads, Drain), None, "no reading");
         let silent = [vec![load(Measure, None, vec![1])]];
         assert_eq!(client_load(&silent, Measure), None, "no processor time");

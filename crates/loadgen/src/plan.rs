@@ -132,12 +132,7 @@ impl LoadPlan {
             return Err(PlanError::NoLevels);
         }
         spec.levels.iter().try_for_each(Level::check)?;
-        let Timeouts {
-            connect,
-            first_byte,
-            between_tokens,
-            total,
-        } = spec.timeouts;
+        let Timeouts { connect, first_byte, between_tokens, total } = spec.timeouts;
         for (which, deadline) in [
             ("connect", connect),
             ("first byte", first_byte),
@@ -236,18 +231,9 @@ impl LoadPlan {
                 }
                 options.insert("isl".to_owned(), synthetic.isl.mean.into());
                 options.insert("isl_stddev".to_owned(), synthetic.isl.stddev.into());
-                options.insert(
-                    "shared_prefix_tokens".to_owned(),
-                    synthetic.shared_prefix.into(),
-                );
-                options.insert(
-                    "tokens_per_word".to_owned(),
-                    synthetic.calibration.per_word.into(),
-                );
-                options.insert(
-                    "overhead_tokens".to_owned(),
-                    synthetic.calibration.overhead.into(),
-                );
+                options.insert("shared_prefix_tokens".to_owned(), synthetic.shared_prefix.into());
+                options.insert("tokens_per_word".to_owned(), synthetic.calibration.per_word.into());
+                options.insert("overhead_tokens".to_owned(), synthetic.calibration.overhead.into());
             }
             Workload::Dataset(own) => {
                 options.insert("prompts".to_owned(), own.entries.len().into());
@@ -270,25 +256,15 @@ impl LoadPlan {
     }
 
     fn arrivals_record(&self) -> Vec<Option<records::Arrivals>> {
-        let all: Vec<_> = (0..)
-            .zip(&self.spec.levels)
-            .map(|(index, level)| level.arrivals_record(self.level_seed(index)))
-            .collect();
-        if all.iter().all(Option::is_none) {
-            Vec::new()
-        } else {
-            all
-        }
+        let all: Vec<_> =
+            (0..).zip(&self.spec.levels).map(|(index, level)| level.arrivals_record(self.level_seed(index))).collect();
+        if all.iter().all(Option::is_none) { Vec::new() } else { all }
     }
 
     fn durations_record(&self) -> Vec<u64> {
         let ns = |level: &Level| level.volume.time().map_or(0, duration_ns);
         let all: Vec<_> = self.spec.levels.iter().map(ns).collect();
-        if all.iter().all(|ns| *ns == 0) {
-            Vec::new()
-        } else {
-            all
-        }
+        if all.iter().all(|ns| *ns == 0) { Vec::new() } else { all }
     }
 
     pub(crate) fn template(&self) -> &BodyTemplate {
@@ -331,12 +307,7 @@ mod tests {
             length_control: LengthControl::IgnoreEosAndMinTokens,
             extra_body: Map::new(),
             seed: 7,
-            timeouts: Timeouts {
-                connect: second,
-                first_byte: second,
-                between_tokens: second,
-                total: 2 * second,
-            },
+            timeouts: Timeouts { connect: second, first_byte: second, between_tokens: second, total: 2 * second },
             drain: second,
             threads: Threads::Auto,
         }
@@ -352,9 +323,7 @@ mod tests {
         assert_eq!(record.request_timeout_ns, 2_000_000_000);
 
         let mut overruled = spec();
-        overruled
-            .extra_body
-            .insert("ignore_eos".to_owned(), Value::Bool(false));
+        overruled.extra_body.insert("ignore_eos".to_owned(), Value::Bool(false));
         assert!(!LoadPlan::new(overruled).unwrap().to_record().ignore_eos);
     }
 
@@ -367,27 +336,16 @@ mod tests {
         let mut hasty = spec();
         hasty.timeouts.between_tokens = Duration::ZERO;
         let error = LoadPlan::new(hasty).unwrap_err();
-        assert_eq!(
-            error,
-            PlanError::ZeroDeadline {
-                which: "between tokens"
-            }
-        );
+        assert_eq!(error, PlanError::ZeroDeadline { which: "between tokens" });
     }
 
     #[test]
     fn threads_grow_with_slots_up_to_the_processors() {
         let count = |threads: Threads, slots, processors| {
-            threads.count(
-                NonZeroU32::new(slots).unwrap(),
-                NonZeroUsize::new(processors).unwrap(),
-            )
+            threads.count(NonZeroU32::new(slots).unwrap(), NonZeroUsize::new(processors).unwrap())
         };
         let auto = |slots, processors| count(Threads::Auto, slots, processors);
-        assert_eq!(
-            [auto(1, 8), auto(256, 8), auto(257, 8), auto(4096, 8)],
-            [1, 1, 2, 8]
-        );
+        assert_eq!([auto(1, 8), auto(256, 8), auto(257, 8), auto(4096, 8)], [1, 1, 2, 8]);
         let four = Threads::Exactly(NonZeroUsize::new(4).unwrap());
         assert_eq!([count(four, 8, 2), count(four, 3, 2)], [4, 3]);
     }

@@ -5,9 +5,7 @@ use std::{cell::RefCell, io, rc::Rc, time::Instant};
 
 use bytes::Bytes;
 use http::{StatusCode, header::CONTENT_TYPE, response::Parts};
-use records::{
-    Chunks, Offset, Outcome, RequestRecord, Stage, TimeoutPhase, TokenCount, TokenSource, Turn,
-};
+use records::{Chunks, Offset, Outcome, RequestRecord, Stage, TimeoutPhase, TokenCount, TokenSource, Turn};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -122,14 +120,11 @@ impl Client<'_> {
                 record.connection = records::Connection::New { connect_ns };
                 Ok(connection)
             }
-            Ok(Err(Refused { phase, error })) => Err(Outcome::ConnectFailed {
-                phase,
-                message: connect_message(&error),
-            }),
+            Ok(Err(Refused { phase, error })) => {
+                Err(Outcome::ConnectFailed { phase, message: connect_message(&error) })
+            }
             Err(Interruption::Cancelled) => Err(Outcome::Cancelled),
-            Err(Interruption::Elapsed) => Err(Outcome::TimedOut {
-                phase: TimeoutPhase::Connect,
-            }),
+            Err(Interruption::Elapsed) => Err(Outcome::TimedOut { phase: TimeoutPhase::Connect }),
         }
     }
 }
@@ -168,18 +163,8 @@ struct Exchange<'a> {
 }
 
 impl<'a> Exchange<'a> {
-    fn new(
-        client: &'a Client<'a>,
-        connection: &'a mut Connection,
-        record: &'a mut RequestRecord,
-    ) -> Self {
-        Self {
-            client,
-            connection,
-            record,
-            begin: Instant::now(),
-            last_token: None,
-        }
+    fn new(client: &'a Client<'a>, connection: &'a mut Connection, record: &'a mut RequestRecord) -> Self {
+        Self { client, connection, record, begin: Instant::now(), last_token: None }
     }
 
     /// Fills the record; says whether the connection may be used again.
@@ -204,11 +189,7 @@ impl<'a> Exchange<'a> {
                 false
             }
         };
-        let end = if reusable {
-            self.connection.last_arrival()
-        } else {
-            Instant::now()
-        };
+        let end = if reusable { self.connection.last_arrival() } else { Instant::now() };
         self.record.finished_ns = clock.at(end);
         reusable
     }
@@ -285,22 +266,15 @@ impl<'a> Exchange<'a> {
         record.output_tokens = reading.output_tokens;
         record.server_timings = reading.server_timings;
         record.outcome = match reading.outcome {
-            Outcome::ErrorInStream { message } => Outcome::ErrorInStream {
-                message: target.redact(&message),
-            },
-            Outcome::Malformed { message } => Outcome::Malformed {
-                message: target.redact(&message),
-            },
+            Outcome::ErrorInStream { message } => Outcome::ErrorInStream { message: target.redact(&message) },
+            Outcome::Malformed { message } => Outcome::Malformed { message: target.redact(&message) },
             other => other,
         };
     }
 
     async fn refusal(&mut self, status: StatusCode, guard: &mut Guard<'_>) -> bool {
         let (bytes, reusable) = self.collect(BODY_LIMIT, guard).await;
-        self.record.outcome = Outcome::HttpStatus {
-            status: status.as_u16(),
-            body: self.excerpt(&bytes),
-        };
+        self.record.outcome = Outcome::HttpStatus { status: status.as_u16(), body: self.excerpt(&bytes) };
         reusable
     }
 
@@ -308,12 +282,10 @@ impl<'a> Exchange<'a> {
     async fn not_a_stream(&mut self, guard: &mut Guard<'_>) -> bool {
         let (bytes, reusable) = self.collect(BODY_LIMIT, guard).await;
         self.record.outcome = match error_message(&bytes) {
-            Some(message) => Outcome::ErrorInStream {
-                message: self.client.target.redact(&message),
-            },
-            None => Outcome::Malformed {
-                message: format!("the response is no event stream: {}", self.excerpt(&bytes)),
-            },
+            Some(message) => Outcome::ErrorInStream { message: self.client.target.redact(&message) },
+            None => {
+                Outcome::Malformed { message: format!("the response is no event stream: {}", self.excerpt(&bytes)) }
+            }
         };
         reusable
     }
@@ -324,9 +296,7 @@ impl<'a> Exchange<'a> {
         if !reusable {
             self.record.outcome = match guard.passed(Instant::now()) {
                 Some(interruption) => self.interrupted(interruption),
-                None => Outcome::Cut {
-                    message: "the answer broke off".to_owned(),
-                },
+                None => Outcome::Cut { message: "the answer broke off".to_owned() },
             };
             return false;
         }
@@ -349,26 +319,19 @@ impl<'a> Exchange<'a> {
                 let usage = chunk.usage.unwrap_or_default();
                 let source = TokenSource::Usage;
                 record.prompt_tokens = usage.prompt_tokens;
-                record.cached_prompt_tokens =
-                    usage.prompt_tokens_details.and_then(|d| d.cached_tokens);
-                record.output_tokens = usage
-                    .completion_tokens
-                    .map(|count| TokenCount { count, source });
+                record.cached_prompt_tokens = usage.prompt_tokens_details.and_then(|d| d.cached_tokens);
+                record.output_tokens = usage.completion_tokens.map(|count| TokenCount { count, source });
                 record.server_timings = chunk.times.map(Into::into);
                 if chunk.bearing.token || usage.completion_tokens > Some(0) {
-                    Outcome::Completed {
-                        finish_reason: chunk.finish_reason,
-                    }
+                    Outcome::Completed { finish_reason: chunk.finish_reason }
                 } else {
                     Outcome::NoTokens
                 }
             }
-            Answer::Error(message) => Outcome::ErrorInStream {
-                message: target.redact(&message),
-            },
-            Answer::Malformed => Outcome::Malformed {
-                message: format!("the answer is not what the API gives: {excerpt}"),
-            },
+            Answer::Error(message) => Outcome::ErrorInStream { message: target.redact(&message) },
+            Answer::Malformed => {
+                Outcome::Malformed { message: format!("the answer is not what the API gives: {excerpt}") }
+            }
         };
         if !matches!(record.outcome, Outcome::Completed { .. }) {
             record.chunks.since_sent_ns.clear();
@@ -386,9 +349,7 @@ impl<'a> Exchange<'a> {
     async fn collect(&mut self, limit: usize, guard: &mut Guard<'_>) -> (Vec<u8>, bool) {
         let mut bytes = Vec::new();
         while bytes.len() < limit {
-            let next = self
-                .connection
-                .body(|_, part| bytes.extend_from_slice(part));
+            let next = self.connection.body(|_, part| bytes.extend_from_slice(part));
             match guard.within(next).await {
                 Ok(Ok(true)) => {}
                 Ok(Ok(false)) => return (bytes, true),
@@ -401,12 +362,8 @@ impl<'a> Exchange<'a> {
     fn broken(&self, fault: Fault) -> Outcome {
         let redact = |message: String| self.client.target.redact(&message);
         match fault {
-            Fault::Malformed(message) => Outcome::Malformed {
-                message: redact(message),
-            },
-            Fault::Cut(message) => Outcome::Cut {
-                message: redact(message),
-            },
+            Fault::Malformed(message) => Outcome::Malformed { message: redact(message) },
+            Fault::Cut(message) => Outcome::Cut { message: redact(message) },
         }
     }
 

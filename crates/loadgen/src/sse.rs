@@ -16,9 +16,7 @@ pub const MAX_EVENT_BYTES: usize = 16 * 1024 * 1024;
 
 /// An event is longer than [`MAX_EVENT_BYTES`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "an event is longer than {MAX_EVENT_BYTES} bytes\nhint: is the URL that of an OpenAI-compatible server?"
-)]
+#[error("an event is longer than {MAX_EVENT_BYTES} bytes\nhint: is the URL that of an OpenAI-compatible server?")]
 pub struct EventTooLong;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
@@ -48,11 +46,7 @@ impl Decoder {
     ///
     /// # Errors
     /// [`EventTooLong`]; the decoder is of no further use then.
-    pub fn push(
-        &mut self,
-        bytes: &[u8],
-        mut on_event: impl FnMut(&[u8]),
-    ) -> Result<(), EventTooLong> {
+    pub fn push(&mut self, bytes: &[u8], mut on_event: impl FnMut(&[u8])) -> Result<(), EventTooLong> {
         let mut rest = bytes;
         if self.after_cr && !rest.is_empty() {
             self.after_cr = false;
@@ -176,39 +170,15 @@ mod tests {
             case("comment", b": ping\n\n:\n\ndata: a\n: in\n\n", &[b"a"]),
             case("byte-order mark", b"\xEF\xBB\xBFdata: a\n\n", &[b"a"]),
             case("mark later", b"data: a\n\n\xEF\xBB\xBFdata: b\n\n", &[b"a"]),
-            case(
-                "several lines",
-                b"data: a\ndata: b\ndata:\n\n",
-                &[b"a\nb\n"],
-            ),
-            case(
-                "other fields",
-                b"event: e\nid: 1\nretry: 5\ndata: a\n\n",
-                &[b"a"],
-            ),
-            case(
-                "unknown fields",
-                b"database: x\ndat: y\ndata: a\n\n",
-                &[b"a"],
-            ),
+            case("several lines", b"data: a\ndata: b\ndata:\n\n", &[b"a\nb\n"]),
+            case("other fields", b"event: e\nid: 1\nretry: 5\ndata: a\n\n", &[b"a"]),
+            case("unknown fields", b"database: x\ndat: y\ndata: a\n\n", &[b"a"]),
             case("event without data", b"event: e\n\ndata: a\n\n", &[b"a"]),
             case("empty data", b"data\n\ndata:\n\n", &[b"", b""]),
             case("blank lines", b"\n\n\ndata: a\n\n\n\n", &[b"a"]),
-            case(
-                "korean",
-                "data: 안녕하세요\n\n".as_bytes(),
-                &["안녕하세요".as_bytes()],
-            ),
-            case(
-                "not utf-8",
-                b"data: \xFF\xFE\n\ndata: b\n\n",
-                &[b"\xFF\xFE", b"b"],
-            ),
-            case(
-                "long line",
-                &[b"data: ", &long[..], b"\n\n"].concat(),
-                &[&long],
-            ),
+            case("korean", "data: 안녕하세요\n\n".as_bytes(), &["안녕하세요".as_bytes()]),
+            case("not utf-8", b"data: \xFF\xFE\n\ndata: b\n\n", &[b"\xFF\xFE", b"b"]),
+            case("long line", &[b"data: ", &long[..], b"\n\n"].concat(), &[&long]),
             case("no blank line at the end", b"data: a\n\ndata: b", &[b"a"]),
         ]
     }
@@ -217,9 +187,7 @@ mod tests {
         let mut decoder = Decoder::new();
         let mut events = Vec::new();
         for piece in pieces {
-            decoder
-                .push(piece.as_ref(), |data| events.push(data.to_vec()))
-                .unwrap();
+            decoder.push(piece.as_ref(), |data| events.push(data.to_vec())).unwrap();
         }
         events
     }
@@ -228,10 +196,7 @@ mod tests {
     fn follows_the_standard_whatever_the_pieces() {
         for (name, stream, events) in corpus() {
             for size in [1, 2, 3, 7, 64, stream.len()] {
-                assert!(
-                    decode(stream.chunks(size)) == events,
-                    "{name} in pieces of {size}"
-                );
+                assert!(decode(stream.chunks(size)) == events, "{name} in pieces of {size}");
             }
         }
     }
@@ -240,10 +205,7 @@ mod tests {
     fn an_event_is_given_by_the_piece_that_completes_it() {
         let mut decoder = Decoder::new();
         let mut completed = Vec::new();
-        for (number, piece) in [&b"data: a\r"[..], b"\n", b"\r", b"\ndata: b\n", b"\n"]
-            .iter()
-            .enumerate()
-        {
+        for (number, piece) in [&b"data: a\r"[..], b"\n", b"\r", b"\ndata: b\n", b"\n"].iter().enumerate() {
             decoder.push(piece, |_| completed.push(number)).unwrap();
         }
         assert_eq!(completed, [2, 4]);
@@ -253,9 +215,7 @@ mod tests {
     fn a_forgotten_blank_line_loses_nothing() {
         for stream in [&b"data: [DONE]\n"[..], b"data: [DONE]", b"data: [DONE]\r"] {
             let mut decoder = Decoder::new();
-            decoder
-                .push(stream, |_| unreachable!("the event is open"))
-                .unwrap();
+            decoder.push(stream, |_| unreachable!("the event is open")).unwrap();
             let mut events = Vec::new();
             decoder.finish(|data| events.push(data.to_vec()));
             assert_eq!(events, [b"[DONE]"]);

@@ -86,21 +86,15 @@ impl Target {
         api_key: Option<Secret>,
         extra_headers: &[(String, String)],
     ) -> Result<Self, PlanError> {
-        let Address {
-            scheme,
-            host,
-            port,
-            prefix,
-        } = parse_url(base_url)?;
+        let Address { scheme, host, port, prefix } = parse_url(base_url)?;
         if model.is_empty() {
             return Err(PlanError::NoModel);
         }
         let endpoint = uri(&prefix, Endpoint::Chat)?;
         let authority = format!("{host}:{port}");
         let mut headers = HeaderMap::new();
-        let host_value = HeaderValue::try_from(&authority).map_err(|_| PlanError::BadUrl {
-            reason: "its host cannot be sent",
-        })?;
+        let host_value =
+            HeaderValue::try_from(&authority).map_err(|_| PlanError::BadUrl { reason: "its host cannot be sent" })?;
         headers.insert(HOST, host_value);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
@@ -119,10 +113,7 @@ impl Target {
             // Of `Bearer xyz`, a server's message may repeat the last word alone.
             let last_word = value.rsplit(' ').next().unwrap_or_default();
             secrets.extend(
-                [value.as_str(), last_word]
-                    .into_iter()
-                    .filter(|s| s.len() >= SHORTEST_SECRET_HEADER)
-                    .map(Secret::new),
+                [value.as_str(), last_word].into_iter().filter(|s| s.len() >= SHORTEST_SECRET_HEADER).map(Secret::new),
             );
         }
         Ok(Self {
@@ -163,10 +154,7 @@ impl Target {
     /// 9113, 3.3). Without it, HTTP/2 is spoken over TLS where the server chooses it, and HTTP/1.1 everywhere else.
     #[must_use]
     pub fn over_http2(self) -> Self {
-        Self {
-            http2: true,
-            ..self
-        }
+        Self { http2: true, ..self }
     }
 
     /// Whether nothing but HTTP/2 is spoken.
@@ -206,17 +194,12 @@ impl Target {
 
     /// `text`, which came from a server or the system, with every secret replaced by `***`.
     pub fn redact(&self, text: &str) -> String {
-        self.secrets
-            .iter()
-            .fold(text.to_owned(), |text, secret| secret.redact(&text))
+        self.secrets.iter().fold(text.to_owned(), |text, secret| secret.redact(&text))
     }
 
     /// Host name or address, an IPv6 address without its brackets.
     pub(crate) fn host(&self) -> &str {
-        self.host
-            .strip_prefix('[')
-            .and_then(|h| h.strip_suffix(']'))
-            .unwrap_or(&self.host)
+        self.host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(&self.host)
     }
 
     pub(crate) fn scheme(&self) -> &Scheme {
@@ -238,9 +221,8 @@ impl Target {
 }
 
 fn uri(prefix: &str, endpoint: Endpoint) -> Result<Uri, PlanError> {
-    Uri::try_from(format!("{prefix}{}", endpoint.path())).map_err(|_| PlanError::BadUrl {
-        reason: "its path cannot be sent",
-    })
+    Uri::try_from(format!("{prefix}{}", endpoint.path()))
+        .map_err(|_| PlanError::BadUrl { reason: "its path cannot be sent" })
 }
 
 /// The parts of a base URL.
@@ -266,9 +248,7 @@ fn parse_url(url: &str) -> Result<Address, PlanError> {
             prefix: String::new(),
         });
     }
-    let uri: Uri = url
-        .parse()
-        .map_err(|_| bad("it does not follow RFC 3986"))?;
+    let uri: Uri = url.parse().map_err(|_| bad("it does not follow RFC 3986"))?;
     let (scheme, default_port) = match uri.scheme_str() {
         Some("http") => (Scheme::Http, 80),
         Some("https") if cfg!(feature = "tls") => (Scheme::Https, 443),
@@ -297,24 +277,14 @@ fn parse_url(url: &str) -> Result<Address, PlanError> {
     let path = uri.path().trim_end_matches('/');
     let path = path.strip_suffix("/chat/completions").unwrap_or(path);
     let prefix = path.strip_suffix("/v1").unwrap_or(path);
-    Ok(Address {
-        scheme,
-        host: authority.host().to_owned(),
-        port,
-        prefix: prefix.to_owned(),
-    })
+    Ok(Address { scheme, host: authority.host().to_owned(), port, prefix: prefix.to_owned() })
 }
 
 fn header_name(name: &str) -> Result<HeaderName, PlanError> {
-    let bad = |reason| PlanError::BadHeader {
-        name: name.to_owned(),
-        reason,
-    };
+    let bad = |reason| PlanError::BadHeader { name: name.to_owned(), reason };
     let parsed = HeaderName::try_from(name).map_err(|_| bad("its name is not one of HTTP"))?;
     match parsed.as_str() {
-        "content-length" | "transfer-encoding" | "connection" => {
-            Err(bad("the client decides it itself"))
-        }
+        "content-length" | "transfer-encoding" | "connection" => Err(bad("the client decides it itself")),
         _ => Ok(parsed),
     }
 }
@@ -339,69 +309,27 @@ mod tests {
     #[test]
     fn urls_come_down_to_host_port_and_path() {
         for (url, base, endpoint, host) in [
-            (
-                "http://127.0.0.1:8000",
-                "http://127.0.0.1:8000",
-                "/v1/chat/completions",
-                "127.0.0.1",
-            ),
-            (
-                "http://gpu-1/",
-                "http://gpu-1:80",
-                "/v1/chat/completions",
-                "gpu-1",
-            ),
-            (
-                "http://gpu-1:81/v1/",
-                "http://gpu-1:81",
-                "/v1/chat/completions",
-                "gpu-1",
-            ),
-            (
-                "http://h/llm/v1",
-                "http://h:80/llm",
-                "/llm/v1/chat/completions",
-                "h",
-            ),
-            (
-                "http://h/v1/chat/completions",
-                "http://h:80",
-                "/v1/chat/completions",
-                "h",
-            ),
-            (
-                "http://[::1]:8000",
-                "http://[::1]:8000",
-                "/v1/chat/completions",
-                "::1",
-            ),
+            ("http://127.0.0.1:8000", "http://127.0.0.1:8000", "/v1/chat/completions", "127.0.0.1"),
+            ("http://gpu-1/", "http://gpu-1:80", "/v1/chat/completions", "gpu-1"),
+            ("http://gpu-1:81/v1/", "http://gpu-1:81", "/v1/chat/completions", "gpu-1"),
+            ("http://h/llm/v1", "http://h:80/llm", "/llm/v1/chat/completions", "h"),
+            ("http://h/v1/chat/completions", "http://h:80", "/v1/chat/completions", "h"),
+            ("http://[::1]:8000", "http://[::1]:8000", "/v1/chat/completions", "::1"),
         ] {
             let target = target(url).unwrap();
-            assert_eq!(
-                (target.base_url(), target.endpoint(), target.host()),
-                (base, endpoint, host)
-            );
+            assert_eq!((target.base_url(), target.endpoint(), target.host()), (base, endpoint, host));
         }
     }
 
     #[test]
     fn tls_and_socket_files_are_told_by_the_url() {
         let unix = target("unix:///run/vllm.sock").unwrap();
-        assert_eq!(
-            (unix.base_url(), unix.is_plain()),
-            ("unix:/run/vllm.sock", false)
-        );
+        assert_eq!((unix.base_url(), unix.is_plain()), ("unix:/run/vllm.sock", false));
         assert_eq!(unix.endpoint(), "/v1/chat/completions");
-        assert!(matches!(
-            target("unix:run/vllm.sock"),
-            Err(PlanError::BadUrl { .. })
-        ));
+        assert!(matches!(target("unix:run/vllm.sock"), Err(PlanError::BadUrl { .. })));
         if cfg!(feature = "tls") {
             let secure = target("https://gpu-1/v1").unwrap();
-            assert_eq!(
-                (secure.base_url(), secure.port()),
-                ("https://gpu-1:443", 443)
-            );
+            assert_eq!((secure.base_url(), secure.port()), ("https://gpu-1:443", 443));
         } else {
             assert_eq!(target("https://h").unwrap_err(), PlanError::Https);
         }
@@ -420,24 +348,9 @@ mod tests {
 
     #[test]
     fn urls_that_cannot_be_used_are_refused_with_a_hint() {
-        assert_eq!(
-            target("http://me:swordfish@h").unwrap_err(),
-            PlanError::CredentialsInUrl
-        );
-        for url in [
-            "",
-            "h",
-            "127.0.0.1:8000",
-            "ftp://h",
-            "http://h?x=1",
-            "http://",
-            "http://h:99999",
-            "http://h:",
-        ] {
-            assert!(
-                matches!(target(url), Err(PlanError::BadUrl { .. })),
-                "{url}"
-            );
+        assert_eq!(target("http://me:swordfish@h").unwrap_err(), PlanError::CredentialsInUrl);
+        for url in ["", "h", "127.0.0.1:8000", "ftp://h", "http://h?x=1", "http://", "http://h:99999", "http://h:"] {
+            assert!(matches!(target(url), Err(PlanError::BadUrl { .. })), "{url}");
         }
     }
 
@@ -447,31 +360,15 @@ mod tests {
         let header = [("X-Api-Key".to_owned(), "open-sesame".to_owned())];
         let target = Target::new("http://h", "m", key, &header).unwrap();
         let printed = format!("{target:?} {target:#?}");
-        assert!(
-            !printed.contains("swordfish") && !printed.contains("sesame"),
-            "{printed}"
-        );
-        assert_eq!(
-            target.redact("bad key sk-swordfish or open-sesame"),
-            "bad key *** or ***"
-        );
+        assert!(!printed.contains("swordfish") && !printed.contains("sesame"), "{printed}");
+        assert_eq!(target.redact("bad key sk-swordfish or open-sesame"), "bad key *** or ***");
         assert_eq!(target.headers()[AUTHORIZATION], "Bearer sk-swordfish");
     }
 
     #[test]
     fn headers_that_cannot_be_sent_are_refused_without_their_values() {
-        for (name, value) in [
-            ("sp ace", "v"),
-            ("x", "sword\nfish"),
-            ("Content-Length", "5"),
-        ] {
-            let error = Target::new(
-                "http://h",
-                "m",
-                None,
-                &[(name.to_owned(), value.to_owned())],
-            )
-            .unwrap_err();
+        for (name, value) in [("sp ace", "v"), ("x", "sword\nfish"), ("Content-Length", "5")] {
+            let error = Target::new("http://h", "m", None, &[(name.to_owned(), value.to_owned())]).unwrap_err();
             assert!(matches!(&error, PlanError::BadHeader { .. }));
             assert!(!error.to_string().contains("fish"));
         }

@@ -78,12 +78,7 @@ struct Folded {
 impl Timeline {
     /// A timeline of the response to a request that was sent at `sent`.
     pub fn new(sent: Offset) -> Self {
-        Self {
-            sent,
-            last_read: sent,
-            decoder: Decoder::new(),
-            folded: Folded::default(),
-        }
+        Self { sent, last_read: sent, decoder: Decoder::new(), folded: Folded::default() }
     }
 
     /// The same for a response of another API than chat, and with what the assistant said where `keep_text`.
@@ -98,14 +93,10 @@ impl Timeline {
     pub fn read(&mut self, at: Offset, bytes: &[u8]) {
         self.last_read = at;
         let (sent, folded) = (self.sent, &mut self.folded);
-        let pushed = self
-            .decoder
-            .push(bytes, |data| folded.event(sent, at, data));
+        let pushed = self.decoder.push(bytes, |data| folded.event(sent, at, data));
         if let Err(error) = pushed {
             let message = error.to_string();
-            self.folded
-                .fault
-                .get_or_insert(Outcome::Malformed { message });
+            self.folded.fault.get_or_insert(Outcome::Malformed { message });
         }
     }
 
@@ -121,12 +112,7 @@ impl Timeline {
 
     /// Ends the fold.
     pub fn end(self, ending: Ending) -> Reading {
-        let Self {
-            sent,
-            last_read,
-            decoder,
-            mut folded,
-        } = self;
+        let Self { sent, last_read, decoder, mut folded } = self;
         if ending == Ending::Whole {
             decoder.finish(|data| folded.event(sent, last_read, data));
         }
@@ -167,9 +153,7 @@ impl Folded {
             self.usage = Usage {
                 prompt_tokens: usage.prompt_tokens.or(self.usage.prompt_tokens),
                 completion_tokens: usage.completion_tokens.or(self.usage.completion_tokens),
-                prompt_tokens_details: usage
-                    .prompt_tokens_details
-                    .or(self.usage.prompt_tokens_details),
+                prompt_tokens_details: usage.prompt_tokens_details.or(self.usage.prompt_tokens_details),
             };
         }
         if let Some(times) = chunk.times {
@@ -188,11 +172,7 @@ impl Folded {
         }
         let full = self.chunks.since_sent_ns.len() == MAX_STAMPS;
         self.chunks.count += 1;
-        keep(
-            &mut self.chunks.since_sent_ns,
-            full,
-            at.0.saturating_sub(sent.0),
-        );
+        keep(&mut self.chunks.since_sent_ns, full, at.0.saturating_sub(sent.0));
         // Running totals: what this chunk brought is the difference from the last total.
         if let Some(total) = usage.and_then(|u| u.completion_tokens) {
             let before = self.usage.completion_tokens.unwrap_or(0);
@@ -286,13 +266,8 @@ mod tests {
     fn stamps_are_those_of_the_read_that_completed_the_event() {
         let bytes = MIXED.as_bytes();
         let cut = MIXED.find("음").unwrap() + 1;
-        let end = MIXED
-            .find("data: {\"choices\":[{\"delta\":{\"content\":\"안")
-            .unwrap();
-        let reading = read(
-            &[&bytes[..cut], &bytes[cut..end], &bytes[end..]],
-            Ending::Whole,
-        );
+        let end = MIXED.find("data: {\"choices\":[{\"delta\":{\"content\":\"안").unwrap();
+        let reading = read(&[&bytes[..cut], &bytes[cut..end], &bytes[end..]], Ending::Whole);
         assert_eq!(reading.chunks.since_sent_ns, [20, 20, 30]);
         assert_eq!(reading.chunks.tokens, [2, 1, 2]);
         assert_eq!(reading.first_output_ns, Some(Offset(1_030)));
@@ -305,40 +280,25 @@ mod tests {
 
     #[test]
     fn a_response_is_complete_only_when_it_says_so() {
-        let cut = |message: &str| Outcome::Cut {
-            message: message.to_owned(),
-        };
-        let none = || Outcome::Completed {
-            finish_reason: None,
-        };
+        let cut = |message: &str| Outcome::Cut { message: message.to_owned() };
+        let none = || Outcome::Completed { finish_reason: None };
         let usage = "data: {\"choices\":[],\"usage\":{\"completion_tokens\":2}}\n\n";
         let stop = "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
-        let whole =
-            |tokens, tail: &str| read(&[body(tokens, tail).as_bytes()], Ending::Whole).outcome;
+        let whole = |tokens, tail: &str| read(&[body(tokens, tail).as_bytes()], Ending::Whole).outcome;
         assert_eq!(whole(2, "data: [DONE]\n\n"), none());
         assert_eq!(whole(2, "data: [DONE]"), none(), "forgotten blank line");
         assert_eq!(whole(2, usage), none());
         let finish_reason = Some("stop".to_owned());
         assert_eq!(whole(2, stop), Outcome::Completed { finish_reason });
-        assert_eq!(
-            whole(2, ""),
-            cut("the response ended without finish_reason, usage or [DONE]")
-        );
+        assert_eq!(whole(2, ""), cut("the response ended without finish_reason, usage or [DONE]"));
         assert_eq!(whole(0, "data: [DONE]\n\n"), Outcome::NoTokens);
         assert_eq!(whole(0, ""), Outcome::NoTokens);
 
         let broken = |tail: &str| read(&[body(2, tail).as_bytes()], Ending::Broken(cut("reset")));
         assert_eq!(broken("").outcome, cut("reset"));
-        assert_eq!(
-            broken("data: [DONE]\n\n").outcome,
-            none(),
-            "nothing is missing"
-        );
+        assert_eq!(broken("data: [DONE]\n\n").outcome, none(), "nothing is missing");
         let source = TokenSource::Chunks;
-        assert_eq!(
-            broken("").output_tokens,
-            Some(TokenCount { count: 2, source })
-        );
+        assert_eq!(broken("").output_tokens, Some(TokenCount { count: 2, source }));
     }
 
     #[test]
@@ -360,12 +320,7 @@ mod tests {
         let reading = read(&[body(3, last).as_bytes()], Ending::Whole);
         assert!(reading.chunks.tokens.is_empty());
         assert_eq!(reading.output_tokens.map(|t| t.count), Some(4));
-        assert_eq!(
-            reading.outcome,
-            Outcome::Completed {
-                finish_reason: None
-            }
-        );
+        assert_eq!(reading.outcome, Outcome::Completed { finish_reason: None });
     }
 
     #[test]
@@ -375,16 +330,9 @@ mod tests {
         for number in 1..=total {
             timeline.read(Offset(number), body(1, "").as_bytes());
         }
-        let Chunks {
-            count,
-            since_sent_ns,
-            ..
-        } = timeline.end(Ending::Whole).chunks;
+        let Chunks { count, since_sent_ns, .. } = timeline.end(Ending::Whole).chunks;
         assert_eq!((count, since_sent_ns.len()), (total, MAX_STAMPS));
-        assert_eq!(
-            since_sent_ns[MAX_STAMPS - 2..],
-            [MAX_STAMPS as u64 - 1, total]
-        );
+        assert_eq!(since_sent_ns[MAX_STAMPS - 2..], [MAX_STAMPS as u64 - 1, total]);
     }
 
     proptest! {

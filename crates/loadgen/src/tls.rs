@@ -34,9 +34,7 @@ pub(crate) struct Client {
 
 impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Client")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
+        f.debug_struct("Client").field("name", &self.name).finish_non_exhaustive()
     }
 }
 
@@ -52,12 +50,8 @@ impl Client {
                 .dangerous()
                 .with_custom_certificate_verifier(Arc::new(NoVerifier(provider)))
                 .with_no_client_auth(),
-            Trust::System => builder
-                .with_root_certificates(of_system()?)
-                .with_no_client_auth(),
-            Trust::Authority(pem) => builder
-                .with_root_certificates(of_pem(pem)?)
-                .with_no_client_auth(),
+            Trust::System => builder.with_root_certificates(of_system()?).with_no_client_auth(),
+            Trust::Authority(pem) => builder.with_root_certificates(of_pem(pem)?).with_no_client_auth(),
         };
         let mut offering = |protocols: &[&[u8]]| {
             config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
@@ -74,11 +68,7 @@ impl Client {
 
     /// An encrypted connection, and what is to be spoken over it: the server chooses among `offer`, and one that does not
     /// know the extension speaks HTTP/1.1.
-    pub(crate) async fn handshake(
-        &self,
-        socket: StampedSocket,
-        offer: Offer,
-    ) -> io::Result<(Stream, Protocol)> {
+    pub(crate) async fn handshake(&self, socket: StampedSocket, offer: Offer) -> io::Result<(Stream, Protocol)> {
         let connector = match offer {
             Offer::Either => &self.either,
             Offer::Http1 => &self.http1,
@@ -105,11 +95,8 @@ fn of_system() -> Result<RootCertStore, String> {
 fn of_pem(pem: &[u8]) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem) {
-        let certificate =
-            certificate.map_err(|e| format!("the authority's certificate is no PEM: {e}"))?;
-        roots
-            .add(certificate)
-            .map_err(|e| format!("the authority's certificate cannot be used: {e}"))?;
+        let certificate = certificate.map_err(|e| format!("the authority's certificate is no PEM: {e}"))?;
+        roots.add(certificate).map_err(|e| format!("the authority's certificate cannot be used: {e}"))?;
     }
     if roots.is_empty() {
         return Err("the authority's file holds no certificate".to_owned());
@@ -139,12 +126,7 @@ impl ServerCertVerifier for NoVerifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(
-            message,
-            certificate,
-            signature,
-            &self.0.signature_verification_algorithms,
-        )
+        verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
     }
 
     fn verify_tls13_signature(
@@ -153,12 +135,7 @@ impl ServerCertVerifier for NoVerifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(
-            message,
-            certificate,
-            signature,
-            &self.0.signature_verification_algorithms,
-        )
+        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

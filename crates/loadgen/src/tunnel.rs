@@ -39,19 +39,10 @@ impl Tunnel {
         let closed = CancellationToken::new();
         let until = closed.clone();
         let serve = move || {
-            LocalSet::new().block_on(
-                &runtime,
-                until.run_until_cancelled(accept(listener, connector)),
-            );
+            LocalSet::new().block_on(&runtime, until.run_until_cancelled(accept(listener, connector)));
         };
-        let thread = thread::Builder::new()
-            .name("tunnel".to_owned())
-            .spawn(serve);
-        Ok(Self {
-            address,
-            closed,
-            thread: Some(thread.map_err(failed)?),
-        })
+        let thread = thread::Builder::new().name("tunnel".to_owned()).spawn(serve);
+        Ok(Self { address, closed, thread: Some(thread.map_err(failed)?) })
     }
 
     /// Base URL of the server as seen through the tunnel, with the path of the target's.

@@ -42,10 +42,7 @@ impl Workload {
     pub fn name(&self) -> &str {
         match self {
             Self::Translation => "translation",
-            Self::Synthetic(synthetic) => synthetic
-                .recorded
-                .as_ref()
-                .map_or("synthetic", |trace| &trace.name),
+            Self::Synthetic(synthetic) => synthetic.recorded.as_ref().map_or("synthetic", |trace| &trace.name),
             Self::Dataset(dataset) => &dataset.name,
         }
     }
@@ -54,10 +51,7 @@ impl Workload {
     pub fn follow_up(&self, id: PromptId, nth: u64) -> Entry {
         match self {
             Self::Synthetic(synthetic) => {
-                let follow_up = Self::Synthetic(Synthetic {
-                    shared_prefix: 0,
-                    ..synthetic.clone()
-                });
+                let follow_up = Self::Synthetic(Synthetic { shared_prefix: 0, ..synthetic.clone() });
                 follow_up.entry(id, nth)
             }
             _ => self.entry(id, nth),
@@ -77,10 +71,7 @@ impl Workload {
             Self::Synthetic(synthetic) => synthetic.recorded(id),
             _ => None,
         };
-        Entry {
-            prompt: Prompt::Text(text),
-            output_tokens: recorded.map(|request| request.output_tokens),
-        }
+        Entry { prompt: Prompt::Text(text), output_tokens: recorded.map(|request| request.output_tokens) }
     }
 }
 
@@ -122,11 +113,7 @@ pub struct PromptId {
 pub fn prompt(id: PromptId) -> String {
     let code = booking_code(id);
     let mut draw = Draw(Pcg32::new(code, PCG_STREAM));
-    let sentence = if id.request.is_multiple_of(2) {
-        words::korean(&mut draw)
-    } else {
-        words::english(&mut draw)
-    };
+    let sentence = if id.request.is_multiple_of(2) { words::korean(&mut draw) } else { words::english(&mut draw) };
     format!("{} {sentence}", spell(code))
 }
 
@@ -151,9 +138,7 @@ pub(crate) fn mix(value: u64) -> u64 {
 /// Thirteen letters and digits, without those that look alike (Crockford's base 32).
 fn spell(code: u64) -> String {
     const DIGITS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-    (0..13)
-        .map(|place| char::from(DIGITS[(code >> (5 * place) & 31) as usize]))
-        .collect()
+    (0..13).map(|place| char::from(DIGITS[(code >> (5 * place) & 31) as usize])).collect()
 }
 
 /// Choices drawn from the named generator.
@@ -163,8 +148,7 @@ impl Draw {
     /// A number in `0..bound`, by Lemire's multiplication; its bias is below 2^-20 for the bounds used here.
     fn below(&mut self, bound: u32) -> u32 {
         let wide = u64::from(self.0.next_u32()) * u64::from(bound);
-        u32::try_from(wide >> 32)
-            .expect("the product of two 32-bit numbers shifted by 32 bits fits")
+        u32::try_from(wide >> 32).expect("the product of two 32-bit numbers shifted by 32 bits fits")
     }
 
     fn between(&mut self, first: u32, last: u32) -> u32 {
@@ -196,41 +180,27 @@ mod tests {
         for count in [1_usize, 2, 7, 12, 100] {
             let order = |seed, round: u64| -> Vec<usize> {
                 let n = count as u64;
-                (round * n..(round + 1) * n)
-                    .map(|nth| place(nth, count, seed))
-                    .collect()
+                (round * n..(round + 1) * n).map(|nth| place(nth, count, seed)).collect()
             };
             let mut sorted = order(3, 5);
             sorted.sort_unstable();
             assert_eq!(sorted, (0..count).collect::<Vec<_>>());
         }
-        let order = |seed| {
-            (0..100)
-                .map(|nth| place(nth, 100, seed))
-                .collect::<Vec<_>>()
-        };
+        let order = |seed| (0..100).map(|nth| place(nth, 100, seed)).collect::<Vec<_>>();
         assert_ne!(order(1), order(2));
     }
 
     fn ids() -> impl Iterator<Item = PromptId> {
         let requests = |level| (0..5_000).map(move |request| (level, request));
         (0..4).flat_map(move |seed| {
-            (0..5)
-                .flat_map(requests)
-                .map(move |(level, request)| PromptId {
-                    seed,
-                    level,
-                    request,
-                })
+            (0..5).flat_map(requests).map(move |(level, request)| PromptId { seed, level, request })
         })
     }
 
     #[test]
     fn a_hundred_thousand_prompts_differ_within_their_first_block() {
         // A token is a byte at least, so 16 tokens hold 16 bytes at least.
-        let starts: HashSet<Vec<u8>> = ids()
-            .map(|id| prompt(id).as_bytes()[..16].to_vec())
-            .collect();
+        let starts: HashSet<Vec<u8>> = ids().map(|id| prompt(id).as_bytes()[..16].to_vec()).collect();
         assert_eq!((ids().count(), starts.len()), (100_000, 100_000));
     }
 
@@ -238,13 +208,7 @@ mod tests {
     fn a_prompt_is_a_function_of_its_id() {
         // Codes and numbers as SplitMix64's finaliser and PCG-XSH-RR give them in another language (Python). If this
         // changes, runs with the same seed are no longer the same run.
-        let text = |request| {
-            prompt(PromptId {
-                seed: 42,
-                level: 3,
-                request,
-            })
-        };
+        let text = |request| prompt(PromptId { seed: 42, level: 3, request });
         assert_eq!(
             text(0),
             "JT8K2JNDQPWC8 조 기사는 10일 6시에 청주 시장에서 커피 851봉지를 주문했습니다. 영어로 번역하세요."
@@ -268,18 +232,10 @@ mod tests {
     #[test]
     fn languages_alternate_and_instructions_come_last() {
         for request in 0..100 {
-            let text = prompt(PromptId {
-                seed: 1,
-                level: 0,
-                request,
-            });
+            let text = prompt(PromptId { seed: 1, level: 0, request });
             let korean = text.chars().any(|c| ('가'..='힣').contains(&c));
             assert_eq!(korean, request % 2 == 0, "{text}");
-            assert!(text.ends_with(if korean {
-                "영어로 번역하세요."
-            } else {
-                "Translate into Korean."
-            }));
+            assert!(text.ends_with(if korean { "영어로 번역하세요." } else { "Translate into Korean." }));
         }
     }
 

@@ -14,10 +14,7 @@ pub struct JsonlWriter<W> {
 impl<W: Write> JsonlWriter<W> {
     /// A writer that appends to `inner`.
     pub fn new(inner: W) -> Self {
-        Self {
-            inner,
-            line: Vec::new(),
-        }
+        Self { inner, line: Vec::new() }
     }
 
     /// Appends one record. The line reaches `inner` in one call, so that a killed process tears the last line at most.
@@ -54,10 +51,7 @@ pub struct Lines<T> {
 /// # Errors
 /// What the reader reports. A line that is not UTF-8 or not a record is no error but a skipped line.
 pub fn read_lines<T: DeserializeOwned>(mut reader: impl BufRead) -> io::Result<Lines<T>> {
-    let mut lines = Lines {
-        records: Vec::new(),
-        skipped: Vec::new(),
-    };
+    let mut lines = Lines { records: Vec::new(), skipped: Vec::new() };
     let mut line = Vec::new();
     for number in 1.. {
         line.clear();

@@ -22,18 +22,18 @@ mod time;
 
 pub use jsonl::{JsonlWriter, Lines, read_lines};
 pub use manifest::{
-    Arrivals, ClockAnchor, EndReason, EngineFacts, Host, Judgement, Manifest, Objectives, Plan,
-    Ramp, RampShape, RateStage, SCHEMA_VERSION, Target, Tool,
+    Arrivals, ClockAnchor, EndReason, EngineFacts, Host, Judgement, Manifest, Objectives, Plan, Ramp, RampShape,
+    RateStage, SCHEMA_VERSION, Target, Tool,
 };
 pub use phase::{ClientLoad, MeasureEnd, Phase, PhaseKind};
 pub use request::{
-    Chunks, ConnectPhase, Connection, Outcome, RequestRecord, ServerTimings, Stage, TimeoutPhase,
-    TokenCount, TokenSource, Turn,
+    Chunks, ConnectPhase, Connection, Outcome, RequestRecord, ServerTimings, Stage, TimeoutPhase, TokenCount,
+    TokenSource, Turn,
 };
 pub use run_data::{RunData, Skipped};
 pub use run_dir::{RecordError, RunDir};
 pub use telemetry::{
-    EngineGauges, EngineKind, GpuDevice, GpuLine, GpuSample, GpuState, HistogramTotals,
-    ServerCounters, ServerDetail, ServerSample, SourceClock,
+    EngineGauges, EngineKind, GpuDevice, GpuLine, GpuSample, GpuState, HistogramTotals, ServerCounters, ServerDetail,
+    ServerSample, SourceClock,
 };
 pub use time::Offset;

@@ -27,11 +27,7 @@ pub(crate) fn read_file<T: DeserializeOwned + Send>(path: &Path) -> io::Result<L
     read_parts(path, length, parts)
 }
 
-fn read_parts<T: DeserializeOwned + Send>(
-    path: &Path,
-    length: u64,
-    parts: u64,
-) -> io::Result<Lines<T>> {
+fn read_parts<T: DeserializeOwned + Send>(path: &Path, length: u64, parts: u64) -> io::Result<Lines<T>> {
     if parts <= 1 {
         return read_lines(BufReader::with_capacity(BUFFER, File::open(path)?));
     }
@@ -48,19 +44,13 @@ fn read_parts<T: DeserializeOwned + Send>(
         let mut file = File::open(path)?;
         file.seek(SeekFrom::Start(from))?;
         let bytes = file.take(to.saturating_sub(from));
-        let mut counted = Counted {
-            inner: BufReader::with_capacity(BUFFER, bytes),
-            newlines: 0,
-        };
+        let mut counted = Counted { inner: BufReader::with_capacity(BUFFER, bytes), newlines: 0 };
         let lines = read_lines(&mut counted)?;
         Ok((lines, counted.newlines))
     };
     let read = &read;
     let read: Vec<io::Result<Part<T>>> = thread::scope(|scope| {
-        let threads: Vec<_> = borders
-            .windows(2)
-            .map(|ends| scope.spawn(move || read(ends[0], ends[1])))
-            .collect();
+        let threads: Vec<_> = borders.windows(2).map(|ends| scope.spawn(move || read(ends[0], ends[1]))).collect();
         threads
             .into_iter()
             .map(|thread| {
@@ -69,17 +59,13 @@ fn read_parts<T: DeserializeOwned + Send>(
             })
             .collect()
     });
-    let mut all = Lines {
-        records: Vec::new(),
-        skipped: Vec::new(),
-    };
+    let mut all = Lines { records: Vec::new(), skipped: Vec::new() };
     let mut before = 0;
     for part in read {
         let (lines, newlines) = part?;
         all.records.extend(lines.records);
         let skipped = lines.skipped.into_iter();
-        all.skipped
-            .extend(skipped.map(|(line, reason)| (before + line, reason)));
+        all.skipped.extend(skipped.map(|(line, reason)| (before + line, reason)));
         before += newlines;
     }
     Ok(all)
@@ -122,9 +108,7 @@ impl<R: BufRead> BufRead for Counted<R> {
         // Lines are consumed up to and with their end, so that only the last byte can be one.
         let last = amount.checked_sub(1);
         let buffered = self.inner.fill_buf().ok();
-        let ended = last
-            .zip(buffered)
-            .and_then(|(last, bytes)| bytes.get(last).copied());
+        let ended = last.zip(buffered).and_then(|(last, bytes)| bytes.get(last).copied());
         self.newlines += usize::from(ended == Some(b'\n'));
         self.inner.consume(amount);
     }
@@ -163,11 +147,6 @@ mod tests {
             }
         }
         fs::write(&path, "").expect("a file");
-        assert!(
-            read_file::<u32>(&path)
-                .expect("readable")
-                .records
-                .is_empty()
-        );
+        assert!(read_file::<u32>(&path).expect("readable").records.is_empty());
     }
 }

@@ -64,9 +64,7 @@ impl RequestRecord {
     /// Time to first token, `t1 − t0`; `None` when no token came, or the answer came in one piece.
     pub fn ttft(&self) -> Option<Duration> {
         let first = self.chunks.since_sent_ns.first();
-        first
-            .filter(|_| self.chunks.count > 0)
-            .map(|&ns| Duration::from_nanos(ns))
+        first.filter(|_| self.chunks.count > 0).map(|&ns| Duration::from_nanos(ns))
     }
 
     /// End-to-end latency of service, `tN − t0`; `None` unless completed with at least one token.
@@ -90,10 +88,7 @@ impl RequestRecord {
     }
 }
 
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde passes a reference"
-)]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_zero(number: &u32) -> bool {
     *number == 0
 }
@@ -154,9 +149,7 @@ pub struct Chunks {
 impl Chunks {
     /// Arrival of the last chunk since the request was sent.
     pub fn last_since_sent(&self) -> Option<Duration> {
-        self.since_sent_ns
-            .last()
-            .map(|&ns| Duration::from_nanos(ns))
+        self.since_sent_ns.last().map(|&ns| Duration::from_nanos(ns))
     }
 }
 

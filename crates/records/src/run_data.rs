@@ -42,11 +42,7 @@ impl RunData {
     pub fn load(dir: &RunDir) -> Result<Self, RecordError> {
         let mut skipped = Vec::new();
         let mut keep = |file: &'static str, lines: Vec<(usize, String)>| {
-            skipped.extend(
-                lines
-                    .into_iter()
-                    .map(|(line, reason)| Skipped { file, line, reason }),
-            );
+            skipped.extend(lines.into_iter().map(|(line, reason)| Skipped { file, line, reason }));
         };
         let manifest = dir.read_manifest()?;
         let requests = dir.read(REQUESTS)?;

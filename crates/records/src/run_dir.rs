@@ -66,11 +66,7 @@ pub enum RecordError {
 impl RecordError {
     fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
-        move |source| Self::Io {
-            action,
-            path,
-            source,
-        }
+        move |source| Self::Io { action, path, source }
     }
 }
 
@@ -98,13 +94,9 @@ impl RunDir {
     /// [`RecordError::NotARun`] when it holds no manifest.
     pub fn open(path: &Path) -> Result<Self, RecordError> {
         if path.join(MANIFEST).is_file() {
-            Ok(Self {
-                path: path.to_owned(),
-            })
+            Ok(Self { path: path.to_owned() })
         } else {
-            Err(RecordError::NotARun {
-                path: path.to_owned(),
-            })
+            Err(RecordError::NotARun { path: path.to_owned() })
         }
     }
 
@@ -119,9 +111,8 @@ impl RunDir {
     /// [`RecordError::Io`].
     pub fn write_manifest(&self, manifest: &Manifest) -> Result<(), RecordError> {
         let path = self.path.join(MANIFEST);
-        let mut bytes = serde_json::to_vec_pretty(manifest)
-            .map_err(io::Error::from)
-            .map_err(RecordError::io("write", &path))?;
+        let mut bytes =
+            serde_json::to_vec_pretty(manifest).map_err(io::Error::from).map_err(RecordError::io("write", &path))?;
         bytes.push(b'\n');
         self.write(MANIFEST, &bytes)
     }
@@ -133,22 +124,11 @@ impl RunDir {
     pub fn read_manifest(&self) -> Result<Manifest, RecordError> {
         let path = self.path.join(MANIFEST);
         let bytes = fs::read(&path).map_err(RecordError::io("read", &path))?;
-        let bad = |source| RecordError::BadManifest {
-            path: path.clone(),
-            source,
-        };
+        let bad = |source| RecordError::BadManifest { path: path.clone(), source };
         let any: serde_json::Value = serde_json::from_slice(&bytes).map_err(bad)?;
-        let found = any
-            .get("schema_version")
-            .and_then(serde_json::Value::as_u64);
-        if let Some(found) = found
-            .and_then(|v| u32::try_from(v).ok())
-            .filter(|&v| v > SCHEMA_VERSION)
-        {
-            return Err(RecordError::TooNew {
-                path: self.path.clone(),
-                found,
-            });
+        let found = any.get("schema_version").and_then(serde_json::Value::as_u64);
+        if let Some(found) = found.and_then(|v| u32::try_from(v).ok()).filter(|&v| v > SCHEMA_VERSION) {
+            return Err(RecordError::TooNew { path: self.path.clone(), found });
         }
         serde_json::from_value(any).map_err(bad)
     }
@@ -160,9 +140,7 @@ impl RunDir {
     pub fn append(&self, file: &str) -> Result<JsonlWriter<BufWriter<File>>, RecordError> {
         let path = self.path.join(file);
         let opened = File::options().create(true).append(true).open(&path);
-        Ok(JsonlWriter::new(BufWriter::new(
-            opened.map_err(RecordError::io("open", &path))?,
-        )))
+        Ok(JsonlWriter::new(BufWriter::new(opened.map_err(RecordError::io("open", &path))?)))
     }
 
     /// Reads one of the JSON Lines files. A file that is not there holds nothing.
@@ -173,10 +151,9 @@ impl RunDir {
         let path = self.path.join(file);
         match read_file(&path) {
             Ok(lines) => Ok(lines),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Lines {
-                records: Vec::new(),
-                skipped: Vec::new(),
-            }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Ok(Lines { records: Vec::new(), skipped: Vec::new() })
+            }
             Err(error) => Err(RecordError::io("read", &path)(error)),
         }
     }
@@ -193,10 +170,7 @@ impl RunDir {
         let mut partial = path.clone().into_os_string();
         partial.push(".partial");
         let partial = PathBuf::from(partial);
-        let written =
-            File::create(&partial).and_then(|mut f| f.write_all(bytes).and_then(|()| f.sync_all()));
-        written
-            .and_then(|()| fs::rename(&partial, &path))
-            .map_err(RecordError::io("write", &path))
+        let written = File::create(&partial).and_then(|mut f| f.write_all(bytes).and_then(|()| f.sync_all()));
+        written.and_then(|()| fs::rename(&partial, &path)).map_err(RecordError::io("write", &path))
     }
 }

@@ -12,10 +12,7 @@ use crate::Offset;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[non_exhaustive]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly all lines are samples: a box for each would save nothing"
-)]
+#[expect(clippy::large_enum_variant, reason = "nearly all lines are samples: a box for each would save nothing")]
 pub enum GpuLine {
     /// A device, once, before its samples.
     Device(GpuDevice),
@@ -237,10 +234,7 @@ impl GpuSample {
             ("gpu_util_percent", self.gpu_util_percent.is_none()),
             ("memory_util_percent", self.memory_util_percent.is_none()),
             ("memory_used_bytes", self.memory_used_bytes.is_none()),
-            (
-                "memory_reserved_bytes",
-                self.memory_reserved_bytes.is_none(),
-            ),
+            ("memory_reserved_bytes", self.memory_reserved_bytes.is_none()),
             ("power_average_mw", self.power_average_mw.is_none()),
             ("power_instant_mw", self.power_instant_mw.is_none()),
             ("energy_mj", self.energy_mj.is_none()),
@@ -257,12 +251,7 @@ impl GpuSample {
 impl GpuState {
     /// Whether there is any metric in it.
     pub fn says_something(&self) -> bool {
-        let nothing = Self {
-            t_ns: self.t_ns,
-            read_ns: self.read_ns,
-            uuid: self.uuid.clone(),
-            ..Self::default()
-        };
+        let nothing = Self { t_ns: self.t_ns, read_ns: self.read_ns, uuid: self.uuid.clone(), ..Self::default() };
         *self != nothing
     }
 }

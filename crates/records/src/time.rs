@@ -12,9 +12,7 @@ use serde::{Deserialize, Serialize};
 ///
 /// `u64` nanoseconds reach 584 years. Subtraction saturates at zero: two stamps of one event may arrive in either order
 /// by a few nanoseconds, and a negative duration means nothing here.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Offset(pub u64);
 

@@ -9,16 +9,8 @@ use report::{Language, console, render};
 mod fixture;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let folder = PathBuf::from(
-        std::env::args()
-            .nth(1)
-            .ok_or("hint: name a folder to write to")?,
-    );
-    let runs = [
-        ("rtx3090", fixture::rtx3090()),
-        ("llama_cpp", fixture::llama_cpp()),
-        ("partial", fixture::partial()),
-    ];
+    let folder = PathBuf::from(std::env::args().nth(1).ok_or("hint: name a folder to write to")?);
+    let runs = [("rtx3090", fixture::rtx3090()), ("llama_cpp", fixture::llama_cpp()), ("partial", fixture::partial())];
     for (name, (run, summary)) in runs {
         for language in Language::ALL {
             for file in render(&run, &summary, language)? {
@@ -27,12 +19,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 fs::write(path, file.bytes)?;
             }
             let text = console(&summary, language, 100);
-            fs::write(
-                folder
-                    .join(name)
-                    .join(format!("console.{}.txt", language.tag())),
-                text,
-            )?;
+            fs::write(folder.join(name).join(format!("console.{}.txt", language.tag())), text)?;
         }
     }
     Ok(())

@@ -13,10 +13,7 @@ mod text;
 use analysis::{Distribution, LevelSummary, Summary};
 
 use self::text::{Column as GridColumn, grid, wrapped};
-pub use self::{
-    comparison::comparison, over_runs::over_runs_console, plan::plan_console,
-    sizing::sizing_console,
-};
+pub use self::{comparison::comparison, over_runs::over_runs_console, plan::plan_console, sizing::sizing_console};
 use crate::{
     language::{Language, Words},
     number::{ABSENT, Figures, count, maybe, mean_only, mib, number, rate_planned, rate_sent},
@@ -28,20 +25,11 @@ use crate::{
 type Column = (&'static str, u8, fn(&LevelSummary) -> String);
 
 const COLUMNS: [Column; 14] = [
-    ("console.concurrency", 0, |l| {
-        format!(
-            "{}{}",
-            count(l.concurrency),
-            if l.invalid.is_empty() { "" } else { "!" }
-        )
-    }),
+    ("console.concurrency", 0, |l| format!("{}{}", count(l.concurrency), if l.invalid.is_empty() { "" } else { "!" })),
     ("console.rate", 0, |l| rate_planned(l.request_rate)),
     ("console.rate_sent", 1, |l| rate_sent(l.request_rate)),
     ("console.n", 2, |l| count(l.requests.measured)),
-    ("console.success", 1, |l| {
-        l.success_rate
-            .map_or_else(|| ABSENT.into(), |rate| number(rate.value * 100.0, 1))
-    }),
+    ("console.success", 1, |l| l.success_rate.map_or_else(|| ABSENT.into(), |rate| number(rate.value * 100.0, 1))),
     ("console.ttft", 0, |l| mean_only(l.ttft_ms)),
     ("console.ttft_p95", 3, |l| p95(l.ttft_ms)),
     ("console.e2el", 0, |l| mean_only(l.e2el_ms)),
@@ -51,14 +39,9 @@ const COLUMNS: [Column; 14] = [
     ("console.requests_per_s", 4, |l| number(l.requests_per_s, 2)),
     ("console.prefix_hits", 4, |l| {
         let hits = l.server.and_then(|server| server.prefix_hit_rate);
-        hits.filter(|&hits| hits >= PREFIX_HITS)
-            .map_or_else(|| ABSENT.into(), |hits| number(hits * 100.0, 1))
+        hits.filter(|&hits| hits >= PREFIX_HITS).map_or_else(|| ABSENT.into(), |hits| number(hits * 100.0, 1))
     }),
-    ("console.memory", 5, |l| {
-        l.gpu
-            .and_then(|gpu| gpu.memory_used_bytes_max)
-            .map_or_else(|| ABSENT.into(), mib)
-    }),
+    ("console.memory", 5, |l| l.gpu.and_then(|gpu| gpu.memory_used_bytes_max).map_or_else(|| ABSENT.into(), mib)),
 ];
 
 /// Share of prompt tokens from the prefix cache from which on it is worth a column.
@@ -107,25 +90,16 @@ pub fn console(summary: &Summary, language: Language, width: usize) -> String {
 fn head(summary: &Summary, words: &Words, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
     for banner in banners(summary, words) {
-        lines.extend(wrapped(
-            &format!("{} {}", banner.head, banner.text),
-            "!! ",
-            words.language,
-            width,
-        ));
+        lines.extend(wrapped(&format!("{} {}", banner.head, banner.text), "!! ", words.language, width));
     }
     let engine = engine_name(summary).unwrap_or_default();
     let version = summary.run.engine_version.as_deref().unwrap_or_default();
-    let subject = [
-        summary.run.model.clone(),
-        format!("{engine} {version}"),
-        summary.run.gpus.join(", "),
-    ]
-    .into_iter()
-    .map(|part| part.trim().to_owned())
-    .filter(|part| !part.is_empty())
-    .collect::<Vec<_>>()
-    .join(" | ");
+    let subject = [summary.run.model.clone(), format!("{engine} {version}"), summary.run.gpus.join(", ")]
+        .into_iter()
+        .map(|part| part.trim().to_owned())
+        .filter(|part| !part.is_empty())
+        .collect::<Vec<_>>()
+        .join(" | ");
     lines.extend(wrapped(&subject, "", words.language, width));
     lines
 }

@@ -11,14 +11,10 @@ const TEMPLATE: &str = "report.html";
 
 /// The whole page.
 pub(crate) fn render(document: &Document) -> Result<String, ReportError> {
-    let failed = |source| ReportError::Template {
-        template: TEMPLATE,
-        source,
-    };
+    let failed = |source| ReportError::Template { template: TEMPLATE, source };
     let mut tera = Tera::new();
     tera.register_filter("prose", |text: &str, _: Kwargs, _: &State| prose(text));
-    tera.add_raw_template(TEMPLATE, include_str!("../templates/report.html"))
-        .map_err(failed)?;
+    tera.add_raw_template(TEMPLATE, include_str!("../templates/report.html")).map_err(failed)?;
     let mut context = Context::from_serialize(document).map_err(failed)?;
     context.insert("style", include_str!("../templates/style.css"));
     context.insert("chart_style", DARK_RULES);
@@ -68,10 +64,7 @@ mod tests {
         );
         assert_eq!(
             prose("--concurrency로 <script> & \"q\""),
-            format!(
-                "<code>--concurrency</code>로 {}",
-                escape("<script> & \"q\"")
-            )
+            format!("<code>--concurrency</code>로 {}", escape("<script> & \"q\""))
         );
     }
 }

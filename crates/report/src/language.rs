@@ -67,16 +67,9 @@ struct Table(BTreeMap<String, String>);
 
 impl Words {
     pub(crate) fn load(language: Language) -> Result<Self, ReportError> {
-        let tables =
-            toml::from_str(language.catalogue()).map_err(|source| ReportError::Catalogue {
-                language: language.tag(),
-                source,
-            })?;
-        Ok(Self {
-            language,
-            confidence: "95 %".into(),
-            tables,
-        })
+        let tables = toml::from_str(language.catalogue())
+            .map_err(|source| ReportError::Catalogue { language: language.tag(), source })?;
+        Ok(Self { language, confidence: "95 %".into(), tables })
     }
 
     /// The same words for intervals of another confidence.
@@ -93,10 +86,7 @@ impl Words {
     pub(crate) fn get(&self, key: &str) -> String {
         key.split_once('.')
             .and_then(|(table, key)| self.tables.get(table)?.0.get(key))
-            .map_or_else(
-                || format!("⟦{key}⟧"),
-                |text| text.replace("{confidence}", &self.confidence),
-            )
+            .map_or_else(|| format!("⟦{key}⟧"), |text| text.replace("{confidence}", &self.confidence))
     }
 
     /// The text of `table.key` with its `{named}` places filled. Values are not searched for places again.
@@ -183,34 +173,21 @@ mod tests {
             .unwrap()
             .tables
             .into_iter()
-            .flat_map(|(table, keys)| {
-                keys.0
-                    .into_iter()
-                    .map(move |(key, text)| (format!("{table}.{key}"), text))
-            })
+            .flat_map(|(table, keys)| keys.0.into_iter().map(move |(key, text)| (format!("{table}.{key}"), text)))
             .collect()
     }
 
     fn places(text: &str) -> BTreeSet<&str> {
-        text.split('{')
-            .skip(1)
-            .filter_map(|rest| rest.split_once('}').map(|(name, _)| name))
-            .collect()
+        text.split('{').skip(1).filter_map(|rest| rest.split_once('}').map(|(name, _)| name)).collect()
     }
 
     #[test]
     fn both_catalogues_have_the_same_keys_with_the_same_places() {
         let (english, korean) = (entries(Language::En), entries(Language::Ko));
-        assert_eq!(
-            english.keys().collect::<Vec<_>>(),
-            korean.keys().collect::<Vec<_>>()
-        );
+        assert_eq!(english.keys().collect::<Vec<_>>(), korean.keys().collect::<Vec<_>>());
         for (key, text) in &english {
             assert_eq!(places(text), places(&korean[key]), "places of {key}");
-            assert!(
-                !text.trim().is_empty() && !korean[key].trim().is_empty(),
-                "{key}"
-            );
+            assert!(!text.trim().is_empty() && !korean[key].trim().is_empty(), "{key}");
         }
     }
 
@@ -222,9 +199,7 @@ mod tests {
                 let is_key = piece.split_once('.').is_some_and(|(table, key)| {
                     [table, key].iter().all(|part| {
                         !part.is_empty()
-                            && part
-                                .chars()
-                                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+                            && part.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
                     })
                 });
                 if is_key {
@@ -236,10 +211,7 @@ mod tests {
         let unused: Vec<_> = known.difference(&asked).collect();
         assert!(unused.is_empty(), "never asked for: {unused:?}");
         let files = ["report.md", "report.html", "levels.csv", "manifest.json"];
-        let unknown: Vec<_> = asked
-            .difference(&known)
-            .filter(|key| !files.contains(&key.as_str()))
-            .collect();
+        let unknown: Vec<_> = asked.difference(&known).filter(|key| !files.contains(&key.as_str())).collect();
         assert!(unknown.is_empty(), "asked for but not there: {unknown:?}");
     }
 
@@ -248,15 +220,9 @@ mod tests {
         let words = Words {
             language: Language::En,
             confidence: String::new(),
-            tables: BTreeMap::from([(
-                "a".into(),
-                Table(BTreeMap::from([("b".into(), "{x} of {y}, {z}".into())])),
-            )]),
+            tables: BTreeMap::from([("a".into(), Table(BTreeMap::from([("b".into(), "{x} of {y}, {z}".into())])))]),
         };
-        assert_eq!(
-            words.say("a.b", &[("x", "{y}"), ("y", "2")]),
-            "{y} of 2, ⟦z⟧"
-        );
+        assert_eq!(words.say("a.b", &[("x", "{y}"), ("y", "2")]), "{y} of 2, ⟦z⟧");
         assert_eq!(words.get("a.c"), "⟦a.c⟧");
     }
 }

@@ -9,9 +9,7 @@ pub(crate) fn legible(text: &str) -> String {
     text.chars()
         .map(|c| match c {
             '\n' => c,
-            '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
-                '\u{fffd}'
-            }
+            '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '\u{fffd}',
             c if c.is_control() => '\u{fffd}',
             c => c,
         })
@@ -29,10 +27,7 @@ mod tests {
 
     #[test]
     fn terminal_escapes_and_bidirectional_overrides_do_not_survive() {
-        assert_eq!(
-            legible("a\u{1b}[31mred\u{202e}b\nc"),
-            "a\u{fffd}[31mred\u{fffd}b\nc"
-        );
+        assert_eq!(legible("a\u{1b}[31mred\u{202e}b\nc"), "a\u{fffd}[31mred\u{fffd}b\nc");
         assert_eq!(one_line("a\r\n b\u{7}"), "a b\u{fffd}");
     }
 }

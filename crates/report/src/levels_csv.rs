@@ -55,9 +55,7 @@ const COLUMNS: [Column; 55] = [
     ("e2el_ms_p50", |l| value(l.e2el_ms?.p50)),
     ("e2el_ms_p95", |l| value(l.e2el_ms?.p95)),
     ("e2el_ms_p99", |l| value(l.e2el_ms?.p99)),
-    ("e2el_from_intended_ms_mean", |l| {
-        mean(l.e2el_from_intended_ms)
-    }),
+    ("e2el_from_intended_ms_mean", |l| mean(l.e2el_from_intended_ms)),
     ("tpot_ms_mean", |l| mean(l.tpot_ms)),
     ("icl_ms_mean", |l| mean(l.icl_ms)),
     ("prompt_tokens_mean", |l| mean(l.prompt_tokens)),
@@ -67,9 +65,7 @@ const COLUMNS: [Column; 55] = [
     ("server_waiting_mean", |l| l.server?.waiting_mean),
     ("kv_usage_max", |l| l.server?.kv_usage_max),
     ("preemptions", |l| l.server?.preemptions),
-    ("gpu_memory_used_bytes_max", |l| {
-        Some(l.gpu?.memory_used_bytes_max? as f64)
-    }),
+    ("gpu_memory_used_bytes_max", |l| Some(l.gpu?.memory_used_bytes_max? as f64)),
     ("gpu_util_percent_mean", |l| l.gpu?.gpu_util_percent_mean),
     ("gpu_power_w_mean", |l| l.gpu?.power_w_mean),
     ("gpu_energy_j", |l| l.gpu?.energy_j),
@@ -78,9 +74,7 @@ const COLUMNS: [Column; 55] = [
     ("client_lag_p99_ms", |l| Some(l.client?.lag_p99_ms)),
     ("tokens_per_chunk", |l| l.tokens_per_chunk),
     ("request_rate_planned", |l| l.request_rate?.planned_per_s),
-    ("request_rate_planned_until", |l| {
-        l.request_rate?.planned_until_per_s
-    }),
+    ("request_rate_planned_until", |l| l.request_rate?.planned_until_per_s),
     ("request_rate_sent", |l| l.request_rate?.sent_per_s),
     ("send_lag_max_ms", |l| Some(l.request_rate?.send_lag_max_ms)),
     ("ttfo_ms_mean", |l| mean(l.ttfo_ms)),
@@ -94,11 +88,8 @@ pub(crate) fn render(summary: &Summary) -> String {
     let mut text = format!("simulated,complete,invalid,{}\n", names.join(","));
     for level in &summary.levels {
         let invalid: Vec<&str> = level.invalid.iter().map(word).collect();
-        let mut cells = vec![
-            summary.run.simulated_profile.is_some().to_string(),
-            level.complete.to_string(),
-            invalid.join(";"),
-        ];
+        let mut cells =
+            vec![summary.run.simulated_profile.is_some().to_string(), level.complete.to_string(), invalid.join(";")];
         cells.extend(COLUMNS.iter().map(|(_, read)| {
             let figure = read(level).filter(|figure| figure.is_finite());
             figure.map_or_else(String::new, |figure| figure.to_string())
@@ -112,8 +103,7 @@ pub(crate) fn render(summary: &Summary) -> String {
 /// `runs.csv`: one row a level and figure.
 pub(crate) fn over_runs(over: &OverRuns) -> String {
     let mut text =
-        "simulated,concurrency,request_rate,runs,invalid_runs,metric,n,mean,low,high,stddev,min,max\n"
-            .to_owned();
+        "simulated,concurrency,request_rate,runs,invalid_runs,metric,n,mean,low,high,stddev,min,max\n".to_owned();
     let cell = |figure: Option<f64>| figure.map_or_else(String::new, |x| x.to_string());
     for level in &over.levels {
         for of in &level.figures {

@@ -8,10 +8,7 @@
 //! sentences from `prose` and pictures from `chart`) → a template of `markdown` or `html`, which only places
 //! them. Everything that came from outside (model names, URLs, messages of servers) is escaped by the template's filter,
 //! never by the code that builds the view.
-#![warn(
-    clippy::disallowed_methods,
-    reason = "pure crate: no files, clock, environment or network"
-)]
+#![warn(clippy::disallowed_methods, reason = "pure crate: no files, clock, environment or network")]
 
 mod chart;
 mod console;
@@ -56,9 +53,7 @@ pub enum ReportError {
         source: toml::de::Error,
     },
     /// A template failed.
-    #[error(
-        "fill in the template `{template}`\nhint: this is a fault of plimsoll, not of the run; please report it"
-    )]
+    #[error("fill in the template `{template}`\nhint: this is a fault of plimsoll, not of the run; please report it")]
     Template {
         /// Which one.
         template: &'static str,
@@ -66,9 +61,7 @@ pub enum ReportError {
         source: tera::Error,
     },
     /// A chart could not be drawn.
-    #[error(
-        "draw the chart `{chart}`: {message}\nhint: this is a fault of plimsoll, not of the run; please report it"
-    )]
+    #[error("draw the chart `{chart}`: {message}\nhint: this is a fault of plimsoll, not of the run; please report it")]
     Chart {
         /// Which one.
         chart: &'static str,
@@ -84,11 +77,7 @@ pub enum ReportError {
 ///
 /// # Errors
 /// [`ReportError`], only for faults of this crate.
-pub fn render(
-    run: &RunData,
-    summary: &Summary,
-    language: Language,
-) -> Result<Vec<OutFile>, ReportError> {
+pub fn render(run: &RunData, summary: &Summary, language: Language) -> Result<Vec<OutFile>, ReportError> {
     let words = Words::load(language)?.with_confidence(summary.confidence_level);
     let figures = Figures::of(language);
     let charts = chart::all(run, summary, &words, figures)?;
@@ -97,11 +86,7 @@ pub fn render(
         text_file(language.file("report", "md"), &markdown::render(&document)?),
         text_file(language.file("report", "html"), &html::render(&document)?),
     ];
-    files.extend(
-        charts
-            .iter()
-            .map(|chart: &Chart| text_file(language.chart_file(chart.name), &chart.standalone())),
-    );
+    files.extend(charts.iter().map(|chart: &Chart| text_file(language.chart_file(chart.name), &chart.standalone())));
     files.push(text_file("levels.csv".into(), &levels_csv::render(summary)));
     Ok(files)
 }
@@ -121,8 +106,5 @@ pub fn render_over_runs(over: &OverRuns, language: Language) -> Result<Vec<OutFi
 }
 
 fn text_file(path: String, text: &str) -> OutFile {
-    OutFile {
-        path,
-        bytes: legible::legible(text).into_bytes(),
-    }
+    OutFile { path, bytes: legible::legible(text).into_bytes() }
 }

@@ -11,16 +11,12 @@ const TEMPLATE: &str = "report.md";
 
 /// The whole document.
 pub(crate) fn render(document: &Document) -> Result<String, ReportError> {
-    let failed = |source| ReportError::Template {
-        template: TEMPLATE,
-        source,
-    };
+    let failed = |source| ReportError::Template { template: TEMPLATE, source };
     let mut tera = Tera::new();
     tera.register_filter("md", |text: &str, _: Kwargs, _: &State| md(text));
     tera.register_filter("code", |text: &str, _: Kwargs, _: &State| code(text));
     tera.register_filter("fence", |text: &str, _: Kwargs, _: &State| fence(text));
-    tera.add_raw_template(TEMPLATE, include_str!("../templates/report.md"))
-        .map_err(failed)?;
+    tera.add_raw_template(TEMPLATE, include_str!("../templates/report.md")).map_err(failed)?;
     let context = Context::from_serialize(document).map_err(failed)?;
     Ok(tidy(&tera.render(TEMPLATE, &context).map_err(failed)?))
 }
@@ -60,9 +56,7 @@ fn md(text: &str) -> String {
                 escaped.push('\\');
                 escaped.push(c);
             }
-            '.' | ')'
-                if at == numbered && at > 0 && !text[at + 1..].starts_with(|c: char| c != ' ') =>
-            {
+            '.' | ')' if at == numbered && at > 0 && !text[at + 1..].starts_with(|c: char| c != ' ') => {
                 escaped.push('\\');
                 escaped.push(c);
             }
@@ -145,10 +139,8 @@ mod tests {
         for hostile in HOSTILE {
             for cell in [md(hostile), code(hostile)] {
                 let table = format!("| a | b |\n|---|---|\n| {cell} | x |\n");
-                let cells = events(&table)
-                    .into_iter()
-                    .filter(|event| matches!(event, Event::Start(Tag::TableCell)))
-                    .count();
+                let cells =
+                    events(&table).into_iter().filter(|event| matches!(event, Event::Start(Tag::TableCell))).count();
                 assert_eq!(cells, 4, "{table}");
             }
         }

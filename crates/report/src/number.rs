@@ -69,19 +69,12 @@ fn ends(value: Estimate, text: impl Fn(f64) -> String) -> Option<String> {
 }
 
 /// The smallest and the largest of some figures, as one when they read the same.
-pub(crate) fn range(
-    values: impl Iterator<Item = f64> + Clone,
-    text: impl Fn(f64) -> String,
-) -> String {
+pub(crate) fn range(values: impl Iterator<Item = f64> + Clone, text: impl Fn(f64) -> String) -> String {
     let Some(low) = values.clone().reduce(f64::min) else {
         return ABSENT.into();
     };
     let (low, high) = (text(low), text(values.fold(low, f64::max)));
-    if low == high {
-        low
-    } else {
-        format!("{low}–{high}")
-    }
+    if low == high { low } else { format!("{low}–{high}") }
 }
 
 /// Such a range of shares of 0 to 1, in percent.
@@ -220,11 +213,7 @@ impl Figures {
                 number(value / 1000.0, 2)
             }
         };
-        let name = if ms.value.abs() < 999.5 {
-            " ms"
-        } else {
-            self.second
-        };
+        let name = if ms.value.abs() < 999.5 { " ms" } else { self.second };
         match ends(ms, unit) {
             Some(ends) => format!("{}{name} ({ends})", unit(ms.value)),
             None if ms.low.is_none() => self.time(ms.value),
@@ -288,29 +277,15 @@ mod tests {
         assert_eq!(percent_range(hits.into_iter()), "20.0–24.6 %");
         assert_eq!(percent_range([0.2, 0.2001].into_iter()), "20.0 %");
         assert_eq!(range(std::iter::empty(), figure), ABSENT);
-        assert_eq!(
-            (held(25.59), held_tenths(25.59)),
-            ("25".into(), "25.6".into())
-        );
+        assert_eq!((held(25.59), held_tenths(25.59)), ("25".into(), "25.6".into()));
     }
 
     #[test]
     fn an_interval_follows_its_figure() {
-        let latency = Estimate {
-            value: 7089.0,
-            low: Some(6950.0),
-            high: Some(7230.0),
-        };
+        let latency = Estimate { value: 7089.0, low: Some(6950.0), high: Some(7230.0) };
         assert_eq!(estimate(latency), "7,089 (6,950–7,230)");
-        assert_eq!(
-            Figures::of(Language::En).time_estimate(latency),
-            "7.09 s (6.95–7.23)"
-        );
-        let narrow = Estimate {
-            low: Some(7088.9),
-            high: Some(7089.2),
-            ..latency
-        };
+        assert_eq!(Figures::of(Language::En).time_estimate(latency), "7.09 s (6.95–7.23)");
+        let narrow = Estimate { low: Some(7088.9), high: Some(7089.2), ..latency };
         assert_eq!(estimate(narrow), "7,089");
         assert_eq!(Figures::of(Language::En).time_estimate(narrow), "7.09 s");
         assert_eq!(Figures::of(Language::En).limit(8000.0), "8 s");

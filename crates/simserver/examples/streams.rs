@@ -39,11 +39,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         f64::from(streams) * f64::from(tokens) / wall,
         bytes as f64 / wall / 1e6
     )?;
-    writeln!(
-        out,
-        "the server's threads: {:.0} % of a core\nits lateness: {lateness}",
-        100.0 * server_share
-    )?;
+    writeln!(out, "the server's threads: {:.0} % of a core\nits lateness: {lateness}", 100.0 * server_share)?;
     Ok(())
 }
 
@@ -75,9 +71,7 @@ fn profile(itl_ms: u32) -> Result<Profile, simserver::profile::ProfileError> {
 
 /// Bytes read, and streams that came to their end.
 fn read_all(address: SocketAddr, streams: u32, tokens: u32) -> io::Result<(u64, u32)> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let body = format!(r#"{{"prompt":"x","stream":true,"ignore_eos":true,"max_tokens":{tokens}}}"#);
     let request = format!(
         "POST /v1/completions HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
@@ -130,9 +124,7 @@ fn server_seconds() -> io::Result<f64> {
         };
         if name.contains("(simserver-") {
             let fields = rest.split_whitespace().skip(11).take(2);
-            ticks += fields
-                .filter_map(|field| field.parse::<f64>().ok())
-                .sum::<f64>();
+            ticks += fields.filter_map(|field| field.parse::<f64>().ok()).sum::<f64>();
         }
     }
     Ok(ticks / TICKS_PER_SECOND)
@@ -144,13 +136,10 @@ fn lateness(address: SocketAddr) -> io::Result<String> {
     socket.write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")?;
     let mut page = String::new();
     socket.read_to_string(&mut page)?;
-    let statistics = page
-        .lines()
-        .filter(|line| line.starts_with("simserver:lateness_seconds"))
-        .filter_map(|line| {
-            let (series, value) = line.rsplit_once(' ')?;
-            let name = series.split("statistic=\"").nth(1)?.split('"').next()?;
-            Some(format!("{name} {:.1} ms", value.parse::<f64>().ok()? * 1e3))
-        });
+    let statistics = page.lines().filter(|line| line.starts_with("simserver:lateness_seconds")).filter_map(|line| {
+        let (series, value) = line.rsplit_once(' ')?;
+        let name = series.split("statistic=\"").nth(1)?.split('"').next()?;
+        Some(format!("{name} {:.1} ms", value.parse::<f64>().ok()? * 1e3))
+    });
     Ok(statistics.collect::<Vec<_>>().join(", "))
 }

@@ -38,10 +38,7 @@ pub(crate) struct PrefixHit {
 
 impl KvPool {
     pub(crate) fn new(layout: KvCache) -> Self {
-        Self {
-            layout,
-            pool: BlockPool::new(layout.num_gpu_blocks),
-        }
+        Self { layout, pool: BlockPool::new(layout.num_gpu_blocks) }
     }
 
     /// Share of the pool in use, 0 to 1.
@@ -71,43 +68,23 @@ impl KvPool {
             .map(|group| {
                 let seen = |index| group >= sliding || index >= visible_from;
                 let block = |index| self.pool.find((group, sequence.block_hash(index)));
-                (0..blocks)
-                    .map(|index| seen(index).then(|| block(index)).flatten().unwrap_or(NULL))
-                    .collect()
+                (0..blocks).map(|index| seen(index).then(|| block(index)).flatten().unwrap_or(NULL)).collect()
             })
             .collect();
-        PrefixHit {
-            groups,
-            tokens: blocks * self.layout.block_size,
-        }
+        PrefixHit { groups, tokens: blocks * self.layout.block_size }
     }
 
     /// Makes `table` hold the KV of `tokens` tokens of `sequence`, of which `computed` are computed; false when the pool has too few
     /// blocks. Even then, what has left the window is given back.
-    pub(crate) fn grow(
-        &mut self,
-        table: &mut BlockTable,
-        sequence: &Sequence,
-        computed: u32,
-        tokens: u32,
-    ) -> bool {
+    pub(crate) fn grow(&mut self, table: &mut BlockTable, sequence: &Sequence, computed: u32, tokens: u32) -> bool {
         self.slide(table, computed);
         self.allocate(table, sequence, &PrefixHit::default(), tokens)
     }
 
     /// The same for a sequence that begins, on top of the prefix that was found.
-    pub(crate) fn begin(
-        &mut self,
-        sequence: &Sequence,
-        hit: &PrefixHit,
-        tokens: u32,
-    ) -> Option<BlockTable> {
-        let mut table = BlockTable {
-            groups: vec![Vec::new(); self.layout.groups as usize],
-            ..BlockTable::default()
-        };
-        self.allocate(&mut table, sequence, hit, tokens)
-            .then_some(table)
+    pub(crate) fn begin(&mut self, sequence: &Sequence, hit: &PrefixHit, tokens: u32) -> Option<BlockTable> {
+        let mut table = BlockTable { groups: vec![Vec::new(); self.layout.groups as usize], ..BlockTable::default() };
+        self.allocate(&mut table, sequence, hit, tokens).then_some(table)
     }
 
     /// Takes back all that `table` holds: the tail first, so that it is used again before the head.
@@ -119,13 +96,7 @@ impl KvPool {
         }
     }
 
-    fn allocate(
-        &mut self,
-        table: &mut BlockTable,
-        sequence: &Sequence,
-        hit: &PrefixHit,
-        tokens: u32,
-    ) -> bool {
+    fn allocate(&mut self, table: &mut BlockTable, sequence: &Sequence, hit: &PrefixHit, tokens: u32) -> bool {
         let needed = tokens.div_ceil(self.layout.block_size) as usize;
         let found = hit.groups.first().map_or(0, Vec::len);
         let held = table.groups.first().map_or(0, Vec::len) + found;

@@ -51,11 +51,7 @@ impl BlockPool {
                 later: NULL,
             })
             .collect();
-        Self {
-            blocks,
-            free: count - 1,
-            cached: HashMap::new(),
-        }
+        Self { blocks, free: count - 1, cached: HashMap::new() }
     }
 
     /// Blocks that nobody refers to; some may still hold what they held.

@@ -36,15 +36,7 @@ impl BrokenBody {
                 Event::Malformed | Event::Pad(_) | Event::Error => {}
             }
         }
-        Self {
-            length: body.len() as u64,
-            left: body,
-            end,
-            ending: false,
-            drip: mishaps.drip,
-            pause,
-            line,
-        }
+        Self { length: body.len() as u64, left: body, end, ending: false, drip: mishaps.drip, pause, line }
     }
 }
 

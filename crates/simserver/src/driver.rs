@@ -15,12 +15,7 @@ use crate::telemetry::Telemetry;
 /// What connections tell the engine.
 #[derive(Debug)]
 pub(crate) enum Command {
-    Submit {
-        request: Request,
-        arrived: Duration,
-        feed: Arc<Feed>,
-        siblings: Arc<Siblings>,
-    },
+    Submit { request: Request, arrived: Duration, feed: Arc<Feed>, siblings: Arc<Siblings> },
     Abort(RequestId),
 }
 
@@ -34,10 +29,7 @@ pub(crate) struct Siblings {
 
 impl Siblings {
     pub(crate) fn new(count: u32) -> Self {
-        Self {
-            count,
-            left: Mutex::new((count, 0)),
-        }
+        Self { count, left: Mutex::new((count, 0)) }
     }
 
     /// Notes that a choice has ended; when it was the last, the tokens of the longest.
@@ -67,13 +59,7 @@ impl Driver {
         telemetry: Arc<Mutex<Telemetry>>,
         epoch: Instant,
     ) -> Self {
-        Self {
-            engine,
-            feeds: HashMap::new(),
-            commands,
-            telemetry,
-            epoch,
-        }
+        Self { engine, feeds: HashMap::new(), commands, telemetry, epoch }
     }
 
     /// Serves until every sender of commands is gone.
@@ -122,12 +108,7 @@ impl Driver {
 
     fn obey(&mut self, command: Command) {
         match command {
-            Command::Submit {
-                request,
-                arrived,
-                feed,
-                siblings,
-            } => {
+            Command::Submit { request, arrived, feed, siblings } => {
                 self.feeds.insert(request.id, (feed, siblings));
                 self.engine.submit(&request, arrived);
             }
@@ -149,12 +130,7 @@ impl Driver {
         self.telemetry().set_stats(stats);
         for token in &step.tokens {
             let finish = token.end.map(|end| end.reason);
-            let progress = Progress {
-                tokens: token.index,
-                cached: token.cached_tokens,
-                due: end,
-                finish,
-            };
+            let progress = Progress { tokens: token.index, cached: token.cached_tokens, due: end, finish };
             let Some((feed, siblings)) = self.feeds.get(&token.request) else {
                 continue;
             };
@@ -174,9 +150,7 @@ impl Driver {
 
     fn telemetry(&self) -> std::sync::MutexGuard<'_, Telemetry> {
         // A count that a panic left half-done is still a count.
-        self.telemetry
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.telemetry.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -34,11 +34,7 @@ pub struct Engine {
 
 #[derive(Debug)]
 enum Core {
-    Batched {
-        scheduler: Box<Scheduler>,
-        timing: Batched,
-        noise: Pcg64,
-    },
+    Batched { scheduler: Box<Scheduler>, timing: Batched, noise: Pcg64 },
     Paced(Pacer),
 }
 
@@ -97,9 +93,7 @@ impl Engine {
     pub fn submit(&mut self, request: &Request, now: Duration) {
         let sequence = Sequence::new(request, self.lengths.draw(request), now);
         let admission = match &mut self.core {
-            Core::Batched {
-                scheduler, timing, ..
-            } => {
+            Core::Batched { scheduler, timing, .. } => {
                 scheduler.add(sequence);
                 timing.admission
             }
@@ -108,8 +102,7 @@ impl Engine {
                 Duration::ZERO
             }
         };
-        self.next_start
-            .get_or_insert(self.busy_until.max(now + admission));
+        self.next_start.get_or_insert(self.busy_until.max(now + admission));
     }
 
     /// Drops a request, whatever it is doing; false when it is not here (any more).
@@ -137,11 +130,7 @@ impl Engine {
                 waiting: scheduler.waiting(),
                 kv_usage: scheduler.kv_usage(),
             },
-            Core::Paced(pacer) => EngineStats {
-                running: pacer.running(),
-                waiting: 0,
-                kv_usage: 0.0,
-            },
+            Core::Paced(pacer) => EngineStats { running: pacer.running(), waiting: 0, kv_usage: 0.0 },
         }
     }
 
@@ -149,18 +138,12 @@ impl Engine {
     pub fn step(&mut self, now: Duration) -> StepResult {
         let mut tokens = Vec::new();
         let (duration, batch) = match &mut self.core {
-            Core::Batched {
-                scheduler,
-                timing,
-                noise,
-            } => {
+            Core::Batched { scheduler, timing, noise } => {
                 let batch = scheduler.schedule(now);
                 let u = uniform(noise);
                 let factor = match timing.noise_shape {
                     // Uniform noise of standard deviation s reaches s·√3 to either side.
-                    NoiseShape::Uniform => {
-                        1.0 + (2.0 * u - 1.0) * 3f64.sqrt() * timing.noise_fraction
-                    }
+                    NoiseShape::Uniform => 1.0 + (2.0 * u - 1.0) * 3f64.sqrt() * timing.noise_fraction,
                     NoiseShape::Exponential => -(1.0 - u).ln(),
                 };
                 let duration = milliseconds(timing.step_ms(batch.load) * factor);
@@ -211,9 +194,7 @@ impl OutputLengths {
     fn draw(&mut self, request: &Request) -> (u32, FinishReason) {
         // Drawn for every request, so that one that ignores EOS does not change those after it.
         let u = uniform(&mut self.rng);
-        let stop_at = request
-            .stop_at
-            .filter(|&at| at <= request.budget.max_tokens);
+        let stop_at = request.stop_at.filter(|&at| at <= request.budget.max_tokens);
         let (max_tokens, cut) = match stop_at {
             Some(at) => (at, FinishReason::StopString),
             None => (request.budget.max_tokens, FinishReason::Length),
@@ -227,11 +208,7 @@ impl OutputLengths {
         if eos_at > f64::from(max_tokens) {
             return (max_tokens, cut);
         }
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "1 <= eos_at <= max_tokens, a u32"
-        )]
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "1 <= eos_at <= max_tokens, a u32")]
         (eos_at as u32, FinishReason::Stop)
     }
 }

@@ -30,11 +30,7 @@ impl Events {
     }
 
     /// Appends the event of some tokens.
-    pub(crate) fn tokens(
-        &mut self,
-        span: Span,
-        out: &mut impl std::fmt::Write,
-    ) -> std::fmt::Result {
+    pub(crate) fn tokens(&mut self, span: Span, out: &mut impl std::fmt::Write) -> std::fmt::Result {
         match self {
             Self::Choices(frames) => frames.tokens(span, out),
             Self::Response(frames) => frames.tokens(span, out),

@@ -96,10 +96,7 @@ pub struct FaultRule {
 impl From<Fault> for FaultRule {
     /// Strikes always.
     fn from(fault: Fault) -> Self {
-        Self {
-            fault,
-            probability: 1.0,
-        }
+        Self { fault, probability: 1.0 }
     }
 }
 
@@ -163,10 +160,7 @@ impl FromStr for FaultRule {
     type Err = FaultError;
 
     fn from_str(text: &str) -> Result<Self, FaultError> {
-        parse(text.trim()).map_err(|problem| FaultError {
-            text: text.trim().to_owned(),
-            problem,
-        })
+        parse(text.trim()).map_err(|problem| FaultError { text: text.trim().to_owned(), problem })
     }
 }
 
@@ -204,23 +198,14 @@ struct Arguments<'a> {
 }
 
 impl<'a> Arguments<'a> {
-    fn value<T>(
-        &mut self,
-        default: Option<T>,
-        read: impl Fn(&str) -> Option<T>,
-    ) -> Result<T, String> {
+    fn value<T>(&mut self, default: Option<T>, read: impl Fn(&str) -> Option<T>) -> Result<T, String> {
         match self.value.take() {
             None => default.ok_or_else(|| "it needs a value".to_owned()),
             Some(text) => read(text).ok_or_else(|| format!("`{text}` makes no sense here")),
         }
     }
 
-    fn key<T>(
-        &mut self,
-        name: &'a str,
-        default: T,
-        read: impl Fn(&str) -> Option<T>,
-    ) -> Result<T, String> {
+    fn key<T>(&mut self, name: &'a str, default: T, read: impl Fn(&str) -> Option<T>) -> Result<T, String> {
         match self.keys.iter().position(|(key, _)| *key == name) {
             None => Ok(default),
             Some(index) => {
@@ -245,10 +230,7 @@ fn parse(text: &str) -> Result<FaultRule, String> {
         Some((rule, probability)) => {
             let number = probability.parse().ok();
             let inside = number.filter(|p| (0.0..=1.0).contains(p));
-            (
-                rule,
-                inside.ok_or("the probability must lie between 0 and 1")?,
-            )
+            (rule, inside.ok_or("the probability must lie between 0 and 1")?)
         }
     };
     let mut parts = rule.split(',').map(str::trim);
@@ -269,39 +251,22 @@ fn parse(text: &str) -> Result<FaultRule, String> {
 
 fn fault(name: &str, arguments: &mut Arguments<'_>) -> Result<Fault, String> {
     let positive = |text: &str| text.parse().ok().filter(|&count: &u32| count > 0);
-    let after = |arguments: &mut Arguments<'_>, default| {
-        arguments.key("after", default, |text| text.parse().ok())
-    };
+    let after = |arguments: &mut Arguments<'_>, default| arguments.key("after", default, |text| text.parse().ok());
     Ok(match name {
         "refuse" => Fault::Refuse,
         "delay-accept" => Fault::DelayAccept(arguments.value(None, duration)?),
         "reset-before-head" => Fault::ResetBeforeHead,
-        "reset-after-head" => Fault::ResetAfterHead {
-            after: after(arguments, 0)?,
-        },
+        "reset-after-head" => Fault::ResetAfterHead { after: after(arguments, 0)? },
         "status" => Fault::Status {
-            code: arguments.value(None, |text| {
-                text.parse().ok().filter(|code| (400..600).contains(code))
-            })?,
+            code: arguments.value(None, |text| text.parse().ok().filter(|code| (400..600).contains(code)))?,
             retry_after: arguments.key("retry-after", None, |text| text.parse().ok().map(Some))?,
         },
-        "stall" => Fault::Stall {
-            time: arguments.value(None, duration)?,
-            after: after(arguments, 1)?,
-        },
-        "cut" => Fault::Cut {
-            after: after(arguments, 1)?,
-        },
-        "error-in-200" => Fault::ErrorIn200 {
-            after: after(arguments, 0)?,
-        },
-        "malformed" => Fault::Malformed {
-            after: after(arguments, 1)?,
-        },
+        "stall" => Fault::Stall { time: arguments.value(None, duration)?, after: after(arguments, 1)? },
+        "cut" => Fault::Cut { after: after(arguments, 1)? },
+        "error-in-200" => Fault::ErrorIn200 { after: after(arguments, 0)? },
+        "malformed" => Fault::Malformed { after: after(arguments, 1)? },
         "giant" => Fault::Giant {
-            bytes: arguments.value(Some(1 << 20), |text| {
-                positive(text).filter(|&bytes| bytes <= 64 << 20)
-            })?,
+            bytes: arguments.value(Some(1 << 20), |text| positive(text).filter(|&bytes| bytes <= 64 << 20))?,
             after: after(arguments, 1)?,
         },
         "drip" => Fault::Drip {
@@ -310,9 +275,9 @@ fn fault(name: &str, arguments: &mut Arguments<'_>) -> Result<Fault, String> {
         },
         "no-usage" => Fault::NoUsage,
         "duplicate-usage" => Fault::DuplicateUsage,
-        "wrong-counts" => Fault::WrongCounts {
-            by: arguments.value(Some(1), |text| text.parse().ok().filter(|&by| by != 0))?,
-        },
+        "wrong-counts" => {
+            Fault::WrongCounts { by: arguments.value(Some(1), |text| text.parse().ok().filter(|&by| by != 0))? }
+        }
         "crlf" => Fault::Crlf,
         "tokens-per-chunk" => Fault::TokensPerChunk(arguments.value(Some(4), positive)?),
         _ => return Err("there is none of that name".to_owned()),
@@ -354,9 +319,7 @@ impl FaultPlan {
 
     /// Whether nobody is to listen at all.
     pub(crate) fn refuses_always(&self) -> bool {
-        self.rules
-            .iter()
-            .any(|rule| rule.fault == Fault::Refuse && rule.probability >= 1.0)
+        self.rules.iter().any(|rule| rule.fault == Fault::Refuse && rule.probability >= 1.0)
     }
 
     /// Faults of connection number `number`.
@@ -389,11 +352,8 @@ impl FaultPlan {
 
 /// Reads the header of a request: rules with `;` between them.
 pub(crate) fn from_header(text: &str) -> Result<Vec<FaultRule>, FaultError> {
-    let rules: Vec<FaultRule> = text
-        .split(';')
-        .filter(|part| !part.trim().is_empty())
-        .map(str::parse)
-        .collect::<Result<_, _>>()?;
+    let rules: Vec<FaultRule> =
+        text.split(';').filter(|part| !part.trim().is_empty()).map(str::parse).collect::<Result<_, _>>()?;
     match rules.iter().find(|rule| rule.fault.is_of_connection()) {
         None => Ok(rules),
         Some(rule) => Err(FaultError {
@@ -463,9 +423,7 @@ mod tests {
         let plan = FaultPlan::new(rules.clone(), 9);
         let struck: Vec<Vec<Fault>> = (0..20_000).map(|n| plan.of_request(n, &[])).collect();
         let again = FaultPlan::new(rules, 9);
-        assert!(
-            (0..20_000).all(|n| again.of_request(n, &[]) == struck[usize::try_from(n).unwrap()])
-        );
+        assert!((0..20_000).all(|n| again.of_request(n, &[]) == struck[usize::try_from(n).unwrap()]));
         let share = |name| {
             let has = |faults: &&Vec<Fault>| faults.iter().any(|fault| fault.name() == name);
             struck.iter().filter(has).count() as f64 / 20_000.0

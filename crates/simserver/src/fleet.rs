@@ -34,11 +34,7 @@ enum Event {
 ///
 /// # Errors
 /// [`LengthError`] for a request that is longer than the profile allows.
-pub fn fleet(
-    profile: &Profile,
-    fleet: Fleet,
-    arrivals: &[Arrival],
-) -> Result<Vec<Served>, LengthError> {
+pub fn fleet(profile: &Profile, fleet: Fleet, arrivals: &[Arrival]) -> Result<Vec<Served>, LengthError> {
     let budgets: Vec<TokenBudget> = arrivals
         .iter()
         .map(|arrival| profile.admit(arrival.prompt_tokens, Some(arrival.max_tokens.max(1))))
@@ -60,19 +56,13 @@ struct House<'a> {
 }
 
 impl<'a> House<'a> {
-    fn new(
-        profile: &Profile,
-        fleet: Fleet,
-        arrivals: &'a [Arrival],
-        budgets: &'a [TokenBudget],
-    ) -> Self {
+    fn new(profile: &Profile, fleet: Fleet, arrivals: &'a [Arrival], budgets: &'a [TokenBudget]) -> Self {
         let engine = |replica: u32| {
             let mut own = profile.clone();
             own.figures.seed = own.figures.seed.wrapping_add(u64::from(replica));
             Engine::new(&own)
         };
-        let came =
-            |(index, arrival): (usize, &Arrival)| Reverse((arrival.at, Event::Came { index }));
+        let came = |(index, arrival): (usize, &Arrival)| Reverse((arrival.at, Event::Came { index }));
         let unserved = |arrival: &Arrival| Served {
             slot: 0,
             sent: arrival.at,
@@ -96,9 +86,7 @@ impl<'a> House<'a> {
     /// Lets the next thing happen; false when nothing is left.
     fn advance(&mut self) -> bool {
         let starts = self.engines.iter().enumerate();
-        let step = starts
-            .filter_map(|(replica, engine)| Some((engine.next_start()?, replica)))
-            .min();
+        let step = starts.filter_map(|(replica, engine)| Some((engine.next_start()?, replica))).min();
         let event = self.events.peek().map(|Reverse((at, _))| *at);
         match (event, step) {
             (Some(at), Some((start, replica))) if start < at => self.step(replica, start),
@@ -118,11 +106,7 @@ impl<'a> House<'a> {
             Event::Came { index } => self.waiting.push_back(index),
         }
         while let Some(&index) = self.waiting.front() {
-            let freest = self
-                .in_flight
-                .iter()
-                .enumerate()
-                .min_by_key(|(_, busy)| **busy);
+            let freest = self.in_flight.iter().enumerate().min_by_key(|(_, busy)| **busy);
             let Some((replica, _)) = freest.filter(|(_, busy)| **busy < self.seats) else {
                 return;
             };
@@ -134,10 +118,7 @@ impl<'a> House<'a> {
     fn submit(&mut self, index: usize, replica: usize, at: Duration) {
         let (arrival, budget) = (&self.arrivals[index], self.budgets[index]);
         let id = RequestId(index as u64);
-        let request = Request {
-            prompt: arrival.prompt.clone(),
-            ..Request::new(id, budget, arrival.eos)
-        };
+        let request = Request { prompt: arrival.prompt.clone(), ..Request::new(id, budget, arrival.eos) };
         self.engines[replica].submit(&request, at);
         self.in_flight[replica] += 1;
         let served = &mut self.served[index];
@@ -197,10 +178,7 @@ mod tests {
         let profile = profile(
             "admission_ms = 0.0\nnoise_fraction = 1.0\nnoise_shape = \"exponential\"\nbase_ms = 100.0\nper_sequence_ms = 0.0\nper_prompt_token_ms = 0.0\n",
         );
-        let fleet_of = Fleet {
-            replicas: 3,
-            seats: 1,
-        };
+        let fleet_of = Fleet { replicas: 3, seats: 1 };
         let arrivals = alike(poisson(20.0, 200_000, 3), 1, 1);
         let served = fleet(&profile, fleet_of, &arrivals).unwrap();
         let count = served.len() as f64;
@@ -219,10 +197,7 @@ mod tests {
         let profile = profile(
             "admission_ms = 0.0\nnoise_fraction = 0.0\nbase_ms = 10.0\nper_sequence_ms = 0.0\nper_prompt_token_ms = 0.0\n",
         );
-        let fleet_of = Fleet {
-            replicas: 2,
-            seats: 2,
-        };
+        let fleet_of = Fleet { replicas: 2, seats: 2 };
         let arrivals = alike(vec![Duration::ZERO; 10], 1, 3);
         let served = fleet(&profile, fleet_of, &arrivals).unwrap();
         let ends: Vec<u128> = served.iter().map(|s| s.last_token.as_millis()).collect();

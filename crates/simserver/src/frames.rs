@@ -83,14 +83,7 @@ impl Frames {
             ChoiceApi::Chat => ("chatcmpl", "chat.completion.chunk"),
             ChoiceApi::Completions => ("cmpl", "text_completion"),
         };
-        Self {
-            api,
-            usage,
-            prompt_tokens,
-            stop_reason: stop_reason(&text),
-            text,
-            head: head(prefix, object, id, model),
-        }
+        Self { api, usage, prompt_tokens, stop_reason: stop_reason(&text), text, head: head(prefix, object, id, model) }
     }
 
     /// The chunk that opens a choice of a chat, without text; a completion has none.
@@ -138,10 +131,7 @@ impl Frames {
                     None => out.write_str("null")?,
                     Some(reason) => write!(out, r#""{}""#, reason.as_str())?,
                 }
-                write!(
-                    out,
-                    r#","stop_reason":{stop_reason},"prompt_token_ids":null,"token_ids":null}}]"#
-                )?;
+                write!(out, r#","stop_reason":{stop_reason},"prompt_token_ids":null,"token_ids":null}}]"#)?;
             }
         }
         match (self.usage, self.api) {
@@ -170,9 +160,7 @@ impl Frames {
     fn counts(&self, completion_tokens: u32) -> String {
         let Self { prompt_tokens, .. } = self;
         let total = prompt_tokens.saturating_add(completion_tokens);
-        format!(
-            r#"{{"prompt_tokens":{prompt_tokens},"total_tokens":{total},"completion_tokens":{completion_tokens}}}"#
-        )
+        format!(r#"{{"prompt_tokens":{prompt_tokens},"total_tokens":{total},"completion_tokens":{completion_tokens}}}"#)
     }
 
     fn write_text(&self, span: Span, out: &mut impl std::fmt::Write) -> std::fmt::Result {
@@ -223,10 +211,7 @@ pub(crate) fn whole(
     }
     let usage = match usage {
         None => "null".to_owned(),
-        Some(Usage {
-            prompt_tokens,
-            completion_tokens,
-        }) => format!(
+        Some(Usage { prompt_tokens, completion_tokens }) => format!(
             r#"{{"prompt_tokens":{prompt_tokens},"total_tokens":{},"completion_tokens":{completion_tokens},"prompt_tokens_details":null}}"#,
             prompt_tokens.saturating_add(completion_tokens)
         ),
@@ -262,11 +247,7 @@ pub(crate) fn tokenized(profile: &Profile, count: u32, spelled: bool) -> String 
         let _infallible = write!(ids, "{comma}{id}");
         let _infallible = write!(strings, "{comma}\"t{id}\"");
     }
-    let strings = if spelled {
-        format!("[{strings}]")
-    } else {
-        "null".to_owned()
-    };
+    let strings = if spelled { format!("[{strings}]") } else { "null".to_owned() };
     format!(
         r#"{{"count":{count},"max_model_len":{},"tokens":[{ids}],"token_strs":{strings}}}"#,
         profile.max_model_len()
@@ -276,14 +257,9 @@ pub(crate) fn tokenized(profile: &Profile, count: u32, spelled: bool) -> String 
 fn head(prefix: &str, object: &str, id: &ResponseId, model: &str) -> String {
     let model = Value::from(model);
     let ResponseId { hex, created } = id;
-    format!(
-        r#"{{"id":"{prefix}-{hex}","object":"{object}","created":{created},"model":{model},"choices":["#
-    )
+    format!(r#"{{"id":"{prefix}-{hex}","object":"{object}","created":{created},"model":{model},"choices":["#)
 }
 
 fn stop_reason(text: &Text) -> String {
-    text.stop().map_or_else(
-        || "null".to_owned(),
-        |stop| Value::from(stop.string.as_str()).to_string(),
-    )
+    text.stop().map_or_else(|| "null".to_owned(), |stop| Value::from(stop.string.as_str()).to_string())
 }

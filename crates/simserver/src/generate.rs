@@ -64,10 +64,7 @@ impl Ticket {
 
     pub(crate) fn observe_lateness(&self, due: Duration) {
         let late = self.epoch.elapsed().saturating_sub(due);
-        self.lateness
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .observe(late);
+        self.lateness.lock().unwrap_or_else(PoisonError::into_inner).observe(late);
     }
 }
 
@@ -88,8 +85,8 @@ pub(crate) async fn generate(
     body: &[u8],
     asked: Option<&str>,
 ) -> Result<Response<ResponseBody>, ApiError> {
-    let asked = fault::from_header(asked.unwrap_or_default())
-        .map_err(|error| ApiError::bad_request(error.to_string()))?;
+    let asked =
+        fault::from_header(asked.unwrap_or_default()).map_err(|error| ApiError::bad_request(error.to_string()))?;
     let number = app.generations.fetch_add(1, Ordering::Relaxed);
     let faults = app.faults.of_request(number, &asked);
     app.count_faults(&faults);
@@ -111,13 +108,9 @@ pub(crate) async fn generate(
                 ticket.mark_finished();
             }
             app.death.spare().await;
-            let sent = ends
-                .iter()
-                .fold(0u32, |sum, (end, _)| sum.saturating_add(end.tokens));
-            let usage = (!mishaps.usage.missing).then(|| Usage {
-                prompt_tokens,
-                completion_tokens: mishaps.usage.told(sent),
-            });
+            let sent = ends.iter().fold(0u32, |sum, (end, _)| sum.saturating_add(end.tokens));
+            let usage =
+                (!mishaps.usage.missing).then(|| Usage { prompt_tokens, completion_tokens: mishaps.usage.told(sent) });
             let whole = whole(&generation, &id, model, &ends, usage);
             Ok(in_one_piece(whole, &faults, &mishaps, line))
         }
@@ -134,13 +127,7 @@ pub(crate) async fn generate(
 }
 
 /// What renders the stream of a generation.
-fn events(
-    generation: Generation,
-    usage: StreamUsage,
-    id: ResponseId,
-    model: &str,
-    prompt_tokens: u32,
-) -> Events {
+fn events(generation: Generation, usage: StreamUsage, id: ResponseId, model: &str, prompt_tokens: u32) -> Events {
     let echo = generation.echo();
     let text = generation.text;
     let api = match generation.endpoint {
@@ -167,23 +154,11 @@ fn whole(
     let lengths: Vec<_> = ends.iter().map(|&(end, why)| (end.tokens, why)).collect();
     match (generation.endpoint, ends) {
         (Endpoint::Responses, [(end, why), ..]) => {
-            let usage = usage.map(|usage| ResponseUsage {
-                usage,
-                cached: end.cached,
-            });
-            responses::whole(
-                id,
-                model,
-                generation.echo(),
-                text,
-                (end.tokens, *why),
-                usage,
-            )
+            let usage = usage.map(|usage| ResponseUsage { usage, cached: end.cached });
+            responses::whole(id, model, generation.echo(), text, (end.tokens, *why), usage)
         }
         (Endpoint::Embeddings, _) => embeddings::whole(id, model, ends.len(), usage),
-        (Endpoint::Completions, _) => {
-            frames::whole(ChoiceApi::Completions, id, model, text, &lengths, usage)
-        }
+        (Endpoint::Completions, _) => frames::whole(ChoiceApi::Completions, id, model, text, &lengths, usage),
         _ => frames::whole(ChoiceApi::Chat, id, model, text, &lengths, usage),
     }
 }
@@ -217,12 +192,7 @@ async fn refusal(faults: &[Fault], line: &Line) -> Option<Response<ResponseBody>
     None
 }
 
-fn in_one_piece(
-    whole: String,
-    faults: &[Fault],
-    mishaps: &Mishaps,
-    line: &Arc<Line>,
-) -> Response<ResponseBody> {
+fn in_one_piece(whole: String, faults: &[Fault], mishaps: &Mishaps, line: &Arc<Line>) -> Response<ResponseBody> {
     if faults.is_empty() {
         return json(200, whole);
     }

@@ -62,10 +62,7 @@ impl Body for ResponseBody {
     type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         match self.get_mut() {
             Self::Stream(stream) => Pin::new(stream).poll_frame(context),
             Self::Broken(body) => Pin::new(body).poll_frame(context),
@@ -136,22 +133,14 @@ pub(crate) async fn handle(
     Ok(response)
 }
 
-async fn route(
-    app: &Arc<App>,
-    line: &Arc<Line>,
-    request: Request<Incoming>,
-) -> Response<ResponseBody> {
+async fn route(app: &Arc<App>, line: &Arc<Line>, request: Request<Incoming>) -> Response<ResponseBody> {
     let path = request.uri().path().to_owned();
     let asked = request.headers().get(FAULT_HEADER);
     // What is not text is no fault, and is refused as such.
     let asked = asked.map(|value| value.to_str().unwrap_or("?").to_owned());
     let asked = asked.as_deref();
     let allowed = match path.as_str() {
-        "/v1/chat/completions"
-        | "/v1/completions"
-        | "/v1/responses"
-        | "/v1/embeddings"
-        | "/tokenize" => Method::POST,
+        "/v1/chat/completions" | "/v1/completions" | "/v1/responses" | "/v1/embeddings" | "/tokenize" => Method::POST,
         "/v1/models" | "/health" | "/version" | "/metrics" | "/simulation" => Method::GET,
         _ => return text(404, JSON, r#"{"detail":"Not Found"}"#),
     };
@@ -165,10 +154,7 @@ async fn route(
     if allowed == Method::GET {
         return page(app, &path);
     }
-    let body = match Limited::new(request.into_body(), MAX_BODY_BYTES)
-        .collect()
-        .await
-    {
+    let body = match Limited::new(request.into_body(), MAX_BODY_BYTES).collect().await {
         Ok(collected) => collected.to_bytes(),
         Err(_) => return text(413, JSON, r#"{"detail":"Request body too large"}"#),
     };
@@ -196,13 +182,9 @@ fn page(app: &App, path: &str) -> Response<ResponseBody> {
         "/v1/models" => json(200, frames::models(&app.profile, &response_id(app))),
         "/simulation" => match serde_json::to_string(&app.profile) {
             Ok(profile) => {
-                let faults: Vec<String> =
-                    app.faults.rules().iter().map(ToString::to_string).collect();
+                let faults: Vec<String> = app.faults.rules().iter().map(ToString::to_string).collect();
                 let faults = serde_json::Value::from(faults);
-                json(
-                    200,
-                    format!(r#"{{"simulated":true,"profile":{profile},"faults":{faults}}}"#),
-                )
+                json(200, format!(r#"{{"simulated":true,"profile":{profile},"faults":{faults}}}"#))
             }
             Err(_) => text(500, JSON, r#"{"detail":"Internal Server Error"}"#),
         },
@@ -229,9 +211,7 @@ pub(crate) fn response_id(app: &App) -> ResponseId {
     let mut ids = app.ids.lock().unwrap_or_else(PoisonError::into_inner);
     ResponseId {
         hex: format!("{:016x}{:016x}", ids.next_u64(), ids.next_u64()),
-        created: SystemTime::UNIX_EPOCH
-            .elapsed()
-            .map_or(0, |since| since.as_secs()),
+        created: SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs()),
     }
 }
 
@@ -242,10 +222,7 @@ pub(crate) fn json(status: u16, body: impl Into<Bytes>) -> Response<ResponseBody
 
 fn text(status: u16, kind: &'static str, body: impl Into<Bytes>) -> Response<ResponseBody> {
     let mut response = Response::new(ResponseBody::Full(Full::new(body.into())));
-    *response.status_mut() =
-        StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     response
 }

@@ -62,22 +62,10 @@ impl Exposition<'_> {
 
     fn gauges(&self, page: &mut Page) {
         let gauges = self.telemetry.stats;
-        page.gauge(
-            "num_requests_running",
-            "Number of requests in model execution batches.",
-            gauges.running as f64,
-        );
-        page.gauge(
-            "num_requests_waiting",
-            "Number of requests waiting to be processed.",
-            gauges.waiting as f64,
-        );
+        page.gauge("num_requests_running", "Number of requests in model execution batches.", gauges.running as f64);
+        page.gauge("num_requests_waiting", "Number of requests waiting to be processed.", gauges.waiting as f64);
         if self.is_old() {
-            page.gauge(
-                "gpu_cache_usage_perc",
-                "GPU KV-cache usage. 1 means 100 percent usage.",
-                gauges.kv_usage,
-            );
+            page.gauge("gpu_cache_usage_perc", "GPU KV-cache usage. 1 means 100 percent usage.", gauges.kv_usage);
             return;
         }
         page.family(
@@ -85,19 +73,11 @@ impl Exposition<'_> {
             "Engine sleep state; awake = 0 means engine is sleeping; awake = 1 means engine is awake; weights_offloaded = 1 means sleep level 1; discard_all = 1 means sleep level 2.",
             "gauge",
         );
-        for (state, value) in [
-            ("awake", 1.0),
-            ("weights_offloaded", 0.0),
-            ("discard_all", 0.0),
-        ] {
+        for (state, value) in [("awake", 1.0), ("weights_offloaded", 0.0), ("discard_all", 0.0)] {
             let label = format!(",sleep_state=\"{state}\"");
             page.sample_after("engine_sleep_state", &label, value);
         }
-        page.gauge(
-            "kv_cache_usage_perc",
-            "KV-cache usage. 1 means 100 percent usage.",
-            gauges.kv_usage,
-        );
+        page.gauge("kv_cache_usage_perc", "KV-cache usage. 1 means 100 percent usage.", gauges.kv_usage);
     }
 
     fn counters(&self, page: &mut Page) {
@@ -116,16 +96,8 @@ impl Exposition<'_> {
             );
         } else {
             for (name, help, value) in [
-                (
-                    "prefix_cache_queries",
-                    "Prefix cache queries, in terms of number of queried tokens.",
-                    prefix.queries,
-                ),
-                (
-                    "prefix_cache_hits",
-                    "Prefix cache hits, in terms of number of cached tokens.",
-                    prefix.hits,
-                ),
+                ("prefix_cache_queries", "Prefix cache queries, in terms of number of queried tokens.", prefix.queries),
+                ("prefix_cache_hits", "Prefix cache hits, in terms of number of cached tokens.", prefix.hits),
                 (
                     "external_prefix_cache_queries",
                     "External prefix cache queries from KV connector cross-instance cache sharing, in terms of number of queried tokens.",
@@ -136,16 +108,8 @@ impl Exposition<'_> {
                     "External prefix cache hits from KV connector cross-instance cache sharing, in terms of number of cached tokens.",
                     0,
                 ),
-                (
-                    "mm_cache_queries",
-                    "Multi-modal cache queries, in terms of number of queried items.",
-                    0,
-                ),
-                (
-                    "mm_cache_hits",
-                    "Multi-modal cache hits, in terms of number of cached items.",
-                    0,
-                ),
+                ("mm_cache_queries", "Multi-modal cache queries, in terms of number of queried items.", 0),
+                ("mm_cache_hits", "Multi-modal cache hits, in terms of number of cached items.", 0),
             ] {
                 page.counter(name, help, &[("", value)]);
             }
@@ -156,17 +120,9 @@ impl Exposition<'_> {
     fn work_counters(&self, page: &mut Page) {
         let telemetry = self.telemetry;
         for (name, help, value) in [
-            (
-                "num_preemptions",
-                "Cumulative number of preemption from the engine.",
-                telemetry.preemptions,
-            ),
+            ("num_preemptions", "Cumulative number of preemption from the engine.", telemetry.preemptions),
             ("prompt_tokens", PREFILL_HELP, telemetry.prompt_tokens),
-            (
-                "generation_tokens",
-                GENERATION_HELP,
-                telemetry.generation_tokens,
-            ),
+            ("generation_tokens", GENERATION_HELP, telemetry.generation_tokens),
         ] {
             page.counter(name, help, &[("", value)]);
         }
@@ -185,41 +141,17 @@ impl Exposition<'_> {
         let telemetry = self.telemetry;
         let finished = &telemetry.finished;
         let mut list = vec![
-            (
-                "request_prompt_tokens",
-                PREFILL_HELP,
-                &finished.prompt_tokens,
-            ),
-            (
-                "request_generation_tokens",
-                GENERATION_HELP,
-                &finished.generation_tokens,
-            ),
-            (
-                "iteration_tokens_total",
-                "Histogram of number of tokens per engine_step.",
-                &telemetry.step_tokens,
-            ),
+            ("request_prompt_tokens", PREFILL_HELP, &finished.prompt_tokens),
+            ("request_generation_tokens", GENERATION_HELP, &finished.generation_tokens),
+            ("iteration_tokens_total", "Histogram of number of tokens per engine_step.", &telemetry.step_tokens),
             (
                 "request_max_num_generation_tokens",
                 "Histogram of maximum number of requested generation tokens.",
                 &finished.longest_choice,
             ),
-            (
-                "request_params_n",
-                "Histogram of the n request parameter.",
-                &finished.choices,
-            ),
-            (
-                "request_params_max_tokens",
-                "Histogram of the max_tokens request parameter.",
-                &finished.max_tokens,
-            ),
-            (
-                "time_to_first_token_seconds",
-                "Histogram of time to first token in seconds.",
-                &telemetry.ttft,
-            ),
+            ("request_params_n", "Histogram of the n request parameter.", &finished.choices),
+            ("request_params_max_tokens", "Histogram of the max_tokens request parameter.", &finished.max_tokens),
+            ("time_to_first_token_seconds", "Histogram of time to first token in seconds.", &telemetry.ttft),
         ];
         if self.is_old() {
             list.push((
@@ -242,16 +174,8 @@ impl Exposition<'_> {
     fn request_histograms(&self, page: &mut Page) {
         let finished = &self.telemetry.finished;
         for (name, help, histogram) in [
-            (
-                "e2e_request_latency_seconds",
-                "Histogram of e2e request latency in seconds.",
-                &finished.e2e,
-            ),
-            (
-                "request_queue_time_seconds",
-                "Histogram of time spent in WAITING phase for request.",
-                &finished.queue,
-            ),
+            ("e2e_request_latency_seconds", "Histogram of e2e request latency in seconds.", &finished.e2e),
+            ("request_queue_time_seconds", "Histogram of time spent in WAITING phase for request.", &finished.queue),
             (
                 "request_inference_time_seconds",
                 "Histogram of time spent in RUNNING phase for request.",
@@ -262,11 +186,7 @@ impl Exposition<'_> {
                 "Histogram of time spent in PREFILL phase for request.",
                 &finished.prefill,
             ),
-            (
-                "request_decode_time_seconds",
-                "Histogram of time spent in DECODE phase for request.",
-                &finished.decode,
-            ),
+            ("request_decode_time_seconds", "Histogram of time spent in DECODE phase for request.", &finished.decode),
         ] {
             page.histogram(name, help, histogram);
         }
@@ -294,19 +214,13 @@ impl Page {
     /// `extra` is a label with its comma, or empty; labels stand in alphabetical order.
     fn sample(&mut self, name: &str, extra: &str, value: f64) {
         let Self { text, model, .. } = self;
-        let _infallible = writeln!(
-            text,
-            "vllm:{name}{{engine=\"0\",{extra}model_name=\"{model}\"}} {value:?}"
-        );
+        let _infallible = writeln!(text, "vllm:{name}{{engine=\"0\",{extra}model_name=\"{model}\"}} {value:?}");
     }
 
     /// `extra` is a label that stands behind the model's, with its comma.
     fn sample_after(&mut self, name: &str, extra: &str, value: f64) {
         let Self { text, model, .. } = self;
-        let _infallible = writeln!(
-            text,
-            "vllm:{name}{{engine=\"0\",model_name=\"{model}\"{extra}}} {value:?}"
-        );
+        let _infallible = writeln!(text, "vllm:{name}{{engine=\"0\",model_name=\"{model}\"{extra}}} {value:?}");
     }
 
     fn gauge(&mut self, name: &str, help: &str, value: f64) {
@@ -347,21 +261,9 @@ impl Page {
     }
 
     fn cache_config(&mut self, kv: &KvCache) {
-        self.family(
-            "cache_config_info",
-            "Information of the LLMEngine CacheConfig",
-            "gauge",
-        );
-        let KvCache {
-            block_size,
-            num_gpu_blocks,
-            ..
-        } = kv;
-        let caching = if kv.enable_prefix_caching {
-            "True"
-        } else {
-            "False"
-        };
+        self.family("cache_config_info", "Information of the LLMEngine CacheConfig", "gauge");
+        let KvCache { block_size, num_gpu_blocks, .. } = kv;
+        let caching = if kv.enable_prefix_caching { "True" } else { "False" };
         self.line(format_args!(
             "vllm:cache_config_info{{block_size=\"{block_size}\",cache_dtype=\"auto\",enable_prefix_caching=\"{caching}\",engine=\"0\",gpu_memory_utilization=\"0.9\",num_gpu_blocks=\"{num_gpu_blocks}\"}} 1.0"
         ));
@@ -379,21 +281,14 @@ impl Page {
                 value.as_secs_f64()
             ));
         }
-        self.line(format_args!(
-            "# HELP simserver:faults_total Faults that have struck requests or connections."
-        ));
+        self.line(format_args!("# HELP simserver:faults_total Faults that have struck requests or connections."));
         self.line(format_args!("# TYPE simserver:faults_total counter"));
         for (fault, count) in faults {
-            self.line(format_args!(
-                "simserver:faults_total{{fault=\"{fault}\",profile=\"{profile}\"}} {count}.0"
-            ));
+            self.line(format_args!("simserver:faults_total{{fault=\"{fault}\",profile=\"{profile}\"}} {count}.0"));
         }
     }
 }
 
 fn escape(label: &str) -> String {
-    label
-        .replace('\\', "\\\\")
-        .replace('"', "\\\"")
-        .replace('\n', "\\n")
+    label.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }

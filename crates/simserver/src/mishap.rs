@@ -48,13 +48,8 @@ impl UsageFault {
 
 impl Mishaps {
     pub(crate) fn new(faults: &[Fault]) -> Self {
-        let mut mishaps = Self {
-            events: Vec::new(),
-            usage: UsageFault::default(),
-            crlf: false,
-            tokens_per_chunk: 1,
-            drip: None,
-        };
+        let mut mishaps =
+            Self { events: Vec::new(), usage: UsageFault::default(), crlf: false, tokens_per_chunk: 1, drip: None };
         for fault in faults {
             match *fault {
                 Fault::Stall { after, time } => mishaps.at(after, Event::Stall(time)),
@@ -69,10 +64,7 @@ impl Mishaps {
                 Fault::Crlf => mishaps.crlf = true,
                 Fault::TokensPerChunk(tokens) => mishaps.tokens_per_chunk = tokens,
                 Fault::Drip { bytes, every } => mishaps.drip = Some((bytes, every)),
-                Fault::Refuse
-                | Fault::DelayAccept(_)
-                | Fault::ResetBeforeHead
-                | Fault::Status { .. } => {}
+                Fault::Refuse | Fault::DelayAccept(_) | Fault::ResetBeforeHead | Fault::Status { .. } => {}
             }
         }
         // Stable, and the latest at the end, where it is taken from last.
@@ -83,16 +75,12 @@ impl Mishaps {
 
     /// The next event that happens once `sent` tokens are sent.
     pub(crate) fn take(&mut self, sent: u32) -> Option<Event> {
-        self.events
-            .pop_if(|(after, _)| *after <= sent)
-            .map(|(_, event)| event)
+        self.events.pop_if(|(after, _)| *after <= sent).map(|(_, event)| event)
     }
 
     /// Tokens that may be sent before the next event.
     pub(crate) fn tokens_until_next(&self, sent: u32) -> u32 {
-        self.events
-            .last()
-            .map_or(u32::MAX, |(after, _)| after.saturating_sub(sent).max(1))
+        self.events.last().map_or(u32::MAX, |(after, _)| after.saturating_sub(sent).max(1))
     }
 
     /// For a body that is sent in one piece: all events, in order.

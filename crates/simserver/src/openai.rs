@@ -62,10 +62,7 @@ impl Generation {
     /// What a response of the responses API repeats.
     pub(crate) fn echo(&self) -> Echo {
         let budget = self.prompts.first().map(|(budget, _)| budget);
-        Echo {
-            temperature: self.temperature,
-            max_output_tokens: budget.map_or(0, |budget| budget.max_tokens),
-        }
+        Echo { temperature: self.temperature, max_output_tokens: budget.map_or(0, |budget| budget.max_tokens) }
     }
 }
 
@@ -79,19 +76,11 @@ pub(crate) struct ApiError {
 
 impl ApiError {
     pub(crate) fn new(status: u16, kind: &'static str, message: String) -> Self {
-        Self {
-            status,
-            kind,
-            message,
-        }
+        Self { status, kind, message }
     }
 
     pub(crate) fn bad_request(message: impl Into<String>) -> Self {
-        Self {
-            status: 400,
-            kind: "BadRequestError",
-            message: message.into(),
-        }
+        Self { status: 400, kind: "BadRequestError", message: message.into() }
     }
 
     /// One entry of a pydantic validation error, in the form that vLLM prints.
@@ -108,19 +97,12 @@ impl ApiError {
     /// Body of the response.
     pub(crate) fn body(&self) -> String {
         let message = Value::from(self.message.as_str());
-        format!(
-            r#"{{"error":{{"message":{message},"type":"{}","param":null,"code":{}}}}}"#,
-            self.kind, self.status
-        )
+        format!(r#"{{"error":{{"message":{message},"type":"{}","param":null,"code":{}}}}}"#, self.kind, self.status)
     }
 }
 
 /// Reads a request for a generation and holds it against the profile.
-pub(crate) fn parse(
-    endpoint: Endpoint,
-    body: &[u8],
-    profile: &Profile,
-) -> Result<Generation, ApiError> {
+pub(crate) fn parse(endpoint: Endpoint, body: &[u8], profile: &Profile) -> Result<Generation, ApiError> {
     let body = json(body)?;
     let prompts = prompts(endpoint, &body)?;
     let max_tokens = match endpoint {
@@ -128,9 +110,7 @@ pub(crate) fn parse(
             None => integer(&body, "max_tokens")?,
             asked => asked,
         },
-        Endpoint::Completions => {
-            Some(integer(&body, "max_tokens")?.unwrap_or(COMPLETION_MAX_TOKENS.into()))
-        }
+        Endpoint::Completions => Some(integer(&body, "max_tokens")?.unwrap_or(COMPLETION_MAX_TOKENS.into())),
         Endpoint::Responses => integer(&body, "max_output_tokens")?,
         Endpoint::Embeddings => Some(1),
     };
@@ -152,35 +132,17 @@ pub(crate) fn parse(
         .collect::<Result<Vec<_>, _>>()?;
     let most = prompts.iter().map(|(budget, _)| budget.max_tokens).min();
     let most = most.unwrap_or(0);
-    let min_tokens = u32::try_from(min_tokens)
-        .ok()
-        .filter(|&min| min <= most)
-        .ok_or_else(|| {
-            ApiError::bad_request(format!(
-                "min_tokens must be between 0 and max_tokens={most}, got {min_tokens}."
-            ))
-        })?;
+    let min_tokens = u32::try_from(min_tokens).ok().filter(|&min| min <= most).ok_or_else(|| {
+        ApiError::bad_request(format!("min_tokens must be between 0 and max_tokens={most}, got {min_tokens}."))
+    })?;
     let included = flag(all, "include_stop_str_in_output");
     Ok(Generation {
         endpoint,
         prompts,
         n,
-        eos: if flag(all, "ignore_eos") {
-            Eos::Ignored
-        } else {
-            Eos::Allowed { min_tokens }
-        },
-        text: Text::new(
-            endpoint != Endpoint::Completions,
-            &stop,
-            min_tokens,
-            included,
-        ),
-        delivery: if endpoint == Endpoint::Embeddings {
-            Delivery::Whole
-        } else {
-            delivery(&body)
-        },
+        eos: if flag(all, "ignore_eos") { Eos::Ignored } else { Eos::Allowed { min_tokens } },
+        text: Text::new(endpoint != Endpoint::Completions, &stop, min_tokens, included),
+        delivery: if endpoint == Endpoint::Embeddings { Delivery::Whole } else { delivery(&body) },
         temperature: temperature.unwrap_or(1.0),
     })
 }
@@ -188,37 +150,28 @@ pub(crate) fn parse(
 /// How many choices each prompt is to have.
 fn choices(n: i64, prompts: usize) -> Result<u32, ApiError> {
     if n < 1 {
-        return Err(ApiError::bad_request(format!(
-            "n must be at least 1, got {n}."
-        )));
+        return Err(ApiError::bad_request(format!("n must be at least 1, got {n}.")));
     }
-    u32::try_from(n)
-        .ok()
-        .filter(|&n| (n as usize).saturating_mul(prompts) <= MOST_CHOICES)
-        .ok_or_else(|| {
-            ApiError::bad_request(format!(
-                "this simulated server gives at most {MOST_CHOICES} choices, over all prompts of a request"
-            ))
-        })
+    u32::try_from(n).ok().filter(|&n| (n as usize).saturating_mul(prompts) <= MOST_CHOICES).ok_or_else(|| {
+        ApiError::bad_request(format!(
+            "this simulated server gives at most {MOST_CHOICES} choices, over all prompts of a request"
+        ))
+    })
 }
 
 /// `stop`: a string or a list of strings.
 fn stop(body: &Value) -> Result<Vec<String>, ApiError> {
-    let invalid =
-        || ApiError::validation("list_type", "'stop'", "Input should be a valid list", "");
+    let invalid = || ApiError::validation("list_type", "'stop'", "Input should be a valid list", "");
     let strings = match body.get("stop") {
         None | Some(Value::Null) => Vec::new(),
         Some(Value::String(one)) => vec![one.clone()],
-        Some(Value::Array(list)) => list
-            .iter()
-            .map(|item| item.as_str().map(str::to_owned).ok_or_else(invalid))
-            .collect::<Result<_, _>>()?,
+        Some(Value::Array(list)) => {
+            list.iter().map(|item| item.as_str().map(str::to_owned).ok_or_else(invalid)).collect::<Result<_, _>>()?
+        }
         Some(_) => return Err(invalid()),
     };
     if strings.iter().any(String::is_empty) {
-        return Err(ApiError::bad_request(
-            "stop cannot contain an empty string.",
-        ));
+        return Err(ApiError::bad_request("stop cannot contain an empty string."));
     }
     Ok(strings)
 }
@@ -233,12 +186,7 @@ pub(crate) fn parse_tokenize(body: &[u8], profile: &Profile) -> Result<(u32, boo
     let prompts = prompts(endpoint, &body)?;
     check_model(&body, profile)?;
     let [prompt] = prompts.as_slice() else {
-        return Err(ApiError::validation(
-            "string_type",
-            "'prompt'",
-            "Input should be a valid string",
-            "",
-        ));
+        return Err(ApiError::validation("string_type", "'prompt'", "Input should be a valid string", ""));
     };
     Ok((prompt.count(), flag(&body, "return_token_strs")))
 }
@@ -263,38 +211,22 @@ fn check_model(body: &Value, profile: &Profile) -> Result<(), ApiError> {
             kind: "NotFoundError",
             message: format!("The model `{model}` does not exist."),
         }),
-        Some(_) => Err(ApiError::validation(
-            "string_type",
-            "'model'",
-            "Input should be a valid string",
-            "",
-        )),
+        Some(_) => Err(ApiError::validation("string_type", "'model'", "Input should be a valid string", "")),
     }
 }
 
-fn admit(
-    endpoint: Endpoint,
-    profile: &Profile,
-    prompt: u32,
-    asked: Option<i64>,
-) -> Result<TokenBudget, ApiError> {
+fn admit(endpoint: Endpoint, profile: &Profile, prompt: u32, asked: Option<i64>) -> Result<TokenBudget, ApiError> {
     // vLLM looks at the prompt before it looks at max_tokens.
     let refuse = |error: LengthError| {
         // Its chat handler appends the cause of the exception, which is none.
-        let suffix = if endpoint == Endpoint::Chat {
-            " None"
-        } else {
-            ""
-        };
+        let suffix = if endpoint == Endpoint::Chat { " None" } else { "" };
         ApiError::bad_request(format!("{error}{suffix}"))
     };
     profile.admit(prompt, None).map_err(refuse)?;
     let asked = match asked {
         None => None,
         Some(asked) if asked < 1 => {
-            return Err(ApiError::bad_request(format!(
-                "max_tokens must be at least 1, got {asked}."
-            )));
+            return Err(ApiError::bad_request(format!("max_tokens must be at least 1, got {asked}.")));
         }
         Some(asked) => Some(u32::try_from(asked).unwrap_or(u32::MAX)),
     };
@@ -306,16 +238,11 @@ fn delivery(body: &Value) -> Delivery {
         return Delivery::Whole;
     }
     let options = body.get("stream_options").unwrap_or(&Value::Null);
-    Delivery::Stream(
-        match (
-            flag(options, "include_usage"),
-            flag(options, "continuous_usage_stats"),
-        ) {
-            (false, _) => StreamUsage::Never,
-            (true, false) => StreamUsage::AtEnd,
-            (true, true) => StreamUsage::Continuous,
-        },
-    )
+    Delivery::Stream(match (flag(options, "include_usage"), flag(options, "continuous_usage_stats")) {
+        (false, _) => StreamUsage::Never,
+        (true, false) => StreamUsage::AtEnd,
+        (true, true) => StreamUsage::Continuous,
+    })
 }
 
 fn flag(body: &Value, name: &str) -> bool {
@@ -334,9 +261,10 @@ fn integer(body: &Value, name: &str) -> Result<Option<i64>, ApiError> {
                 "",
             )
         }),
-        Some(value) => value.as_i64().map(Some).ok_or_else(|| {
-            ApiError::validation("int_type", &loc, "Input should be a valid integer", "")
-        }),
+        Some(value) => value
+            .as_i64()
+            .map(Some)
+            .ok_or_else(|| ApiError::validation("int_type", &loc, "Input should be a valid integer", "")),
     }
 }
 
@@ -348,9 +276,7 @@ mod tests {
 
     fn chat(rest: &str) -> Result<Generation, ApiError> {
         let profile = Profile::builtin("rtx3090-gemma3-12b-bnb4").unwrap();
-        let body = format!(
-            r#"{{"model":"{MODEL}","messages":[{{"role":"user","content":"abcde"}}]{rest}}}"#
-        );
+        let body = format!(r#"{{"model":"{MODEL}","messages":[{{"role":"user","content":"abcde"}}]{rest}}}"#);
         parse(Endpoint::Chat, body.as_bytes(), &profile)
     }
 
@@ -368,10 +294,7 @@ mod tests {
         let completion = parse(Endpoint::Completions, br#"{"prompt":"x"}"#, &profile).unwrap();
         assert_eq!(most(&completion), 16);
         assert_eq!(completion.eos, Eos::Allowed { min_tokens: 0 });
-        assert_eq!(
-            chat(r#","max_tokens":7,"min_tokens":3"#).unwrap().eos,
-            Eos::Allowed { min_tokens: 3 }
-        );
+        assert_eq!(chat(r#","max_tokens":7,"min_tokens":3"#).unwrap().eos, Eos::Allowed { min_tokens: 3 });
         assert_eq!(chat(r#","ignore_eos":true"#).unwrap().eos, Eos::Ignored);
         assert!(chat(r#","max_tokens":7,"min_tokens":8"#).is_err());
     }
@@ -381,10 +304,7 @@ mod tests {
         for (rest, expected) in [
             ("", Delivery::Whole),
             (r#","stream":true"#, Delivery::Stream(StreamUsage::Never)),
-            (
-                r#","stream":true,"stream_options":{"include_usage":true}"#,
-                Delivery::Stream(StreamUsage::AtEnd),
-            ),
+            (r#","stream":true,"stream_options":{"include_usage":true}"#, Delivery::Stream(StreamUsage::AtEnd)),
             (
                 r#","stream":true,"stream_options":{"include_usage":true,"continuous_usage_stats":true}"#,
                 Delivery::Stream(StreamUsage::Continuous),
@@ -400,10 +320,7 @@ mod tests {
         for (rest, message) in [
             (r#","n":0"#, "n must be at least 1, got 0."),
             (r#","n":2000"#, "at most 1024 choices"),
-            (
-                r#","stop":["a",""]"#,
-                "stop cannot contain an empty string.",
-            ),
+            (r#","stop":["a",""]"#, "stop cannot contain an empty string."),
             (r#","stop":7"#, "Input should be a valid list"),
         ] {
             let error = chat(rest).unwrap_err();
@@ -419,11 +336,7 @@ mod tests {
         let profile = Profile::builtin("rtx3090-gemma3-12b-bnb4").unwrap();
         let body = br#"{"prompt":["a","some more words"],"n":3,"max_tokens":4000}"#;
         let generation = parse(Endpoint::Completions, body, &profile).unwrap();
-        let lengths: Vec<u32> = generation
-            .prompts
-            .iter()
-            .map(|(budget, _)| budget.prompt_tokens)
-            .collect();
+        let lengths: Vec<u32> = generation.prompts.iter().map(|(budget, _)| budget.prompt_tokens).collect();
         assert_eq!((lengths, generation.n), (vec![1, 4], 3));
     }
 }

@@ -18,11 +18,7 @@ pub(crate) struct Pacer {
 
 impl Pacer {
     pub(crate) fn new(fixed: &Fixed) -> Self {
-        Self {
-            ttft: milliseconds(fixed.ttft_ms),
-            itl: milliseconds(fixed.itl_ms),
-            paced: BTreeMap::new(),
-        }
+        Self { ttft: milliseconds(fixed.ttft_ms), itl: milliseconds(fixed.itl_ms), paced: BTreeMap::new() }
     }
 
     pub(crate) fn add(&mut self, mut sequence: Sequence, now: Duration) {

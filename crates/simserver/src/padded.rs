@@ -44,10 +44,7 @@ impl Padded {
             ("per_prompt_token_ms", self.per_prompt_token_ms),
             ("per_context_token_us", self.per_context_token_us),
         ];
-        let powers = [
-            ("prompt_power", self.prompt_power),
-            ("context_power", self.context_power),
-        ];
+        let powers = [("prompt_power", self.prompt_power), ("context_power", self.context_power)];
         if !(self.base_ms.is_finite() && self.base_ms > 0.0) {
             return Some("`base_ms` must be positive".to_owned());
         }
@@ -62,8 +59,7 @@ impl Padded {
             }
         }
         let rising = self.sizes.windows(2).all(|pair| pair[0] < pair[1]);
-        (!rising || self.sizes.first() == Some(&0))
-            .then(|| "`sizes` must be positive and rising".to_owned())
+        (!rising || self.sizes.first() == Some(&0)).then(|| "`sizes` must be positive and rising".to_owned())
     }
 
     /// Mean time of a step, in ms.
@@ -104,26 +100,14 @@ mod tests {
             context_power: 2.0,
         };
         let ms = |decodes, prefill_tokens, context_tokens| {
-            padded.step_ms(StepLoad {
-                decodes,
-                prefill_tokens,
-                context_tokens,
-            })
+            padded.step_ms(StepLoad { decodes, prefill_tokens, context_tokens })
         };
         // By hand: 10 + 0.5 · padded + 0.25 · prompt + context² / 1000.
-        for (decodes, prompt, context, expected) in [
-            (1, 0, 0, 10.5),
-            (3, 0, 0, 12.0),
-            (5, 0, 0, 14.0),
-            (9, 0, 0, 14.5),
-            (0, 8, 0, 12.0),
-            (0, 0, 100, 20.0),
-        ] {
+        for (decodes, prompt, context, expected) in
+            [(1, 0, 0, 10.5), (3, 0, 0, 12.0), (5, 0, 0, 14.0), (9, 0, 0, 14.5), (0, 8, 0, 12.0), (0, 0, 100, 20.0)]
+        {
             let got = ms(decodes, prompt, context);
-            assert!(
-                (got - expected).abs() < 1e-12,
-                "{decodes} {prompt} {context}: {got}"
-            );
+            assert!((got - expected).abs() < 1e-12, "{decodes} {prompt} {context}: {got}");
         }
     }
 }

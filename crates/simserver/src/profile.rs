@@ -9,18 +9,9 @@ use crate::sequence::PromptBlocks;
 use crate::timing::Timing;
 
 const BUILTIN: [(&str, &str); 4] = [
-    (
-        "rtx3090-gemma3-12b-bnb4",
-        include_str!("../profiles/rtx3090-gemma3-12b-bnb4.toml"),
-    ),
-    (
-        "h100-llama3.1-8b-fp16",
-        include_str!("../profiles/h100-llama3.1-8b-fp16.toml"),
-    ),
-    (
-        "padded-graphs",
-        include_str!("../profiles/padded-graphs.toml"),
-    ),
+    ("rtx3090-gemma3-12b-bnb4", include_str!("../profiles/rtx3090-gemma3-12b-bnb4.toml")),
+    ("h100-llama3.1-8b-fp16", include_str!("../profiles/h100-llama3.1-8b-fp16.toml")),
+    ("padded-graphs", include_str!("../profiles/padded-graphs.toml")),
     ("fixed", include_str!("../profiles/fixed.toml")),
 ];
 
@@ -128,9 +119,7 @@ pub enum ProfileError {
     )]
     Unknown(String),
     /// The text is not a profile.
-    #[error(
-        "profile does not parse: {0}\nhint: copy one of crates/simserver/profiles/ and change its figures"
-    )]
+    #[error("profile does not parse: {0}\nhint: copy one of crates/simserver/profiles/ and change its figures")]
     Syntax(#[from] toml::de::Error),
     /// A figure makes no sense.
     #[error("profile `{profile}`: {problem}")]
@@ -145,10 +134,8 @@ pub enum ProfileError {
 impl Profile {
     /// The built-in profile of this name, see [`profile_names`].
     pub fn builtin(name: &str) -> Result<Self, ProfileError> {
-        let (_, text) = BUILTIN
-            .iter()
-            .find(|(known, _)| *known == name)
-            .ok_or_else(|| ProfileError::Unknown(name.to_owned()))?;
+        let (_, text) =
+            BUILTIN.iter().find(|(known, _)| *known == name).ok_or_else(|| ProfileError::Unknown(name.to_owned()))?;
         Self::from_toml(text)
     }
 
@@ -157,10 +144,7 @@ impl Profile {
         let figures: Figures = toml::from_str(text)?;
         match figures.problem() {
             None => Ok(Self { figures }),
-            Some(problem) => Err(ProfileError::Invalid {
-                profile: figures.name,
-                problem,
-            }),
+            Some(problem) => Err(ProfileError::Invalid { profile: figures.name, problem }),
         }
     }
 
@@ -192,37 +176,19 @@ impl Profile {
     /// What a prompt of these tokens has in common with others, for the prefix cache. Nothing when the profile has none.
     pub fn prompt_blocks(&self, tokens: impl IntoIterator<Item = u64>) -> PromptBlocks {
         let kv = &self.figures.kv_cache;
-        if kv.enable_prefix_caching {
-            PromptBlocks::chain(tokens, kv.block_size)
-        } else {
-            PromptBlocks::unshared()
-        }
+        if kv.enable_prefix_caching { PromptBlocks::chain(tokens, kv.block_size) } else { PromptBlocks::unshared() }
     }
 
     /// What the server accepts of a request, by vLLM 0.11.2's two checks.
-    pub fn admit(
-        &self,
-        prompt_tokens: u32,
-        asked: Option<u32>,
-    ) -> Result<TokenBudget, LengthError> {
+    pub fn admit(&self, prompt_tokens: u32, asked: Option<u32>) -> Result<TokenBudget, LengthError> {
         let max_model_len = self.figures.limits.max_model_len;
         if prompt_tokens >= max_model_len {
-            return Err(LengthError::Prompt {
-                max_model_len,
-                prompt_tokens,
-            });
+            return Err(LengthError::Prompt { max_model_len, prompt_tokens });
         }
         let room = max_model_len - prompt_tokens;
         match asked {
-            Some(asked) if asked > room => Err(LengthError::Output {
-                max_model_len,
-                prompt_tokens,
-                asked,
-            }),
-            _ => Ok(TokenBudget {
-                prompt_tokens: prompt_tokens.max(1),
-                max_tokens: asked.unwrap_or(room).max(1),
-            }),
+            Some(asked) if asked > room => Err(LengthError::Output { max_model_len, prompt_tokens, asked }),
+            _ => Ok(TokenBudget { prompt_tokens: prompt_tokens.max(1), max_tokens: asked.unwrap_or(room).max(1) }),
         }
     }
 }
@@ -230,17 +196,10 @@ impl Profile {
 impl Figures {
     /// What is wrong, if anything.
     fn problem(&self) -> Option<String> {
-        let header_safe =
-            |text: &str| !text.is_empty() && text.bytes().all(|b| (0x20..0x7f).contains(&b));
-        let Limits {
-            max_model_len,
-            max_num_seqs,
-            max_num_batched_tokens,
-        } = self.limits;
+        let header_safe = |text: &str| !text.is_empty() && text.bytes().all(|b| (0x20..0x7f).contains(&b));
+        let Limits { max_model_len, max_num_seqs, max_num_batched_tokens } = self.limits;
         if !header_safe(&self.name) {
-            return Some(
-                "`name` goes into a header: give it printable ASCII characters".to_owned(),
-            );
+            return Some("`name` goes into a header: give it printable ASCII characters".to_owned());
         }
         if self.served_model.is_empty() {
             return Some("`served_model` is empty".to_owned());
@@ -255,13 +214,10 @@ impl Figures {
             && (window.tokens == 0 || window.groups == 0 || window.groups > self.kv_cache.groups)
         {
             return Some(
-                "`sliding_window` needs at least one token, and at most as many groups as `groups`"
-                    .to_owned(),
+                "`sliding_window` needs at least one token, and at most as many groups as `groups`".to_owned(),
             );
         }
-        let needed = self
-            .kv_cache
-            .blocks_for(max_model_len, max_num_batched_tokens);
+        let needed = self.kv_cache.blocks_for(max_model_len, max_num_batched_tokens);
         if needed > u64::from(self.kv_cache.usable_blocks()) {
             return Some(format!(
                 "one request of `max_model_len` tokens needs {needed} blocks and the pool has {}\nhint: raise `num_gpu_blocks` or lower `max_model_len`",
@@ -324,19 +280,13 @@ mod tests {
         for name in profile_names() {
             assert_eq!(Profile::builtin(name).unwrap().name(), name);
         }
-        assert!(matches!(
-            Profile::builtin("nope"),
-            Err(ProfileError::Unknown(_))
-        ));
+        assert!(matches!(Profile::builtin("nope"), Err(ProfileError::Unknown(_))));
     }
 
     #[test]
     fn reference_kv_cache_is_the_one_vllm_printed() {
         // "GPU KV cache size: 28,064 tokens" of the reference report: 10526 blocks, 6 groups, 16 tokens a block.
-        let kv = Profile::builtin("rtx3090-gemma3-12b-bnb4")
-            .unwrap()
-            .figures
-            .kv_cache;
+        let kv = Profile::builtin("rtx3090-gemma3-12b-bnb4").unwrap().figures.kv_cache;
         assert_eq!(kv.num_gpu_blocks / kv.groups * kv.block_size, 28_064);
         assert_eq!(kv.blocks_for(17, 2048), 12);
         // "Maximum concurrency for 4,096 tokens per request: 8.62x": 256 blocks in the group of full attention and 193 in each of
@@ -347,32 +297,17 @@ mod tests {
     #[test]
     fn senseless_figures_are_refused_with_their_name() {
         for (from, to, names) in [
-            (
-                "num_gpu_blocks = 10526",
-                "num_gpu_blocks = 1221",
-                "num_gpu_blocks",
-            ),
-            (
-                "noise_fraction = 0.005",
-                "noise_fraction = 0.9",
-                "noise_fraction",
-            ),
+            ("num_gpu_blocks = 10526", "num_gpu_blocks = 1221", "num_gpu_blocks"),
+            ("noise_fraction = 0.005", "noise_fraction = 0.9", "noise_fraction"),
             ("[2, 70.531]", "[1, 70.531]", "decode_ms"),
             ("[80, 94.4]", "[80, -1.0]", "prefill_ms"),
-            (
-                "eos_mean_tokens = 200",
-                "eos_mean_tokens = 0",
-                "eos_mean_tokens",
-            ),
+            ("eos_mean_tokens = 200", "eos_mean_tokens = 0", "eos_mean_tokens"),
             ("name = \"rtx", "name = \"\u{e9}rtx", "name"),
         ] {
             let error = edited(from, to).unwrap_err().to_string();
             assert!(error.contains(names), "{to}: {error}");
         }
-        assert!(matches!(
-            edited("admission_ms", "admision_ms"),
-            Err(ProfileError::Syntax(_))
-        ));
+        assert!(matches!(edited("admission_ms", "admision_ms"), Err(ProfileError::Syntax(_))));
     }
 
     #[test]
@@ -386,13 +321,7 @@ mod tests {
         let profile = Profile::builtin("rtx3090-gemma3-12b-bnb4").unwrap();
         assert_eq!(profile.admit(4095, None).unwrap().max_tokens, 1);
         assert_eq!(profile.admit(4000, Some(96)).unwrap().max_tokens, 96);
-        assert!(matches!(
-            profile.admit(4000, Some(97)),
-            Err(LengthError::Output { .. })
-        ));
-        assert!(matches!(
-            profile.admit(4096, Some(1)),
-            Err(LengthError::Prompt { .. })
-        ));
+        assert!(matches!(profile.admit(4000, Some(97)), Err(LengthError::Output { .. })));
+        assert!(matches!(profile.admit(4096, Some(1)), Err(LengthError::Prompt { .. })));
     }
 }

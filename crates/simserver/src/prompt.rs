@@ -29,9 +29,7 @@ impl Prompt {
         let (before, after) = TEMPLATE_TOKENS;
         let saturated = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         match self {
-            Self::Chat(bytes) => {
-                saturated(bytes.len().div_ceil(BYTES_PER_TOKEN)).saturating_add(before + after)
-            }
+            Self::Chat(bytes) => saturated(bytes.len().div_ceil(BYTES_PER_TOKEN)).saturating_add(before + after),
             Self::Text(bytes) => saturated(bytes.len().div_ceil(BYTES_PER_TOKEN)),
             Self::Ids(ids) => saturated(ids.len()),
         }
@@ -46,10 +44,8 @@ impl Prompt {
         };
         let before = (0..template.0).map(|id| TEMPLATE_ID + u64::from(id));
         let after = (0..template.1).map(|id| 2 * TEMPLATE_ID + u64::from(id));
-        let text = bytes.chunks(BYTES_PER_TOKEN).map(|four| {
-            four.iter()
-                .fold(1, |token, byte| token << 8 | u64::from(*byte))
-        });
+        let text =
+            bytes.chunks(BYTES_PER_TOKEN).map(|four| four.iter().fold(1, |token, byte| token << 8 | u64::from(*byte)));
         before.chain(text).chain(ids.iter().copied()).chain(after)
     }
 }
@@ -74,14 +70,9 @@ fn response(body: &Value) -> Result<Prompt, ApiError> {
 
 fn chat(body: &Value, field: &str) -> Result<Prompt, ApiError> {
     let messages = body.get(field).ok_or_else(|| missing(field))?;
-    let messages = messages.as_array().ok_or_else(|| {
-        ApiError::validation(
-            "list_type",
-            &format!("'{field}'"),
-            "Input should be a valid list",
-            "",
-        )
-    })?;
+    let messages = messages
+        .as_array()
+        .ok_or_else(|| ApiError::validation("list_type", &format!("'{field}'"), "Input should be a valid list", ""))?;
     let mut bytes = Vec::new();
     for message in messages {
         match &message["content"] {
@@ -98,29 +89,15 @@ fn chat(body: &Value, field: &str) -> Result<Prompt, ApiError> {
 }
 
 fn texts(body: &Value, field: &str) -> Result<Vec<Prompt>, ApiError> {
-    let invalid = || {
-        ApiError::validation(
-            "string_type",
-            &format!("'{field}'"),
-            "Input should be a valid string",
-            "",
-        )
-    };
+    let invalid = || ApiError::validation("string_type", &format!("'{field}'"), "Input should be a valid string", "");
     let prompt = body.get(field).ok_or_else(|| missing(field))?;
     let one = |value: &Value| match value {
         Value::String(text) => Ok(Prompt::Text(text.clone().into_bytes())),
-        Value::Array(ids) => ids
-            .iter()
-            .map(Value::as_u64)
-            .collect::<Option<_>>()
-            .map(Prompt::Ids)
-            .ok_or_else(invalid),
+        Value::Array(ids) => ids.iter().map(Value::as_u64).collect::<Option<_>>().map(Prompt::Ids).ok_or_else(invalid),
         _ => Err(invalid()),
     };
     match prompt {
-        Value::Array(items) if items.is_empty() => {
-            Err(ApiError::bad_request("please provide at least one prompt"))
-        }
+        Value::Array(items) if items.is_empty() => Err(ApiError::bad_request("please provide at least one prompt")),
         Value::Array(items) if !items.iter().all(Value::is_u64) => items.iter().map(one).collect(),
         _ => one(prompt).map(|prompt| vec![prompt]),
     }
@@ -148,7 +125,8 @@ mod tests {
             prompts.iter().map(Prompt::count).sum::<u32>()
         };
         // 5 + 3 bytes ("가" is three) in two messages, one of them in parts: ceil(8 / 4) + 10.
-        let messages = r#"{"messages":[{"content":"abcde"},{"content":[{"type":"text","text":"가"}]},{"content":null}]}"#;
+        let messages =
+            r#"{"messages":[{"content":"abcde"},{"content":[{"type":"text","text":"가"}]},{"content":null}]}"#;
         assert_eq!(count(Endpoint::Chat, messages), 12);
         let input = messages.replace("messages", "input");
         assert_eq!(count(Endpoint::Responses, &input), 12);
@@ -158,10 +136,7 @@ mod tests {
         assert_eq!(count(Endpoint::Completions, r#"{"prompt":["abcde"]}"#), 2);
         assert_eq!(count(Endpoint::Completions, r#"{"prompt":[1,2,3]}"#), 3);
         assert_eq!(count(Endpoint::Completions, r#"{"prompt":[[1,2,3]]}"#), 3);
-        assert_eq!(
-            count(Endpoint::Completions, r#"{"prompt":["abcde","a"]}"#),
-            3
-        );
+        assert_eq!(count(Endpoint::Completions, r#"{"prompt":["abcde","a"]}"#), 3);
     }
 
     #[test]

@@ -43,13 +43,7 @@ pub(crate) struct ResponseFrames {
 }
 
 impl ResponseFrames {
-    pub(crate) fn new(
-        id: ResponseId,
-        model: &str,
-        echo: Echo,
-        prompt_tokens: u32,
-        text: Text,
-    ) -> Self {
+    pub(crate) fn new(id: ResponseId, model: &str, echo: Echo, prompt_tokens: u32, text: Text) -> Self {
         Self {
             id,
             model: Value::from(model).to_string(),
@@ -80,21 +74,13 @@ impl ResponseFrames {
             r#""content_index":0,"item_id":"{item}","output_index":0,"part":{{"annotations":[],"text":"","type":"output_text","logprobs":[]}}"#
         );
         self.content = 1;
-        vec![
-            self.event("response.output_item.added", &opened),
-            self.event("response.content_part.added", &part),
-        ]
+        vec![self.event("response.output_item.added", &opened), self.event("response.content_part.added", &part)]
     }
 
     /// Appends the event of some tokens.
-    pub(crate) fn tokens(
-        &mut self,
-        span: Span,
-        out: &mut impl std::fmt::Write,
-    ) -> std::fmt::Result {
+    pub(crate) fn tokens(&mut self, span: Span, out: &mut impl std::fmt::Write) -> std::fmt::Result {
         let mut delta = String::new();
-        self.text
-            .write(span.first, span.last, span.finish, &mut delta)?;
+        self.text.write(span.first, span.last, span.finish, &mut delta)?;
         delta.extend(std::iter::repeat_n('x', span.padding as usize));
         let fields = format!(
             r#""content_index":{},"delta":"{delta}","item_id":"{}","logprobs":[],"output_index":0"#,
@@ -112,16 +98,13 @@ impl ResponseFrames {
         let said = self.said(1);
         let (first, second) = (self.content, self.content + 1);
         self.content += 2;
-        let part =
-            format!(r#"{{"annotations":[],"text":"{said}","type":"output_text","logprobs":null}}"#);
+        let part = format!(r#"{{"annotations":[],"text":"{said}","type":"output_text","logprobs":null}}"#);
         let text_done = format!(
             r#""content_index":{first},"item_id":"{item}","logprobs":[],"output_index":0,"sequence_number":{},"text":"{said}""#,
             self.sequence
         );
         let text_done = self.numbered("response.output_text.done", &text_done);
-        let part_done = format!(
-            r#""content_index":{second},"item_id":"{item}","output_index":0,"part":{part}"#
-        );
+        let part_done = format!(r#""content_index":{second},"item_id":"{item}","output_index":0,"part":{part}"#);
         let item_done = format!(
             r#""item":{{"id":"{item}","content":[{part}],"role":"assistant","status":"completed","type":"message","phase":null,"summary":[]}},"output_index":0"#
         );
@@ -136,21 +119,11 @@ impl ResponseFrames {
     /// The last event.
     pub(crate) fn completed(&mut self, usage: Option<u32>) -> String {
         let usage = usage.map(|completion_tokens| ResponseUsage {
-            usage: Usage {
-                prompt_tokens: self.prompt_tokens,
-                completion_tokens,
-            },
+            usage: Usage { prompt_tokens: self.prompt_tokens, completion_tokens },
             cached: self.last.map_or(0, |span| span.cached),
         });
         let output = message(&self.id, &self.said(self.last.map_or(1, |span| span.first)));
-        let response = response(
-            &self.id,
-            &self.model,
-            self.echo,
-            &output,
-            "completed",
-            usage,
-        );
+        let response = response(&self.id, &self.model, self.echo, &output, "completed", usage);
         self.event("response.completed", &format!(r#""response":{response}"#))
     }
 
@@ -173,14 +146,7 @@ impl ResponseFrames {
     fn item(&self) -> String {
         let hex = &self.id.hex;
         let group = |from: usize, to: usize| hex.get(from..to).unwrap_or_default();
-        format!(
-            "{}-{}-{}-{}-{}",
-            group(0, 8),
-            group(8, 12),
-            group(12, 16),
-            group(16, 20),
-            group(20, 32)
-        )
+        format!("{}-{}-{}-{}-{}", group(0, 8), group(8, 12), group(12, 16), group(16, 20), group(20, 32))
     }
 
     fn event(&mut self, kind: &str, fields: &str) -> String {
@@ -228,10 +194,7 @@ fn response(
     usage: Option<ResponseUsage>,
 ) -> String {
     let ResponseId { hex, created } = id;
-    let Echo {
-        temperature,
-        max_output_tokens,
-    } = echo;
+    let Echo { temperature, max_output_tokens } = echo;
     let mut out = format!(
         r#"{{"id":"resp_{hex}","created_at":{created},"incomplete_details":null,"instructions":null,"metadata":null,"model":{model},"object":"response","output":[{output}],"parallel_tool_calls":true,"temperature":{temperature:?},"tool_choice":"auto","tools":[],"top_p":1.0,"background":false,"max_output_tokens":{max_output_tokens},"max_tool_calls":null,"previous_response_id":null,"prompt":null,"reasoning":null,"service_tier":"auto","status":"{status}","text":null,"top_logprobs":null,"truncation":"disabled","usage":"#
     );

@@ -157,12 +157,7 @@ impl Scheduler {
             let Some(sequence) = self.waiting.pop_front() else {
                 return;
             };
-            let mut running = Running {
-                sequence,
-                blocks,
-                computed,
-                scheduled: 0,
-            };
+            let mut running = Running { sequence, blocks, computed, scheduled: 0 };
             running.schedule(wanted, &mut batch.load);
             *budget -= wanted;
             self.running.push(running);

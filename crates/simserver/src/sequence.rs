@@ -27,13 +27,7 @@ pub struct Request {
 impl Request {
     /// A request without a `stop` string, whose prompt shares nothing with any other.
     pub fn new(id: RequestId, budget: TokenBudget, eos: Eos) -> Self {
-        Self {
-            id,
-            budget,
-            eos,
-            stop_at: None,
-            prompt: PromptBlocks::unshared(),
-        }
+        Self { id, budget, eos, stop_at: None, prompt: PromptBlocks::unshared() }
     }
 }
 
@@ -68,10 +62,7 @@ impl PromptBlocks {
 
 /// Steele, Lea and Flood's `SplitMix64` finaliser over both.
 pub(crate) fn mix(hash: u64, value: u64) -> u64 {
-    let mut z = hash
-        .rotate_left(23)
-        .wrapping_add(value)
-        .wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut z = hash.rotate_left(23).wrapping_add(value).wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)
@@ -226,10 +217,7 @@ impl Sequence {
         let (tokens, reason) = self.output;
         let end = (self.generated >= tokens).then(|| Completion {
             reason,
-            queued: self
-                .first_scheduled
-                .unwrap_or(at)
-                .saturating_sub(self.arrived),
+            queued: self.first_scheduled.unwrap_or(at).saturating_sub(self.arrived),
             ttft: first_token.saturating_sub(self.arrived),
             e2e: at.saturating_sub(self.arrived),
             max_tokens: self.max_tokens,

@@ -92,19 +92,9 @@ pub struct SimServer {
 impl SimServer {
     /// Starts a server; it answers when this returns.
     pub fn start(config: SimConfig) -> Result<Self, SimError> {
-        let SimConfig {
-            profile,
-            listen,
-            die_after,
-            faults,
-            fault_seed,
-            metric_names,
-        } = config;
+        let SimConfig { profile, listen, die_after, faults, fault_seed, metric_names } = config;
         let faults = FaultPlan::new(faults, fault_seed);
-        let (socket, address) = bind(listen, &faults).map_err(|source| SimError::Listen {
-            address: listen,
-            source,
-        })?;
+        let (socket, address) = bind(listen, &faults).map_err(|source| SimError::Listen { address: listen, source })?;
         let shutdown = Arc::new(Notify::new());
         let (commands, received) = mpsc::channel();
         let app = App {
@@ -114,29 +104,16 @@ impl SimServer {
             lateness: Arc::new(Mutex::new(Lateness::default())),
             ids: Mutex::new(Pcg64::seed_from_u64(profile.figures.seed)),
             epoch: Instant::now(),
-            created: SystemTime::UNIX_EPOCH
-                .elapsed()
-                .map_or(0.0, |since| since.as_secs_f64()),
+            created: SystemTime::UNIX_EPOCH.elapsed().map_or(0.0, |since| since.as_secs_f64()),
             requests: AtomicU64::new(0),
             generations: AtomicU64::new(0),
             faults,
             struck: Mutex::default(),
             metric_names,
-            death: Death {
-                after: die_after,
-                begun: AtomicU64::new(0),
-                shutdown: Arc::clone(&shutdown),
-            },
+            death: Death { after: die_after, begun: AtomicU64::new(0), shutdown: Arc::clone(&shutdown) },
         };
-        let driver = Driver::new(
-            Engine::new(&profile),
-            received,
-            Arc::clone(&app.telemetry),
-            app.epoch,
-        );
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
+        let driver = Driver::new(Engine::new(&profile), received, Arc::clone(&app.telemetry), app.epoch);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let stop = Arc::clone(&shutdown);
         // A failure to start the second thread drops the app, and with it the only sender: the first one then ends.
         let threads = vec![
@@ -145,12 +122,7 @@ impl SimServer {
                 serve(runtime, socket, app, &stop);
             })?,
         ];
-        Ok(Self {
-            address,
-            profile,
-            shutdown,
-            threads,
-        })
+        Ok(Self { address, profile, shutdown, threads })
     }
 
     /// Base URL, without a slash at the end.
@@ -207,9 +179,7 @@ fn bind(listen: SocketAddr, faults: &FaultPlan) -> io::Result<(Socket, SocketAdd
 }
 
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
-    std::thread::Builder::new()
-        .name(name.to_owned())
-        .spawn(work)
+    std::thread::Builder::new().name(name.to_owned()).spawn(work)
 }
 
 /// Serves until the shutdown. Dropping the runtime drops every connection and, with the last of them, the engine's commands.

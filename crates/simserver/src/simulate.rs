@@ -99,10 +99,7 @@ pub fn closed_loop(profile: &Profile, load: &ClosedLoop) -> Result<Vec<Served>, 
     let next = |served: &Served| {
         let left = left.get_mut(served.slot as usize)?;
         *left = left.checked_sub(1)?;
-        Some((
-            served.last_token + share(load.turnaround, served.slot),
-            served.slot,
-        ))
+        Some((served.last_token + share(load.turnaround, served.slot), served.slot))
     };
     Ok(drive(profile, first, request, next).served)
 }
@@ -113,9 +110,7 @@ pub fn open_loop(profile: &Profile, arrivals: &[Arrival]) -> Result<Simulation, 
         .iter()
         .map(|arrival| profile.admit(arrival.prompt_tokens, Some(arrival.max_tokens.max(1))))
         .collect::<Result<_, _>>()?;
-    let coming = (0u32..)
-        .zip(arrivals)
-        .map(|(index, arrival)| (arrival.at, index));
+    let coming = (0u32..).zip(arrivals).map(|(index, arrival)| (arrival.at, index));
     let request = |index: u32| {
         let arrival = &arrivals[index as usize];
         let prompt = arrival.prompt.clone();
@@ -155,10 +150,7 @@ fn drive(
             coming.pop();
             let (budget, eos, prompt) = request(slot);
             let id = RequestId(result.served.len() as u64);
-            let request = Request {
-                prompt,
-                ..Request::new(id, budget, eos)
-            };
+            let request = Request { prompt, ..Request::new(id, budget, eos) };
             engine.submit(&request, arrival);
             result.served.push(Served {
                 slot,

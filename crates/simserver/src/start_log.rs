@@ -21,12 +21,7 @@ pub enum LogWording {
 }
 
 /// The lines, oldest first. `stamp` is the local time as vLLM writes it, such as `11-24 03:10:25`.
-pub fn start_log(
-    profile: &Profile,
-    listen: SocketAddr,
-    wording: LogWording,
-    stamp: &str,
-) -> Vec<String> {
+pub fn start_log(profile: &Profile, listen: SocketAddr, wording: LogWording, stamp: &str) -> Vec<String> {
     let kv = KvFigures::of(profile);
     match wording {
         LogWording::V0_6_5 => vec![
@@ -75,35 +70,24 @@ fn full(profile: &Profile, listen: SocketAddr, stamp: &str, kv: &KvFigures) -> V
     let model = profile.served_model();
     let length = kv.max_model_len;
     let batched = profile.figures.limits.max_num_batched_tokens;
-    let caching = if profile.figures.kv_cache.enable_prefix_caching {
-        "True"
-    } else {
-        "False"
-    };
+    let caching = if profile.figures.kv_cache.enable_prefix_caching { "True" } else { "False" };
     let pid = std::process::id();
     let server = format!("(APIServer pid={pid}) INFO {stamp}");
     let core = format!("(EngineCore_DP0 pid={pid}) INFO {stamp}");
     let mut lines = vec![
         format!("{server} [api_server.py:1977] vLLM API server version 0.11.2+plimsoll.sim"),
         format!("{server} [model.py:1745] Using max model len {length}"),
-        format!(
-            "{server} [scheduler.py:216] Chunked prefill is enabled with max_num_batched_tokens={batched}."
-        ),
+        format!("{server} [scheduler.py:216] Chunked prefill is enabled with max_num_batched_tokens={batched}."),
         format!(
             "{core} [core.py:93] Initializing a V1 LLM engine (v0.11.2+plimsoll.sim) with config: model='{model}', max_seq_len={length}, served_model_name={model}, enable_prefix_caching={caching}, enable_chunked_prefill=True"
         ),
-        format!(
-            "{core} [kv_cache_utils.py:1229] GPU KV cache size: {} tokens",
-            grouped(kv.tokens)
-        ),
+        format!("{core} [kv_cache_utils.py:1229] GPU KV cache size: {} tokens", grouped(kv.tokens)),
         format!(
             "{core} [kv_cache_utils.py:1234] Maximum concurrency for {} tokens per request: {:.2}x",
             grouped(length.into()),
             kv.concurrency
         ),
-        format!(
-            "{core} [core.py:250] init engine (profile, create kv cache, warmup model) took 0.00 seconds"
-        ),
+        format!("{core} [core.py:250] init engine (profile, create kv cache, warmup model) took 0.00 seconds"),
         format!("{server} [api_server.py:1725] Supported tasks: ['generate']"),
         format!("{server} [api_server.py:2052] Starting vLLM API server 0 on http://{listen}"),
         format!("{server} [launcher.py:38] Available routes are:"),
@@ -117,9 +101,7 @@ fn full(profile: &Profile, listen: SocketAddr, stamp: &str, kv: &KvFigures) -> V
         ("/v1/chat/completions", "POST"),
         ("/v1/completions", "POST"),
     ] {
-        lines.push(format!(
-            "{server} [launcher.py:46] Route: {route}, Methods: {method}"
-        ));
+        lines.push(format!("{server} [launcher.py:46] Route: {route}, Methods: {method}"));
     }
     let uvicorn = format!("(APIServer pid={pid}) INFO:    ");
     lines.push(format!("{uvicorn} Started server process [{pid}]"));
@@ -187,8 +169,8 @@ mod tests {
         assert!(text.contains("# GPU blocks: 10526, # CPU blocks: 0\n"));
         assert!(text.contains("Maximum concurrency for 4096 tokens per request: 8.62x"));
         let text = log("rtx3090-gemma3-12b-bnb4", LogWording::V0_30_0);
-        assert!(text.ends_with(
-            "GPU KV cache size: 28,064 tokens, Maximum concurrency for 4,096 tokens per request: 8.62x"
-        ));
+        assert!(
+            text.ends_with("GPU KV cache size: 28,064 tokens, Maximum concurrency for 4,096 tokens per request: 8.62x")
+        );
     }
 }

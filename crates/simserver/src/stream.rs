@@ -72,17 +72,8 @@ enum Stage {
 }
 
 impl EventStream {
-    pub(crate) fn new(
-        tickets: Vec<Ticket>,
-        events: Events,
-        mishaps: Mishaps,
-        line: Arc<Line>,
-    ) -> Self {
-        let choice = |ticket| Choice {
-            ticket,
-            sent: 0,
-            finish: None,
-        };
+    pub(crate) fn new(tickets: Vec<Ticket>, events: Events, mishaps: Mishaps, line: Arc<Line>) -> Self {
+        let choice = |ticket| Choice { ticket, sent: 0, finish: None };
         Self {
             choices: tickets.into_iter().map(choice).collect(),
             turn: 0,
@@ -136,11 +127,7 @@ impl EventStream {
                 Stage::Tokens => return self.poll_tokens(context).map(Some),
                 Stage::Usage => {
                     let twice = self.mishaps.usage.twice;
-                    self.stage = if twice {
-                        Stage::UsageAgain
-                    } else {
-                        Stage::Done
-                    };
+                    self.stage = if twice { Stage::UsageAgain } else { Stage::Done };
                     let told = self.told();
                     self.queue.extend(self.events.closing(told));
                 }
@@ -190,10 +177,7 @@ impl EventStream {
     fn poll_first(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let feeds = self.choices.iter().map(|choice| &choice.ticket.feed);
         // Every feed is asked, so that each of them wakes this task.
-        match feeds
-            .filter(|feed| feed.poll_beyond(0, context).is_ready())
-            .count()
-        {
+        match feeds.filter(|feed| feed.poll_beyond(0, context).is_ready()).count() {
             0 => Poll::Pending,
             _ => Poll::Ready(()),
         }
@@ -212,11 +196,7 @@ impl EventStream {
                 _ => u32::MAX,
             };
             let wanted = self.mishaps.tokens_per_chunk.min(most);
-            let Poll::Ready(progress) = choice
-                .ticket
-                .feed
-                .poll_beyond(choice.sent + (wanted - 1), context)
-            else {
+            let Poll::Ready(progress) = choice.ticket.feed.poll_beyond(choice.sent + (wanted - 1), context) else {
                 continue;
             };
             let last = progress.tokens.min(choice.sent + wanted);
@@ -259,12 +239,7 @@ impl EventStream {
     }
 
     /// A few bytes, then a pause.
-    fn poll_drip(
-        &mut self,
-        bytes: u32,
-        every: std::time::Duration,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Bytes>> {
+    fn poll_drip(&mut self, bytes: u32, every: std::time::Duration, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
         if self.unsent.is_empty() {
             match ready!(self.poll_event(context)) {
                 None => return Poll::Ready(None),
@@ -304,9 +279,7 @@ impl Body for EventStream {
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let event = match self.mishaps.drip {
             Some((bytes, every)) => self.poll_drip(bytes, every, context),
-            None => self
-                .poll_event(context)
-                .map(|event| event.map(|event| self.lines_ended(event))),
+            None => self.poll_event(context).map(|event| event.map(|event| self.lines_ended(event))),
         };
         event.map(|event| event.map(|bytes| Ok(Frame::data(bytes))))
     }

@@ -7,9 +7,9 @@ use crate::engine::FinishReason;
 
 /// The words, each with the space before it.
 const WORDS: [&str; 24] = [
-    " harbor", " stone", " green", " paper", " window", " slow", " river", " light", " copper",
-    " field", " early", " bridge", " cotton", " plain", " garden", " wide", " north", " clay",
-    " silver", " quiet", " timber", " morning", " road", " level",
+    " harbor", " stone", " green", " paper", " window", " slow", " river", " light", " copper", " field", " early",
+    " bridge", " cotton", " plain", " garden", " wide", " north", " clay", " silver", " quiet", " timber", " morning",
+    " road", " level",
 ];
 /// The same as one string.
 const ROUND: &str = " harbor stone green paper window slow river light copper field early bridge cotton plain garden wide north clay silver quiet timber morning road level";
@@ -38,10 +38,7 @@ pub(crate) struct StopMatch {
 impl Text {
     /// `chat` begins without a space. `stop` strings are looked for in what comes after `min_tokens` tokens.
     pub(crate) fn new(chat: bool, stop: &[String], min_tokens: u32, included: bool) -> Self {
-        let mut text = Self {
-            trimmed: usize::from(chat),
-            ..Self::default()
-        };
+        let mut text = Self { trimmed: usize::from(chat), ..Self::default() };
         if !included {
             let longest = stop.iter().map(String::len).max().unwrap_or(1);
             text.held_back = longest.saturating_sub(1);
@@ -104,10 +101,7 @@ impl Text {
         let earliest = (self.length(min_tokens) + 1).saturating_sub(string.len());
         let round = ROUND.as_bytes();
         let is_at = |start: usize| {
-            let said = round
-                .iter()
-                .cycle()
-                .skip((start + self.trimmed) % ROUND.len());
+            let said = round.iter().cycle().skip((start + self.trimmed) % ROUND.len());
             said.zip(string.as_bytes()).all(|(a, b)| a == b)
         };
         let start = (earliest..earliest + ROUND.len()).find(|&start| is_at(start))?;
@@ -115,11 +109,7 @@ impl Text {
         // Every token has a character at least.
         let most = u32::try_from(end + self.trimmed).ok()?.max(min_tokens);
         let token = (min_tokens.max(1)..=most).find(|&token| self.length(token) >= end)?;
-        Some(StopMatch {
-            token,
-            string: string.to_owned(),
-            length: if included { end } else { start },
-        })
+        Some(StopMatch { token, string: string.to_owned(), length: if included { end } else { start } })
     }
 }
 
@@ -145,10 +135,7 @@ mod tests {
     fn a_token_is_a_word_and_eos_is_none() {
         assert_eq!(WORDS.concat(), ROUND);
         let chat = Text::new(true, &[], 0, false);
-        assert_eq!(
-            said(&chat, 3, FinishReason::Length),
-            ["harbor", " stone", " green"]
-        );
+        assert_eq!(said(&chat, 3, FinishReason::Length), ["harbor", " stone", " green"]);
         assert_eq!(said(&chat, 3, FinishReason::Stop), ["harbor", " stone", ""]);
         let completion = Text::new(false, &[], 0, false);
         assert_eq!(said(&completion, 25, FinishReason::Length)[24], " harbor");
@@ -173,15 +160,9 @@ mod tests {
         // "ne g" ends in the third token; three characters always wait.
         let text = Text::new(true, &strings(&["zzz", "ne g"]), 0, false);
         assert_eq!(text.stop().unwrap().token, 3);
-        assert_eq!(
-            said(&text, 3, FinishReason::StopString),
-            ["har", "bor st", "o"]
-        );
+        assert_eq!(said(&text, 3, FinishReason::StopString), ["har", "bor st", "o"]);
         // Nothing of it is lost when the output ends otherwise.
-        assert_eq!(
-            said(&text, 2, FinishReason::Length).concat(),
-            "harbor stone"
-        );
+        assert_eq!(said(&text, 2, FinishReason::Length).concat(), "harbor stone");
         assert_eq!(said(&text, 3, FinishReason::Stop).concat(), "harbor stone");
     }
 
@@ -194,10 +175,7 @@ mod tests {
         assert_eq!(Text::new(true, &strings(&["xyz"]), 0, false).stop, None);
         // Two that end in one token: the first of the list. The earlier token wins over both.
         let list = strings(&["stone", "ston"]);
-        assert_eq!(
-            Text::new(true, &list, 0, false).stop.unwrap().string,
-            "stone"
-        );
+        assert_eq!(Text::new(true, &list, 0, false).stop.unwrap().string, "stone");
         let list = strings(&["green", "t"]);
         assert_eq!(Text::new(true, &list, 0, false).stop.unwrap().string, "t");
     }

@@ -131,10 +131,12 @@ impl Timing {
             (!(value.is_finite() && value > 0.0)).then(|| format!("`{name}` must be positive"))
         };
         let noise = |shape: NoiseShape, value: f64| match shape {
-            NoiseShape::Uniform => (!(0.0..=0.5).contains(&value))
-                .then(|| "`noise_fraction` must lie between 0 and 0.5".to_owned()),
-            NoiseShape::Exponential => ((value - 1.0).abs() > f64::EPSILON)
-                .then(|| "`noise_fraction` of an exponential is 1".to_owned()),
+            NoiseShape::Uniform => {
+                (!(0.0..=0.5).contains(&value)).then(|| "`noise_fraction` must lie between 0 and 0.5".to_owned())
+            }
+            NoiseShape::Exponential => {
+                ((value - 1.0).abs() > f64::EPSILON).then(|| "`noise_fraction` of an exponential is 1".to_owned())
+            }
         };
         match self {
             Self::Tables(t) => not_negative("admission_ms", t.admission_ms)
@@ -161,12 +163,8 @@ impl Timing {
 }
 
 fn table_problem(name: &str, rows: &[(u32, f64)]) -> Option<String> {
-    let rising = rows
-        .windows(2)
-        .all(|pair| pair[0].0 < pair[1].0 && pair[0].1 <= pair[1].1);
-    let positive = rows
-        .iter()
-        .all(|&(key, ms)| key > 0 && ms.is_finite() && ms > 0.0);
+    let rising = rows.windows(2).all(|pair| pair[0].0 < pair[1].0 && pair[0].1 <= pair[1].1);
+    let positive = rows.iter().all(|&(key, ms)| key > 0 && ms.is_finite() && ms > 0.0);
     (rows.is_empty() || !rising || !positive).then(|| {
         format!("`{name}` needs rows of positive numbers, the first strictly rising, the second never falling")
     })
@@ -263,13 +261,7 @@ mod tests {
 
     #[test]
     fn tables_interpolate_hold_below_and_continue_above() {
-        let ms = |decodes, prefill_tokens| {
-            tables().step_ms(StepLoad {
-                decodes,
-                prefill_tokens,
-                context_tokens: 0,
-            })
-        };
+        let ms = |decodes, prefill_tokens| tables().step_ms(StepLoad { decodes, prefill_tokens, context_tokens: 0 });
         for (decodes, prefill, expected) in [
             (1, 0, 10.0),
             (3, 0, 42.0),
@@ -280,10 +272,7 @@ mod tests {
             (4, 56, 55.0),
             (20, 1, 76.0),
         ] {
-            assert!(
-                (ms(decodes, prefill) - expected).abs() < 1e-9,
-                "{decodes} {prefill}"
-            );
+            assert!((ms(decodes, prefill) - expected).abs() < 1e-9, "{decodes} {prefill}");
         }
     }
 
@@ -298,11 +287,7 @@ mod tests {
             per_sequence_ms: 0.5,
             per_prompt_token_ms: 0.25,
         });
-        let load = StepLoad {
-            decodes: 4,
-            prefill_tokens: 100,
-            context_tokens: 500,
-        };
+        let load = StepLoad { decodes: 4, prefill_tokens: 100, context_tokens: 500 };
         assert!((linear.step_ms(load) - 38.0).abs() < 1e-12);
     }
 }

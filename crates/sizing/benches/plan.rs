@@ -17,10 +17,7 @@ fn plans(c: &mut Criterion) {
         ("0.27.1", "google/gemma-4-31B-it"),
     ] {
         let engine = Engine::vllm(version).expect("in the table");
-        let shape = &catalogue::model(name)
-            .expect("in the catalogue")
-            .shape
-            .value;
+        let shape = &catalogue::model(name).expect("in the catalogue").shape.value;
         let flags = EngineFlags::new(4096);
         let memory = KvMemory::Available(Bytes::from_gib(10.28));
         group.bench_function(name, |b| {
@@ -33,18 +30,8 @@ fn plans(c: &mut Criterion) {
 fn whole_catalogue(c: &mut Criterion) {
     let mut group = c.benchmark_group("catalogue");
     let fixed = Target::concurrency(50, 3072, 1024);
-    let with_slo = Target {
-        slo: Slo {
-            tpot_s: Some(0.05),
-            ttft_s: Some(2.0),
-            ..Slo::default()
-        },
-        ..fixed.clone()
-    };
-    let rate = Target {
-        demand: Demand::Rate(Day::wave(4.0, 2.0)),
-        ..with_slo.clone()
-    };
+    let with_slo = Target { slo: Slo { tpot_s: Some(0.05), ttft_s: Some(2.0), ..Slo::default() }, ..fixed.clone() };
+    let rate = Target { demand: Demand::Rate(Day::wave(4.0, 2.0)), ..with_slo.clone() };
     for name in ["google/gemma-3-12b-it", "Qwen/Qwen3-8B"] {
         let model = catalogue::model(name).expect("in the catalogue");
         for (load, target) in [("concurrency", &fixed), ("slo", &with_slo), ("rate", &rate)] {

@@ -9,20 +9,19 @@ use serde::Deserialize;
 use crate::{GpuSpec, ModelSpec, Prices};
 
 static MODELS: LazyLock<Vec<ModelSpec>> = LazyLock::new(|| {
-    let file: ModelFile = toml::from_str(include_str!("../catalogue/models.toml"))
-        .expect("the embedded models are read by a test");
+    let file: ModelFile =
+        toml::from_str(include_str!("../catalogue/models.toml")).expect("the embedded models are read by a test");
     file.model
 });
 
 static GPUS: LazyLock<Vec<GpuSpec>> = LazyLock::new(|| {
-    let file: GpuFile = toml::from_str(include_str!("../catalogue/gpus.toml"))
-        .expect("the embedded GPUs are read by a test");
+    let file: GpuFile =
+        toml::from_str(include_str!("../catalogue/gpus.toml")).expect("the embedded GPUs are read by a test");
     file.gpu
 });
 
 static PRICES: LazyLock<Prices> = LazyLock::new(|| {
-    Prices::from_toml(include_str!("../catalogue/prices.toml"))
-        .expect("the embedded prices are read by a test")
+    Prices::from_toml(include_str!("../catalogue/prices.toml")).expect("the embedded prices are read by a test")
 });
 
 #[derive(Deserialize)]
@@ -58,10 +57,7 @@ pub fn prices() -> &'static Prices {
 /// [`UnknownName`] when no model is called so.
 pub fn model(name: &str) -> Result<&'static ModelSpec, UnknownName> {
     let found = models().iter().find(|model| model.is_called(name));
-    found.ok_or_else(|| UnknownName {
-        what: "model",
-        name: name.to_owned(),
-    })
+    found.ok_or_else(|| UnknownName { what: "model", name: name.to_owned() })
 }
 
 /// The GPU of this name: short, or as a driver gives it; case does not matter.
@@ -70,17 +66,12 @@ pub fn model(name: &str) -> Result<&'static ModelSpec, UnknownName> {
 /// [`UnknownName`] when no GPU is called so.
 pub fn gpu(name: &str) -> Result<&'static GpuSpec, UnknownName> {
     let found = gpus().iter().find(|gpu| gpu.is_called(name));
-    found.ok_or_else(|| UnknownName {
-        what: "GPU",
-        name: name.to_owned(),
-    })
+    found.ok_or_else(|| UnknownName { what: "GPU", name: name.to_owned() })
 }
 
 /// A name that is not in the catalogue.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "no {what} named `{name}` in the catalogue\nhint: describe it yourself, or look for its usual name"
-)]
+#[error("no {what} named `{name}` in the catalogue\nhint: describe it yourself, or look for its usual name")]
 pub struct UnknownName {
     /// `model` or `GPU`.
     pub what: &'static str,

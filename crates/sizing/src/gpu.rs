@@ -81,9 +81,7 @@ struct Entry {
 
 impl From<Entry> for GpuSpec {
     fn from(entry: Entry) -> Self {
-        let rate = |gb_s: Option<Sourced<f64>>| {
-            gb_s.map(|rate| rate.map(BytesPerSecond::from_gb_per_second))
-        };
+        let rate = |gb_s: Option<Sourced<f64>>| gb_s.map(|rate| rate.map(BytesPerSecond::from_gb_per_second));
         let flops = |tera: Option<Sourced<f64>>| tera.map(|rate| rate.map(|tera| tera * 1e12));
         Self {
             name: entry.name,

@@ -109,20 +109,10 @@ impl Wanted<'_> {
         self.gpu.cuda_visible.as_ref()?;
         let engine = &self.engine;
         let defaults = engine.limits_for(engine.serving_defaults(self.gpu), self.shape);
-        let default = Knobs {
-            limits: defaults,
-            kv_dtype: KvDtype::Bits16,
-            utilization: engine.default_utilization(),
-        };
+        let default = Knobs { limits: defaults, kv_dtype: KvDtype::Bits16, utilization: engine.default_utilization() };
         let lean = self.lean(default);
-        let fp8 = Knobs {
-            kv_dtype: KvDtype::Fp8,
-            ..lean
-        };
-        let full = Knobs {
-            utilization: HIGHEST_UTILIZATION.max(default.utilization),
-            ..fp8
-        };
+        let fp8 = Knobs { kv_dtype: KvDtype::Fp8, ..lean };
+        let full = Knobs { utilization: HIGHEST_UTILIZATION.max(default.utilization), ..fp8 };
         let mut by_default = Vec::new();
         let mut choice = None;
         for cards in CARD_COUNTS.map(u64::from) {
@@ -136,18 +126,9 @@ impl Wanted<'_> {
                 break;
             }
         }
-        let last = by_default
-            .last()
-            .map_or(1, |last| last.tensor_parallel_size);
-        let cards = choice
-            .as_ref()
-            .map_or(last, |choice| choice.tensor_parallel_size);
-        Some(Flags {
-            by_default,
-            choice,
-            free_wins: self.free_wins(cards, default),
-            no_ops: self.no_ops(cards, lean),
-        })
+        let last = by_default.last().map_or(1, |last| last.tensor_parallel_size);
+        let cards = choice.as_ref().map_or(last, |choice| choice.tensor_parallel_size);
+        Some(Flags { by_default, choice, free_wins: self.free_wins(cards, default), no_ops: self.no_ops(cards, lean) })
     }
 
     /// No more sequences than the target, and no larger step than a small card's.
@@ -183,9 +164,7 @@ impl Wanted<'_> {
             ..EngineFlags::new(self.context)
         };
         let printed = |bytes| {
-            let plan = self
-                .engine
-                .plan(self.shape, &flags, KvMemory::Available(bytes));
+            let plan = self.engine.plan(self.shape, &flags, KvMemory::Available(bytes));
             plan.map(|plan| plan.max_concurrency()).ok()
         };
         let (least, most) = budget.available_interval();
@@ -214,14 +193,8 @@ impl Wanted<'_> {
     fn free_wins(&self, cards: u64, default: Knobs) -> Vec<Effect> {
         let lean = self.lean(default).limits;
         let with = |limits: ServingDefaults| Knobs { limits, ..default };
-        let seats = ServingDefaults {
-            max_num_seqs: lean.max_num_seqs,
-            ..default.limits
-        };
-        let step = ServingDefaults {
-            max_num_batched_tokens: lean.max_num_batched_tokens,
-            ..default.limits
-        };
+        let seats = ServingDefaults { max_num_seqs: lean.max_num_seqs, ..default.limits };
+        let step = ServingDefaults { max_num_batched_tokens: lean.max_num_batched_tokens, ..default.limits };
         let wins = [
             (
                 format!("--max-num-seqs {}", lean.max_num_seqs),
@@ -229,10 +202,7 @@ impl Wanted<'_> {
                 "sampling warms up on every sequence × vocabulary entry; the load needs no more",
             ),
             (
-                format!(
-                    "--max-num-batched-tokens {}",
-                    lean.max_num_batched_tokens.get()
-                ),
+                format!("--max-num-batched-tokens {}", lean.max_num_batched_tokens.get()),
                 step,
                 "window layers reserve a whole step for every request; long prompts take more steps",
             ),
@@ -255,10 +225,7 @@ impl Wanted<'_> {
         let any = |of: fn(&Holds) -> bool| self.shape.layers.iter().any(|group| of(&group.holds));
         let states = any(|holds| matches!(holds, Holds::State { .. }));
         let latent = any(|holds| matches!(holds, Holds::Latent { .. }));
-        let fp8 = Knobs {
-            kv_dtype: KvDtype::Fp8,
-            ..lean
-        };
+        let fp8 = Knobs { kv_dtype: KvDtype::Fp8, ..lean };
         if states {
             let gain = self.likely(cards, lean).zip(self.likely(cards, fp8));
             let helps = gain.is_some_and(|(before, after)| after > before * 1.01);
@@ -267,25 +234,25 @@ impl Wanted<'_> {
                 flag: "--kv-cache-dtype fp8".to_owned(),
                 concurrency: gain.map(<[f64; 2]>::from),
                 reason: if helps {
-                    format!("{reason}, which helps contexts of several blocks like this one, not more or shorter requests")
+                    format!(
+                        "{reason}, which helps contexts of several blocks like this one, not more or shorter requests"
+                    )
                 } else {
                     reason.to_owned()
                 },
             });
         }
-        let heads = self
-            .shape
-            .layers
-            .iter()
-            .filter_map(|group| match group.holds {
-                Holds::Heads(heads) => Some(heads.kv_heads),
-                _ => None,
-            });
+        let heads = self.shape.layers.iter().filter_map(|group| match group.holds {
+            Holds::Heads(heads) => Some(heads.kv_heads),
+            _ => None,
+        });
         if let Some(heads) = heads.max().filter(|heads| *heads < 8 && *heads > 0) {
             no_ops.push(Effect {
                 flag: format!("--tensor-parallel-size above {heads}"),
                 concurrency: None,
-                reason: format!("{heads} KV heads are repeated beyond {heads} GPUs: KV bytes a GPU stay, only weights shrink"),
+                reason: format!(
+                    "{heads} KV heads are repeated beyond {heads} GPUs: KV bytes a GPU stay, only weights shrink"
+                ),
             });
         }
         if latent {
@@ -300,8 +267,7 @@ impl Wanted<'_> {
         no_ops.push(Effect {
             flag: "--enable-expert-parallel".to_owned(),
             concurrency: None,
-            reason: "it moves experts between GPUs, all GPUs hold as many bytes as before"
-                .to_owned(),
+            reason: "it moves experts between GPUs, all GPUs hold as many bytes as before".to_owned(),
         });
         no_ops
     }
@@ -339,10 +305,7 @@ mod tests {
         assert!((after - before - 8.27).abs() < 0.05, "{before} {after}");
         let choice = flags.choice.unwrap();
         assert!(choice.reaches && choice.max_concurrency[0] <= choice.max_concurrency[1]);
-        assert_eq!(
-            (choice.tensor_parallel_size, choice.kv_cache_dtype.as_str()),
-            (1, "auto")
-        );
+        assert_eq!((choice.tensor_parallel_size, choice.kv_cache_dtype.as_str()), (1, "auto"));
     }
 
     /// gemma-3-27b has 51 GiB of weights, which no 40 GB card holds; 405 billion parameters fit on no eight cards of 24 GB.
@@ -353,13 +316,7 @@ mod tests {
         assert!(choice.tensor_parallel_size > 1 && choice.max_concurrency[1] >= 20.0);
         assert_eq!(choice.max_model_len, 8192);
         assert!(choice.max_num_seqs >= 20);
-        let none = flags(
-            "meta-llama/Meta-Llama-3.1-405B",
-            "RTX 3090",
-            "0.11.2",
-            50,
-            4096,
-        );
+        let none = flags("meta-llama/Meta-Llama-3.1-405B", "RTX 3090", "0.11.2", 50, 4096);
         assert_eq!(none.choice, None);
     }
 
@@ -369,27 +326,11 @@ mod tests {
         let states = flags("Qwen/Qwen3.5-27B", "H200", "0.28.0", 8, 512);
         assert_eq!(
             names(&states.no_ops),
-            [
-                "--kv-cache-dtype fp8",
-                "--tensor-parallel-size above 4",
-                "--enable-expert-parallel"
-            ]
+            ["--kv-cache-dtype fp8", "--tensor-parallel-size above 4", "--enable-expert-parallel"]
         );
         let [auto, fp8] = states.no_ops[0].concurrency.unwrap();
-        assert!(
-            (auto - fp8).abs() < 1e-9,
-            "a request of less than a block takes one in either"
-        );
-        let latent = flags(
-            "deepseek-ai/DeepSeek-V2-Lite",
-            "H100 80GB",
-            "0.11.2",
-            8,
-            4096,
-        );
-        assert_eq!(
-            names(&latent.no_ops),
-            ["--tensor-parallel-size", "--enable-expert-parallel"]
-        );
+        assert!((auto - fp8).abs() < 1e-9, "a request of less than a block takes one in either");
+        let latent = flags("deepseek-ai/DeepSeek-V2-Lite", "H100 80GB", "0.11.2", 8, 4096);
+        assert_eq!(names(&latent.no_ops), ["--tensor-parallel-size", "--enable-expert-parallel"]);
     }
 }

@@ -27,10 +27,7 @@
 //! );
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
-#![warn(
-    clippy::disallowed_methods,
-    reason = "pure crate: no files, clock, environment or network"
-)]
+#![warn(clippy::disallowed_methods, reason = "pure crate: no files, clock, environment or network")]
 
 pub mod units;
 

@@ -39,9 +39,7 @@ impl Lengths {
                 let points = POINTS.min(sorted.len() as u64);
                 let at = |point: u64| (sorted.len() as u64 * (2 * point + 1)) / (2 * points);
                 let index = (0..points).filter_map(|point| usize::try_from(at(point)).ok());
-                index
-                    .filter_map(|index| sorted.get(index).copied())
-                    .collect()
+                index.filter_map(|index| sorted.get(index).copied()).collect()
             }
         }
     }
@@ -115,9 +113,7 @@ mod tests {
         let model = catalogue::model("google/gemma-3-12b-it").unwrap();
         let engine = Engine::vllm("0.11.2").unwrap();
         let pool = KvMemory::Blocks(Blocks::new(10_526));
-        let plan = engine
-            .kv_cache(model, &EngineFlags::new(4096), pool)
-            .unwrap();
+        let plan = engine.kv_cache(model, &EngineFlags::new(4096), pool).unwrap();
         let fixed = |tokens| Lengths::Fixed(Tokens::new(tokens));
         let held = plan.holds(&fixed(100), &fixed(200)).unwrap();
         assert!((held.mean_blocks - 83.0).abs() < 4.0, "{held:?}");
@@ -129,28 +125,13 @@ mod tests {
     fn equal_lengths_have_no_spread_but_that_of_progress_and_none_means_none() {
         let model = catalogue::model("Qwen/Qwen3-8B").unwrap();
         let pool = KvMemory::Blocks(Blocks::new(1000));
-        let plan = Engine::newest()
-            .kv_cache(model, &EngineFlags::new(4096), pool)
-            .unwrap();
-        let held = plan
-            .holds(
-                &Lengths::Fixed(Tokens::new(160)),
-                &Lengths::Fixed(Tokens::new(0)),
-            )
-            .unwrap();
+        let plan = Engine::newest().kv_cache(model, &EngineFlags::new(4096), pool).unwrap();
+        let held = plan.holds(&Lengths::Fixed(Tokens::new(160)), &Lengths::Fixed(Tokens::new(0))).unwrap();
         assert_eq!((held.mean_blocks, held.blocks_stddev), (10.0, 0.0));
         assert!((held.expected - held.safe).abs() < 1e-9);
-        assert_eq!(
-            plan.holds(
-                &Lengths::Observed(Vec::new()),
-                &Lengths::Fixed(Tokens::new(1))
-            ),
-            None
-        );
+        assert_eq!(plan.holds(&Lengths::Observed(Vec::new()), &Lengths::Fixed(Tokens::new(1))), None);
         let spread = Lengths::Uniform(Tokens::new(16), Tokens::new(1600));
-        let held = plan
-            .holds(&spread, &Lengths::Fixed(Tokens::new(0)))
-            .unwrap();
+        let held = plan.holds(&spread, &Lengths::Fixed(Tokens::new(0))).unwrap();
         assert!((held.mean_blocks - 50.5).abs() < 1.0, "{held:?}");
     }
 }

@@ -89,13 +89,7 @@ pub struct Quote<'a, P> {
 
 impl<'a, P> Quote<'a, P> {
     fn new(price: P, set: &'a PriceSet, offer: Option<&'a str>) -> Self {
-        Self {
-            price,
-            set: &set.name,
-            date: &set.date,
-            source: &set.source,
-            offer,
-        }
+        Self { price, set: &set.name, date: &set.date, source: &set.source, offer }
     }
 }
 
@@ -162,22 +156,17 @@ impl Prices {
     /// instance of one card counts as a price for each card, in any number that a replica needs.
     pub fn rent(&self, gpu: &str, cards: u32, replicas: u32) -> Option<Rented<'_>> {
         let cards = cards.max(1);
-        let entries = self
-            .sets
-            .iter()
-            .flat_map(|set| set.cloud.iter().map(move |entry| (set, entry)));
-        let offers = entries
-            .filter(|(_, entry)| entry.gpu == gpu)
-            .filter_map(|(set, entry)| {
-                let instances = match entry.cards / cards {
-                    _ if entry.cards == 1 => cards.saturating_mul(replicas),
-                    0 => return None,
-                    each => replicas.div_ceil(each),
-                };
-                let price = UsdPerHour::new(entry.usd_per_hour.get() * f64::from(instances));
-                let quote = Quote::new(price, set, entry.offer.as_deref());
-                Some(Rented { quote, instances })
-            });
+        let entries = self.sets.iter().flat_map(|set| set.cloud.iter().map(move |entry| (set, entry)));
+        let offers = entries.filter(|(_, entry)| entry.gpu == gpu).filter_map(|(set, entry)| {
+            let instances = match entry.cards / cards {
+                _ if entry.cards == 1 => cards.saturating_mul(replicas),
+                0 => return None,
+                each => replicas.div_ceil(each),
+            };
+            let price = UsdPerHour::new(entry.usd_per_hour.get() * f64::from(instances));
+            let quote = Quote::new(price, set, entry.offer.as_deref());
+            Some(Rented { quote, instances })
+        });
         offers.min_by(|a, b| a.quote.price.get().total_cmp(&b.quote.price.get()))
     }
 }
@@ -185,9 +174,7 @@ impl Prices {
 /// The catalogue's name of the GPU, if the entry can be true.
 fn checked(gpu: &str, cards: u32, usd: f64) -> Result<String, PriceError> {
     if cards == 0 || !usd.is_finite() || usd <= 0.0 {
-        return Err(PriceError::NotPositive {
-            gpu: gpu.to_owned(),
-        });
+        return Err(PriceError::NotPositive { gpu: gpu.to_owned() });
     }
     Ok(catalogue::gpu(gpu)?.name.clone())
 }
@@ -215,9 +202,7 @@ mod tests {
     use super::*;
 
     fn set(entry: &str) -> Result<Prices, PriceError> {
-        Prices::from_toml(&format!(
-            "[[set]]\nname = 'a'\ndate = '2026-01-01'\nsource = 'b'\n{entry}"
-        ))
+        Prices::from_toml(&format!("[[set]]\nname = 'a'\ndate = '2026-01-01'\nsource = 'b'\n{entry}"))
     }
 
     #[test]
@@ -255,9 +240,6 @@ mod tests {
     fn whole_instances_only() {
         let prices = set("cloud = [{ gpu = 'A100 40GB', cards = 8, usd_per_hour = 32 }]").unwrap();
         assert!(prices.cloud("A100 40GB", 4).is_none());
-        assert_eq!(
-            prices.cloud("A100 40GB", 16).unwrap().price,
-            UsdPerHour::new(64.0)
-        );
+        assert_eq!(prices.cloud("A100 40GB", 16).unwrap().price, UsdPerHour::new(64.0));
     }
 }

@@ -23,10 +23,7 @@ pub const METHOD: SimpleMethod = SimpleMethod {
 /// The report's terms for requests of another length: the flat amount in proportion.
 pub fn method(context: Tokens) -> SimpleMethod {
     let scaled = METHOD.kv_per_request.times(context.get());
-    SimpleMethod {
-        kv_per_request: scaled.part_of(CONTEXT.get()).unwrap_or_default(),
-        ..METHOD
-    }
+    SimpleMethod { kv_per_request: scaled.part_of(CONTEXT.get()).unwrap_or_default(), ..METHOD }
 }
 
 /// The report's formula for the KV cache of a request: tokens × layers × 2 × width × bytes of an element.
@@ -43,12 +40,7 @@ pub struct KvFormula {
 }
 
 /// The factors that the report writes down.
-pub const KV_FORMULA: KvFormula = KvFormula {
-    tokens: 4096,
-    layers: 48,
-    width: 4096,
-    element: 2,
-};
+pub const KV_FORMULA: KvFormula = KvFormula { tokens: 4096, layers: 48, width: 4096, element: 2 };
 
 impl KvFormula {
     /// What the factors give.
@@ -72,23 +64,12 @@ pub struct StatedRow {
     pub cost: Option<Usd>,
 }
 
-const fn row(
-    gpu: &'static str,
-    cards: u32,
-    max_requests: u32,
-    needed: Option<(u32, f64)>,
-) -> StatedRow {
+const fn row(gpu: &'static str, cards: u32, max_requests: u32, needed: Option<(u32, f64)>) -> StatedRow {
     let (cards_needed, cost) = match needed {
         Some((cards, usd)) => (Some(cards), Some(Usd::new(usd))),
         None => (None, None),
     };
-    StatedRow {
-        gpu,
-        cards,
-        max_requests,
-        cards_needed,
-        cost,
-    }
+    StatedRow { gpu, cards, max_requests, cards_needed, cost }
 }
 
 /// The report's table of GPUs.
@@ -127,12 +108,7 @@ pub struct StatedOption {
 }
 
 const fn option(gpu: &'static str, cards: u32, quantised: bool, cost: Cost) -> StatedOption {
-    StatedOption {
-        gpu,
-        cards,
-        quantised,
-        cost,
-    }
+    StatedOption { gpu, cards, quantised, cost }
 }
 
 /// Options A (least cost), B (most speed), C (cloud: AWS p4d.24xlarge) and D (keep the quantised model).
@@ -144,12 +120,8 @@ pub const OPTIONS: [StatedOption; 4] = [
 ];
 
 /// The report's ranking by cost for 50 requests, best first; the last is called a compromise.
-pub const RANKING: [StatedOption; 4] = [
-    OPTIONS[0],
-    OPTIONS[2],
-    OPTIONS[1],
-    option("RTX 3090", 3, true, Cost::Purchase(Usd::new(4_500.0))),
-];
+pub const RANKING: [StatedOption; 4] =
+    [OPTIONS[0], OPTIONS[2], OPTIONS[1], option("RTX 3090", 3, true, Cost::Purchase(Usd::new(4_500.0)))];
 
 /// Where the report departs from its own method or from the model.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -198,20 +170,11 @@ pub enum Deviation {
 
 /// Where the report departs, for its own model.
 pub fn deviations(model: &ModelSpec) -> Vec<Deviation> {
-    let mut found = vec![Deviation::FormulaProduct {
-        stated: METHOD.kv_per_request,
-        product: KV_FORMULA.product(),
-    }];
+    let mut found = vec![Deviation::FormulaProduct { stated: METHOD.kv_per_request, product: KV_FORMULA.product() }];
     let layers = &model.shape.value.layers;
-    let widest = layers
-        .iter()
-        .filter_map(crate::model::LayerGroup::kv_width)
-        .max();
+    let widest = layers.iter().filter_map(crate::model::LayerGroup::kv_width).max();
     if let Some(actual) = widest.filter(|&actual| actual != KV_FORMULA.width) {
-        found.push(Deviation::KvWidth {
-            used: KV_FORMULA.width,
-            actual,
-        });
+        found.push(Deviation::KvWidth { used: KV_FORMULA.width, actual });
     }
     found.extend(windows(model, CONTEXT));
     for row in TABLE {
@@ -228,11 +191,9 @@ pub fn windows(model: &ModelSpec, context: Tokens) -> impl Iterator<Item = Devia
     let layers = model.layers();
     let groups = model.shape.value.layers.iter();
     groups.filter_map(move |group| match group.kind {
-        LayerKind::Sliding { window } if window < context => Some(Deviation::SlidingWindow {
-            windowed: group.count,
-            layers,
-            window,
-        }),
+        LayerKind::Sliding { window } if window < context => {
+            Some(Deviation::SlidingWindow { windowed: group.count, layers, window })
+        }
         _ => None,
     })
 }

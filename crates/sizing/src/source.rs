@@ -17,18 +17,10 @@ pub struct Sourced<T> {
 impl<T> Sourced<T> {
     /// A value found at `source`, published or read there on `date`.
     pub fn new(value: T, source: impl Into<String>, date: impl Into<String>) -> Self {
-        Self {
-            value,
-            source: source.into(),
-            date: date.into(),
-        }
+        Self { value, source: source.into(), date: date.into() }
     }
 
     pub(crate) fn map<U>(self, convert: impl FnOnce(T) -> U) -> Sourced<U> {
-        Sourced {
-            value: convert(self.value),
-            source: self.source,
-            date: self.date,
-        }
+        Sourced { value: convert(self.value), source: self.source, date: self.date }
     }
 }

@@ -25,9 +25,7 @@ const GIB: f64 = (1_u64 << 30) as f64;
 const GB: f64 = 1e9;
 
 /// An amount of memory.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Bytes(u64);
 
@@ -187,9 +185,7 @@ impl fmt::Display for BytesPerSecond {
 }
 
 /// A number of tokens.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Tokens(u64);
 
@@ -218,9 +214,7 @@ impl fmt::Display for Tokens {
 }
 
 /// A number of blocks of the KV cache.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Blocks(u64);
 
@@ -336,10 +330,7 @@ mod tests {
         assert_eq!(Tokens::new(28_064).to_string(), "28,064 tokens");
         assert_eq!(Tokens::new(999).to_string(), "999 tokens");
         assert_eq!(Blocks::new(2_042_016).to_string(), "2,042,016 blocks");
-        assert_eq!(
-            BytesPerSecond::from_gb_per_second(936.0).to_string(),
-            "936 GB/s"
-        );
+        assert_eq!(BytesPerSecond::from_gb_per_second(936.0).to_string(), "936 GB/s");
     }
 
     #[test]

@@ -6,8 +6,7 @@ use std::{hint::black_box, num::NonZeroU32};
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use stats::{
-    Confidence, Histogram, Quantile, Sample, ScalabilityLaw, bootstrap,
-    effective_quantile_interval, quantile,
+    Confidence, Histogram, Quantile, Sample, ScalabilityLaw, bootstrap, effective_quantile_interval, quantile,
 };
 
 mod ten_million;
@@ -17,9 +16,7 @@ use ten_million::{LARGE, latencies, summarised};
 fn large(c: &mut Criterion) {
     let series = latencies(LARGE);
     let mut group = c.benchmark_group("ten million latencies");
-    group
-        .sample_size(10)
-        .throughput(Throughput::Elements(u64::from(LARGE)));
+    group.sample_size(10).throughput(Throughput::Elements(u64::from(LARGE)));
     group.bench_function("mean, p50, p90, p95, p99 with intervals", |b| {
         b.iter(|| summarised(black_box(&series)));
     });
@@ -39,11 +36,7 @@ fn histograms(c: &mut Criterion) {
     });
     let other = histogram.clone();
     c.bench_function("merge two histograms", |b| {
-        b.iter_batched_ref(
-            || histogram.clone(),
-            |histogram| histogram.merge(&other),
-            BatchSize::LargeInput,
-        );
+        b.iter_batched_ref(|| histogram.clone(), |histogram| histogram.merge(&other), BatchSize::LargeInput);
     });
     c.bench_function("quantile of a histogram", |b| {
         b.iter(|| histogram.quantile(black_box(Quantile::P95)));
@@ -60,14 +53,10 @@ fn small(c: &mut Criterion) {
         b.iter(|| quantile(black_box(&sample), Quantile::P95));
     });
     c.bench_function("interval of a quantile", |b| {
-        b.iter(|| {
-            effective_quantile_interval(black_box(&sample), Quantile::P95, 500.0, Confidence::P95)
-        });
+        b.iter(|| effective_quantile_interval(black_box(&sample), Quantile::P95, 500.0, Confidence::P95));
     });
     let waves: Vec<(f64, f64)> = latencies(100).into_iter().map(|x| (64.0, x)).collect();
-    let ratio = |waves: &[(f64, f64)]| {
-        waves.iter().map(|w| w.0).sum::<f64>() / waves.iter().map(|w| w.1).sum::<f64>()
-    };
+    let ratio = |waves: &[(f64, f64)]| waves.iter().map(|w| w.0).sum::<f64>() / waves.iter().map(|w| w.1).sum::<f64>();
     let replicates = NonZeroU32::new(2000).expect("not 0");
     c.bench_function("bootstrap of a ratio, 2,000 draws of 100 waves, BCa", |b| {
         b.iter(|| {

@@ -30,11 +30,7 @@ impl Bootstrap {
     pub fn new(estimate: f64, replicates: Vec<f64>, jackknife: Vec<f64>) -> Option<Self> {
         let finite = estimate.is_finite() && jackknife.iter().all(|x| x.is_finite());
         let replicates = Sample::new(replicates).ok().filter(|_| finite)?;
-        Some(Self {
-            estimate,
-            replicates,
-            jackknife,
-        })
+        Some(Self { estimate, replicates, jackknife })
     }
 
     /// The figure of the data itself.
@@ -68,9 +64,7 @@ impl Bootstrap {
         let leave_out = Sample::new(self.jackknife.clone()).ok()?;
         let power = |exponent| -> f64 {
             let deviations = self.jackknife.iter();
-            deviations
-                .map(|x| (leave_out.mean() - x).powi(exponent))
-                .sum()
+            deviations.map(|x| (leave_out.mean() - x).powi(exponent)).sum()
         };
         let acceleration = power(3) / (6.0 * power(2).powf(1.5));
         let end = |tail: f64| {
@@ -86,10 +80,7 @@ impl Bootstrap {
             let share = Quantile::new(share.clamp(0.0, 1.0));
             share.map_or(self.estimate, |share| quantile(&self.replicates, share))
         };
-        Interval {
-            low: at(low),
-            high: at(high),
-        }
+        Interval { low: at(low), high: at(high) }
     }
 }
 

@@ -58,11 +58,7 @@ pub fn difference(
         return None;
     }
     let quantile = |p: f64| {
-        if freedom.is_finite() {
-            student_quantile(p, freedom)
-        } else {
-            normal_quantile(p)
-        }
+        if freedom.is_finite() { student_quantile(p, freedom) } else { normal_quantile(p) }
     };
     let critical = quantile(1.0 - confidence.tail());
     let statistic = (value / error).abs();
@@ -73,10 +69,7 @@ pub fn difference(
     };
     Some(Difference {
         value,
-        interval: Interval {
-            low: value - critical * error,
-            high: value + critical * error,
-        },
+        interval: Interval { low: value - critical * error, high: value + critical * error },
         p_value: (2.0 * beyond).min(1.0),
         detectable: (critical + quantile(power)) * error,
     })
@@ -85,10 +78,7 @@ pub fn difference(
 /// Welch and Satterthwaite's degrees of freedom.
 fn welch_satterthwaite(first: MeanWithError, second: MeanWithError) -> f64 {
     let squares = [first, second].map(|side| side.standard_error.powi(2));
-    let parts = [
-        squares[0].powi(2) / first.degrees_of_freedom,
-        squares[1].powi(2) / second.degrees_of_freedom,
-    ];
+    let parts = [squares[0].powi(2) / first.degrees_of_freedom, squares[1].powi(2) / second.degrees_of_freedom];
     (squares[0] + squares[1]).powi(2) / (parts[0] + parts[1])
 }
 

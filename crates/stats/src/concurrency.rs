@@ -73,8 +73,5 @@ pub fn occupancy(spans: impl IntoIterator<Item = Span>, window: Span) -> Occupan
         open = if begins { open + 1 } else { open - 1 };
         peak = peak.max(open);
     }
-    Occupancy {
-        mean: area as f64 / window.ticks() as f64,
-        peak,
-    }
+    Occupancy { mean: area as f64 / window.ticks() as f64, peak }
 }

@@ -80,10 +80,7 @@ impl BatchMeans {
         let share = count(series) / n as f64;
         // Bernoulli's, unbiased.
         let variance = share * (1.0 - share) * n as f64 / (n - 1) as f64;
-        let means = series
-            .chunks_exact(size)
-            .map(|batch| count(batch) / size as f64)
-            .collect::<Vec<_>>();
+        let means = series.chunks_exact(size).map(|batch| count(batch) / size as f64).collect::<Vec<_>>();
         Self::of_means(n, size, share, variance, &means)
     }
 
@@ -141,8 +138,7 @@ impl BatchMeans {
             return self.n as f64;
         }
         let q = 1.0 - confidence.tail();
-        let price = student_quantile(q, (self.n - 1) as f64)
-            / student_quantile(q, self.degrees_of_freedom());
+        let price = student_quantile(q, (self.n - 1) as f64) / student_quantile(q, self.degrees_of_freedom());
         self.effective() * price * price
     }
 
@@ -171,12 +167,8 @@ impl BatchMeans {
 
     /// Student's interval for the mean from the batches.
     pub fn mean_interval(&self, confidence: Confidence) -> Interval {
-        let half = self.standard_error()
-            * student_quantile(1.0 - confidence.tail(), self.degrees_of_freedom());
-        Interval {
-            low: self.mean - half,
-            high: self.mean + half,
-        }
+        let half = self.standard_error() * student_quantile(1.0 - confidence.tail(), self.degrees_of_freedom());
+        Interval { low: self.mean - half, high: self.mean + half }
     }
 }
 
@@ -198,17 +190,9 @@ fn likeness(means: &[f64], mean: f64) -> f64 {
         return 0.0;
     }
     let squares = compensated_sum(means.iter().map(|x| (x - mean).powi(2)));
-    let products = compensated_sum(
-        means
-            .windows(2)
-            .map(|pair| (pair[0] - mean) * (pair[1] - mean)),
-    );
+    let products = compensated_sum(means.windows(2).map(|pair| (pair[0] - mean) * (pair[1] - mean)));
     let estimate = products / squares;
     let correlation = estimate + (1.0 + 4.0 * estimate) / means.len() as f64;
     // Of means that are all the same nothing can be said.
-    if correlation.is_finite() {
-        correlation.clamp(0.0, MOST_ALIKE)
-    } else {
-        0.0
-    }
+    if correlation.is_finite() { correlation.clamp(0.0, MOST_ALIKE) } else { 0.0 }
 }

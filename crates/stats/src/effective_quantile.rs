@@ -43,10 +43,7 @@ pub fn effective_quantile_interval(
         let rank = share * (effective + 1.0);
         (1.0..=effective).contains(&rank)
     };
-    (supported(low) && supported(high)).then(|| Interval {
-        low: at_share(sample, low),
-        high: at_share(sample, high),
-    })
+    (supported(low) && supported(high)).then(|| Interval { low: at_share(sample, low), high: at_share(sample, high) })
 }
 
 /// Draws of the true `q`-quantile given a sample that says as much as `effective` independent observations: a function of
@@ -61,10 +58,7 @@ pub fn draw_quantiles(
     count: usize,
     seed: u64,
 ) -> Vec<Option<f64>> {
-    let shape = (
-        q.get() * (effective + 1.0),
-        (1.0 - q.get()) * (effective + 1.0),
-    );
+    let shape = (q.get() * (effective + 1.0), (1.0 - q.get()) * (effective + 1.0));
     let Ok(beta) = Beta::new(shape.0, shape.1) else {
         return Vec::new();
     };
@@ -123,7 +117,5 @@ fn at_rank(sample: &Sample, rank: f64) -> f64 {
     )]
     let below = position.floor() as usize;
     let low = sorted[below];
-    sorted.get(below + 1).map_or(low, |&high| {
-        (low + (position - position.floor()) * (high - low)).clamp(low, high)
-    })
+    sorted.get(below + 1).map_or(low, |&high| (low + (position - position.floor()) * (high - low)).clamp(low, high))
 }

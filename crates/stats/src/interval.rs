@@ -70,16 +70,8 @@ pub fn wilson_effective(share: f64, effective: f64, confidence: Confidence) -> O
     let half = z * (p * (1.0 - p) / n + z * z / (4.0 * n * n)).sqrt();
     let scale = 1.0 + z * z / n;
     // At the borders the closed form is exactly 0 and 1; in floating point it is off by a rounding error.
-    let low = if share <= 0.0 {
-        0.0
-    } else {
-        (centre - half) / scale
-    };
-    let high = if share >= 1.0 {
-        1.0
-    } else {
-        (centre + half) / scale
-    };
+    let low = if share <= 0.0 { 0.0 } else { (centre - half) / scale };
+    let high = if share >= 1.0 { 1.0 } else { (centre + half) / scale };
     Some(Interval { low, high })
 }
 
@@ -94,10 +86,7 @@ pub fn wilson_effective(share: f64, effective: f64, confidence: Confidence) -> O
 pub fn mean_interval(sample: &Sample, confidence: Confidence) -> Option<Interval> {
     let standard_error = (sample.variance()? / sample.n() as f64).sqrt();
     let half = student_quantile(1.0 - confidence.tail(), (sample.n() - 1) as f64) * standard_error;
-    Some(Interval {
-        low: sample.mean() - half,
-        high: sample.mean() + half,
-    })
+    Some(Interval { low: sample.mean() - half, high: sample.mean() + half })
 }
 
 pub(crate) fn normal_quantile(p: f64) -> f64 {
@@ -132,9 +121,5 @@ pub fn student_quantile(p: f64, degrees_of_freedom: f64) -> f64 {
         z * ((((79.0 * s + 776.0) * s + 1482.0) * s - 1920.0) * s - 945.0) / 92160.0,
     ];
     let inverse = degrees_of_freedom.recip();
-    z + inverse
-        * terms
-            .into_iter()
-            .rev()
-            .fold(0.0, |sum, term| term + inverse * sum)
+    z + inverse * terms.into_iter().rev().fold(0.0, |sum, term| term + inverse * sum)
 }

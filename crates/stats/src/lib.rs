@@ -6,10 +6,7 @@
 //! passes a limit ([`crossing`]); two samples side by side ([`difference`], [`holm`]); a mergeable [`Histogram`].
 //!
 //! Unit-free: the caller names the unit. Deterministic: no clock, no files; what is random is a function of a seed.
-#![warn(
-    clippy::disallowed_methods,
-    reason = "pure crate: no files, clock, environment or network"
-)]
+#![warn(clippy::disallowed_methods, reason = "pure crate: no files, clock, environment or network")]
 
 mod quantile;
 mod sample;
@@ -35,13 +32,9 @@ pub use concurrency::{Occupancy, Span, occupancy};
 pub use dependence::BatchMeans;
 pub use effective_quantile::{draw_quantiles, effective_quantile_interval};
 pub use histogram::Histogram;
-pub use interval::{
-    Confidence, Interval, mean_interval, student_quantile, wilson, wilson_effective,
-};
+pub use interval::{Confidence, Interval, mean_interval, student_quantile, wilson, wilson_effective};
 pub use monotone::{Crossing, crossing, non_decreasing};
-pub use quantile::{
-    Quantile, order_statistic_ranks, quantile, quantile_interval, select_quantiles,
-};
+pub use quantile::{Quantile, order_statistic_ranks, quantile, quantile_interval, select_quantiles};
 pub use sample::{MAX_MAGNITUDE, Sample, SampleError, mean};
 pub use scaling::ScalabilityLaw;
 pub use steady_state::{SteadyState, mser5};

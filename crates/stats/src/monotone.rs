@@ -21,19 +21,13 @@ pub fn non_decreasing(values: &[f64], weights: &[f64]) -> Vec<f64> {
             && mean > block.0
         {
             let together = before + block.1;
-            block = (
-                (mean * before + block.0 * block.1) / together,
-                together,
-                members + block.2,
-            );
+            block = ((mean * before + block.0 * block.1) / together, together, members + block.2);
             blocks.pop();
         }
         blocks.push(block);
     }
     let members = blocks.iter();
-    members
-        .flat_map(|&(mean, _, members)| std::iter::repeat_n(mean, members))
-        .collect()
+    members.flat_map(|&(mean, _, members)| std::iter::repeat_n(mean, members)).collect()
 }
 
 /// Where a rising figure passes a limit.
@@ -57,11 +51,7 @@ pub enum Crossing {
 /// ```
 pub fn crossing(points: &[(f64, f64)], limit: f64) -> Crossing {
     let Some(first_above) = points.iter().position(|point| point.1 > limit) else {
-        return if points.is_empty() {
-            Crossing::Below
-        } else {
-            Crossing::Beyond
-        };
+        return if points.is_empty() { Crossing::Below } else { Crossing::Beyond };
     };
     let Some(below) = first_above.checked_sub(1) else {
         return Crossing::Below;
@@ -69,9 +59,5 @@ pub fn crossing(points: &[(f64, f64)], limit: f64) -> Crossing {
     let ((x0, y0), (x1, y1)) = (points[below], points[first_above]);
     let share = (limit - y0) / (y1 - y0);
     // Of a figure without bound only the load below it is known to hold.
-    Crossing::At(if share.is_finite() {
-        x0 + share * (x1 - x0)
-    } else {
-        x0
-    })
+    Crossing::At(if share.is_finite() { x0 + share * (x1 - x0) } else { x0 })
 }

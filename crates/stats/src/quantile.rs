@@ -90,9 +90,7 @@ pub fn select_quantiles(values: &mut [f64], qs: &[Quantile]) -> Vec<f64> {
         let (_, low, above) = rest.select_nth_unstable_by(below - from, f64::total_cmp);
         let low = *low;
         let next = above.iter().copied().min_by(f64::total_cmp);
-        found.push(next.map_or(low, |high| {
-            (low + (position - position.floor()) * (high - low)).clamp(low, high)
-        }));
+        found.push(next.map_or(low, |high| (low + (position - position.floor()) * (high - low)).clamp(low, high)));
         rest = &mut rest[below - from..];
         from = below;
     }
@@ -137,8 +135,5 @@ pub fn quantile_interval(sample: &Sample, q: Quantile, confidence: Confidence) -
         let index = usize::try_from(rank - 1).ok()?;
         sample.sorted().get(index).copied()
     };
-    Some(Interval {
-        low: at(low)?,
-        high: at(high)?,
-    })
+    Some(Interval { low: at(low)?, high: at(high)? })
 }

@@ -55,10 +55,7 @@ impl Sample {
         };
         // Rounding must not push the mean of equal numbers past them.
         let mean = (compensated_sum(values.iter().copied()) / values.len() as f64).clamp(min, max);
-        Ok(Self {
-            sorted: values.into_boxed_slice(),
-            mean,
-        })
+        Ok(Self { sorted: values.into_boxed_slice(), mean })
     }
 
     /// The numbers, ascending.
@@ -128,11 +125,7 @@ pub(crate) fn compensated_sum(values: impl Iterator<Item = f64>) -> f64 {
     let mut lost = 0.0_f64;
     for x in values {
         let next = sum + x;
-        lost += if sum.abs() >= x.abs() {
-            (sum - next) + x
-        } else {
-            (x - next) + sum
-        };
+        lost += if sum.abs() >= x.abs() { (sum - next) + x } else { (x - next) + sum };
         sum = next;
     }
     sum + lost

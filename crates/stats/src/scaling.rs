@@ -65,9 +65,8 @@ impl ScalabilityLaw {
         let best = (1..=levels.len() - FEWEST)
             .map(|before| (before, Fit::of(&levels[before..])))
             .min_by(|a, b| criterion(levels, a.0, &a.1).total_cmp(&criterion(levels, b.0, &b.1)));
-        let broken = best.filter(|(before, fit)| {
-            criterion(levels, 0, &whole) - criterion(levels, *before, fit) >= NO_SUPPORT
-        });
+        let broken =
+            best.filter(|(before, fit)| criterion(levels, 0, &whole) - criterion(levels, *before, fit) >= NO_SUPPORT);
         let (before, fit) = broken.unwrap_or((0, whole));
         Some(fit.law(&levels[before..], before, confidence))
     }
@@ -88,11 +87,7 @@ impl ScalabilityLaw {
     pub fn knee(&self) -> Option<f64> {
         // X²/N is largest where 3κN² + (σ − κ)N − (1 − σ) = 0.
         let (a, b, c) = (3.0 * self.kappa, self.sigma - self.kappa, self.sigma - 1.0);
-        let knee = if a > 0.0 {
-            ((b * b - 4.0 * a * c).max(0.0).sqrt() - b) / (2.0 * a)
-        } else {
-            -c / b
-        };
+        let knee = if a > 0.0 { ((b * b - 4.0 * a * c).max(0.0).sqrt() - b) / (2.0 * a) } else { -c / b };
         (knee.is_finite() && knee > 0.0).then(|| knee.max(1.0))
     }
 
@@ -129,13 +124,7 @@ impl Fit {
         let lambda = levels.iter().map(|(n, x)| x / n).fold(0.0, f64::max);
         let fits = starts.map(|(sigma, kappa)| marquardt(levels, [lambda, sigma, kappa]));
         fits.into_iter()
-            .reduce(|best, next| {
-                if next.squares < best.squares {
-                    next
-                } else {
-                    best
-                }
-            })
+            .reduce(|best, next| if next.squares < best.squares { next } else { best })
             .expect("there are starts")
     }
 
@@ -158,10 +147,7 @@ impl Fit {
         let (normal, _) = normal_equations(levels, self.parameters);
         let scale = self.squares / freedom;
         let t = student_quantile(1.0 - confidence.tail(), freedom);
-        let mut intervals = [Interval {
-            low: 0.0,
-            high: 0.0,
-        }; 3];
+        let mut intervals = [Interval { low: 0.0, high: 0.0 }; 3];
         for (i, interval) in intervals.iter_mut().enumerate() {
             let mut unit = [0.0; 3];
             unit[i] = 1.0;
@@ -170,10 +156,7 @@ impl Fit {
             interval.low = (self.parameters[i] - half).max(0.0);
             interval.high = self.parameters[i] + half;
         }
-        intervals
-            .iter()
-            .all(|interval| interval.high.is_finite())
-            .then_some(intervals)
+        intervals.iter().all(|interval| interval.high.is_finite()).then_some(intervals)
     }
 }
 
@@ -184,10 +167,7 @@ fn marquardt(levels: &[(f64, f64)], start: [f64; 3]) -> Fit {
         let residuals = levels.iter().map(|&(n, x)| 1.0 - throughput(p, n) / x);
         residuals.map(|r| r * r).sum::<f64>()
     };
-    let mut fit = Fit {
-        parameters: start,
-        squares: squares(start),
-    };
+    let mut fit = Fit { parameters: start, squares: squares(start) };
     let mut damping = 1e-3;
     for _ in 0..STEPS {
         let (mut normal, gradient) = normal_equations(levels, fit.parameters);
@@ -198,15 +178,8 @@ fn marquardt(levels: &[(f64, f64)], start: [f64; 3]) -> Fit {
             break;
         };
         let [lambda, sigma, kappa] = fit.parameters;
-        let next = [
-            lambda + step[0],
-            (sigma + step[1]).max(0.0),
-            (kappa + step[2]).max(0.0),
-        ];
-        let better = Fit {
-            parameters: next,
-            squares: squares(next),
-        };
+        let next = [lambda + step[0], (sigma + step[1]).max(0.0), (kappa + step[2]).max(0.0)];
+        let better = Fit { parameters: next, squares: squares(next) };
         if better.squares <= fit.squares && next[0] > 0.0 {
             let gain = fit.squares - better.squares;
             fit = better;
@@ -230,11 +203,7 @@ fn normal_equations(levels: &[(f64, f64)], p: [f64; 3]) -> ([[f64; 3]; 3], [f64;
     for &(n, x) in levels {
         let shared = 1.0 + p[1] * (n - 1.0) + p[2] * n * (n - 1.0);
         let per_shared = -p[0] * n / (shared * shared);
-        let slopes = [
-            n / shared / x,
-            per_shared * (n - 1.0) / x,
-            per_shared * n * (n - 1.0) / x,
-        ];
+        let slopes = [n / shared / x, per_shared * (n - 1.0) / x, per_shared * n * (n - 1.0) / x];
         let residual = 1.0 - throughput(p, n) / x;
         for i in 0..3 {
             gradient[i] += slopes[i] * residual;

@@ -46,21 +46,14 @@ pub struct SteadyState {
 /// assert!(!stats::mser5(&rising, one).expect("long enough").settled);
 /// ```
 pub fn mser5(series: &[f64], batch: NonZeroUsize) -> Option<SteadyState> {
-    let groups: Vec<f64> = series
-        .chunks_exact(GROUP)
-        .map(|group| group.iter().sum::<f64>() / GROUP as f64)
-        .collect();
+    let groups: Vec<f64> = series.chunks_exact(GROUP).map(|group| group.iter().sum::<f64>() / GROUP as f64).collect();
     if groups.len() < FEWEST_GROUPS || series.iter().any(|x| !x.is_finite()) {
         return None;
     }
     let cut = GROUP * best_cut(&groups);
     let n = series.len();
     let late = cut > n / 2;
-    Some(SteadyState {
-        cut,
-        n,
-        settled: !late || !halves_differ(series, batch),
-    })
+    Some(SteadyState { cut, n, settled: !late || !halves_differ(series, batch) })
 }
 
 /// The number of groups whose omission minimises the squared standard error of the rest's mean.
@@ -90,10 +83,7 @@ fn best_cut(groups: &[f64]) -> usize {
 /// Whether the means of the halves differ at the 1 % level, by Welch's test on their batches.
 fn halves_differ(series: &[f64], batch: NonZeroUsize) -> bool {
     let (first, second) = series.split_at(series.len() / 2);
-    let (Some(a), Some(b)) = (
-        BatchMeans::new(first, batch),
-        BatchMeans::new(second, batch),
-    ) else {
+    let (Some(a), Some(b)) = (BatchMeans::new(first, batch), BatchMeans::new(second, batch)) else {
         return false;
     };
     let Some(confidence) = Confidence::new(0.99) else {

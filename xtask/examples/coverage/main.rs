@@ -107,13 +107,9 @@ fn main() -> anyhow::Result<()> {
         };
         return search::print(scenario, &truth(scenario)?, asked);
     }
-    let asked = std::env::args()
-        .nth(1)
-        .map(|n| n.parse::<u64>())
-        .transpose()?;
-    let mut table = String::from(
-        "| load | figure | truth | intervals | hold it | median width |\n|---|---|---|---|---|---|\n",
-    );
+    let asked = std::env::args().nth(1).map(|n| n.parse::<u64>()).transpose()?;
+    let mut table =
+        String::from("| load | figure | truth | intervals | hold it | median width |\n|---|---|---|---|---|---|\n");
     for scenario in SCENARIOS {
         let truth = truth(scenario)?;
         println!("{scenario:?}\n{truth:?}");
@@ -126,16 +122,9 @@ fn main() -> anyhow::Result<()> {
     if asked.is_none() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/methodology.md");
         let text = fs::read_to_string(&path)?;
-        let (before, rest) = text
-            .split_once(MARKS.0)
-            .context("docs/methodology.md has the marks")?;
-        let (_, after) = rest
-            .split_once(MARKS.1)
-            .context("docs/methodology.md has both marks")?;
-        fs::write(
-            path,
-            format!("{before}{}\n{table}{}{after}", MARKS.0, MARKS.1),
-        )?;
+        let (before, rest) = text.split_once(MARKS.0).context("docs/methodology.md has the marks")?;
+        let (_, after) = rest.split_once(MARKS.1).context("docs/methodology.md has both marks")?;
+        fs::write(path, format!("{before}{}\n{table}{}{after}", MARKS.0, MARKS.1))?;
     }
     Ok(())
 }
@@ -154,14 +143,10 @@ fn counted(scenario: Scenario, truth: &Truth, runs: u64) -> anyhow::Result<Vec<R
         Ok(rows)
     };
     thread::scope(|scope| {
-        let started: Vec<_> = (0..side_by_side)
-            .map(|first| scope.spawn(move || every(first)))
-            .collect();
+        let started: Vec<_> = (0..side_by_side).map(|first| scope.spawn(move || every(first))).collect();
         let mut all = rows();
         for thread in started {
-            let part = thread
-                .join()
-                .map_err(|_| anyhow::anyhow!("a thread panicked"))??;
+            let part = thread.join().map_err(|_| anyhow::anyhow!("a thread panicked"))??;
             for (row, more) in all.iter_mut().zip(part) {
                 row.add(more);
             }
@@ -188,8 +173,7 @@ impl Row {
             self.intervals += 1;
             self.held += u64::from(low <= self.value && self.value <= high);
             // An open end has no width.
-            self.widths
-                .extend(Some(high - low).filter(|width| width.is_finite()));
+            self.widths.extend(Some(high - low).filter(|width| width.is_finite()));
         }
     }
 
@@ -201,13 +185,9 @@ impl Row {
     }
 
     fn line(&self, scenario: Scenario) -> String {
-        let width = Sample::new(self.widths.clone())
-            .map_or(f64::NAN, |widths| quantile(&widths, Quantile::P50));
+        let width = Sample::new(self.widths.clone()).map_or(f64::NAN, |widths| quantile(&widths, Quantile::P50));
         if self.intervals == 0 {
-            return format!(
-                "| {} | {} | {:.3} | none | — | — |\n",
-                scenario.name, self.name, self.value
-            );
+            return format!("| {} | {} | {:.3} | none | — | — |\n", scenario.name, self.name, self.value);
         }
         let share = 100.0 * self.held as f64 / self.intervals as f64;
         format!(
@@ -222,46 +202,15 @@ impl Row {
 }
 
 fn rows() -> Vec<Row> {
-    let row = |name, figure, truth| Row {
-        name,
-        figure,
-        truth,
-        value: f64::NAN,
-        intervals: 0,
-        held: 0,
-        widths: Vec::new(),
-    };
+    let row =
+        |name, figure, truth| Row { name, figure, truth, value: f64::NAN, intervals: 0, held: 0, widths: Vec::new() };
     vec![
-        row(
-            "TTFT p95 (ms)",
-            |s, c| ends(middle(s, c).ttft_ms?.p95),
-            |t| t.p95_ttft_ms,
-        ),
-        row(
-            "TTFT mean (ms)",
-            |s, c| ends(Some(middle(s, c).ttft_ms?.mean)),
-            |t| t.mean_ttft_ms,
-        ),
-        row(
-            "E2EL mean (ms)",
-            |s, c| ends(Some(middle(s, c).e2el_ms?.mean)),
-            |t| t.mean_e2el_ms,
-        ),
-        row(
-            "output (tok/s)",
-            |s, c| ends(middle(s, c).output_tok_s_estimate),
-            |t| t.output_tok_s,
-        ),
-        row(
-            "SLO attainment",
-            |s, c| ends(Some(next(s, c).goodput?.attainment)),
-            |t| t.attainment,
-        ),
-        row(
-            "goodput (req/s)",
-            |s, c| ends(Some(next(s, c).goodput?.requests_per_s)),
-            |t| t.good_per_s,
-        ),
+        row("TTFT p95 (ms)", |s, c| ends(middle(s, c).ttft_ms?.p95), |t| t.p95_ttft_ms),
+        row("TTFT mean (ms)", |s, c| ends(Some(middle(s, c).ttft_ms?.mean)), |t| t.mean_ttft_ms),
+        row("E2EL mean (ms)", |s, c| ends(Some(middle(s, c).e2el_ms?.mean)), |t| t.mean_e2el_ms),
+        row("output (tok/s)", |s, c| ends(middle(s, c).output_tok_s_estimate), |t| t.output_tok_s),
+        row("SLO attainment", |s, c| ends(Some(next(s, c).goodput?.attainment)), |t| t.attainment),
+        row("goodput (req/s)", |s, c| ends(Some(next(s, c).goodput?.requests_per_s)), |t| t.good_per_s),
         row(
             "capacity (concurrency)",
             |s, _| {
@@ -292,10 +241,7 @@ fn truth(scenario: Scenario) -> anyhow::Result<Truth> {
         let served = closed_loop(&profile, &load(scenario, concurrency, LONG))?;
         // Neither the beginning nor the end, where slots have sent their last, is the steady state.
         let rounds = |n: u32| (n * concurrency) as usize;
-        let steady = served
-            .into_iter()
-            .skip(rounds(20))
-            .take(rounds(LONG / 2) + 1);
+        let steady = served.into_iter().skip(rounds(20)).take(rounds(LONG / 2) + 1);
         Ok(steady.collect())
     };
     let [_, _, at, next, _] = scenario.levels;
@@ -312,13 +258,10 @@ fn truth(scenario: Scenario) -> anyhow::Result<Truth> {
         anyhow::bail!("the 95th percentile of TTFT rises with the load");
     };
     let at_next = long(next)?;
-    let mean = |figure: fn(&Served) -> Duration| {
-        served.iter().map(|s| ms(figure(s))).sum::<f64>() / served.len() as f64
-    };
+    let mean =
+        |figure: fn(&Served) -> Duration| served.iter().map(|s| ms(figure(s))).sum::<f64>() / served.len() as f64;
     // The last request only marks the end of the time before it.
-    let seconds = |served: &[Served]| {
-        served[served.len() - 1].sent.as_secs_f64() - served[0].sent.as_secs_f64()
-    };
+    let seconds = |served: &[Served]| served[served.len() - 1].sent.as_secs_f64() - served[0].sent.as_secs_f64();
     let good = at_next.iter().filter(|s| ms(s.ttft()) <= between).count() as f64;
     Ok(Truth {
         p95_ttft_ms: p95(&served)?,
@@ -328,11 +271,6 @@ fn truth(scenario: Scenario) -> anyhow::Result<Truth> {
         good_per_s: good / seconds(&at_next),
         attainment: good / at_next.len() as f64,
         capacity,
-        objectives: Objectives {
-            ttft_ns: Some(nanoseconds(between)),
-            tpot_ns: None,
-            e2el_ns: None,
-            attainment: 0.95,
-        },
+        objectives: Objectives { ttft_ns: Some(nanoseconds(between)), tpot_ns: None, e2el_ns: None, attainment: 0.95 },
     })
 }

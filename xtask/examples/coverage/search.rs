@@ -9,14 +9,8 @@ use crate::{
     virtual_run::{Scenario, VirtualRun},
 };
 
-const LIMITS: SearchLimits = SearchLimits {
-    tolerance: 0.1,
-    max_requests: 200_000,
-    smallest: 1.0,
-    largest: 256.0,
-    fewest: 72.0,
-    step: 1.0,
-};
+const LIMITS: SearchLimits =
+    SearchLimits { tolerance: 0.1, max_requests: 200_000, smallest: 1.0, largest: 256.0, fewest: 72.0, step: 1.0 };
 /// Levels of a sweep for which none are named.
 const SWEEP: [u32; 8] = [1, 2, 4, 8, 16, 32, 48, 64];
 /// Sweeps whose median width is compared.
@@ -85,19 +79,11 @@ fn sweeps(scenario: Scenario, truth: &Truth) -> anyhow::Result<(f64, u64)> {
     Ok((median(widths)?, cost))
 }
 
-fn search(
-    scenario: Scenario,
-    truth: &Truth,
-    asked: Search,
-    seed: u64,
-) -> anyhow::Result<(LoadCapacity, u64)> {
+fn search(scenario: Scenario, truth: &Truth, asked: Search, seed: u64) -> anyhow::Result<(LoadCapacity, u64)> {
     let mut run = VirtualRun::new(scenario, seed, truth.objectives);
     let mut probes: Vec<Probe> = Vec::new();
     let mut known = LoadCapacity::UNKNOWN;
-    let limits = SearchLimits {
-        tolerance: asked.tolerance,
-        ..LIMITS
-    };
+    let limits = SearchLimits { tolerance: asked.tolerance, ..LIMITS };
     while let SearchStep::Probe { load, volumes } = next_search_step(&probes, &known, 8.0, limits) {
         #[expect(
             clippy::cast_possible_truncation,
@@ -105,12 +91,7 @@ fn search(
             reason = "loads of this search are numbers of slots"
         )]
         let requests = run.measure(load as u32, volumes * asked.waves)?;
-        probes.push(Probe {
-            load,
-            volumes,
-            requests,
-            effective: 0.0,
-        });
+        probes.push(Probe { load, volumes, requests, effective: 0.0 });
         let summary = run.summary();
         let last = summary.levels.last().and_then(|level| level.goodput);
         if let (Some(probe), Some(of)) = (probes.last_mut(), last) {
@@ -123,16 +104,11 @@ fn search(
 
 fn capacity(summary: &Summary) -> anyhow::Result<LoadCapacity> {
     let goodput = summary.goodput.as_ref();
-    goodput
-        .map(|goodput| LoadCapacity::from(goodput.capacity))
-        .ok_or_else(|| anyhow::anyhow!("the run has objectives"))
+    goodput.map(|goodput| LoadCapacity::from(goodput.capacity)).ok_or_else(|| anyhow::anyhow!("the run has objectives"))
 }
 
 fn ends(capacity: &LoadCapacity) -> (f64, f64) {
-    (
-        capacity.low.unwrap_or(0.0),
-        capacity.high.unwrap_or(f64::INFINITY),
-    )
+    (capacity.low.unwrap_or(0.0), capacity.high.unwrap_or(f64::INFINITY))
 }
 
 fn median(values: Vec<f64>) -> anyhow::Result<f64> {

@@ -39,23 +39,14 @@ pub(crate) fn record(
         sent_ns: at(served.sent),
         connection: Connection::Reused,
         head_ns: None,
-        chunks: Chunks {
-            count: u64::from(OSL),
-            since_sent_ns,
-            tokens: Vec::new(),
-        },
+        chunks: Chunks { count: u64::from(OSL), since_sent_ns, tokens: Vec::new() },
         first_output_ns: None,
         finished_ns: at(served.last_token),
         asked_output_tokens: OSL,
         prompt_tokens: Some(u64::from(ISL)),
         cached_prompt_tokens: None,
-        output_tokens: Some(TokenCount {
-            count: u64::from(OSL),
-            source: TokenSource::Usage,
-        }),
+        output_tokens: Some(TokenCount { count: u64::from(OSL), source: TokenSource::Usage }),
         server_timings: None,
-        outcome: Outcome::Completed {
-            finish_reason: None,
-        },
+        outcome: Outcome::Completed { finish_reason: None },
     }
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use analysis::{Summary, summarise};
 use records::{
-    ClockAnchor, EndReason, EngineFacts, Host, Judgement, Manifest, Objectives, Offset, Phase,
-    PhaseKind, Plan, RunData, SCHEMA_VERSION, Stage, Target, Tool,
+    ClockAnchor, EndReason, EngineFacts, Host, Judgement, Manifest, Objectives, Offset, Phase, PhaseKind, Plan,
+    RunData, SCHEMA_VERSION, Stage, Target, Tool,
 };
 use simserver::simulate::{ClosedLoop, closed_loop};
 
@@ -64,12 +64,7 @@ impl VirtualRun {
             server: Vec::new(),
             skipped: Vec::new(),
         };
-        Self {
-            scenario,
-            seed,
-            run,
-            epoch: Duration::ZERO,
-        }
+        Self { scenario, seed, run, epoch: Duration::ZERO }
     }
 
     /// Measures one level more, with so many requests a slot. Gives the requests that it cost, warm-up included.
@@ -100,13 +95,7 @@ impl VirtualRun {
             let number = self.run.requests.len() as u64;
             let since_sent = |since: Duration| nanoseconds(ms(since.saturating_sub(request.sent)));
             let stamps = [request.first_token, request.last_token].map(since_sent);
-            let record = record(
-                (number, index),
-                self.epoch,
-                &request,
-                stage,
-                stamps.to_vec(),
-            );
+            let record = record((number, index), self.epoch, &request, stage, stamps.to_vec());
             if stage == Stage::Measured {
                 window.0 = window.0.min(record.sent_ns.0);
                 window.1 = window.1.max(record.finished_ns.0);
@@ -131,11 +120,7 @@ impl VirtualRun {
 }
 
 /// A sweep over the scenario's levels.
-pub(crate) fn simulated(
-    scenario: Scenario,
-    seed: u64,
-    objectives: Objectives,
-) -> anyhow::Result<Summary> {
+pub(crate) fn simulated(scenario: Scenario, seed: u64, objectives: Objectives) -> anyhow::Result<Summary> {
     let mut run = VirtualRun::new(scenario, seed, objectives);
     for concurrency in scenario.levels {
         run.measure(concurrency, scenario.waves)?;
@@ -144,10 +129,7 @@ pub(crate) fn simulated(
 }
 
 fn manifest(seed: u64, objectives: Objectives) -> Manifest {
-    let anchor = ClockAnchor {
-        offset_ns: Offset::ZERO,
-        unix_ns: 0,
-    };
+    let anchor = ClockAnchor { offset_ns: Offset::ZERO, unix_ns: 0 };
     Manifest {
         schema_version: SCHEMA_VERSION,
         run_id: "coverage".to_owned(),
@@ -185,9 +167,6 @@ fn manifest(seed: u64, objectives: Objectives) -> Manifest {
         end: Some(EndReason::Completed),
         resumed: Vec::new(),
         notes: Vec::new(),
-        judgement: Judgement {
-            objectives: Some(objectives),
-            confidence_level: None,
-        },
+        judgement: Judgement { objectives: Some(objectives), confidence_level: None },
     }
 }

@@ -25,10 +25,7 @@ impl AskArgs {
         let Some(target) = &self.target else {
             return;
         };
-        let target = Target {
-            slo: self.slo.unwrap_or_default(),
-            ..target.clone()
-        };
+        let target = Target { slo: self.slo.unwrap_or_default(), ..target.clone() };
         if let Err(error) = planned(dir, &target) {
             progress::log(&format!("no plan for --target: {error:#}"));
         }
@@ -42,10 +39,6 @@ fn planned(dir: &RunDir, target: &Target) -> anyhow::Result<()> {
     for note in notes {
         progress::log(&note);
     }
-    let question = Question {
-        engine: engine_of(None, &read)?,
-        measured: &measured,
-        ..Question::of(model, target)
-    };
+    let question = Question { engine: engine_of(None, &read)?, measured: &measured, ..Question::of(model, target) };
     keep(dir.path(), &planner::plan(&question)?)
 }

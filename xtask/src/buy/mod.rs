@@ -99,10 +99,7 @@ pub(crate) fn run(args: &BuyArgs) -> anyhow::Result<Exit> {
         engine,
         gpus: gpus(&args.gpus)?,
         prices: &prices,
-        money: Money {
-            years: args.years,
-            usd_per_kwh: args.usd_per_kwh,
-        },
+        money: Money { years: args.years, usd_per_kwh: args.usd_per_kwh },
         measured: &measured,
         ..Question::of(model, &target)
     };
@@ -110,14 +107,8 @@ pub(crate) fn run(args: &BuyArgs) -> anyhow::Result<Exit> {
     if let Some(folder) = &args.into {
         keep(folder, &plan)?;
     }
-    let planned = Planned {
-        simulated_queue: queue::simulated(&plan),
-        plan,
-        notes,
-    };
-    output::emit(args.json, &planned, |planned| {
-        text(planned, args.lang, !args.from.is_empty())
-    })?;
+    let planned = Planned { simulated_queue: queue::simulated(&plan), plan, notes };
+    output::emit(args.json, &planned, |planned| text(planned, args.lang, !args.from.is_empty()))?;
     Ok(Exit::Ok)
 }
 
@@ -133,9 +124,7 @@ fn engine_of(named: Option<&str>, read: &[Read]) -> anyhow::Result<Engine> {
     if let Some(version) = named {
         return Engine::vllm(version).exit(Exit::Usage);
     }
-    let of_runs = read
-        .iter()
-        .find_map(|run| Engine::vllm(run.vllm_version.as_deref()?).ok());
+    let of_runs = read.iter().find_map(|run| Engine::vllm(run.vllm_version.as_deref()?).ok());
     of_runs.map_or_else(|| Engine::vllm("0.11.2").exit(Exit::Usage), Ok)
 }
 
@@ -143,9 +132,8 @@ fn prices(args: &BuyArgs) -> anyhow::Result<Prices> {
     let Some(path) = &args.prices else {
         return Ok(catalogue::prices().clone());
     };
-    let text = fs::read_to_string(path)
-        .with_context(|| format!("read the prices in {}", path.display()))
-        .exit(Exit::Usage)?;
+    let text =
+        fs::read_to_string(path).with_context(|| format!("read the prices in {}", path.display())).exit(Exit::Usage)?;
     Prices::from_toml(&text).exit(Exit::Usage)
 }
 
@@ -174,10 +162,7 @@ pub(crate) fn kept(dir: &RunDir) -> anyhow::Result<Option<Plan>> {
     let bytes = fs::read(&path).with_context(|| format!("read {}", path.display()))?;
     let plan = serde_json::from_slice(&bytes)
         .with_context(|| {
-            format!(
-                "understand {}\nhint: make it again with `cargo xtask plan --into`, or remove it",
-                path.display()
-            )
+            format!("understand {}\nhint: make it again with `cargo xtask plan --into`, or remove it", path.display())
         })
         .map_err(|error| exit::error(Exit::Usage, format!("{error:#}")))?;
     Ok(Some(plan))

@@ -38,14 +38,8 @@ pub(crate) struct Simulated {
 
 impl Simulated {
     pub(super) fn line(&self) -> String {
-        let percent = |[low, mean, high]: [f64; 3]| {
-            format!(
-                "{:.1} % ({:.1} to {:.1})",
-                100.0 * mean,
-                100.0 * low,
-                100.0 * high
-            )
-        };
+        let percent =
+            |[low, mean, high]: [f64; 3]| format!("{:.1} % ({:.1} to {:.1})", 100.0 * mean, 100.0 * low, 100.0 * high);
         format!(
             "busiest hour, simulated in virtual time with {} replicas and {:.2} requests/s: {} wait for a seat, {} too long; \
              Erlang C says at most {:.1} % and {:.1} %",
@@ -63,15 +57,9 @@ impl Simulated {
 pub(super) fn simulated(plan: &Plan) -> Option<Simulated> {
     let day = plan.fleet.as_ref()?;
     let choice = plan.choices.get(day.choice)?;
-    let peak = day
-        .hours
-        .iter()
-        .max_by(|a, b| a.rate_per_s.total_cmp(&b.rate_per_s))?;
+    let peak = day.hours.iter().max_by(|a, b| a.rate_per_s.total_cmp(&b.rate_per_s))?;
     let profile = profile(plan, choice)?;
-    let of_choice = Fleet {
-        replicas: choice.replicas,
-        seats: day.replica.seats,
-    };
+    let of_choice = Fleet { replicas: choice.replicas, seats: day.replica.seats };
     let (isl, osl) = lengths(plan)?;
     let mut waits = Vec::new();
     let mut too_long = Vec::new();
@@ -80,9 +68,7 @@ pub(super) fn simulated(plan: &Plan) -> Option<Simulated> {
         let served = fleet(&profile, of_choice, &arrivals).ok()?;
         let counted = &served[REQUESTS..];
         let share = |longer_than: f64| {
-            let waited = counted
-                .iter()
-                .filter(|s| s.queued.as_secs_f64() > longer_than);
+            let waited = counted.iter().filter(|s| s.queued.as_secs_f64() > longer_than);
             waited.count() as f64 / counted.len() as f64
         };
         waits.push(share(0.0));

@@ -41,12 +41,7 @@ pub(super) fn read(
     model: Option<&str>,
 ) -> anyhow::Result<Vec<Read>> {
     let said = said.cloned().unwrap_or_default();
-    let named = said
-        .gpu
-        .as_deref()
-        .map(catalogue::gpu)
-        .transpose()
-        .exit(Exit::Usage)?;
+    let named = said.gpu.as_deref().map(catalogue::gpu).transpose().exit(Exit::Usage)?;
     let read = |folder: &PathBuf| {
         let dir = RunDir::open(folder).exit(Exit::Usage)?;
         let run = RunData::load(&dir).exit(Exit::Usage)?;
@@ -66,16 +61,12 @@ fn of_run(
     let facts = &summary.run;
     let served = Served::of(facts, &run.manifest.engine, summary.capacity.as_ref());
     let system = served.system();
-    let seen = facts
-        .gpus
-        .first()
-        .and_then(|name| catalogue::gpu(name).ok());
+    let seen = facts.gpus.first().and_then(|name| catalogue::gpu(name).ok());
     let (levels, left_out) = observations(run, &summary.levels);
     Read {
         name: facts.run_id.clone(),
         model: model.unwrap_or(&facts.model).to_owned(),
-        vllm_version: (facts.engine_version.clone())
-            .filter(|_| system.engine == EngineFamily::Vllm),
+        vllm_version: (facts.engine_version.clone()).filter(|_| system.engine == EngineFamily::Vllm),
         engine: system.engine,
         gpu: named.or(seen),
         tensor_parallel: said.tensor_parallel.unwrap_or(system.tensor_parallel),
@@ -90,10 +81,7 @@ fn of_run(
 }
 
 /// The systems that can calibrate a plan of this model, and what was assumed or left out, in words.
-pub(super) fn measured(
-    read: &[Read],
-    model: &'static ModelSpec,
-) -> (Vec<Measured<'static>>, Vec<String>) {
+pub(super) fn measured(read: &[Read], model: &'static ModelSpec) -> (Vec<Measured<'static>>, Vec<String>) {
     let mut measured = Vec::new();
     let mut notes = Vec::new();
     for run in read {
@@ -112,28 +100,16 @@ pub(super) fn measured(
     (measured, notes)
 }
 
-fn calibrate(
-    run: &Read,
-    model: &'static ModelSpec,
-    notes: &mut Vec<String>,
-) -> Result<Measured<'static>, String> {
+fn calibrate(run: &Read, model: &'static ModelSpec, notes: &mut Vec<String>) -> Result<Measured<'static>, String> {
     if !model.is_called(&run.model) {
-        return Err(format!(
-            "it measured {}, and the plan is for {}",
-            run.model, model.name
-        ));
+        return Err(format!("it measured {}, and the plan is for {}", run.model, model.name));
     }
     let Some(gpu) = run.gpu else {
-        return Err(
-            "it does not name its card (say --measured \"gpu=NAME,tp=N,dtype=FORMAT\")".to_owned(),
-        );
+        return Err("it does not name its card (say --measured \"gpu=NAME,tp=N,dtype=FORMAT\")".to_owned());
     };
     let weights = weights(run, model, gpu, notes)?;
     if run.simulated {
-        notes.push(format!(
-            "{} is a simulated run: what it calibrates is simulated too",
-            run.name
-        ));
+        notes.push(format!("{} is a simulated run: what it calibrates is simulated too", run.name));
     }
     if !run.left_out.is_empty() {
         let levels: Vec<String> = run.left_out.iter().map(u32::to_string).collect();
@@ -153,14 +129,8 @@ fn calibrate(
         kv_cache: run.kv_cache,
         max_num_seqs: run.max_num_seqs,
     };
-    let performance = Performance::calibrated(&system, &run.levels).map_err(|refusal| {
-        refusal
-            .to_string()
-            .lines()
-            .next()
-            .unwrap_or_default()
-            .to_owned()
-    })?;
+    let performance = Performance::calibrated(&system, &run.levels)
+        .map_err(|refusal| refusal.to_string().lines().next().unwrap_or_default().to_owned())?;
     Ok(Measured {
         from: run.name.clone(),
         gpu: Some(gpu),
@@ -172,12 +142,7 @@ fn calibrate(
 }
 
 /// The format of the weights that the run was measured with: what was said, or 16 bits where they fit.
-fn weights(
-    run: &Read,
-    model: &ModelSpec,
-    gpu: &GpuSpec,
-    notes: &mut Vec<String>,
-) -> Result<WeightFormat, String> {
+fn weights(run: &Read, model: &ModelSpec, gpu: &GpuSpec, notes: &mut Vec<String>) -> Result<WeightFormat, String> {
     if let Some(weights) = run.weights {
         return Ok(weights);
     }
@@ -191,9 +156,6 @@ fn weights(
             run.tensor_parallel, gpu.name
         ));
     }
-    notes.push(format!(
-        "{}: its weights are taken to be bf16 (--measured dtype= says otherwise)",
-        run.name
-    ));
+    notes.push(format!("{}: its weights are taken to be bf16 (--measured dtype= says otherwise)", run.name));
     Ok(WeightFormat::Bits16)
 }

@@ -25,9 +25,8 @@ impl<'a> Pairs<'a> {
     fn read(words: impl Iterator<Item = &'a str>, known: &[&str]) -> Result<Self, String> {
         let mut pairs: Vec<(&str, &str)> = Vec::new();
         for word in words.map(str::trim).filter(|word| !word.is_empty()) {
-            let (key, value) = word
-                .split_once('=')
-                .ok_or_else(|| format!("`{word}` has no equals sign: write KEY=VALUE"))?;
+            let (key, value) =
+                word.split_once('=').ok_or_else(|| format!("`{word}` has no equals sign: write KEY=VALUE"))?;
             let (key, value) = (key.trim(), value.trim());
             if !known.contains(&key) {
                 return Err(format!("`{key}` is none of {}", known.join(", ")));
@@ -47,27 +46,19 @@ impl<'a> Pairs<'a> {
 
     fn parsed<T: std::str::FromStr>(&self, key: &str) -> Result<Option<T>, String> {
         self.get(key)
-            .map(|value| {
-                value
-                    .parse()
-                    .map_err(|_| format!("`{key}={value}` is no number that fits"))
-            })
+            .map(|value| value.parse().map_err(|_| format!("`{key}={value}` is no number that fits")))
             .transpose()
     }
 
     fn positive(&self, key: &str) -> Result<Option<f64>, String> {
-        self.get(key)
-            .map(|value| positive(value).map_err(|problem| format!("{key}: {problem}")))
-            .transpose()
+        self.get(key).map(|value| positive(value).map_err(|problem| format!("{key}: {problem}"))).transpose()
     }
 }
 
 /// A finite number above 0.
 pub(super) fn positive(text: &str) -> Result<f64, String> {
     let number = text.parse::<f64>().ok();
-    number
-        .filter(|number| number.is_finite() && *number > 0.0)
-        .ok_or_else(|| format!("`{text}` is no positive number"))
+    number.filter(|number| number.is_finite() && *number > 0.0).ok_or_else(|| format!("`{text}` is no positive number"))
 }
 
 /// Tokens of an output where only the context is given: a quarter of it.
@@ -78,19 +69,7 @@ pub(super) fn target(text: &str) -> Result<Target, String> {
     let words = text.split(|c: char| c.is_whitespace() || c == ',');
     let pairs = Pairs::read(
         words,
-        &[
-            "concurrency",
-            "rate",
-            "peak",
-            "context",
-            "isl",
-            "osl",
-            "dtype",
-            "kv",
-            "success",
-            "spare",
-            "growth",
-        ],
+        &["concurrency", "rate", "peak", "context", "isl", "osl", "dtype", "kv", "success", "spare", "growth"],
     )?;
     let (isl, osl, room) = lengths(&pairs)?;
     let weights = match pairs.get("dtype") {
@@ -100,30 +79,25 @@ pub(super) fn target(text: &str) -> Result<Target, String> {
         })?),
     };
     // Who asks for unquantised weights does not want a quantised cache either, unless it is said.
-    let kv =
-        match (pairs.get("kv"), weights) {
-            (Some("any"), _) => None,
-            (Some(name), _) => Some(name.parse().map_err(|_| {
-                format!("the KV cache type `{name}` is not known: auto, fp8 or any")
-            })?),
-            (None, Some(WeightFormat::Bits16)) => Some(sizing::KvDtype::Bits16),
-            (None, _) => None,
-        };
+    let kv = match (pairs.get("kv"), weights) {
+        (Some("any"), _) => None,
+        (Some(name), _) => {
+            Some(name.parse().map_err(|_| format!("the KV cache type `{name}` is not known: auto, fp8 or any"))?)
+        }
+        (None, Some(WeightFormat::Bits16)) => Some(sizing::KvDtype::Bits16),
+        (None, _) => None,
+    };
     let target = Target {
         demand: demand(&pairs)?,
         room,
-        success: pairs
-            .positive("success")?
-            .map_or(0.95, |percent| percent / 100.0),
+        success: pairs.positive("success")?.map_or(0.95, |percent| percent / 100.0),
         spare: pairs.parsed("spare")?.unwrap_or(0),
         growth: pairs.positive("growth")?.unwrap_or(1.0),
         weights,
         kv,
         ..Target::concurrency(1, isl, osl)
     };
-    target
-        .problem()
-        .map_or(Ok(target), |problem| Err(problem.to_owned()))
+    target.problem().map_or(Ok(target), |problem| Err(problem.to_owned()))
 }
 
 fn demand(pairs: &Pairs<'_>) -> Result<Demand, String> {
@@ -135,16 +109,12 @@ fn demand(pairs: &Pairs<'_>) -> Result<Demand, String> {
         (Some(requests), None) => Ok(Demand::Concurrency(requests)),
         (None, Some(rate)) => Ok(Demand::Rate(match pairs.positive("peak")? {
             Some(peak) if !(1.0..=20.0).contains(&peak) => {
-                return Err(format!(
-                    "`peak={peak}`: the busiest hour has 1 to 20 times the mean"
-                ));
+                return Err(format!("`peak={peak}`: the busiest hour has 1 to 20 times the mean"));
             }
             Some(peak) => Day::wave(rate, peak),
             None => Day::flat(rate),
         })),
-        (None, None) => {
-            Err("there is no load: write concurrency=N or rate=REQUESTS_PER_SECOND".to_owned())
-        }
+        (None, None) => Err("there is no load: write concurrency=N or rate=REQUESTS_PER_SECOND".to_owned()),
     }
 }
 
@@ -157,29 +127,18 @@ fn lengths(pairs: &Pairs<'_>) -> Result<(u64, u64, Room), String> {
             let osl = (context / OUTPUT_SHARE).max(1);
             Ok((context - osl, osl, Room::Longest))
         }
-        (Some(context), Some(isl), None) if isl < context => {
-            Ok((isl, context - isl, Room::Longest))
-        }
-        (Some(context), None, Some(osl)) if osl < context => {
-            Ok((context - osl, osl, Room::Longest))
-        }
-        (Some(context), Some(isl), Some(osl)) if context == isl.saturating_add(osl) => {
-            Ok((isl, osl, Room::Longest))
-        }
-        _ => Err(
-            "the lengths are not clear: write context=TOKENS, or isl=TOKENS and osl=TOKENS"
-                .to_owned(),
-        ),
+        (Some(context), Some(isl), None) if isl < context => Ok((isl, context - isl, Room::Longest)),
+        (Some(context), None, Some(osl)) if osl < context => Ok((context - osl, osl, Room::Longest)),
+        (Some(context), Some(isl), Some(osl)) if context == isl.saturating_add(osl) => Ok((isl, osl, Room::Longest)),
+        _ => Err("the lengths are not clear: write context=TOKENS, or isl=TOKENS and osl=TOKENS".to_owned()),
     }
 }
 
 /// `gpu=RTX 3090,tp=1,dtype=bnb4`.
 pub(super) fn system(text: &str) -> Result<System, String> {
     let pairs = Pairs::read(text.split(','), &["gpu", "tp", "dtype"])?;
-    let weights = pairs.get("dtype").map(|name| {
-        name.parse()
-            .map_err(|_| format!("the weight format `{name}` is not known"))
-    });
+    let weights =
+        pairs.get("dtype").map(|name| name.parse().map_err(|_| format!("the weight format `{name}` is not known")));
     Ok(System {
         gpu: pairs.get("gpu").map(str::to_owned),
         tensor_parallel: pairs.parsed("tp")?,
@@ -191,11 +150,7 @@ pub(super) fn system(text: &str) -> Result<System, String> {
 pub(super) fn slo(text: &str) -> Result<Slo, String> {
     let limits = judge::limits(text)?;
     let seconds = |ns: Option<u64>| ns.map(|ns| Duration::from_nanos(ns).as_secs_f64());
-    Ok(Slo {
-        ttft_s: seconds(limits.ttft_ns),
-        tpot_s: seconds(limits.tpot_ns),
-        e2el_s: seconds(limits.e2el_ns),
-    })
+    Ok(Slo { ttft_s: seconds(limits.ttft_ns), tpot_s: seconds(limits.tpot_ns), e2el_s: seconds(limits.e2el_ns) })
 }
 
 #[cfg(test)]
@@ -210,20 +165,13 @@ mod tests {
 
     #[test]
     fn a_rate_has_a_day_and_lengths_as_they_come() {
-        let target =
-            target("rate=4,peak=2,isl=1000,osl=200,spare=1,growth=1.5,success=99").unwrap();
+        let target = target("rate=4,peak=2,isl=1000,osl=200,spare=1,growth=1.5,success=99").unwrap();
         let Demand::Rate(day) = &target.demand else {
             panic!("{target:?}");
         };
         assert!((day.peak() - 8.0).abs() < 1e-4 && (day.mean() - 4.0).abs() < 1e-9);
-        assert_eq!(
-            (target.isl, target.osl, target.room),
-            (1000, 200, Room::Usual)
-        );
-        assert_eq!(
-            (target.spare, target.growth, target.success),
-            (1, 1.5, 0.99)
-        );
+        assert_eq!((target.isl, target.osl, target.room), (1000, 200, Room::Usual));
+        assert_eq!((target.spare, target.growth, target.success), (1, 1.5, 0.99));
         assert_eq!((target.weights, target.kv), (None, None));
     }
 
@@ -251,9 +199,6 @@ mod tests {
         assert_eq!(slo("tpot:50").unwrap().tpot_s, Some(0.05));
         let system = system("gpu=RTX 3090,tp=2,dtype=bnb4").unwrap();
         assert_eq!(system.gpu.as_deref(), Some("RTX 3090"));
-        assert_eq!(
-            (system.tensor_parallel, system.weights),
-            (Some(2), Some(WeightFormat::Bnb4))
-        );
+        assert_eq!((system.tensor_parallel, system.weights), (Some(2), Some(WeightFormat::Bnb4)));
     }
 }

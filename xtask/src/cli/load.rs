@@ -67,12 +67,7 @@ pub(crate) struct LoadArgs {
     #[arg(long, value_name = "N")]
     pub(crate) isl_stddev: Option<f64>,
     /// Tokens that all prompts of the run begin with: a system prompt, which the server may cache
-    #[arg(
-        long,
-        visible_alias = "random-prefix-len",
-        value_name = "N",
-        default_value_t = 0
-    )]
+    #[arg(long, visible_alias = "random-prefix-len", value_name = "N", default_value_t = 0)]
     pub(crate) shared_prefix_tokens: u32,
     /// Prompts of your own: JSON Lines with "prompt" or "messages", ShareGPT JSON, or CSV with a column "prompt"
     #[arg(long, visible_alias = "dataset-path", value_name = "FILE", conflicts_with_all = ["workload", "isl", "isl_stddev", "shared_prefix_tokens"])]

@@ -40,24 +40,17 @@ pub(crate) struct SessionArgs {
 impl SessionArgs {
     /// The conversations that are asked for.
     pub(crate) fn conversations(&self) -> anyhow::Result<Option<Conversations>> {
-        for (flag, spread) in [
-            ("--session-turns-stddev", self.session_turns_stddev),
-            ("--think-time-stddev", self.think_time_stddev),
-        ] {
+        for (flag, spread) in
+            [("--session-turns-stddev", self.session_turns_stddev), ("--think-time-stddev", self.think_time_stddev)]
+        {
             if !(spread.is_finite() && spread >= 0.0) {
                 let message = format!("{flag} is no standard deviation\nhint: 0 or more");
                 return Err(exit::error(Exit::Usage, message));
             }
         }
         Ok(self.session_turns.map(|mean| Conversations {
-            turns: Lengths {
-                mean,
-                stddev: self.session_turns_stddev,
-            },
-            think_ms: Lengths {
-                mean: self.think_time,
-                stddev: self.think_time_stddev,
-            },
+            turns: Lengths { mean, stddev: self.session_turns_stddev },
+            think_ms: Lengths { mean: self.think_time, stddev: self.think_time_stddev },
         }))
     }
 

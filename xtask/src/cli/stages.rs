@@ -36,8 +36,7 @@ impl FromStr for Stage {
         };
         let seconds = positive(number).ok_or_else(|| format!("`{length}` is no time; {usage}"))?;
         let per_second = positive(rate).ok_or_else(|| format!("`{rate}` is no rate; {usage}"))?;
-        let over =
-            Duration::try_from_secs_f64(seconds * unit).map_err(|e| format!("`{length}`: {e}"))?;
+        let over = Duration::try_from_secs_f64(seconds * unit).map_err(|e| format!("`{length}`: {e}"))?;
         Ok(Self(RateStage { per_second, over }))
     }
 }
@@ -48,16 +47,11 @@ mod tests {
 
     #[test]
     fn steps_are_a_time_and_a_rate() {
-        let stage = |text: &str| {
-            text.parse::<Stage>()
-                .map(|Stage(s)| (s.over.as_millis(), s.per_second))
-        };
+        let stage = |text: &str| text.parse::<Stage>().map(|Stage(s)| (s.over.as_millis(), s.per_second));
         assert_eq!(stage("60s@2"), Ok((60_000, 2.0)));
         assert_eq!(stage("1.5m@0.5"), Ok((90_000, 0.5)));
         assert_eq!(stage("20@3"), Ok((20_000, 3.0)));
-        for bad in [
-            "60s", "@2", "60s@", "0s@1", "5s@0", "5h@1", "5s@inf", "-5s@1", "1e30s@1",
-        ] {
+        for bad in ["60s", "@2", "60s@", "0s@1", "5s@0", "5h@1", "5s@inf", "-5s@1", "1e30s@1"] {
             assert!(stage(bad).is_err(), "{bad}");
         }
     }

@@ -50,13 +50,7 @@ pub(crate) struct GpumonArgs {
     #[arg(long, value_name = "RUN", requires = "import")]
     pub(crate) into: Option<PathBuf>,
     /// How far the clock in the log is ahead of UTC, such as 9 for Korea
-    #[arg(
-        long,
-        value_name = "HOURS",
-        default_value_t = 0.0,
-        requires = "import",
-        allow_negative_numbers = true
-    )]
+    #[arg(long, value_name = "HOURS", default_value_t = 0.0, requires = "import", allow_negative_numbers = true)]
     pub(crate) utc_offset_hours: f64,
     /// Print one JSON document on stdout, as soon as it runs, and nothing else there
     #[arg(long)]

@@ -21,8 +21,7 @@ use crate::{
 };
 
 /// What else a user can do.
-pub(super) const BY_HAND: &str =
-    "hint: start any OpenAI-compatible server by hand and pass its address with --url";
+pub(super) const BY_HAND: &str = "hint: start any OpenAI-compatible server by hand and pass its address with --url";
 const NEEDS_PIP: &str = "hint: install Python 3 with pip (on Debian: apt-get install python3-pip), or start any OpenAI-compatible server by hand and pass its address with --url";
 const POLL: Duration = Duration::from_millis(100);
 /// Time between two lines about how far it is.
@@ -64,18 +63,9 @@ pub(super) fn once(
         return Ok(home);
     }
     let partial = engines.join(format!("{}.partial-{}", install.folder, std::process::id()));
-    fs::create_dir_all(partial.join(SCRATCH))
-        .with_context(|| format!("create {}", partial.display()))?;
-    log(&format!(
-        "installing {} into target/engines …",
-        install.what
-    ));
-    let watch = Watch {
-        install,
-        folder: &partial,
-        began: Instant::now(),
-        interrupt,
-    };
+    fs::create_dir_all(partial.join(SCRATCH)).with_context(|| format!("create {}", partial.display()))?;
+    log(&format!("installing {} into target/engines …", install.what));
+    let watch = Watch { install, folder: &partial, began: Instant::now(), interrupt };
     let done = steps(&partial, &watch).and_then(|()| {
         fs::remove_dir_all(partial.join(SCRATCH)).context("remove what the installer put aside")?;
         if home.exists() {
@@ -94,12 +84,7 @@ pub(super) fn once(
 ///
 /// # Errors
 /// The locks could not be written down.
-pub(super) fn pip(
-    python: Option<&Path>,
-    hashes: Hashes,
-    partial: &Path,
-    locks: &[&str],
-) -> anyhow::Result<Command> {
+pub(super) fn pip(python: Option<&Path>, hashes: Hashes, partial: &Path, locks: &[&str]) -> anyhow::Result<Command> {
     let scratch = partial.join(SCRATCH);
     let lock = scratch.join("requirements.lock");
     fs::write(&lock, locks.concat()).with_context(|| format!("write {}", lock.display()))?;
@@ -110,11 +95,7 @@ pub(super) fn pip(
     }
     pip.args(["install", "--quiet", "--no-deps", "--no-cache-dir"]);
     pip.args(["--no-compile", "--only-binary", ":all:"]);
-    pip.args([
-        "--disable-pip-version-check",
-        "--root-user-action",
-        "ignore",
-    ]);
+    pip.args(["--disable-pip-version-check", "--root-user-action", "ignore"]);
     if hashes == Hashes::Required {
         pip.arg("--require-hashes");
     }
@@ -138,14 +119,11 @@ impl Watch<'_> {
     /// It could not be started ([`Exit::Usage`]), it failed (with the end of what it said), or the user interrupted it.
     pub(super) fn run(&self, mut step: Command) -> anyhow::Result<()> {
         let said = self.folder.join(SCRATCH).join("said.txt");
-        let output =
-            fs::File::create(&said).with_context(|| format!("create {}", said.display()))?;
+        let output = fs::File::create(&said).with_context(|| format!("create {}", said.display()))?;
         let program = step.get_program().to_string_lossy().into_owned();
-        step.stdin(Stdio::null())
-            .stdout(output.try_clone().context("share the log")?)
-            .stderr(output);
-        let mut group = Group::spawn(step)
-            .map_err(|e| exit::error(Exit::Usage, format!("run {program}: {e}\n{NEEDS_PIP}")))?;
+        step.stdin(Stdio::null()).stdout(output.try_clone().context("share the log")?).stderr(output);
+        let mut group =
+            Group::spawn(step).map_err(|e| exit::error(Exit::Usage, format!("run {program}: {e}\n{NEEDS_PIP}")))?;
         let mut told = Instant::now();
         let status = loop {
             if let Some(status) = group.ended()? {
@@ -157,11 +135,7 @@ impl Watch<'_> {
             if told.elapsed() >= TOLD_EVERY {
                 told = Instant::now();
                 let written = bytes_under(self.folder) / MEGABYTE;
-                log(&progress(
-                    self.install.megabytes,
-                    written,
-                    self.began.elapsed(),
-                ));
+                log(&progress(self.install.megabytes, written, self.began.elapsed()));
             }
             thread::sleep(POLL);
         };
@@ -172,10 +146,7 @@ impl Watch<'_> {
         let lines: Vec<_> = said.trim().lines().collect();
         let tail = lines[lines.len().saturating_sub(10)..].join("\n");
         let what = self.install.what;
-        Err(exit::error(
-            Exit::Usage,
-            format!("install {what}: {tail}\n{NEEDS_PIP}"),
-        ))
+        Err(exit::error(Exit::Usage, format!("install {what}: {tail}\n{NEEDS_PIP}")))
     }
 }
 
@@ -207,15 +178,9 @@ mod tests {
     #[test]
     fn what_is_left_takes_as_long_as_what_is_done_in_proportion() {
         let a_quarter = progress(4000, 1000, Duration::from_secs(20));
-        assert!(
-            a_quarter.ends_with("1000 of about 4000 MB written | ETA 60 s"),
-            "{a_quarter}"
-        );
+        assert!(a_quarter.ends_with("1000 of about 4000 MB written | ETA 60 s"), "{a_quarter}");
         let more_than_expected = progress(4000, 4100, Duration::from_secs(90));
-        assert!(
-            more_than_expected.ends_with("ETA 0 s"),
-            "{more_than_expected}"
-        );
+        assert!(more_than_expected.ends_with("ETA 0 s"), "{more_than_expected}");
     }
 
     #[test]

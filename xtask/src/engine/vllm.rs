@@ -122,25 +122,11 @@ pub(super) fn run(args: &VllmArgs, interrupt: &Interrupt) -> anyhow::Result<Exit
     })?;
     let home = installed(build, interrupt)?;
     let model = model(args.model, &home, interrupt)?;
-    let server = Server::spawn(
-        "vLLM",
-        command(args, build, &home, &model),
-        args.port,
-        home.join("server.log"),
-        interrupt,
-    )?;
+    let server =
+        Server::spawn("vLLM", command(args, build, &home, &model), args.port, home.join("server.log"), interrupt)?;
     let name = args.model.name();
-    let what = format!(
-        "vLLM {} with {name} (at most {} requests in a step)",
-        build.version, args.max_num_seqs
-    );
-    serve(
-        server,
-        name,
-        &what,
-        "cargo xtask all --concurrency 1,8,32",
-        args.json,
-    )
+    let what = format!("vLLM {} with {name} (at most {} requests in a step)", build.version, args.max_num_seqs);
+    serve(server, name, &what, "cargo xtask all --concurrency 1,8,32", args.json)
 }
 
 /// The build for a CPU.
@@ -191,29 +177,15 @@ fn environment(build: Build, partial: &Path, watch: &Watch<'_>) -> anyhow::Resul
     venv.args(["-m", "venv", "--without-pip"]).arg(partial);
     watch.run(venv)?;
     let python = partial.join(PYTHON);
-    watch.run(install::pip(
-        Some(&python),
-        Hashes::None,
-        partial,
-        &[LOCK, build.lock],
-    )?)?;
-    stubs::make(
-        &packages(partial)?.join("torch/lib"),
-        &partial.join("stubs"),
-        watch,
-    )
+    watch.run(install::pip(Some(&python), Hashes::None, partial, &[LOCK, build.lock])?)?;
+    stubs::make(&packages(partial)?.join("torch/lib"), &partial.join("stubs"), watch)
 }
 
 /// Where the environment keeps its packages.
 fn packages(home: &Path) -> anyhow::Result<PathBuf> {
     let versions = fs::read_dir(home.join("lib")).context("list the environment")?;
-    let packages = versions
-        .flatten()
-        .map(|version| version.path().join("site-packages"));
-    packages
-        .into_iter()
-        .find(|folder| folder.join("vllm").is_dir())
-        .context("find vllm among the installed packages")
+    let packages = versions.flatten().map(|version| version.path().join("site-packages"));
+    packages.into_iter().find(|folder| folder.join("vllm").is_dir()).context("find vllm among the installed packages")
 }
 
 /// The model's folder, made if it is not there.
@@ -230,10 +202,9 @@ fn model(kind: ModelKind, home: &Path, interrupt: &Interrupt) -> anyhow::Result<
         python.arg("-c");
         match kind {
             ModelKind::Tiny => python.arg(TINY).arg(partial),
-            ModelKind::Smollm2 => python
-                .arg(SMOLLM2)
-                .arg(fs::canonicalize(llama_cpp::weights(interrupt)?)?)
-                .arg(partial),
+            ModelKind::Smollm2 => {
+                python.arg(SMOLLM2).arg(fs::canonicalize(llama_cpp::weights(interrupt)?)?).arg(partial)
+            }
         };
         watch.run(python)
     })?;
@@ -288,9 +259,7 @@ mod tests {
     #[test]
     fn the_build_follows_the_cpu() {
         let build = |flags: &str| {
-            build_for(&cpu::Flags::of(&format!(
-                "processor\t: 0\nmodel name\t: x\nflags\t\t: fpu {flags} sse2\n"
-            )))
+            build_for(&cpu::Flags::of(&format!("processor\t: 0\nmodel name\t: x\nflags\t\t: fpu {flags} sse2\n")))
         };
         let zen4 = "avx avx2 avx512f avx512bw avx512_bf16 avx512_vnni";
         assert_eq!(build(zen4), Some(AVX512_BF16));
@@ -302,13 +271,8 @@ mod tests {
 
     #[test]
     fn a_full_disk_is_said_before_anything_is_fetched() {
-        let said = enough_space(4_999_999_999, Path::new("/t"))
-            .unwrap_err()
-            .to_string();
-        assert!(
-            said.contains("takes 5 GB") && said.contains("5.0 GB are free"),
-            "{said}"
-        );
+        let said = enough_space(4_999_999_999, Path::new("/t")).unwrap_err().to_string();
+        assert!(said.contains("takes 5 GB") && said.contains("5.0 GB are free"), "{said}");
         assert!(enough_space(5_000_000_000, Path::new("/t")).is_ok());
     }
 
@@ -316,12 +280,8 @@ mod tests {
     #[test]
     fn the_lists_of_packages_do_not_contradict_each_other() {
         let names = |lock: &str| -> Vec<String> {
-            let pinned = lock
-                .lines()
-                .filter(|line| !line.starts_with('#') && !line.is_empty());
-            pinned
-                .map(|line| line.split_once("==").unwrap().0.to_ascii_lowercase())
-                .collect()
+            let pinned = lock.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
+            pinned.map(|line| line.split_once("==").unwrap().0.to_ascii_lowercase()).collect()
         };
         for build in [AVX512_BF16, AVX2] {
             let mut all = names(LOCK);

@@ -21,48 +21,23 @@ struct Imported {
     implausible_values: u64,
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "a time zone is a few hours, and casts of floating point saturate"
-)]
-pub(super) fn run(
-    log: &Path,
-    run: &Path,
-    utc_offset_hours: f64,
-    json: bool,
-) -> anyhow::Result<Exit> {
+#[expect(clippy::cast_possible_truncation, reason = "a time zone is a few hours, and casts of floating point saturate")]
+pub(super) fn run(log: &Path, run: &Path, utc_offset_hours: f64, json: bool) -> anyhow::Result<Exit> {
     let dir = RunDir::open(run).exit(Exit::Usage)?;
     let manifest = dir.read_manifest().exit(Exit::Usage)?;
     let known = dir.read::<GpuLine>(run_dir::GPU)?.records;
-    let text = fs::read_to_string(log)
-        .with_context(|| format!("read {}", log.display()))
-        .exit(Exit::Usage)?;
-    let read = smi_log::read(
-        &text,
-        manifest.started.unix_ns,
-        (utc_offset_hours * 3600.0) as i32,
-    )
-    .exit(Exit::Usage)?;
-    let mut imported = Imported {
-        devices: 0,
-        samples: 0,
-        skipped_rows: read.skipped_rows,
-        implausible_values: read.implausible,
-    };
+    let text = fs::read_to_string(log).with_context(|| format!("read {}", log.display())).exit(Exit::Usage)?;
+    let read = smi_log::read(&text, manifest.started.unix_ns, (utc_offset_hours * 3600.0) as i32).exit(Exit::Usage)?;
+    let mut imported =
+        Imported { devices: 0, samples: 0, skipped_rows: read.skipped_rows, implausible_values: read.implausible };
     for line in &read.lines {
         match line {
             GpuLine::Device(device)
-                if known
-                    .iter()
-                    .any(|line| matches!(line, GpuLine::Device(k) if k.uuid == device.uuid)) =>
+                if known.iter().any(|line| matches!(line, GpuLine::Device(k) if k.uuid == device.uuid)) =>
             {
                 return Err(exit::error(
                     Exit::Usage,
-                    format!(
-                        "import {}: the run has readings of {} already",
-                        log.display(),
-                        device.uuid
-                    ),
+                    format!("import {}: the run has readings of {} already", log.display(), device.uuid),
                 ));
             }
             GpuLine::Device(_) => imported.devices += 1,

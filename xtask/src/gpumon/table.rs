@@ -28,11 +28,7 @@ impl Board {
             Line::Gpu(GpuLine::Device(device)) => self.gpu(&device.uuid).device = device.clone(),
             Line::Gpu(GpuLine::Sample(sample)) => self.gpu(&sample.uuid).sample = sample.clone(),
             Line::Gpu(GpuLine::State(state)) => self.gpu(&state.uuid).state = state.clone(),
-            Line::Gpu(GpuLine::Xid {
-                uuid: Some(uuid),
-                code,
-                ..
-            }) => self.gpu(uuid).xids.push(*code),
+            Line::Gpu(GpuLine::Xid { uuid: Some(uuid), code, .. }) => self.gpu(uuid).xids.push(*code),
             Line::Server(sample) => self.server = Some(sample.clone()),
             _ => {}
         }
@@ -74,16 +70,9 @@ impl Board {
 
 impl Gpu {
     fn row(&self) -> [String; 13] {
-        let Self {
-            device,
-            sample,
-            state,
-            xids,
-        } = self;
+        let Self { device, sample, state, xids } = self;
         let limit = state.power_limit_mw.or(device.power_limit_mw);
-        let mut held_back = sample
-            .throttle_bits
-            .map_or_else(|| ABSENT.to_owned(), throttle);
+        let mut held_back = sample.throttle_bits.map_or_else(|| ABSENT.to_owned(), throttle);
         for xid in xids {
             held_back = format!("{held_back} XID {xid}");
         }
@@ -114,16 +103,8 @@ fn throttle(bits: u64) -> String {
         (0x40, "heat (hardware)"),
         (0x80, "power brake"),
     ];
-    let set: Vec<&str> = reasons
-        .iter()
-        .filter(|(bit, _)| bits & bit != 0)
-        .map(|(_, reason)| *reason)
-        .collect();
-    if set.is_empty() {
-        "no".to_owned()
-    } else {
-        set.join(", ")
-    }
+    let set: Vec<&str> = reasons.iter().filter(|(bit, _)| bits & bit != 0).map(|(_, reason)| *reason).collect();
+    if set.is_empty() { "no".to_owned() } else { set.join(", ") }
 }
 
 fn whole<T: ToString>(value: Option<T>) -> String {
@@ -156,12 +137,7 @@ fn engine_line(server: &ServerSample) -> String {
 
 /// Columns as wide as their widest cell; the first two to the left, the others to the right.
 fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
-    let width = |column: usize| {
-        rows.iter()
-            .map(|row| row[column].chars().count())
-            .max()
-            .unwrap_or(0)
-    };
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..N).map(width).collect();
     let mut text = String::new();
     for row in rows {
@@ -169,13 +145,11 @@ fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
             .iter()
             .zip(&widths)
             .enumerate()
-            .map(|(column, (cell, &width))| {
-                if column < 2 {
-                    format!("{cell:<width$}")
-                } else {
-                    format!("{cell:>width$}")
-                }
-            })
+            .map(
+                |(column, (cell, &width))| {
+                    if column < 2 { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
+                },
+            )
             .collect();
         text.push_str(cells.join("  ").trim_end());
         text.push('\n');
@@ -215,22 +189,7 @@ mod tests {
         assert_eq!(lines.len(), 3);
         assert_eq!(
             lines[1].split_whitespace().collect::<Vec<_>>(),
-            [
-                "H100",
-                "GPU-2",
-                "97",
-                "–",
-                "–",
-                "71.0/80.0",
-                "–",
-                "612.3",
-                "–",
-                "–",
-                "–",
-                "power",
-                "cap",
-                "0.21"
-            ]
+            ["H100", "GPU-2", "97", "–", "–", "71.0/80.0", "–", "612.3", "–", "–", "–", "power", "cap", "0.21"]
         );
         assert!(lines[2].contains("GPU-604ac76c"), "{table}");
         let ends: Vec<usize> = lines.iter().map(|line| line.chars().count()).collect();

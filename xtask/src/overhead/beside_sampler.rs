@@ -50,23 +50,11 @@ struct Effects {
     beside_sampler: Vec<Effect>,
 }
 
-pub(super) fn run(
-    args: &OverheadArgs,
-    rounds: u32,
-    server: &Server,
-    stop: &StopHandle,
-) -> anyhow::Result<Exit> {
-    let effects = args
-        .streams
-        .iter()
-        .map(|streams| effect(*streams, rounds, server, stop))
-        .collect::<anyhow::Result<_>>()?;
-    let effects = Effects {
-        beside_sampler: effects,
-    };
-    output::emit(args.json, &effects, |effects| {
-        table(&effects.beside_sampler)
-    })?;
+pub(super) fn run(args: &OverheadArgs, rounds: u32, server: &Server, stop: &StopHandle) -> anyhow::Result<Exit> {
+    let effects =
+        args.streams.iter().map(|streams| effect(*streams, rounds, server, stop)).collect::<anyhow::Result<_>>()?;
+    let effects = Effects { beside_sampler: effects };
+    output::emit(args.json, &effects, |effects| table(&effects.beside_sampler))?;
     Ok(Exit::Ok)
 }
 
@@ -74,16 +62,9 @@ fn effect(streams: u32, rounds: u32, server: &Server, stop: &StopHandle) -> anyh
     let (mut without, mut with) = (Vec::new(), Vec::new());
     let (mut gpus, mut samples, mut missed) = (0, 0, 0);
     for round in 0..rounds {
-        log(&format!(
-            "{streams} streams, round {} of {rounds} …",
-            round + 1
-        ));
+        log(&format!("{streams} streams, round {} of {rounds} …", round + 1));
         // Whoever goes second finds a warmer machine, so they take turns at that too.
-        let order = if round % 2 == 0 {
-            [false, true]
-        } else {
-            [true, false]
-        };
+        let order = if round % 2 == 0 { [false, true] } else { [true, false] };
         for sampled in order {
             let sampling = sampled.then(Sampling::start).transpose()?;
             let row = measure(server, streams, stop)?;
@@ -98,16 +79,7 @@ fn effect(streams: u32, rounds: u32, server: &Server, stop: &StopHandle) -> anyh
         }
     }
     let (without, with) = (Errors::medians(&without), Errors::medians(&with));
-    Ok(Effect {
-        streams,
-        rounds,
-        gpus,
-        samples,
-        missed,
-        without,
-        with,
-        ratio: with.over(without),
-    })
+    Ok(Effect { streams, rounds, gpus, samples, missed, without, with, ratio: with.over(without) })
 }
 
 /// A sampler of this machine's GPUs at work.
@@ -135,10 +107,7 @@ impl Sampling {
         let gpus = source.describe().len();
         let period = Period::try_from(PERIOD).context("set the period")?;
         let sampler = Sampler::start(vec![Box::new(source)], period, Instant::now());
-        Ok(Self {
-            sampler: sampler.context("start the telemetry thread")?,
-            gpus,
-        })
+        Ok(Self { sampler: sampler.context("start the telemetry thread")?, gpus })
     }
 
     fn stop(self) -> Seen {
@@ -146,11 +115,7 @@ impl Sampling {
         let report = self.sampler.stop();
         lines.extend(report.lines);
         let is_sample = |line: &&Line| matches!(line, Line::Gpu(GpuLine::Sample(_)));
-        Seen {
-            gpus: self.gpus,
-            samples: lines.iter().filter(is_sample).count() as u64,
-            missed: report.missed,
-        }
+        Seen { gpus: self.gpus, samples: lines.iter().filter(is_sample).count() as u64, missed: report.missed }
     }
 }
 
@@ -187,7 +152,8 @@ fn median(mut values: Vec<f64>) -> f64 {
 
 fn table(effects: &[Effect]) -> String {
     let mut lines = vec![
-        "error of the client without and with a sampler that reads all GPUs every 100 ms (medians over the rounds)\n".to_owned(),
+        "error of the client without and with a sampler that reads all GPUs every 100 ms (medians over the rounds)\n"
+            .to_owned(),
         format!(
             "{:>8} {:>8} {:>12} {:>12} {:>12} {:>14}",
             "streams", "sampler", "TTFT p50 ms", "TTFT p99 ms", "gap p99 ms", "CPU/event µs"

@@ -96,10 +96,8 @@ pub(super) fn serve() -> anyhow::Result<Exit> {
     let listener = std::net::TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
         .context("listen on the loopback interface")?;
     listener.set_nonblocking(true).context("listen")?;
-    let running = Running {
-        url: format!("http://{}", listener.local_addr().context("listen")?),
-        model: MODEL.to_owned(),
-    };
+    let running =
+        Running { url: format!("http://{}", listener.local_addr().context("listen")?), model: MODEL.to_owned() };
     let clock = UnixClock::new(Instant::now());
     let log = Log::default();
     let (sender, receiver) = mpsc::channel();
@@ -108,26 +106,17 @@ pub(super) fn serve() -> anyhow::Result<Exit> {
         .name("pace".to_owned())
         .spawn(move || pace(&receiver, clock, &written))
         .context("start a thread")?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("start an event loop")?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("start an event loop")?;
     thread::Builder::new()
         .name("read".to_owned())
         .spawn(move || runtime.block_on(accept(listener, &sender, &log)))
         .context("start a thread")?;
     output::emit(true, &running, |running| running.url.clone())?;
-    io::stdin()
-        .read_to_end(&mut Vec::new())
-        .context("wait for the end of standard input")?;
+    io::stdin().read_to_end(&mut Vec::new()).context("wait for the end of standard input")?;
     Ok(Exit::Ok)
 }
 
-async fn accept(
-    listener: std::net::TcpListener,
-    streams: &mpsc::Sender<Stream>,
-    log: &Log,
-) -> io::Result<()> {
+async fn accept(listener: std::net::TcpListener, streams: &mpsc::Sender<Stream>, log: &Log) -> io::Result<()> {
     let listener = TcpListener::from_std(listener)?;
     loop {
         let socket = listener.accept().await?.0;
@@ -138,24 +127,14 @@ async fn accept(
 }
 
 /// Reads requests until the client hangs up. A client waits for its answer before it asks again.
-async fn converse(
-    socket: Arc<TcpStream>,
-    streams: &mpsc::Sender<Stream>,
-    log: &Log,
-) -> io::Result<()> {
+async fn converse(socket: Arc<TcpStream>, streams: &mpsc::Sender<Stream>, log: &Log) -> io::Result<()> {
     let mut bytes = Vec::new();
     loop {
         let (head, body) = request(&socket, &mut bytes).await?;
         let read = Instant::now();
         if head.starts_with("POST ") {
             let (number, tokens) = ask(&body)?;
-            let stream = Stream {
-                socket: Arc::clone(&socket),
-                number,
-                read,
-                tokens,
-                sent: Vec::with_capacity(tokens),
-            };
+            let stream = Stream { socket: Arc::clone(&socket), number, read, tokens, sent: Vec::with_capacity(tokens) };
             streams.send(stream).map_err(io::Error::other)?;
             continue;
         }
@@ -169,11 +148,7 @@ async fn converse(
             }
             _ => String::new(),
         };
-        let status = if page.is_empty() {
-            "404 Not Found"
-        } else {
-            "200 OK"
-        };
+        let status = if page.is_empty() { "404 Not Found" } else { "200 OK" };
         let answer = format!(
             "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{page}",
             page.len()
@@ -198,9 +173,7 @@ async fn request(socket: &TcpStream, bytes: &mut Vec<u8>) -> io::Result<(String,
             let length = head.lines().find_map(|line| {
                 let (name, value) = line.split_once(':')?;
                 let is_length = name.eq_ignore_ascii_case("content-length");
-                is_length
-                    .then(|| value.trim().parse::<usize>().ok())
-                    .flatten()
+                is_length.then(|| value.trim().parse::<usize>().ok()).flatten()
             });
             let end = head.len() + 4 + length.unwrap_or(0);
             if bytes.len() >= end {
@@ -238,9 +211,7 @@ fn pace(streams: &mpsc::Receiver<Stream>, clock: UnixClock, log: &Log) {
     loop {
         let left = due
             .first_key_value()
-            .map_or(Duration::from_secs(1), |((at, _), _)| {
-                at.saturating_duration_since(Instant::now())
-            });
+            .map_or(Duration::from_secs(1), |((at, _), _)| at.saturating_duration_since(Instant::now()));
         // Requests wait for nothing but a token that is due.
         let next = match left {
             Duration::ZERO => streams.try_recv().ok(),
@@ -275,9 +246,7 @@ fn pace(streams: &mpsc::Receiver<Stream>, clock: UnixClock, log: &Log) {
                     read_unix_ns: clock.at(stream.read),
                     tokens_unix_ns: stream.sent.iter().map(|at| clock.at(*at)).collect(),
                 };
-                log.lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .push(sent);
+                log.lock().unwrap_or_else(PoisonError::into_inner).push(sent);
             }
         }
     }
@@ -307,8 +276,8 @@ struct Answer {
 
 /// What is said, in turn. One has to be escaped, as about one token in twenty has.
 const WORDS: [&str; 20] = [
-    " the", " ship", " is", " safe", ".", "\\n", " Its", " load", " line", " shows", " how",
-    " deep", " it", " may", " lie", " in", " the", " water", ",", " 바다",
+    " the", " ship", " is", " safe", ".", "\\n", " Its", " load", " line", " shows", " how", " deep", " it", " may",
+    " lie", " in", " the", " water", ",", " 바다",
 ];
 
 impl Answer {
@@ -318,14 +287,11 @@ impl Answer {
                 r#"{{"index":0,"delta":{{"content":"{word}"}},"logprobs":null,"finish_reason":null,"token_ids":null}}"#
             ))
         };
-        let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\ntransfer-encoding: chunked\r\n\r\n";
-        let role = event(
-            r#"{"index":0,"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}"#,
-        );
-        Self {
-            first: [head.as_bytes(), &role].concat(),
-            tokens: WORDS.iter().map(token).collect(),
-        }
+        let head =
+            "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\ntransfer-encoding: chunked\r\n\r\n";
+        let role =
+            event(r#"{"index":0,"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}"#);
+        Self { first: [head.as_bytes(), &role].concat(), tokens: WORDS.iter().map(token).collect() }
     }
 
     /// What is written with the token of this number, of so many.

@@ -37,21 +37,12 @@ impl Server {
         let mut document = String::new();
         let mut lines = BufReader::new(process.stdout.take().context("read what the server says")?);
         while !document.trim_end().ends_with('}') {
-            if lines
-                .read_line(&mut document)
-                .context("read what the server says")?
-                == 0
-            {
+            if lines.read_line(&mut document).context("read what the server says")? == 0 {
                 return Err(exit::error(Exit::Server, "the server did not start"));
             }
         }
-        let Running { url, model } =
-            serde_json::from_str(&document).context("understand the server")?;
-        Ok(Self {
-            process,
-            url,
-            model,
-        })
+        let Running { url, model } = serde_json::from_str(&document).context("understand the server")?;
+        Ok(Self { process, url, model })
     }
 
     /// What the server really did since it was last asked.
@@ -108,12 +99,7 @@ pub(super) struct Seen {
 
 impl Seen {
     /// `clock` is that of the records.
-    pub(super) fn gather(
-        records: &[RequestRecord],
-        truth: &[Sent],
-        plan: &LoadPlan,
-        clock: UnixClock,
-    ) -> Self {
+    pub(super) fn gather(records: &[RequestRecord], truth: &[Sent], plan: &LoadPlan, clock: UnixClock) -> Self {
         let osl = plan.spec().osl.get() as usize;
         let whole = truth.iter().filter(|sent| sent.tokens_unix_ns.len() == osl);
         let by_number: HashMap<u64, &Sent> = whole.map(|sent| (sent.number, sent)).collect();
@@ -123,8 +109,8 @@ impl Seen {
             if record.stage != Stage::Measured {
                 continue;
             }
-            let completed = matches!(record.outcome, Outcome::Completed { .. })
-                && record.chunks.since_sent_ns.len() == osl;
+            let completed =
+                matches!(record.outcome, Outcome::Completed { .. }) && record.chunks.since_sent_ns.len() == osl;
             match number(plan, record).and_then(|number| by_number.get(&number)) {
                 Some(sent) if completed => seen.request(record, sent, clock),
                 _ => seen.failed += 1,
@@ -143,26 +129,19 @@ impl Seen {
         self.read_ms.push(read);
         self.ttft_errors_ms.push(measured[0] - truth[0]);
         let pairs = measured.windows(2).zip(truth.windows(2));
-        self.gap_errors_ms
-            .extend(pairs.map(|(measured, truth)| measured[1] - measured[0] - truth[1] + truth[0]));
-        let mean_gap =
-            |stamps: &[f64]| (stamps[stamps.len() - 1] - stamps[0]) / (stamps.len() - 1) as f64;
+        self.gap_errors_ms.extend(pairs.map(|(measured, truth)| measured[1] - measured[0] - truth[1] + truth[0]));
+        let mean_gap = |stamps: &[f64]| (stamps[stamps.len() - 1] - stamps[0]) / (stamps.len() - 1) as f64;
         self.mean_gaps_ms.push(mean_gap(&measured));
         self.true_mean_gaps_ms.push(mean_gap(&truth));
         let (ttft, itl) = (1e3 * TTFT.as_secs_f64(), 1e3 * ITL.as_secs_f64());
         let late = (0..).zip(&truth);
-        self.late_ms
-            .extend(late.map(|(k, at)| at - read - ttft - itl * f64::from(k)));
+        self.late_ms.extend(late.map(|(k, at)| at - read - ttft - itl * f64::from(k)));
     }
 }
 
 /// The number that the prompt of a record begins with.
 fn number(plan: &LoadPlan, record: &RequestRecord) -> Option<u64> {
-    let id = PromptId {
-        seed: plan.spec().seed,
-        level: record.level,
-        request: record.request,
-    };
+    let id = PromptId { seed: plan.spec().seed, level: record.level, request: record.request };
     match plan.spec().work.workload.entry(id, record.request).prompt {
         Prompt::Text(text) => text.split(' ').next()?.parse().ok(),
         Prompt::Messages(_) => None,

@@ -74,12 +74,7 @@ pub(crate) struct MemoryArgs {
     #[arg(long, value_name = "GIB", value_parser = positive)]
     pub(crate) available_kv_gib: Option<f64>,
     /// Bytes for the KV cache of one GPU, exactly
-    #[arg(
-        long,
-        value_name = "BYTES",
-        visible_alias = "kv-cache-memory",
-        conflicts_with = "available_kv_gib"
-    )]
+    #[arg(long, value_name = "BYTES", visible_alias = "kv-cache-memory", conflicts_with = "available_kv_gib")]
     pub(crate) kv_cache_memory_bytes: Option<u64>,
     /// Blocks of the KV cache, exactly
     #[arg(long, value_name = "BLOCKS", conflicts_with_all = ["available_kv_gib", "kv_cache_memory_bytes"])]
@@ -90,10 +85,7 @@ pub(crate) struct MemoryArgs {
 }
 
 /// vLLM's own flags.
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a switch that vLLM has"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch that vLLM has")]
 #[derive(Clone, Debug, Args)]
 pub(crate) struct EngineArgs {
     /// Longest sequence [default: the config's]
@@ -313,11 +305,7 @@ fn length(text: &str) -> Result<u64, String> {
     let tokens = digits.parse::<f64>().ok().map(|number| number * unit);
     let tokens = tokens.filter(|tokens| *tokens >= 1.0 && tokens.fract() == 0.0 && *tokens < 1e15);
     match tokens {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a whole number of that size"
-        )]
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a whole number of that size")]
         Some(tokens) => Ok(tokens as u64),
         None => Err("it is not a number of tokens of at least 1, such as 4096 or 32K".to_owned()),
     }

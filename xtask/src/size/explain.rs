@@ -50,9 +50,7 @@ pub(super) fn run(args: &ExplainArgs) -> anyhow::Result<Exit> {
 fn text_of(args: &ExplainArgs) -> anyhow::Result<String> {
     let mut bytes = Vec::new();
     if args.log.as_os_str() == "-" {
-        std::io::stdin()
-            .read_to_end(&mut bytes)
-            .context("read stdin")?;
+        std::io::stdin().read_to_end(&mut bytes).context("read stdin")?;
     } else {
         let read = fs::read(&args.log).with_context(|| format!("read {}", args.log.display()));
         bytes = read.exit(Exit::Usage)?;
@@ -66,28 +64,18 @@ fn explained(args: &ExplainArgs, log: StartLog) -> anyhow::Result<Explained> {
         None => engine_of(&log),
     };
     let model = model_of(args, &log)?;
-    let gpu = args
-        .gpu
-        .as_deref()
-        .map(catalogue::gpu)
-        .transpose()
-        .exit(Exit::Usage)?;
+    let gpu = args.gpu.as_deref().map(catalogue::gpu).transpose().exit(Exit::Usage)?;
     let missing = match (&engine, &model) {
         (None, _) => Some("the log names no version that is known\nhint: give --vllm".to_owned()),
         (_, None) => {
             let named = log.model.as_deref().unwrap_or("none");
-            Some(format!(
-                "the model of the log ({named}) is not in the catalogue\nhint: give --config or --model"
-            ))
+            Some(format!("the model of the log ({named}) is not in the catalogue\nhint: give --config or --model"))
         }
         _ => None,
     };
     let terms = match (&engine, &model) {
         (Some(engine), Some(model)) => {
-            let draft = model
-                .checkpoint
-                .as_ref()
-                .map_or(0, |checkpoint| checkpoint.draft_layers);
+            let draft = model.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.draft_layers);
             let flags = flags_of(&log, draft.max(1));
             explain(&log, engine, &model.shape, &flags, model.weights, gpu)
         }
@@ -107,11 +95,7 @@ fn explained(args: &ExplainArgs, log: StartLog) -> anyhow::Result<Explained> {
 /// The model as given, else the first of the log's names that the catalogue knows.
 fn model_of(args: &ExplainArgs, log: &StartLog) -> anyhow::Result<Option<Model>> {
     let model = |config: Option<std::path::PathBuf>, model: Option<String>| {
-        Model::of(&ModelArgs {
-            config,
-            model,
-            weights_gib: None,
-        })
+        Model::of(&ModelArgs { config, model, weights_gib: None })
     };
     if args.config.is_some() || args.model.is_some() {
         return model(args.config.clone(), args.model.clone()).map(Some);
@@ -125,16 +109,8 @@ fn model_of(args: &ExplainArgs, log: &StartLog) -> anyhow::Result<Option<Model>>
 
 fn text(explained: &Explained) -> String {
     let named = |name: &Option<String>| name.clone().unwrap_or_else(|| "unknown".to_owned());
-    let by_line = if explained.engine_by_line {
-        " (by its line numbers)"
-    } else {
-        ""
-    };
-    let mut lines = vec![format!(
-        "{} on {}{by_line}",
-        named(&explained.model),
-        named(&explained.engine)
-    )];
+    let by_line = if explained.engine_by_line { " (by its line numbers)" } else { "" };
+    let mut lines = vec![format!("{} on {}{by_line}", named(&explained.model), named(&explained.engine))];
     lines.extend(explained.missing.clone());
     for term in &explained.terms {
         let verdict = match term.agrees {
@@ -142,27 +118,13 @@ fn text(explained: &Explained) -> String {
             Some(false) => "NOT as predicted",
             None => "not checked",
         };
-        let printed = term
-            .printed
-            .map_or_else(|| "-".to_owned(), |figure| figure_of(figure, term.unit));
+        let printed = term.printed.map_or_else(|| "-".to_owned(), |figure| figure_of(figure, term.unit));
         let predicted = term.predicted.map_or_else(String::new, |[low, high]| {
-            format!(
-                ", predicted {} to {}",
-                figure_of(low, term.unit),
-                figure_of(high, term.unit)
-            )
+            format!(", predicted {} to {}", figure_of(low, term.unit), figure_of(high, term.unit))
         });
-        lines.push(format!(
-            "{}: printed {printed}{predicted}: {verdict}\n    {}",
-            term.what, term.reason
-        ));
+        lines.push(format!("{}: printed {printed}{predicted}: {verdict}\n    {}", term.what, term.reason));
     }
-    lines.extend(
-        explained
-            .failures
-            .iter()
-            .map(|failure| format!("did not start: {failure:?}")),
-    );
+    lines.extend(explained.failures.iter().map(|failure| format!("did not start: {failure:?}")));
     lines.join("\n")
 }
 

@@ -70,23 +70,15 @@ mod tests {
     fn shards_of_mixed_precision_are_added_up() {
         let folder = tempfile::tempdir().expect("a folder");
         for (name, json) in [
-            (
-                "model-1.safetensors",
-                r#"{"a":{"dtype":"BF16","shape":[4],"data_offsets":[0,8]}}"#,
-            ),
-            (
-                "model-2.safetensors",
-                r#"{"b":{"dtype":"F8_E4M3","shape":[4],"data_offsets":[0,4]}}"#,
-            ),
+            ("model-1.safetensors", r#"{"a":{"dtype":"BF16","shape":[4],"data_offsets":[0,8]}}"#),
+            ("model-2.safetensors", r#"{"b":{"dtype":"F8_E4M3","shape":[4],"data_offsets":[0,4]}}"#),
         ] {
             let mut file = (json.len() as u64).to_le_bytes().to_vec();
             file.extend_from_slice(json.as_bytes());
             file.extend_from_slice(&[0; 8]);
             fs::write(folder.path().join(name), file).expect("written");
         }
-        let headers = of_folder(folder.path())
-            .expect("readable")
-            .expect("two files");
+        let headers = of_folder(folder.path()).expect("readable").expect("two files");
         assert_eq!((headers.bytes().get(), headers.tensors), (12, 2));
         assert_eq!(headers.by_type["F8_E4M3"].get(), 4);
     }

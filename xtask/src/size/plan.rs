@@ -3,8 +3,7 @@
 use analysis::{SizingSection, SizingTarget};
 use serde::Serialize;
 use sizing::{
-    Blocks, Bytes, Engine, EngineFlags, KvCachePlan, KvMemory, ModelSpec, PrintedGib, Tokens,
-    catalogue,
+    Blocks, Bytes, Engine, EngineFlags, KvCachePlan, KvMemory, ModelSpec, PrintedGib, Tokens, catalogue,
     engine::KvGroup,
     inverse::{Effect, Flags, Wanted},
 };
@@ -46,10 +45,7 @@ pub(crate) fn run(args: &PlanArgs) -> anyhow::Result<Exit> {
 
 fn size(args: &PlanArgs) -> anyhow::Result<Sized> {
     if !args.available_kv_gib.is_finite() || args.available_kv_gib <= 0.0 {
-        return Err(exit::error(
-            Exit::Usage,
-            "understand --available-kv-gib: it is a positive number of GiB",
-        ));
+        return Err(exit::error(Exit::Usage, "understand --available-kv-gib: it is a positive number of GiB"));
     }
     let model = catalogue::model(&args.model).exit(Exit::Usage)?;
     let engine = Engine::vllm(&args.vllm).exit(Exit::Usage)?;
@@ -58,27 +54,12 @@ fn size(args: &PlanArgs) -> anyhow::Result<Sized> {
         ..EngineFlags::new(args.max_model_len)
     };
     let printed = PrintedGib::new(args.available_kv_gib);
-    let plan = |bytes| {
-        engine
-            .kv_cache(model, &flags, KvMemory::Available(bytes))
-            .exit(Exit::Usage)
-    };
-    let (low, nominal, high) = (
-        plan(printed.low())?,
-        plan(printed.nominal())?,
-        plan(printed.high())?,
-    );
-    let target = SizingTarget {
-        concurrency: args.concurrency,
-        context_tokens: args.context,
-    };
-    let sizing =
-        analysis::sizing_section(&args.model, Some(&args.vllm), target).ok_or_else(|| {
-            exit::error(
-                Exit::Usage,
-                "size this model for that target\nhint: --context is at least 1 token",
-            )
-        })?;
+    let plan = |bytes| engine.kv_cache(model, &flags, KvMemory::Available(bytes)).exit(Exit::Usage);
+    let (low, nominal, high) = (plan(printed.low())?, plan(printed.nominal())?, plan(printed.high())?);
+    let target = SizingTarget { concurrency: args.concurrency, context_tokens: args.context };
+    let sizing = analysis::sizing_section(&args.model, Some(&args.vllm), target).ok_or_else(|| {
+        exit::error(Exit::Usage, "size this model for that target\nhint: --context is at least 1 token")
+    })?;
     let tokens = |plan: &KvCachePlan| plan.kv_cache_tokens().get();
     Ok(Sized {
         model: model.name.clone(),
@@ -114,10 +95,7 @@ fn flags_for(args: &PlanArgs, engine: &Engine, model: &ModelSpec) -> anyhow::Res
         context: args.context.into(),
     };
     let flags = wanted.flags().ok_or_else(|| {
-        let problem = format!(
-            "it is not known how much memory of {} a program sees",
-            gpu.name
-        );
+        let problem = format!("it is not known how much memory of {} a program sees", gpu.name);
         exit::error(Exit::Usage, problem)
     })?;
     Ok(Some(flags))
@@ -161,44 +139,17 @@ fn flags_text(flags: &Flags, args: &PlanArgs) -> String {
     match &flags.choice {
         Some(choice) => {
             let [least, likely, most] = choice.max_concurrency;
-            let sure = if choice.safely {
-                ""
-            } else {
-                "; the memory is a prediction, so look at the log"
-            };
-            lines.push(format!(
-                "for {} requests of {} tokens:\n  {}",
-                args.concurrency,
-                args.context,
-                choice.flags()
-            ));
-            lines.push(format!(
-                "  would print {likely:.2}x ({least:.2}x to {most:.2}x{sure})"
-            ));
+            let sure = if choice.safely { "" } else { "; the memory is a prediction, so look at the log" };
+            lines.push(format!("for {} requests of {} tokens:\n  {}", args.concurrency, args.context, choice.flags()));
+            lines.push(format!("  would print {likely:.2}x ({least:.2}x to {most:.2}x{sure})"));
         }
-        None => lines.push(format!(
-            "8 × {gpu} do not hold {} requests of {} tokens",
-            args.concurrency, args.context
-        )),
+        None => lines.push(format!("8 × {gpu} do not hold {} requests of {} tokens", args.concurrency, args.context)),
     }
     let effect = |effect: &Effect| match effect.concurrency {
-        Some([before, after]) => format!(
-            "{} ({before:.2}x to {after:.2}x): {}",
-            effect.flag, effect.reason
-        ),
+        Some([before, after]) => format!("{} ({before:.2}x to {after:.2}x): {}", effect.flag, effect.reason),
         None => format!("{}: {}", effect.flag, effect.reason),
     };
-    lines.extend(
-        flags
-            .free_wins
-            .iter()
-            .map(|win| format!("free: {}", effect(win))),
-    );
-    lines.extend(
-        flags
-            .no_ops
-            .iter()
-            .map(|no_op| format!("no help: {}", effect(no_op))),
-    );
+    lines.extend(flags.free_wins.iter().map(|win| format!("free: {}", effect(win))));
+    lines.extend(flags.no_ops.iter().map(|no_op| format!("no help: {}", effect(no_op))));
     lines.join("\n")
 }

@@ -82,27 +82,16 @@ fn predict(args: &PredictArgs) -> anyhow::Result<Predicted> {
     let engine = Engine::vllm(from).exit(Exit::Usage)?;
     let engine = if args.v0 { engine.v0() } else { engine };
     let model = Model::of(&args.model)?;
-    let gpu = (args.memory.gpu.as_deref())
-        .map(catalogue::gpu)
-        .transpose()
-        .exit(Exit::Usage)?;
+    let gpu = (args.memory.gpu.as_deref()).map(catalogue::gpu).transpose().exit(Exit::Usage)?;
     let setup = Setup::of(engine, &model, &args.engine, gpu)?;
     let memory = Memory::of(&args.memory, &model, &setup, &args.engine, gpu)?;
-    let plan = |memory| {
-        engine
-            .plan(&model.shape, &setup.flags, memory)
-            .exit(Exit::Usage)
-    };
+    let plan = |memory| engine.plan(&model.shape, &setup.flags, memory).exit(Exit::Usage);
     let [low, nominal, high] = [plan(memory.low)?, plan(memory.nominal)?, plan(memory.high)?];
-    let upgrade = to
-        .map(|to| upgrade(&engine, to, &model.shape, &setup.flags, memory.nominal))
-        .transpose()?;
+    let upgrade = to.map(|to| upgrade(&engine, to, &model.shape, &setup.flags, memory.nominal)).transpose()?;
     let longest = if nominal.starts() {
         None
     } else {
-        engine
-            .longest(&model.shape, &setup.flags, memory.nominal)
-            .exit(Exit::Usage)?
+        engine.longest(&model.shape, &setup.flags, memory.nominal).exit(Exit::Usage)?
     };
     let lengths = args.isl.as_ref().zip(args.osl.as_ref());
     let tokens = |plan: &KvCachePlan| plan.kv_cache_tokens().get();
@@ -136,17 +125,9 @@ fn predict(args: &PredictArgs) -> anyhow::Result<Predicted> {
     })
 }
 
-fn upgrade(
-    from: &Engine,
-    to: &str,
-    shape: &Shape,
-    flags: &EngineFlags,
-    memory: KvMemory,
-) -> anyhow::Result<Upgrade> {
+fn upgrade(from: &Engine, to: &str, shape: &Shape, flags: &EngineFlags, memory: KvMemory) -> anyhow::Result<Upgrade> {
     let newer = Engine::vllm(to).exit(Exit::Usage)?;
-    let steps = from
-        .upgrade(&newer, shape, flags, memory)
-        .exit(Exit::Usage)?;
+    let steps = from.upgrade(&newer, shape, flags, memory).exit(Exit::Usage)?;
     let step = |step: Step| {
         let plan = step.plan.as_ref().ok();
         UpgradeStep {
@@ -161,10 +142,7 @@ fn upgrade(
             max_concurrency: plan.map(KvCachePlan::max_concurrency),
         }
     };
-    Ok(Upgrade {
-        to: newer.to_string(),
-        changes: steps.into_iter().map(step).collect(),
-    })
+    Ok(Upgrade { to: newer.to_string(), changes: steps.into_iter().map(step).collect() })
 }
 
 fn text(predicted: &Predicted) -> String {
@@ -188,24 +166,14 @@ fn text(predicted: &Predicted) -> String {
     ];
     if !predicted.starts {
         let longest = predicted.longest_model_len.unwrap_or(0);
-        lines.push(format!(
-            "one such request does not fit: this server refuses to start; {longest} tokens would fit"
-        ));
+        lines.push(format!("one such request does not fit: this server refuses to start; {longest} tokens would fit"));
     }
     if predicted.replicas > 1 {
-        lines.push(format!(
-            "each of {} replicas prints this for its own pool",
-            predicted.replicas
-        ));
+        lines.push(format!("each of {} replicas prints this for its own pool", predicted.replicas));
     }
     lines.extend(predicted.mix.as_ref().map(mix_text));
     lines.extend(predicted.upgrade.iter().flat_map(upgrade_text));
-    lines.extend(
-        predicted
-            .assumptions
-            .iter()
-            .map(|assumed| format!("assumed: {assumed}")),
-    );
+    lines.extend(predicted.assumptions.iter().map(|assumed| format!("assumed: {assumed}")));
     lines.join("\n")
 }
 
@@ -220,9 +188,7 @@ fn mix_text(mix: &Held) -> String {
 fn upgrade_text(upgrade: &Upgrade) -> Vec<String> {
     let mut lines = vec![format!("up to {}, with the same memory:", upgrade.to)];
     let changes = upgrade.changes.iter();
-    lines.extend(
-        changes.map(|step| format!("  {}: {}\n      {}", step.since, step.rule, step.prints)),
-    );
+    lines.extend(changes.map(|step| format!("  {}: {}\n      {}", step.since, step.rule, step.prints)));
     if upgrade.changes.is_empty() {
         lines.push("  nothing of what is printed changes".to_owned());
     }

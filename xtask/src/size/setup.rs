@@ -4,8 +4,7 @@ use std::fs;
 
 use anyhow::Context as _;
 use sizing::{
-    Blocks, Bytes, Checkpoint, Engine, EngineFlags, GpuSpec, KvMemory, PrintedGib, Shape, Tokens,
-    catalogue,
+    Blocks, Bytes, Checkpoint, Engine, EngineFlags, GpuSpec, KvMemory, PrintedGib, Shape, Tokens, catalogue,
     engine::{Deployment, Platform, ServingDefaults, Speculation, StateCache},
     weights::WeightFormat,
 };
@@ -49,18 +48,11 @@ impl Model {
     }
 
     fn from_config(path: &std::path::Path) -> anyhow::Result<Self> {
-        let file = if path.is_dir() {
-            path.join("config.json")
-        } else {
-            path.to_owned()
-        };
-        let text = fs::read_to_string(&file)
-            .with_context(|| format!("read {}", file.display()))
-            .exit(Exit::Usage)?;
+        let file = if path.is_dir() { path.join("config.json") } else { path.to_owned() };
+        let text = fs::read_to_string(&file).with_context(|| format!("read {}", file.display())).exit(Exit::Usage)?;
         let text = with_quantisation(text, path);
-        let checkpoint = Checkpoint::from_json(&text)
-            .with_context(|| format!("understand {}", file.display()))
-            .exit(Exit::Usage)?;
+        let checkpoint =
+            Checkpoint::from_json(&text).with_context(|| format!("understand {}", file.display())).exit(Exit::Usage)?;
         let (weights, assumed) = weights_of(path, &checkpoint)?;
         let assumptions = checkpoint.assumptions.iter().cloned().chain(assumed);
         Ok(Self {
@@ -77,11 +69,9 @@ impl Model {
 fn with_quantisation(config: String, folder: &std::path::Path) -> String {
     let beside = || {
         let text = fs::read_to_string(folder.join("hf_quant_config.json")).ok()?;
-        let mut quantisation: serde_json::Map<String, serde_json::Value> =
-            serde_json::from_str(&text).ok()?;
+        let mut quantisation: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&text).ok()?;
         quantisation.insert("quant_method".to_owned(), "modelopt".into());
-        let mut own: serde_json::Map<String, serde_json::Value> =
-            serde_json::from_str(&config).ok()?;
+        let mut own: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&config).ok()?;
         if own.contains_key("quantization_config") {
             return None;
         }
@@ -92,10 +82,7 @@ fn with_quantisation(config: String, folder: &std::path::Path) -> String {
 }
 
 /// Weights by the headers in the checkpoint's folder, else by parameters and format; and what was assumed for it.
-fn weights_of(
-    path: &std::path::Path,
-    checkpoint: &Checkpoint,
-) -> anyhow::Result<(Option<Bytes>, Option<String>)> {
+fn weights_of(path: &std::path::Path, checkpoint: &Checkpoint) -> anyhow::Result<(Option<Bytes>, Option<String>)> {
     if path.is_dir()
         && let Some(headers) = headers::of_folder(path).exit(Exit::Usage)?
     {
@@ -109,12 +96,7 @@ fn weights_of(
     };
     // A format that is not known makes the weights unknown, which matters only where they are needed.
     let format = name.parse::<WeightFormat>().ok();
-    let assumed = format.map(|_| {
-        format!(
-            "weights of {} parameters in {name}, by closed form",
-            parameters.total
-        )
-    });
+    let assumed = format.map(|_| format!("weights of {} parameters in {name}, by closed form", parameters.total));
     Ok((format.map(|format| format.model(parameters)), assumed))
 }
 
@@ -127,26 +109,16 @@ pub(super) struct Setup {
 }
 
 impl Setup {
-    pub(super) fn of(
-        engine: Engine,
-        model: &Model,
-        args: &EngineArgs,
-        gpu: Option<&GpuSpec>,
-    ) -> anyhow::Result<Self> {
+    pub(super) fn of(engine: Engine, model: &Model, args: &EngineArgs, gpu: Option<&GpuSpec>) -> anyhow::Result<Self> {
         let mut assumptions = model.assumptions.clone();
         let max_model_len = max_model_len(model, args, &mut assumptions)?;
         let defaults = gpu.map_or(ServingDefaults::SMALL, |gpu| engine.serving_defaults(gpu));
         let raised = engine.limits_for(defaults, &model.shape);
         let max_num_seqs = args.max_num_seqs.unwrap_or(raised.max_num_seqs);
-        let batched = args
-            .max_num_batched_tokens
-            .map_or(raised.max_num_batched_tokens, Tokens::new);
+        let batched = args.max_num_batched_tokens.map_or(raised.max_num_batched_tokens, Tokens::new);
         if args.max_num_batched_tokens.is_none() {
             let of = gpu.map_or("a GPU of less than 70 GiB", |gpu| gpu.name.as_str());
-            assumptions.push(format!(
-                "max_num_batched_tokens = {}, the default on {of}",
-                batched.get()
-            ));
+            assumptions.push(format!("max_num_batched_tokens = {}, the default on {of}", batched.get()));
         }
         let platform = match (args.platform, gpu) {
             (Some(device), _) => device.platform(),
@@ -170,12 +142,7 @@ impl Setup {
             ..EngineFlags::new(max_model_len)
         };
         let flags = with_latent_block(flags, model, args, gpu, &mut assumptions);
-        Ok(Self {
-            engine,
-            flags,
-            max_num_seqs,
-            assumptions,
-        })
+        Ok(Self { engine, flags, max_num_seqs, assumptions })
     }
 }
 
@@ -187,47 +154,27 @@ fn with_latent_block(
     gpu: Option<&GpuSpec>,
     assumptions: &mut Vec<String>,
 ) -> EngineFlags {
-    let latent = |group: &sizing::model::LayerGroup| {
-        matches!(group.holds, sizing::model::Holds::Latent { .. })
-    };
+    let latent = |group: &sizing::model::LayerGroup| matches!(group.holds, sizing::model::Holds::Latent { .. });
     let open = args.platform.is_none() && gpu.is_none() && args.block_size.is_none();
     if !open || !model.shape.layers.iter().any(latent) {
         return flags;
     }
-    assumptions
-        .push("block_size = 64, FlashMLA's; give --platform, --gpu or --block-size".to_owned());
-    EngineFlags {
-        platform: Platform::Hopper,
-        ..flags
-    }
+    assumptions.push("block_size = 64, FlashMLA's; give --platform, --gpu or --block-size".to_owned());
+    EngineFlags { platform: Platform::Hopper, ..flags }
 }
 
 fn allowed_by_environment() -> bool {
     std::env::var("VLLM_ALLOW_CHUNKED_LOCAL_ATTN_WITH_HYBRID_KV_CACHE").is_ok_and(|set| set == "1")
 }
 
-fn max_model_len(
-    model: &Model,
-    args: &EngineArgs,
-    assumptions: &mut Vec<String>,
-) -> anyhow::Result<u64> {
+fn max_model_len(model: &Model, args: &EngineArgs, assumptions: &mut Vec<String>) -> anyhow::Result<u64> {
     if let Some(length) = args.max_model_len {
         return Ok(length);
     }
-    let written = model
-        .checkpoint
-        .as_ref()
-        .and_then(|checkpoint| checkpoint.max_position);
-    let length = written.ok_or_else(|| {
-        exit::error(
-            Exit::Usage,
-            "the longest sequence is not known\nhint: give --max-model-len",
-        )
-    })?;
-    assumptions.push(format!(
-        "max_model_len = {}, as the config has it",
-        length.get()
-    ));
+    let written = model.checkpoint.as_ref().and_then(|checkpoint| checkpoint.max_position);
+    let length = written
+        .ok_or_else(|| exit::error(Exit::Usage, "the longest sequence is not known\nhint: give --max-model-len"))?;
+    assumptions.push(format!("max_model_len = {}, as the config has it", length.get()));
     Ok(length.get())
 }
 
@@ -238,17 +185,10 @@ fn kv_dtype(
     assumptions: &mut Vec<String>,
 ) -> anyhow::Result<sizing::KvDtype> {
     let given = args.kv_dtype().exit(Exit::Usage)?;
-    let declared = model
-        .checkpoint
-        .as_ref()
-        .and_then(|checkpoint| checkpoint.kv_dtype);
+    let declared = model.checkpoint.as_ref().and_then(|checkpoint| checkpoint.kv_dtype);
     match declared {
-        Some(declared)
-            if args.kv_cache_dtype == "auto" && engine.takes_kv_dtype_of_checkpoint() =>
-        {
-            assumptions.push(format!(
-                "kv_cache_dtype = {declared}, as the checkpoint declares it"
-            ));
+        Some(declared) if args.kv_cache_dtype == "auto" && engine.takes_kv_dtype_of_checkpoint() => {
+            assumptions.push(format!("kv_cache_dtype = {declared}, as the checkpoint declares it"));
             Ok(declared)
         }
         _ => Ok(given),
@@ -269,10 +209,7 @@ fn speculation(model: &Model, args: &EngineArgs, assumptions: &mut Vec<String>) 
     if tokens == 0 {
         return Speculation::default();
     }
-    let own = model
-        .checkpoint
-        .as_ref()
-        .map_or(0, |checkpoint| checkpoint.draft_layers);
+    let own = model.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.draft_layers);
     let layers = match args.speculative_method {
         Some(Drafter::Mtp) => own.max(1),
         Some(Drafter::Eagle) => 1,
@@ -281,9 +218,7 @@ fn speculation(model: &Model, args: &EngineArgs, assumptions: &mut Vec<String>) 
         None if model.shape.largest_item.is_some() && own == 0 => 0,
         None => {
             let layers = own.max(1);
-            assumptions.push(format!(
-                "the drafter adds {layers} full-attention layer(s), as MTP does"
-            ));
+            assumptions.push(format!("the drafter adds {layers} full-attention layer(s), as MTP does"));
             layers
         }
     };
@@ -300,11 +235,7 @@ pub(super) struct Memory {
 
 impl Memory {
     const fn exactly(memory: KvMemory) -> Self {
-        Self {
-            low: memory,
-            nominal: memory,
-            high: memory,
-        }
+        Self { low: memory, nominal: memory, high: memory }
     }
 
     pub(super) fn of(
@@ -332,12 +263,7 @@ impl Memory {
         Self::predicted(model, setup, engine_args, gpu)
     }
 
-    fn predicted(
-        model: &Model,
-        setup: &Setup,
-        args: &EngineArgs,
-        gpu: &GpuSpec,
-    ) -> anyhow::Result<Self> {
+    fn predicted(model: &Model, setup: &Setup, args: &EngineArgs, gpu: &GpuSpec) -> anyhow::Result<Self> {
         let weights = model.weights.ok_or_else(|| {
             exit::error(
                 Exit::Usage,
@@ -358,7 +284,10 @@ impl Memory {
         let budget = budget.ok_or_else(|| {
             exit::error(
                 Exit::Usage,
-                format!("it is not known how much memory of {} a program sees\nhint: give --available-kv-gib", gpu.name),
+                format!(
+                    "it is not known how much memory of {} a program sees\nhint: give --available-kv-gib",
+                    gpu.name
+                ),
             )
         })?;
         let (low, high) = budget.available_interval();

@@ -2,59 +2,27 @@
 
 use std::{collections::BTreeSet, process::Command};
 
-const OURS: [&str; 9] = [
-    "analysis",
-    "gpumon",
-    "loadgen",
-    "records",
-    "report",
-    "simserver",
-    "sizing",
-    "stats",
-    "xtask",
-];
+const OURS: [&str; 9] = ["analysis", "gpumon", "loadgen", "records", "report", "simserver", "sizing", "stats", "xtask"];
 
 /// Names of all crates that `package` links, itself included.
 fn dependencies(package: &str) -> BTreeSet<String> {
     let output = Command::new(env!("CARGO"))
-        .args([
-            "tree",
-            "--package",
-            package,
-            "--edges",
-            "normal",
-            "--prefix",
-            "none",
-            "--format",
-            "{lib}",
-        ])
+        .args(["tree", "--package", package, "--edges", "normal", "--prefix", "none", "--format", "{lib}"])
         .args(["--offline", "--locked", "--all-features"])
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
         .output()
         .expect("cargo runs");
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let tree = String::from_utf8(output.stdout).expect("cargo prints UTF-8");
-    let names: BTreeSet<_> = tree
-        .lines()
-        .filter_map(|line| line.split_whitespace().next())
-        .map(str::to_owned)
-        .collect();
-    assert!(
-        names.contains(package),
-        "{package} is in its own tree: {names:?}"
-    );
+    let names: BTreeSet<_> =
+        tree.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect();
+    assert!(names.contains(package), "{package} is in its own tree: {names:?}");
     names
 }
 
 fn ours(package: &str) -> Vec<&'static str> {
     let linked = dependencies(package);
-    OURS.into_iter()
-        .filter(|name| *name != package && linked.contains(*name))
-        .collect()
+    OURS.into_iter().filter(|name| *name != package && linked.contains(*name)).collect()
 }
 
 #[test]
@@ -72,16 +40,7 @@ fn arrows_between_crates_are_as_drawn() {
 fn pure_crates_link_no_runtime_no_network_and_no_driver() {
     for pure in ["sizing", "stats", "records", "analysis", "report"] {
         let linked = dependencies(pure);
-        for forbidden in [
-            "tokio",
-            "hyper",
-            "ureq",
-            "nvml_wrapper",
-            "socket2",
-            "mio",
-            "clap",
-            "anyhow",
-        ] {
+        for forbidden in ["tokio", "hyper", "ureq", "nvml_wrapper", "socket2", "mio", "clap", "anyhow"] {
             assert!(!linked.contains(forbidden), "{pure} links {forbidden}");
         }
     }
@@ -90,8 +49,5 @@ fn pure_crates_link_no_runtime_no_network_and_no_driver() {
 #[test]
 fn the_sampler_has_no_async_runtime() {
     let linked = dependencies("gpumon");
-    assert!(
-        !linked.contains("tokio") && !linked.contains("hyper"),
-        "gpumon is one thread: {linked:?}"
-    );
+    assert!(!linked.contains("tokio") && !linked.contains("hyper"), "gpumon is one thread: {linked:?}");
 }

@@ -27,44 +27,24 @@ fn path(path: &Path) -> &str {
 
 #[test]
 fn nothing_answers_at_the_url() {
-    let closed = TcpListener::bind("127.0.0.1:0")
-        .and_then(|l| l.local_addr())
-        .expect("a free port");
+    let closed = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port");
     let results = tempfile::tempdir().expect("a folder");
     let url = format!("http://{closed}");
     let output = run(&["bench", "--url", &url, "--result-dir", path(results.path())]);
     assert_eq!(code(&output), Some(3));
     let said = stderr(&output);
-    assert!(
-        said.contains(&format!("nothing answers at {url}")) && said.contains("hint: "),
-        "{said}"
-    );
-    assert_eq!(
-        files(results.path()).len(),
-        0,
-        "no run folder for a run that never began"
-    );
+    assert!(said.contains(&format!("nothing answers at {url}")) && said.contains("hint: "), "{said}");
+    assert_eq!(files(results.path()).len(), 0, "no run folder for a run that never began");
 }
 
 #[test]
 fn the_model_does_not_exist() {
     let sim = Sim::start(&["--profile", "fixed"]);
     let results = tempfile::tempdir().expect("a folder");
-    let output = run(&[
-        "bench",
-        "--url",
-        &sim.url,
-        "--model",
-        "no-such",
-        "--result-dir",
-        path(results.path()),
-    ]);
+    let output = run(&["bench", "--url", &sim.url, "--model", "no-such", "--result-dir", path(results.path())]);
     assert_eq!(code(&output), Some(3));
     let said = stderr(&output);
-    assert!(
-        said.contains("The model `no-such` does not exist."),
-        "the server's own words: {said}"
-    );
+    assert!(said.contains("The model `no-such` does not exist."), "the server's own words: {said}");
     assert_eq!(files(results.path()).len(), 0);
 }
 
@@ -90,32 +70,17 @@ fn the_server_dies_half_way() {
         "dies",
     ]);
     assert_eq!(code(&output), Some(3), "{}", stderr(&output));
-    assert!(
-        stderr(&output).contains("the server was lost"),
-        "{}",
-        stderr(&output)
-    );
-    assert!(
-        stdout(&output).contains("report.html"),
-        "the report was written all the same"
-    );
+    assert!(stderr(&output).contains("the server was lost"), "{}", stderr(&output));
+    assert!(stdout(&output).contains("report.html"), "the report was written all the same");
 
     let summary = summary_of(&results.path().join("dies"));
     assert_eq!(summary["run"]["complete"], false);
-    let reason = summary["run"]["incomplete_reason"]
-        .as_str()
-        .expect("a reason");
+    let reason = summary["run"]["incomplete_reason"].as_str().expect("a reason");
     assert!(reason.starts_with("server_lost"), "{reason}");
     let levels = summary["levels"].as_array().expect("levels");
-    assert_eq!(
-        levels[0]["requests"]["completed"], 4,
-        "what was measured before is whole"
-    );
+    assert_eq!(levels[0]["requests"]["completed"], 4, "what was measured before is whole");
     assert!(levels.len() < 4, "later levels were not run");
-    let failed = levels
-        .iter()
-        .map(|l| l["requests"]["failed"].as_u64().expect("a count"))
-        .sum::<u64>();
+    let failed = levels.iter().map(|l| l["requests"]["failed"].as_u64().expect("a count")).sum::<u64>();
     assert!(failed > 0, "and what failed is counted");
 }
 
@@ -181,25 +146,10 @@ fn usage_errors_say_what_to_do() {
     for (args, hint) in [
         (vec!["bench"], "--url"),
         (vec!["bench", "--url", "127.0.0.1:8000"], "http://"),
-        (
-            vec!["bench", "--url", "http://user:pw@127.0.0.1:8000"],
-            "credentials",
-        ),
-        (
-            vec![
-                "bench",
-                "--url",
-                "http://127.0.0.1:8000",
-                "--header",
-                "no colon",
-            ],
-            "Name: value",
-        ),
+        (vec!["bench", "--url", "http://user:pw@127.0.0.1:8000"], "credentials"),
+        (vec!["bench", "--url", "http://127.0.0.1:8000", "--header", "no colon"], "Name: value"),
         (vec!["all", "--concurrency", "0"], "concurrency"),
-        (
-            vec!["all", "--profile", "no-such"],
-            "rtx3090-gemma3-12b-bnb4",
-        ),
+        (vec!["all", "--profile", "no-such"], "rtx3090-gemma3-12b-bnb4"),
         (vec!["report", "no/such/run"], "cargo xtask bench"),
         (vec!["size", "--model", "no-such-model"], "no-such-model"),
         (vec!["size", "--vllm", "0.1.0"], "0.32.0"),
@@ -208,10 +158,7 @@ fn usage_errors_say_what_to_do() {
         let said = stderr(&output);
         assert_eq!(code(&output), Some(2), "{args:?}: {said}");
         assert!(said.contains(hint), "{args:?} names {hint:?}: {said}");
-        assert!(
-            !said.contains("pw@"),
-            "{args:?} does not repeat a password: {said}"
-        );
+        assert!(!said.contains("pw@"), "{args:?} does not repeat a password: {said}");
     }
 }
 
@@ -242,10 +189,8 @@ fn secrets_are_in_no_file_and_no_log() {
     .output()
     .expect("the binary runs");
     assert_ne!(code(&output), Some(2), "{}", stderr(&output));
-    let mut written: Vec<_> = files(results.path())
-        .iter()
-        .map(|f| fs::read(results.path().join(f)).expect("a file"))
-        .collect();
+    let mut written: Vec<_> =
+        files(results.path()).iter().map(|f| fs::read(results.path().join(f)).expect("a file")).collect();
     assert!(written.len() > 8, "the run wrote its files");
     written.push(output.stdout);
     written.push(output.stderr);

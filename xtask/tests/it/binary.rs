@@ -16,10 +16,7 @@ const PATIENCE: Duration = Duration::from_mins(2);
 /// The binary, away from the settings of whoever runs the tests.
 pub(crate) fn xtask(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
-    command
-        .args(args)
-        .env_remove("OPENAI_API_KEY")
-        .stdin(Stdio::null());
+    command.args(args).env_remove("OPENAI_API_KEY").stdin(Stdio::null());
     command
 }
 
@@ -36,13 +33,8 @@ pub(crate) fn stderr(output: &Output) -> String {
 }
 
 pub(crate) fn json(output: &Output) -> Value {
-    serde_json::from_slice(&output.stdout).unwrap_or_else(|e| {
-        panic!(
-            "one JSON document on stdout: {e}\n{}\n{}",
-            stdout(output),
-            stderr(output)
-        )
-    })
+    serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|e| panic!("one JSON document on stdout: {e}\n{}\n{}", stdout(output), stderr(output)))
 }
 
 /// A simulated server as a process of its own; dropped, it is killed.
@@ -62,16 +54,10 @@ impl Sim {
         let mut document = String::new();
         let mut lines = BufReader::new(process.stdout.take().expect("piped"));
         while !document.trim_end().ends_with('}') {
-            assert!(
-                lines.read_line(&mut document).expect("UTF-8") > 0,
-                "it says where it is: {document}"
-            );
+            assert!(lines.read_line(&mut document).expect("UTF-8") > 0, "it says where it is: {document}");
         }
         let said: Value = serde_json::from_str(&document).expect("JSON");
-        Self {
-            process,
-            url: said["url"].as_str().expect("a URL").to_owned(),
-        }
+        Self { process, url: said["url"].as_str().expect("a URL").to_owned() }
     }
 }
 
@@ -84,10 +70,7 @@ impl Drop for Sim {
 
 /// Waits until `path` has content: the run has begun to write.
 pub(crate) fn wait_for_content(path: &Path) {
-    wait_until(
-        || path.metadata().is_ok_and(|m| m.len() > 0),
-        &format!("content in {}", path.display()),
-    );
+    wait_until(|| path.metadata().is_ok_and(|m| m.len() > 0), &format!("content in {}", path.display()));
 }
 
 pub(crate) fn wait_until(condition: impl Fn() -> bool, what: &str) {
@@ -99,10 +82,7 @@ pub(crate) fn wait_until(condition: impl Fn() -> bool, what: &str) {
 }
 
 pub(crate) fn signal(process: &Child, name: &str) {
-    let sent = Command::new("kill")
-        .arg(format!("-{name}"))
-        .arg(process.id().to_string())
-        .status();
+    let sent = Command::new("kill").arg(format!("-{name}")).arg(process.id().to_string()).status();
     assert!(sent.expect("kill runs").success());
 }
 
@@ -111,21 +91,11 @@ pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(next) = folders.pop() {
-        for entry in std::fs::read_dir(&next)
-            .expect("a folder")
-            .map(|e| e.expect("an entry").path())
-        {
-            let list = if entry.is_dir() {
-                &mut folders
-            } else {
-                &mut found
-            };
+        for entry in std::fs::read_dir(&next).expect("a folder").map(|e| e.expect("an entry").path()) {
+            let list = if entry.is_dir() { &mut folders } else { &mut found };
             list.push(entry);
         }
     }
     found.sort();
-    found
-        .into_iter()
-        .map(|f| f.strip_prefix(folder).expect("below").to_owned())
-        .collect()
+    found.into_iter().map(|f| f.strip_prefix(folder).expect("below").to_owned()).collect()
 }

@@ -4,9 +4,8 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use crate::binary::{json, run, stdout};
 
-const COMMANDS: [&str; 10] = [
-    "all", "bench", "report", "compare", "size", "plan", "sim", "overhead", "gpumon", "engine",
-];
+const COMMANDS: [&str; 10] =
+    ["all", "bench", "report", "compare", "size", "plan", "sim", "overhead", "gpumon", "engine"];
 
 fn help(command: &[&str]) -> String {
     let output = run(&[command, &["--help"]].concat());
@@ -17,42 +16,24 @@ fn help(command: &[&str]) -> String {
 fn flags_in(text: &str) -> BTreeSet<String> {
     let flag = |word: &str| {
         let word = word.strip_prefix("--")?;
-        let end = word
-            .find(|c: char| !c.is_ascii_lowercase() && c != '-')
-            .unwrap_or(word.len());
+        let end = word.find(|c: char| !c.is_ascii_lowercase() && c != '-').unwrap_or(word.len());
         (end > 1).then(|| word[..end].trim_end_matches('-').to_owned())
     };
-    text.split(|c: char| c.is_whitespace() || "`([|=\"".contains(c))
-        .filter_map(flag)
-        .collect()
+    text.split(|c: char| c.is_whitespace() || "`([|=\"".contains(c)).filter_map(flag).collect()
 }
 
 /// Lines of our documents that show a command of ours, as (document, command line).
 fn shown_commands() -> Vec<(String, String)> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("the workspace");
-    let docs = fs::read_dir(root.join("docs"))
-        .expect("docs")
-        .map(|e| e.expect("an entry").path());
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
+    let docs = fs::read_dir(root.join("docs")).expect("docs").map(|e| e.expect("an entry").path());
     let documents = docs.chain(["README.md", "CONTRIBUTING.md"].map(|name| root.join(name)));
     documents
         .filter(|path| path.extension().is_some_and(|e| e == "md"))
         .flat_map(|path| {
             let text = fs::read_to_string(&path).expect("UTF-8");
             let name = path.display().to_string();
-            let lines = text
-                .lines()
-                .map(str::trim)
-                .filter(|l| l.starts_with("cargo xtask "));
-            lines
-                .map(|l| {
-                    (
-                        name.clone(),
-                        l.split(" #").next().unwrap_or(l).trim().to_owned(),
-                    )
-                })
-                .collect::<Vec<_>>()
+            let lines = text.lines().map(str::trim).filter(|l| l.starts_with("cargo xtask "));
+            lines.map(|l| (name.clone(), l.split(" #").next().unwrap_or(l).trim().to_owned())).collect::<Vec<_>>()
         })
         .collect()
 }
@@ -73,11 +54,7 @@ fn every_command_in_the_documents_exists_with_its_flags() {
         let path: Vec<_> = [Some(command), nested].into_iter().flatten().collect();
         let known = flags_in(&help(&path));
         for flag in flags_in(&line) {
-            assert!(
-                known.contains(&flag),
-                "{document}: `{line}` shows --{flag}, which `{}` lacks",
-                path.join(" ")
-            );
+            assert!(known.contains(&flag), "{document}: `{line}` shows --{flag}, which `{}` lacks", path.join(" "));
         }
     }
 }
@@ -94,37 +71,19 @@ fn help_teaches_every_command() {
 
 #[test]
 fn size_says_what_vllm_printed_and_what_the_report_worked_out() {
-    let output = run(&[
-        "size",
-        "--model",
-        "google/gemma-3-12b-it",
-        "--vllm",
-        "0.11.2",
-        "--json",
-    ]);
+    let output = run(&["size", "--model", "google/gemma-3-12b-it", "--vllm", "0.11.2", "--json"]);
     assert_eq!(output.status.code(), Some(0));
     let sized = json(&output);
     // Printed by vLLM 0.11.2 on the reference report's server.
     assert_eq!(sized["kv_cache_tokens"], 28_064);
-    assert_eq!(
-        format!(
-            "{:.2}",
-            sized["max_concurrency"].as_f64().expect("a number")
-        ),
-        "8.62"
-    );
+    assert_eq!(format!("{:.2}", sized["max_concurrency"].as_f64().expect("a number")), "8.62");
     // 24 + 1.5 × 50 + 3, in the report's section 3.1.
-    let total = sized["sizing"]["simple"]["total_gb"]
-        .as_f64()
-        .expect("a number");
+    let total = sized["sizing"]["simple"]["total_gb"].as_f64().expect("a number");
     assert!((total - 102.0).abs() < 0.05, "{total}");
     let row = |gpu: &str, count: u64| {
         let options = sized["sizing"]["options"].as_array().expect("options");
-        let found = options
-            .iter()
-            .find(|o| o["gpu"] == gpu && o["count"] == count);
-        found.unwrap_or_else(|| panic!("{count} x {gpu}: {options:?}"))["simple_max_requests"]
-            .as_u64()
+        let found = options.iter().find(|o| o["gpu"] == gpu && o["count"] == count);
+        found.unwrap_or_else(|| panic!("{count} x {gpu}: {options:?}"))["simple_max_requests"].as_u64()
     };
     // The report's table in section 3.2, where it follows from its own method.
     assert_eq!(row("RTX A6000", 1), Some(14));

@@ -49,11 +49,7 @@ fn manifest(folder: &Path) -> Value {
 /// The summary of a search that came to its end, by itself.
 #[track_caller]
 fn assert_over(output: &Output, folder: &Path) -> Value {
-    assert!(
-        matches!(output.status.code(), Some(0 | 5)),
-        "{}",
-        stderr(output)
-    );
+    assert!(matches!(output.status.code(), Some(0 | 5)), "{}", stderr(output));
     let manifest = manifest(folder);
     let notes = manifest["notes"].as_array().expect("notes");
     let notes: Vec<&str> = notes.iter().filter_map(Value::as_str).collect();
@@ -63,10 +59,7 @@ fn assert_over(output: &Output, folder: &Path) -> Value {
     assert_eq!(manifest["end"]["kind"], "completed");
     let summary = json(output)["summary"].clone();
     let levels = summary["levels"].as_array().expect("levels");
-    assert_eq!(
-        levels.len(),
-        manifest["plan"]["levels"].as_array().map_or(0, Vec::len)
-    );
+    assert_eq!(levels.len(), manifest["plan"]["levels"].as_array().map_or(0, Vec::len));
     assert!(levels.iter().all(|level| level["complete"] == true));
     summary
 }
@@ -86,11 +79,7 @@ fn the_largest_concurrency_within_the_objective_is_found() {
     assert!((3.0..8.5).contains(&number("concurrency")), "{capacity}");
     assert!(capacity["held_at"].as_u64() < capacity["failed_at"].as_u64());
     assert!(summary["goodput"]["capacity_per_s"].is_null());
-    let tried: Vec<_> = summary["levels"]
-        .as_array()
-        .expect("levels")
-        .iter()
-        .collect();
+    let tried: Vec<_> = summary["levels"].as_array().expect("levels").iter().collect();
     assert_eq!(tried[0]["concurrency"], 2);
     assert_eq!(tried[0]["requests"]["measured"], 20);
     assert!(stderr(&output).contains("find capacity: next level, concurrency "));
@@ -114,12 +103,7 @@ fn the_largest_rate_within_the_objective_is_found() {
     let levels = summary["levels"].as_array().expect("levels");
     let asked = |level: &Value| level["request_rate"]["planned_per_s"].as_f64();
     assert_eq!(levels.first().and_then(asked), Some(20.0));
-    assert!(
-        levels
-            .iter()
-            .filter_map(asked)
-            .any(|rate| rate.total_cmp(&failed).is_eq())
-    );
+    assert!(levels.iter().filter_map(asked).any(|rate| rate.total_cmp(&failed).is_eq()));
     assert!(stderr(&output).contains(" requests per second, "));
 }
 
@@ -129,16 +113,9 @@ fn a_search_that_was_interrupted_goes_on() {
     let results = folder.path().join("results");
     let mut flags = search(&sim, &results, "tpot:26.5");
     flags.extend(["--concurrency", "2", "--request-count", "20"]);
-    let process = xtask(&flags)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the binary runs");
+    let process = xtask(&flags).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary runs");
     let found: PathBuf = results.join("search");
-    let third = || {
-        fs::read_to_string(found.join("requests.jsonl"))
-            .is_ok_and(|text| text.contains("\"level\":2,"))
-    };
+    let third = || fs::read_to_string(found.join("requests.jsonl")).is_ok_and(|text| text.contains("\"level\":2,"));
     wait_until(third, "the third level");
     signal(&process, "INT");
     let output = process.wait_with_output().expect("it ends");
@@ -155,11 +132,7 @@ fn a_search_that_was_interrupted_goes_on() {
     assert!(levels.len() > 3, "it went on from there");
     assert!(summary["goodput"]["capacity"]["held_at"].is_u64());
     let again = run(&["bench", "--resume", path(&found)]);
-    assert_eq!(
-        again.status.code(),
-        Some(2),
-        "a search that is over is over"
-    );
+    assert_eq!(again.status.code(), Some(2), "a search that is over is over");
 }
 
 #[test]
@@ -170,13 +143,7 @@ fn a_search_needs_objectives_and_one_place_to_begin() {
         run(&all).status.code()
     };
     assert_eq!(code(&[]), Some(2), "no objectives");
-    assert_eq!(
-        code(&["--goodput", "ttft:5", "--concurrency", "1,2"]),
-        Some(2)
-    );
-    assert_eq!(
-        code(&["--goodput", "ttft:5", "--request-rate", "1,2"]),
-        Some(2)
-    );
+    assert_eq!(code(&["--goodput", "ttft:5", "--concurrency", "1,2"]), Some(2));
+    assert_eq!(code(&["--goodput", "ttft:5", "--request-rate", "1,2"]), Some(2));
     assert_eq!(code(&["--goodput", "ttft:5", "--num-runs", "2"]), Some(2));
 }

@@ -18,11 +18,7 @@ const EMPTY: usize = 1_000;
 
 /// A replica whose step takes `step_ms`, exactly or without memory.
 fn profile(step_ms: f64, memoryless: bool, seed: u64) -> Profile {
-    let (noise, shape) = if memoryless {
-        (1.0, "exponential")
-    } else {
-        (0.0, "uniform")
-    };
+    let (noise, shape) = if memoryless { (1.0, "exponential") } else { (0.0, "uniform") };
     Profile::from_toml(&format!(
         "name = \"queue\"\ndescription = \"d\"\nsource = \"by definition\"\nserved_model = \"m\"\nseed = {seed}\neos_mean_tokens = 200\n\
          [limits]\nmax_model_len = 8192\nmax_num_seqs = 64\nmax_num_batched_tokens = 65536\n\
@@ -33,13 +29,7 @@ fn profile(step_ms: f64, memoryless: bool, seed: u64) -> Profile {
 }
 
 /// Shares that wait at all, and longer than `wait_s`, each with its 99 % interval over runs.
-fn simulated(
-    of: Fleet,
-    rate: f64,
-    step_ms: f64,
-    memoryless: bool,
-    wait_s: f64,
-) -> [(f64, f64, f64); 2] {
+fn simulated(of: Fleet, rate: f64, step_ms: f64, memoryless: bool, wait_s: f64) -> [(f64, f64, f64); 2] {
     let mut shares = [Vec::new(), Vec::new()];
     for run in 0..RUNS {
         let profile = profile(step_ms, memoryless, 1_000 * run);
@@ -47,9 +37,7 @@ fn simulated(
         let served = fleet(&profile, of, &arrivals).expect("short requests");
         let counted = &served[EMPTY..];
         for (shares, longer_than) in shares.iter_mut().zip([0.0, wait_s]) {
-            let waited = counted
-                .iter()
-                .filter(|s| s.queued.as_secs_f64() > longer_than);
+            let waited = counted.iter().filter(|s| s.queued.as_secs_f64() > longer_than);
             shares.push(waited.count() as f64 / counted.len() as f64);
         }
     }
@@ -71,9 +59,7 @@ fn erlang_and_the_simulator_agree_where_service_has_no_memory() {
         let of = Fleet { replicas, seats: 1 };
         let queue = Queue::new(replicas, rate, service_s).expect("a queue");
         let [any, long] = simulated(of, rate, 1e3 * service_s, true, wait_s);
-        for (formula, (low, mean, high)) in
-            [(queue.waits(), any), (queue.waits_longer(wait_s), long)]
-        {
+        for (formula, (low, mean, high)) in [(queue.waits(), any), (queue.waits_longer(wait_s), long)] {
             assert!(
                 low <= formula && formula <= high,
                 "{replicas} replicas, {busy} busy: Erlang {formula}, simulated {mean} ({low} to {high})"
@@ -96,14 +82,8 @@ fn where_service_is_always_equally_long_erlang_is_on_the_safe_side() {
 /// The number of replicas that the formula gives holds the objective in the simulator, and one fewer does not.
 #[test]
 fn the_formula_s_number_of_replicas_is_the_simulator_s() {
-    let patience = Patience {
-        wait_s: 0.05,
-        share: 0.9,
-    };
-    let one = Replica {
-        seats: 1,
-        service_s: 0.1,
-    };
+    let patience = Patience { wait_s: 0.05, share: 0.9 };
+    let one = Replica { seats: 1, service_s: 0.1 };
     for rate in [15.0, 40.0, 90.0] {
         let needed = one.needed(rate, patience, 64).expect("enough");
         let late = |replicas| {
@@ -113,10 +93,6 @@ fn the_formula_s_number_of_replicas_is_the_simulator_s() {
         let (low, _, _) = late(needed);
         assert!(low <= 1.0 - patience.share, "{rate}/s, {needed}: {low}");
         let (_, mean, _) = late(needed - 1);
-        assert!(
-            mean > 1.0 - patience.share,
-            "{rate}/s, {}: {mean}",
-            needed - 1
-        );
+        assert!(mean > 1.0 - patience.share, "{rate}/s, {}: {mean}", needed - 1);
     }
 }

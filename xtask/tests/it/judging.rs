@@ -10,13 +10,7 @@ use tempfile::TempDir;
 
 use crate::binary::{json, run, stderr, stdout};
 
-const RAW: [&str; 5] = [
-    "manifest.json",
-    "requests.jsonl",
-    "phases.jsonl",
-    "gpu.jsonl",
-    "server.jsonl",
-];
+const RAW: [&str; 5] = ["manifest.json", "requests.jsonl", "phases.jsonl", "gpu.jsonl", "server.jsonl"];
 
 /// The sample run's raw records elsewhere, every token `percent` of its time after sending.
 fn sample(percent: u64) -> (TempDir, PathBuf) {
@@ -49,35 +43,19 @@ fn text(path: &Path) -> &str {
 #[test]
 fn a_report_judges_by_the_objectives_of_the_command_line() {
     let (_keep, folder) = sample(100);
-    let arguments = [
-        "report",
-        text(&folder),
-        "--goodput",
-        "ttft:700 e2el:2000",
-        "--json",
-    ];
+    let arguments = ["report", text(&folder), "--goodput", "ttft:700 e2el:2000", "--json"];
     let output = run(&arguments);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let summary = &json(&output)[0]["summary"];
     let section = &summary["goodput"];
-    assert_eq!(
-        (section["ttft_ms"].as_f64(), section["e2el_ms"].as_f64()),
-        (Some(700.0), Some(2000.0))
-    );
+    assert_eq!((section["ttft_ms"].as_f64(), section["e2el_ms"].as_f64()), (Some(700.0), Some(2000.0)));
     assert_eq!(section["attainment"], 0.95);
     // By the sample's own table, one request at a time is well within, and eight are not.
     assert!(section["capacity"]["held_at"].as_u64() < section["capacity"]["failed_at"].as_u64());
     let levels = summary["levels"].as_array().expect("levels");
-    assert!(
-        levels
-            .iter()
-            .all(|level| level["goodput"]["attainment"]["low"].is_number())
-    );
+    assert!(levels.iter().all(|level| level["goodput"]["attainment"]["low"].is_number()));
     let report = fs::read_to_string(folder.join("report.md")).expect("a report");
-    assert!(
-        report.contains("TTFT ≤ 700 ms, E2EL ≤ 2 s"),
-        "the objectives are named"
-    );
+    assert!(report.contains("TTFT ≤ 700 ms, E2EL ≤ 2 s"), "the objectives are named");
 }
 
 #[test]
@@ -105,11 +83,7 @@ fn a_slower_run_ends_with_4_and_a_faster_one_with_0() {
     let ((_a, usual), (_b, slow)) = (sample(100), sample(180));
     let output = run(&["compare", text(&usual), text(&slow)]);
     assert_eq!(output.status.code(), Some(4), "{}", stderr(&output));
-    assert!(
-        stdout(&output).contains("is worse than"),
-        "{}",
-        stdout(&output)
-    );
+    assert!(stdout(&output).contains("is worse than"), "{}", stdout(&output));
     let output = run(&["compare", text(&slow), text(&usual), "--lang", "ko"]);
     assert_eq!(output.status.code(), Some(0));
     assert!(stdout(&output).contains("개선"), "{}", stdout(&output));
@@ -119,8 +93,7 @@ fn a_slower_run_ends_with_4_and_a_faster_one_with_0() {
 fn another_output_length_is_refused() {
     let ((_a, usual), (_b, other)) = (sample(100), sample(100));
     let path = other.join("manifest.json");
-    let mut manifest: Value =
-        serde_json::from_slice(&fs::read(&path).expect("a manifest")).expect("JSON");
+    let mut manifest: Value = serde_json::from_slice(&fs::read(&path).expect("a manifest")).expect("JSON");
     manifest["plan"]["osl"] = Value::from(7);
     fs::write(&path, manifest.to_string()).expect("a file");
     let arguments = ["compare", text(&usual), text(&other)];

@@ -8,12 +8,7 @@ use crate::binary::{json, run, stderr, stdout};
 
 fn planned(args: &[&str]) -> Value {
     let output = run(&[&["plan", "--json"], args].concat());
-    assert_eq!(
-        output.status.code(),
-        Some(0),
-        "{args:?}: {}",
-        stderr(&output)
-    );
+    assert_eq!(output.status.code(), Some(0), "{args:?}: {}", stderr(&output));
     json(&output)
 }
 
@@ -37,28 +32,16 @@ fn the_issue_s_question_is_answered_from_the_catalogue_alone() {
     assert!(basis.is_empty());
     let note = plan["notes"][0].as_str().expect("a note");
     assert!(note.contains("catalogue"), "{note}");
-    let least = plan["recommended"]["least_cost"]
-        .as_u64()
-        .expect("some card");
+    let least = plan["recommended"]["least_cost"].as_u64().expect("some card");
     let least = &choices(&plan)[usize::try_from(least).expect("small")];
-    assert_eq!(
-        (&least["weights"], &least["kv_cache_dtype"]),
-        (&"bf16".into(), &"auto".into())
-    );
+    assert_eq!((&least["weights"], &least["kv_cache_dtype"]), (&"bf16".into(), &"auto".into()));
     for choice in choices(&plan) {
-        let at_once = choice["replicas"].as_f64().unwrap_or(0.0)
-            * choice["concurrency"].as_f64().unwrap_or(0.0);
+        let at_once = choice["replicas"].as_f64().unwrap_or(0.0) * choice["concurrency"].as_f64().unwrap_or(0.0);
         assert!((at_once - 50.0).abs() < 1e-6, "{choice}");
-        assert!(
-            choice["seats"]["likely"].as_f64() >= choice["concurrency"].as_f64(),
-            "{choice}"
-        );
+        assert!(choice["seats"]["likely"].as_f64() >= choice["concurrency"].as_f64(), "{choice}");
     }
     let command = least["command"].as_str().expect("a command");
-    assert!(
-        command.starts_with("vllm serve google/gemma-3-12b-it --dtype bfloat16"),
-        "{command}"
-    );
+    assert!(command.starts_with("vllm serve google/gemma-3-12b-it --dtype bfloat16"), "{command}");
     assert!(command.contains("--max-model-len 4096"), "{command}");
 }
 
@@ -73,14 +56,8 @@ fn own_prices_replace_the_built_in_ones_and_a_rate_gets_a_day() {
     )
     .expect("written");
     let prices = prices.to_str().expect("UTF-8");
-    let plan = planned(&[
-        "--prices",
-        prices,
-        "--gpus",
-        "L40S,A100 80GB",
-        "--target",
-        "rate=2 peak=2 isl=500 osl=100 spare=1",
-    ]);
+    let plan =
+        planned(&["--prices", prices, "--gpus", "L40S,A100 80GB", "--target", "rate=2 peak=2 isl=500 osl=100 spare=1"]);
     for choice in choices(&plan) {
         let known = choice["cost"].get("purchase").is_some();
         assert_eq!(known, choice["gpu"] == "L40S", "{choice}");
@@ -112,19 +89,10 @@ fn a_wrong_request_says_what_to_do() {
 #[test]
 fn a_run_that_cannot_calibrate_is_named_with_the_reason() {
     let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("../results/sample-llama-cpp-smollm2");
-    let plan = planned(&[
-        "--from",
-        sample.to_str().expect("UTF-8"),
-        "--model",
-        "google/gemma-3-12b-it",
-    ]);
+    let plan = planned(&["--from", sample.to_str().expect("UTF-8"), "--model", "google/gemma-3-12b-it"]);
     let notes = plan["notes"].to_string();
     assert!(notes.contains("does not name its card"), "{notes}");
-    assert!(
-        plan["basis"]["measured"]
-            .as_array()
-            .is_some_and(Vec::is_empty)
-    );
+    assert!(plan["basis"]["measured"].as_array().is_some_and(Vec::is_empty));
 }
 
 /// A plan kept in a run folder is a section of its report in both languages, with its charts and commands.
@@ -132,29 +100,18 @@ fn a_run_that_cannot_calibrate_is_named_with_the_reason() {
 fn a_kept_plan_is_a_section_of_the_report() {
     let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("../results/sample-llama-cpp-smollm2");
     let folder = tempfile::tempdir().expect("a folder");
-    for file in [
-        "manifest.json",
-        "requests.jsonl",
-        "phases.jsonl",
-        "gpu.jsonl",
-        "server.jsonl",
-    ] {
+    for file in ["manifest.json", "requests.jsonl", "phases.jsonl", "gpu.jsonl", "server.jsonl"] {
         fs::copy(sample.join(file), folder.path().join(file)).expect("the sample run");
     }
     let run_folder = folder.path().to_str().expect("UTF-8");
     planned(&["--model", "google/gemma-3-12b-it", "--into", run_folder]);
     let output = run(&["report", run_folder, "--lang", "both"]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    for (file, heading) in [
-        ("report.md", "What to buy for a load"),
-        ("report.ko.md", "부하에 맞는 구매 계획"),
-    ] {
+    for (file, heading) in [("report.md", "What to buy for a load"), ("report.ko.md", "부하에 맞는 구매 계획")]
+    {
         let text = fs::read_to_string(folder.path().join(file)).expect("a report");
         assert!(text.contains(heading), "{file}");
-        assert!(
-            text.contains("vllm serve google/gemma-3-12b-it --dtype bfloat16"),
-            "{file}"
-        );
+        assert!(text.contains("vllm serve google/gemma-3-12b-it --dtype bfloat16"), "{file}");
         assert!(!text.contains('⟦'), "{file}");
     }
     assert!(folder.path().join("charts/plan_memory.svg").is_file());
@@ -163,10 +120,7 @@ fn a_kept_plan_is_a_section_of_the_report() {
     let output = run(&["report", run_folder, "--target", target, "--slo", "tpot:50"]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let text = fs::read_to_string(folder.path().join("report.md")).expect("a report");
-    assert!(
-        text.contains("TPOT ≤ 50 ms") && text.contains("SmolLM2-135M"),
-        "{text}"
-    );
+    assert!(text.contains("TPOT ≤ 50 ms") && text.contains("SmolLM2-135M"), "{text}");
     fs::write(folder.path().join("plan.json"), "{}").expect("written");
     let output = run(&["report", run_folder]);
     assert_eq!(output.status.code(), Some(2));
@@ -177,17 +131,9 @@ fn a_kept_plan_is_a_section_of_the_report() {
 fn the_text_speaks_both_languages() {
     let english = stdout(&run(&["plan"]));
     assert!(english.is_ascii(), "{english}");
-    for part in [
-        "Recommended",
-        "A. Least cost",
-        "What would change the answer",
-        "    vllm serve ",
-    ] {
+    for part in ["Recommended", "A. Least cost", "What would change the answer", "    vllm serve "] {
         assert!(english.contains(part), "{part}: {english}");
     }
     let korean = stdout(&run(&["plan", "--lang", "ko"]));
-    assert!(
-        korean.contains("권장 구성") && !korean.contains('⟦'),
-        "{korean}"
-    );
+    assert!(korean.contains("권장 구성") && !korean.contains('⟦'), "{korean}");
 }

@@ -32,13 +32,9 @@ fn served(concurrency: u32) -> Vec<Served> {
 
 /// Mean TPOT in seconds of the requests that count.
 fn mean_tpot_s(served: &[Served], concurrency: u32) -> f64 {
-    let counted = served
-        .iter()
-        .skip(concurrency as usize)
-        .take((concurrency * WAVES) as usize);
-    let tpot: Vec<f64> = counted
-        .map(|s| (s.e2el().as_secs_f64() - s.ttft().as_secs_f64()) / f64::from(OSL - 1))
-        .collect();
+    let counted = served.iter().skip(concurrency as usize).take((concurrency * WAVES) as usize);
+    let tpot: Vec<f64> =
+        counted.map(|s| (s.e2el().as_secs_f64() - s.ttft().as_secs_f64()) / f64::from(OSL - 1)).collect();
     tpot.iter().sum::<f64>() / tpot.len() as f64
 }
 
@@ -85,8 +81,7 @@ fn write_run(folder: &Path) {
             requests.extend([line.to_string(), "\n".to_owned()]);
             number += 1;
         }
-        let phase =
-            json!({"kind": "measure", "level": level, "start_ns": window.0, "end_ns": window.1});
+        let phase = json!({"kind": "measure", "level": level, "start_ns": window.0, "end_ns": window.1});
         phases.extend([phase.to_string(), "\n".to_owned()]);
         epoch = end + Duration::from_secs(1);
     }
@@ -103,12 +98,7 @@ fn write_run(folder: &Path) {
 }
 
 fn planned(args: &[&str]) -> Value {
-    let target = [
-        "plan",
-        "--json",
-        "--target",
-        "concurrency=24 isl=500 osl=100 dtype=bf16",
-    ];
+    let target = ["plan", "--json", "--target", "concurrency=24 isl=500 osl=100 dtype=bf16"];
     let output = run(&[&target[..], args].concat());
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     document(&output)
@@ -117,9 +107,9 @@ fn planned(args: &[&str]) -> Value {
 /// TPOT of one H100 that has all requests: low, likely, high.
 fn one_h100(plan: &Value) -> [f64; 3] {
     let choices = plan["choices"].as_array().expect("choices");
-    let choice = choices.iter().find(|choice| {
-        choice["gpu"] == "H100 80GB" && choice["tensor_parallel"] == 1 && choice["as_asked"] == true
-    });
+    let choice = choices
+        .iter()
+        .find(|choice| choice["gpu"] == "H100 80GB" && choice["tensor_parallel"] == 1 && choice["as_asked"] == true);
     let tpot = &choice.expect("it holds them")["speed"]["tpot_s"];
     ["low", "likely", "high"].map(|end| tpot[end].as_f64().expect("a time"))
 }
@@ -135,23 +125,13 @@ fn a_run_narrows_the_plan_and_keeps_it_true() {
     let system = "gpu=H100 80GB,tp=1,dtype=bf16";
     let calibrated = planned(&["--from", from, "--measured", system]);
     let basis = &calibrated["basis"]["measured"][0];
-    assert_eq!(
-        (&basis["gpu"], &basis["levels"]),
-        (&json!("H100 80GB"), &json!(LEVELS.len())),
-        "{calibrated}"
-    );
+    assert_eq!((&basis["gpu"], &basis["levels"]), (&json!("H100 80GB"), &json!(LEVELS.len())), "{calibrated}");
     let [low, likely, high] = one_h100(&calibrated);
-    assert!(
-        (likely / truth - 1.0).abs() < 0.1,
-        "{likely} against {truth}"
-    );
+    assert!((likely / truth - 1.0).abs() < 0.1, "{likely} against {truth}");
     assert!(low <= truth && truth <= high, "{truth} in {low} to {high}");
     let alone = planned(&["--model", "meta-llama/Llama-3.1-8B-Instruct"]);
     let [alone_low, _, alone_high] = one_h100(&alone);
-    assert!(
-        (high / low).ln() < 0.5 * (alone_high / alone_low).ln(),
-        "{low} to {high}"
-    );
+    assert!((high / low).ln() < 0.5 * (alone_high / alone_low).ln(), "{low} to {high}");
     let notes = calibrated["notes"].to_string();
     assert!(notes.contains("simulated"), "{notes}");
 }

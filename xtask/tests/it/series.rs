@@ -19,18 +19,8 @@ fn of_file(path: PathBuf) -> Value {
     serde_json::from_slice(&fs::read(path).expect("it was written")).expect("JSON")
 }
 
-const LOAD: [&str; 10] = [
-    "--concurrency",
-    "1,2,4",
-    "--num-runs",
-    "3",
-    "--osl",
-    "4",
-    "--seed",
-    "11",
-    "--request-count",
-    "12",
-];
+const LOAD: [&str; 10] =
+    ["--concurrency", "1,2,4", "--num-runs", "3", "--osl", "4", "--seed", "11", "--request-count", "12"];
 
 fn series(name: &str, url: &str, results: &Path, more: &[&str]) -> std::process::Output {
     let fixed = ["bench", "--url", url, "--run-id", name, "--json"];
@@ -47,17 +37,8 @@ fn prompts(folder: &Path) -> Vec<u64> {
 fn every_run_is_a_run_and_their_means_have_intervals() {
     let sim = Sim::start(&["--profile", "fixed"]);
     let results = tempfile::tempdir().expect("a folder");
-    let output = series(
-        "s",
-        &sim.url,
-        results.path(),
-        &["--level-order", "shuffled"],
-    );
-    assert!(
-        matches!(output.status.code(), Some(0 | 5)),
-        "{}",
-        stderr(&output)
-    );
+    let output = series("s", &sim.url, results.path(), &["--level-order", "shuffled"]);
+    assert!(matches!(output.status.code(), Some(0 | 5)), "{}", stderr(&output));
     let folder = results.path().join("s");
     let joint = json(&output)["over_runs"].clone();
     assert_eq!(joint, of_file(folder.join("runs.json")));
@@ -65,24 +46,16 @@ fn every_run_is_a_run_and_their_means_have_intervals() {
     let levels = joint["levels"].as_array().expect("levels");
     assert_eq!(levels.len(), 3);
     for (level, concurrency) in levels.iter().zip([1, 2, 4]) {
-        assert_eq!(
-            (&level["concurrency"], &level["runs"]),
-            (&concurrency.into(), &3.into())
-        );
+        assert_eq!((&level["concurrency"], &level["runs"]), (&concurrency.into(), &3.into()));
         let ttft = &level["figures"][0];
-        assert_eq!(
-            (&ttft["metric"], &ttft["n"]),
-            (&"ttft_mean_ms".into(), &3.into())
-        );
+        assert_eq!((&ttft["metric"], &ttft["n"]), (&"ttft_mean_ms".into(), &3.into()));
         // Each run's own summary has the figure; the profile's TTFT is 100 ms and never less.
         let own: Vec<f64> = (1..=3)
             .map(|k| of_file(folder.join(format!("s-{k}/all_concurrent_results.json"))))
             .map(|summary| {
                 let levels = summary["levels"].as_array().expect("levels").clone();
                 let same = levels.iter().find(|l| l["concurrency"] == concurrency);
-                same.expect("it ran")["ttft_ms"]["mean"]["value"]
-                    .as_f64()
-                    .expect("a number")
+                same.expect("it ran")["ttft_ms"]["mean"]["value"].as_f64().expect("a number")
             })
             .collect();
         let mean = ttft["mean"]["value"].as_f64().expect("a mean");
@@ -92,13 +65,10 @@ fn every_run_is_a_run_and_their_means_have_intervals() {
         assert!(low.as_f64() < Some(mean) && high.as_f64() > Some(mean));
     }
     // Each run has its own order and its own prompts.
-    let orders: BTreeSet<_> = (1..=3)
-        .map(|k| prompts(&folder.join(format!("s-{k}"))))
-        .collect();
+    let orders: BTreeSet<_> = (1..=3).map(|k| prompts(&folder.join(format!("s-{k}")))).collect();
     assert!(orders.len() > 1, "{orders:?}");
-    let seeds: BTreeSet<_> = (1..=3)
-        .map(|k| of_file(folder.join(format!("s-{k}/manifest.json")))["plan"]["seed"].as_u64())
-        .collect();
+    let seeds: BTreeSet<_> =
+        (1..=3).map(|k| of_file(folder.join(format!("s-{k}/manifest.json")))["plan"]["seed"].as_u64()).collect();
     assert_eq!(seeds.len(), 3);
 
     said_again_and_compared(&folder);
@@ -112,13 +82,7 @@ fn said_again_and_compared(folder: &Path) {
     assert_eq!(before, fs::read(folder.join("runs.json")).expect("again"));
     let korean = fs::read_to_string(folder.join("runs.ko.md")).expect("a report");
     assert!(korean.contains("같은 계획의 실행 3회"), "{korean}");
-    assert!(
-        fs::read_to_string(folder.join("runs.csv"))
-            .expect("a table")
-            .lines()
-            .count()
-            > 20
-    );
+    assert!(fs::read_to_string(folder.join("runs.csv")).expect("a table").lines().count() > 20);
     assert!(stdout(&again).contains("Means over 3 runs"));
 
     for name in ["runs.md", "runs.html", "runs.ko.md", "runs.ko.html"] {
@@ -140,22 +104,14 @@ fn a_series_that_was_killed_is_finished() {
     let folder = results.path().join("k");
     let fixed = ["bench", "--url", &sim.url, "--run-id", "k", "--json"];
     let args = [&fixed[..], &LOAD, &["--result-dir", path(results.path())]].concat();
-    let mut killed = xtask(&args)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("it starts");
+    let mut killed = xtask(&args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
     wait_for_content(&folder.join("k-2/requests.jsonl"));
     signal(&killed, "KILL");
     killed.wait().expect("it ends");
     let first = fs::read(folder.join("k-1/requests.jsonl")).expect("records");
 
     let resumed = run(&["bench", "--resume", path(&folder), "--json"]);
-    assert!(
-        matches!(resumed.status.code(), Some(0 | 5)),
-        "{}",
-        stderr(&resumed)
-    );
+    assert!(matches!(resumed.status.code(), Some(0 | 5)), "{}", stderr(&resumed));
     let joint = json(&resumed)["over_runs"].clone();
     assert_eq!(joint["run_ids"], serde_json::json!(["k-1", "k-2", "k-3"]));
     for level in joint["levels"].as_array().expect("levels") {

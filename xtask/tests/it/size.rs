@@ -8,12 +8,7 @@ use crate::binary::{json, run, stdout};
 
 fn predict(args: &[&str]) -> Value {
     let output = run(&[&["size", "predict", "--json"], args].concat());
-    assert_eq!(
-        output.status.code(),
-        Some(0),
-        "{args:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert_eq!(output.status.code(), Some(0), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
     json(&output)
 }
 
@@ -23,14 +18,7 @@ fn refused(args: &[&str]) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-const GEMMA: [&str; 6] = [
-    "--model",
-    "google/gemma-3-12b-it",
-    "--available-kv-gib",
-    "10.28",
-    "--max-model-len",
-    "4096",
-];
+const GEMMA: [&str; 6] = ["--model", "google/gemma-3-12b-it", "--available-kv-gib", "10.28", "--max-model-len", "4096"];
 
 /// Printed by vLLM 0.11.2 on the reference's server: 28,064 tokens, 8.62x, 10,526 blocks.
 #[test]
@@ -44,11 +32,7 @@ fn predict_has_the_promised_keys_and_the_printed_figures() {
     let of = |key: &str| predicted[key].as_array().expect("an interval").clone();
     assert_eq!(of("kv_cache_tokens_interval").len(), 2);
     let concurrency = of("max_concurrency_interval");
-    assert!(
-        concurrency
-            .iter()
-            .all(|end| format!("{:.2}", end.as_f64().unwrap_or(0.0)) == "8.62")
-    );
+    assert!(concurrency.iter().all(|end| format!("{:.2}", end.as_f64().unwrap_or(0.0)) == "8.62"));
     assert_eq!(predicted["starts"], true);
 }
 
@@ -67,66 +51,36 @@ fn a_config_and_vllm_s_own_flag_names_are_taken() {
         --pipeline-parallel-size 2 --data-parallel-size 2 --decode-context-parallel-size 1 --kv-cache-dtype fp8 \
         --block-size 32 --enable-prefix-caching --gpu-memory-utilization 0.9 --speculative-tokens 0 --vllm 0.20.1 \
         --kv-cache-memory-bytes 1000000000";
-    let flags: Vec<_> = ["--config", config]
-        .into_iter()
-        .chain(flags.split_whitespace())
-        .collect();
+    let flags: Vec<_> = ["--config", config].into_iter().chain(flags.split_whitespace()).collect();
     let predicted = predict(&flags);
     // 18 layers a stage × 32 tokens × 2 × 4 heads × 128 × 1 B.
     assert_eq!(predicted["bytes_per_block"], 18 * 32 * 2 * 4 * 128);
-    assert_eq!(
-        predicted["gpu_blocks"],
-        1_000_000_000 / (18 * 32 * 2 * 4 * 128)
-    );
+    assert_eq!(predicted["gpu_blocks"], 1_000_000_000 / (18 * 32 * 2 * 4 * 128));
     assert_eq!(predicted["replicas"], 2);
 }
 
 /// 35,310 tokens from 0.20.1 on and 6.83x from 0.26 on, as vLLM's sources give them for this pool.
 #[test]
 fn an_upgrade_names_its_rules_and_a_mix_its_requests() {
-    let lengths = [
-        "--vllm",
-        "0.11.2..0.27.1",
-        "--isl",
-        "100-300",
-        "--osl",
-        "50-200",
-    ];
+    let lengths = ["--vllm", "0.11.2..0.27.1", "--isl", "100-300", "--osl", "50-200"];
     let predicted = predict(&[&GEMMA[..], &lengths].concat());
     let changes = predicted["upgrade"]["changes"].as_array().expect("changes");
-    let since: Vec<_> = changes
-        .iter()
-        .filter_map(|change| change["since"].as_str())
-        .collect();
+    let since: Vec<_> = changes.iter().filter_map(|change| change["since"].as_str()).collect();
     assert_eq!(since, ["0.20.1", "0.26.0"]);
     assert_eq!(changes[0]["kv_cache_tokens"], 35_310);
-    assert_eq!(
-        format!(
-            "{:.2}",
-            changes[1]["max_concurrency"].as_f64().expect("a number")
-        ),
-        "6.83"
-    );
+    assert_eq!(format!("{:.2}", changes[1]["max_concurrency"].as_f64().expect("a number")), "6.83");
     let safe = predicted["mix"]["safe"].as_f64().expect("a number");
     assert!(safe > 64.0 && safe < 200.0, "{safe}");
 }
 
 #[test]
 fn refusals_name_what_is_wrong() {
-    let model = [
-        "size",
-        "predict",
-        "--model",
-        "Qwen/Qwen3-32B",
-        "--available-kv-gib",
-        "10",
-        "--max-model-len",
-        "4096",
-    ];
+    let model = ["size", "predict", "--model", "Qwen/Qwen3-32B", "--available-kv-gib", "10", "--max-model-len", "4096"];
     let with = |more: &[&'static str]| refused(&[&model[..], more].concat());
-    assert!(with(&["-t", "3"]).contains(
-        "total number of attention heads (64) must be divisible by tensor parallel size (3)"
-    ));
+    assert!(
+        with(&["-t", "3"])
+            .contains("total number of attention heads (64) must be divisible by tensor parallel size (3)")
+    );
     assert!(with(&["--vllm", "0.99.0"]).contains("0.32.0"));
     assert!(with(&["--kv-cache-dtype", "fp2"]).contains("fp2"));
     let folder = tempfile::tempdir().expect("a folder");
@@ -135,16 +89,7 @@ fn refusals_name_what_is_wrong() {
         "vocab_size": 99, "layer_types": ["full_attention", "flying_attention"]}"#;
     fs::write(&config, odd).expect("written");
     let config = config.to_str().expect("UTF-8");
-    let error = refused(&[
-        "size",
-        "predict",
-        "--config",
-        config,
-        "--available-kv-gib",
-        "1",
-        "--max-model-len",
-        "9",
-    ]);
+    let error = refused(&["size", "predict", "--config", config, "--available-kv-gib", "1", "--max-model-len", "9"]);
     assert!(error.contains("flying_attention"), "{error}");
 }
 
@@ -157,51 +102,25 @@ fn a_log_is_explained() {
         assert_eq!(output.status.code(), Some(0));
         json(&output)
     };
-    for (name, terms) in [
-        ("vllm-0.11.2-cpu-smollm2.log", 2),
-        ("vllm-0.11.0-qwen3-next-tp2.log", 5),
-    ] {
+    for (name, terms) in [("vllm-0.11.2-cpu-smollm2.log", 2), ("vllm-0.11.0-qwen3-next-tp2.log", 5)] {
         let explained = explain(name);
         let found = explained["terms"].as_array().expect("terms");
         assert_eq!(found.len(), terms, "{explained}");
-        assert!(
-            found.iter().all(|term| term["agrees"] == true),
-            "{explained}"
-        );
+        assert!(found.iter().all(|term| term["agrees"] == true), "{explained}");
     }
     // The model of this one is in no catalogue; what its log says is still there.
     let tiny = explain("vllm-0.11.2-cpu-tiny_llama.log");
-    assert!(
-        tiny["missing"]
-            .as_str()
-            .is_some_and(|hint| hint.contains("--config"))
-    );
+    assert!(tiny["missing"].as_str().is_some_and(|hint| hint.contains("--config")));
     assert_eq!(tiny["log"]["pools"][0]["tokens"], 2_097_152);
 }
 
 #[test]
 fn a_load_on_a_gpu_gets_its_flags() {
-    let args = [
-        "size",
-        "--model",
-        "google/gemma-3-12b-it",
-        "--gpu",
-        "A100 80GB",
-        "--concurrency",
-        "50",
-        "--context",
-        "4096",
-    ];
+    let args =
+        ["size", "--model", "google/gemma-3-12b-it", "--gpu", "A100 80GB", "--concurrency", "50", "--context", "4096"];
     let text = stdout(&run(&args));
-    assert!(
-        text.contains("--max-num-seqs 50") && text.contains("--max-model-len 4096"),
-        "{text}"
-    );
-    assert!(
-        text.contains("free: --max-num-seqs 50")
-            && text.contains("no help: --enable-expert-parallel"),
-        "{text}"
-    );
+    assert!(text.contains("--max-num-seqs 50") && text.contains("--max-model-len 4096"), "{text}");
+    assert!(text.contains("free: --max-num-seqs 50") && text.contains("no help: --enable-expert-parallel"), "{text}");
 }
 
 /// NVIDIA's checkpoints keep their quantisation in a second file; vLLM takes the KV cache that it names.

@@ -35,10 +35,7 @@ fn tls_in_front_of(address: String) -> (SocketAddr, String) {
     listener.set_nonblocking(true).expect("a listener");
     let front = listener.local_addr().expect("an address");
     thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .expect("an event loop");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("an event loop");
         runtime.block_on(async {
             let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
             loop {
@@ -50,9 +47,7 @@ fn tls_in_front_of(address: String) -> (SocketAddr, String) {
                     let mut near = acceptor.accept(near).await.ok()?;
                     let mut far = TcpStream::connect(address).await.ok()?;
                     far.set_nodelay(true).ok()?;
-                    tokio::io::copy_bidirectional(&mut near, &mut far)
-                        .await
-                        .ok()
+                    tokio::io::copy_bidirectional(&mut near, &mut far).await.ok()
                 });
             }
         });
@@ -76,26 +71,13 @@ fn a_server_behind_tls_is_measured_with_its_telemetry_by_whom_it_can_trust() {
     let url = format!("https://{front}");
     let bench = |trust: &[&str]| {
         let id = format!("trust{}", trust.concat().len());
-        let load = [
-            "bench",
-            "--url",
-            &url,
-            "--json",
-            "--result-dir",
-            results,
-            "--run-id",
-            &id,
-        ];
+        let load = ["bench", "--url", &url, "--json", "--result-dir", results, "--run-id", &id];
         let size = ["--concurrency", "4", "--osl", "4", "--request-count", "12"];
         run(&[&load[..], &size, trust].concat())
     };
     for trust in [&["--ca-cert", &own][..], &["--insecure"]] {
         let output = bench(trust);
-        assert!(
-            matches!(output.status.code(), Some(0 | 5)),
-            "{trust:?}: {}",
-            stderr(&output)
-        );
+        assert!(matches!(output.status.code(), Some(0 | 5)), "{trust:?}: {}", stderr(&output));
         let level = &json(&output)["summary"]["levels"][0];
         assert_eq!(level["requests"]["completed"], 12, "{trust:?}");
         let counted = &level["server"]["output_tokens"];
@@ -115,14 +97,7 @@ fn http2_by_prior_knowledge_is_spoken_when_asked_for() {
     let sim = Sim::start(&["--profile", "fixed"]);
     let folder = tempfile::tempdir().expect("a folder");
     let results = folder.path().to_str().expect("UTF-8");
-    let load = [
-        "bench",
-        "--url",
-        &sim.url,
-        "--http2",
-        "--result-dir",
-        results,
-    ];
+    let load = ["bench", "--url", &sim.url, "--http2", "--result-dir", results];
     let output = run(&load);
     assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
     assert!(stderr(&output).contains("HTTP/2"), "{}", stderr(&output));

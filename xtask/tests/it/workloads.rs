@@ -26,45 +26,19 @@ fn measured(flags: &[&str]) -> (Value, Value) {
         folder,
     ];
     let output = run(&[&fixed[..], flags].concat());
-    assert!(
-        matches!(output.status.code(), Some(0 | 5)),
-        "{}",
-        stderr(&output)
-    );
+    assert!(matches!(output.status.code(), Some(0 | 5)), "{}", stderr(&output));
     let manifest = fs::read(results.path().join("w/manifest.json")).expect("a manifest");
     let manifest: Value = serde_json::from_slice(&manifest).expect("JSON");
-    (
-        json(&output)["summary"]["levels"][0].clone(),
-        manifest["plan"].clone(),
-    )
+    (json(&output)["summary"]["levels"][0].clone(), manifest["plan"].clone())
 }
 
 #[test]
 fn completions_in_one_piece_have_an_end_to_end_latency_and_no_ttft() {
-    let (level, plan) = measured(&[
-        "--endpoint-type",
-        "completions",
-        "--streaming=false",
-        "--osl",
-        "10",
-        "--request-count",
-        "8",
-    ]);
-    assert_eq!(
-        (&plan["endpoint"], &plan["stream"]),
-        (&"/v1/completions".into(), &false.into())
-    );
-    assert_eq!(
-        (
-            &level["requests"]["completed"],
-            &level["requests"]["failed"]
-        ),
-        (&8.into(), &0.into())
-    );
-    assert!(
-        level["ttft_ms"].is_null() && level["tpot_ms"].is_null(),
-        "{level}"
-    );
+    let (level, plan) =
+        measured(&["--endpoint-type", "completions", "--streaming=false", "--osl", "10", "--request-count", "8"]);
+    assert_eq!((&plan["endpoint"], &plan["stream"]), (&"/v1/completions".into(), &false.into()));
+    assert_eq!((&level["requests"]["completed"], &level["requests"]["failed"]), (&8.into(), &0.into()));
+    assert!(level["ttft_ms"].is_null() && level["tpot_ms"].is_null(), "{level}");
     // 100 ms and nine times 10 ms, and never less.
     assert!(level["e2el_ms"]["min"].as_f64() >= Some(190.0), "{level}");
     assert_eq!(level["output_tokens"]["mean"]["value"], 10.0);
@@ -86,14 +60,9 @@ fn prompts_have_the_tokens_asked_for_by_the_servers_own_count() {
     ]);
     assert_eq!(plan["workload"], "synthetic");
     assert!(plan["workload_options"]["tokens_per_word"].as_f64() > Some(0.0));
-    let mean = level["prompt_tokens"]["mean"]["value"]
-        .as_f64()
-        .expect("counted");
+    let mean = level["prompt_tokens"]["mean"]["value"].as_f64().expect("counted");
     assert!((mean - 400.0).abs() < 0.03 * 400.0, "{mean}: {plan}");
-    assert!(
-        level["output_tokens"]["max"].as_f64() > level["output_tokens"]["min"].as_f64(),
-        "{level}"
-    );
+    assert!(level["output_tokens"]["max"].as_f64() > level["output_tokens"]["min"].as_f64(), "{level}");
 }
 
 #[test]
@@ -103,19 +72,12 @@ fn own_prompts_are_read_and_named() {
     fs::write(&file, "prompt,output_tokens\n\"one, two\",3\nthree,3\n").expect("a file");
     let path = file.to_str().expect("UTF-8");
     let (level, plan) = measured(&["--dataset", path, "--request-count", "8"]);
-    assert_eq!(
-        (&plan["workload"], &plan["workload_options"]["prompts"]),
-        (&"own.csv".into(), &2.into())
-    );
+    assert_eq!((&plan["workload"], &plan["workload_options"]["prompts"]), (&"own.csv".into(), &2.into()));
     assert_eq!(level["output_tokens"]["max"], 3.0);
     fs::write(&file, "question mark\nx\n").expect("a file");
     let refused = run(&["all", "--dry-run", "--dataset", path]);
     assert_eq!(refused.status.code(), Some(2));
-    assert!(
-        stderr(&refused).contains("no column `prompt`"),
-        "{}",
-        stderr(&refused)
-    );
+    assert!(stderr(&refused).contains("no column `prompt`"), "{}", stderr(&refused));
 }
 
 #[test]
@@ -127,35 +89,13 @@ fn recorded_traffic_is_replayed() {
     let path = file.to_str().expect("UTF-8");
     let sim = Sim::start(&["--profile", "fixed"]);
     let results = folder.path().to_str().expect("UTF-8");
-    let flags = [
-        "--trace",
-        path,
-        "--trace-speed",
-        "10",
-        "--json",
-        "--run-id",
-        "t",
-        "--result-dir",
-        results,
-    ];
+    let flags = ["--trace", path, "--trace-speed", "10", "--json", "--run-id", "t", "--result-dir", results];
     let output = run(&[&["bench", "--url", &sim.url], &flags[..]].concat());
-    assert!(
-        matches!(output.status.code(), Some(0 | 5)),
-        "{}",
-        stderr(&output)
-    );
+    assert!(matches!(output.status.code(), Some(0 | 5)), "{}", stderr(&output));
     let level = &json(&output)["summary"]["levels"][0];
     assert_eq!(level["requests"]["completed"], 3);
-    assert_eq!(
-        (
-            &level["output_tokens"]["min"],
-            &level["output_tokens"]["max"]
-        ),
-        (&4.0.into(), &8.0.into())
-    );
-    let prompt = level["prompt_tokens"]["mean"]["value"]
-        .as_f64()
-        .expect("counted");
+    assert_eq!((&level["output_tokens"]["min"], &level["output_tokens"]["max"]), (&4.0.into(), &8.0.into()));
+    let prompt = level["prompt_tokens"]["mean"]["value"].as_f64().expect("counted");
     assert!((prompt - 160.0).abs() < 8.0, "{prompt}");
 }
 
@@ -179,8 +119,5 @@ fn a_level_ends_when_its_interval_is_narrow_and_says_so_where_it_never_was() {
     let summary = &json(&output)["summary"];
     assert_eq!(summary["levels"][0]["requests"]["measured"], 60);
     let notes = summary["run"]["notes"].to_string();
-    assert!(
-        notes.contains("--stop-when ttft_mean:0.0001% was not reached"),
-        "{notes}"
-    );
+    assert!(notes.contains("--stop-when ttft_mean:0.0001% was not reached"), "{notes}");
 }

@@ -46,20 +46,14 @@ pub(crate) struct Point {
 
 /// Every other level of `own` calibrates, beginning with the first or the second; the rest and `other` are predicted.
 /// Loads that are refused count as refused.
-pub(crate) fn half(
-    own: &Recorded,
-    first: usize,
-    other: &Recorded,
-) -> (Vec<u32>, Vec<Point>, usize) {
+pub(crate) fn half(own: &Recorded, first: usize, other: &Recorded) -> (Vec<u32>, Vec<Point>, usize) {
     let served = Served::of(&own.run, &own.engine, None);
     let levels = own.observations();
     let is_used = |index: usize| index % 2 == first;
     let used: Vec<Observation> = pick(&levels, is_used);
     let rest: Vec<Observation> = pick(&levels, |index| !is_used(index));
     let names = own.performance.levels.iter().enumerate();
-    let names = names
-        .filter(|(index, _)| is_used(*index))
-        .map(|(_, level)| level.concurrency);
+    let names = names.filter(|(index, _)| is_used(*index)).map(|(_, level)| level.concurrency);
     let names: Vec<u32> = names.collect();
     let Ok(law) = Calibrated::new(&served.system(), &used) else {
         return (names, Vec::new(), 0);
@@ -67,10 +61,7 @@ pub(crate) fn half(
     let mut points = Vec::new();
     let mut refused = 0;
     let others = other.observations();
-    let tagged = rest
-        .iter()
-        .map(|o| (o, false))
-        .chain(others.iter().map(|o| (o, true)));
+    let tagged = rest.iter().map(|o| (o, false)).chain(others.iter().map(|o| (o, true)));
     for (observation, other_length) in tagged {
         match against(&law, observation, other_length) {
             Some(figures) => points.extend(figures),
@@ -81,19 +72,12 @@ pub(crate) fn half(
 }
 
 /// The figures of a load against what a law says of it; `None` when it refuses.
-pub(crate) fn against(
-    law: &Calibrated,
-    observation: &Observation,
-    other_length: bool,
-) -> Option<Vec<Point>> {
+pub(crate) fn against(law: &Calibrated, observation: &Observation, other_length: bool) -> Option<Vec<Point>> {
     let told = law.predict(observation.load).ok()?;
     let figures = [
         (told.ttft_s, observation.ttft_s),
         (told.tpot_s, observation.tpot_s),
-        (
-            told.output_tokens_per_second,
-            observation.output_tokens_per_second,
-        ),
+        (told.output_tokens_per_second, observation.output_tokens_per_second),
     ];
     let figures = figures.into_iter().enumerate();
     let points = figures.filter_map(|(figure, (told, measured))| {
@@ -157,9 +141,7 @@ pub(crate) fn table(pairs: &[[Recorded; 2]]) -> String {
     text += &row("shorter prompts", "", "all", &all[0]);
     text += &row("longer prompts", "", "all", &all[1]);
     text += &row("both", "", "all", &all.concat());
-    let refused = format!(
-        "Refused, because farther out than a level that was held out: {refused_loads} loads."
-    );
+    let refused = format!("Refused, because farther out than a level that was held out: {refused_loads} loads.");
     [
         &*text, "
 ", &refused, "

@@ -4,11 +4,7 @@
 //! cargo run --release -p analysis --example calibration                 # the table in docs/sizing.md
 //! cargo run --release -p analysis --example calibration -- RUN_DIR…     # rows for fixtures/calibration/, one file a run
 //! ```
-#![expect(
-    clippy::print_stdout,
-    clippy::disallowed_methods,
-    reason = "an example prints and reads files"
-)]
+#![expect(clippy::print_stdout, clippy::disallowed_methods, reason = "an example prints and reads files")]
 
 mod halves;
 
@@ -47,11 +43,7 @@ fn extract(folder: &Path) -> Result<Recorded, Box<dyn Error>> {
     let mut summary = analysis::summarise(&run, capacity, None);
     summary.run.argv.clear();
     summary.run.url.clear();
-    Ok(Recorded {
-        run: summary.run,
-        engine,
-        performance: summary.performance.ok_or("no level ran to its end")?,
-    })
+    Ok(Recorded { run: summary.run, engine, performance: summary.performance.ok_or("no level ran to its end")? })
 }
 
 fn read(fixtures: &Path, name: &str) -> Result<Recorded, Box<dyn Error>> {

@@ -67,16 +67,10 @@ impl Calibrated {
             return Err(too_few(observations));
         }
         // Two loads calibrate, but of two none can be held out.
-        let tested = if loads.len() > FEWEST {
-            spread(&loads)
-        } else {
-            Vec::new()
-        };
+        let tested = if loads.len() > FEWEST { spread(&loads) } else { Vec::new() };
         let trial = |kind| {
             Trial::of(kind, system, observations, &tested, |load| {
-                observations
-                    .iter()
-                    .partition(|observation| is_same(observation.load, load))
+                observations.iter().partition(|observation| is_same(observation.load, load))
             })
         };
         let known = system.gpu.is_some() && system.model.work.is_some();
@@ -87,13 +81,7 @@ impl Calibrated {
             (None, Err(refusal)) => return Err(refused(&refusal)),
         };
         let errors = [0, 1, 2].map(|figure| Errors::of(&best.held_out, reach, figure));
-        Ok(Self {
-            law: best.law,
-            kind: best.kind,
-            reach,
-            errors,
-            loads: loads.len(),
-        })
+        Ok(Self { law: best.law, kind: best.kind, reach, errors, loads: loads.len() })
     }
 
     /// TTFT, TPOT and throughput under a load, each with its 90 % interval.
@@ -105,10 +93,7 @@ impl Calibrated {
         if !self.reach.covers(load) {
             return Err(self.reach.refusal());
         }
-        let told = self
-            .law
-            .predict(load)
-            .map_err(|refusal| refused(&refusal))?;
+        let told = self.law.predict(load).map_err(|refusal| refused(&refusal))?;
         let tested = self.reach.has_lengths(load, SAME_LENGTHS);
         let within = self.reach.is_within(load);
         let interval = |figure: usize, own: Interval| match self.errors[figure] {
@@ -145,9 +130,7 @@ impl Calibrated {
 impl Errors {
     fn of(held_out: &[HeldOut], reach: Reach, figure: usize) -> Option<Self> {
         let errors = |ends_only: bool| -> Vec<f64> {
-            let counted = held_out
-                .iter()
-                .filter(|out| !ends_only || reach.is_at_an_end(out.load));
+            let counted = held_out.iter().filter(|out| !ends_only || reach.is_at_an_end(out.load));
             counted.filter_map(|out| out.errors[figure]).collect()
         };
         let with_expected = |errors: &[f64], expected: f64| {
@@ -161,11 +144,7 @@ impl Errors {
         }
         let of_all = with_expected(&all, BETWEEN[figure]);
         let of_ends = with_expected(&errors(true), BEYOND[figure]);
-        Some(Self {
-            all: of_all,
-            ends: of_ends.max(of_all),
-            n: all.len(),
-        })
+        Some(Self { all: of_all, ends: of_ends.max(of_all), n: all.len() })
     }
 
     /// How far the ends of the interval are from the prediction, as a ratio.
@@ -206,11 +185,7 @@ fn is_same(a: Load, b: Load) -> bool {
 }
 
 fn wider(a: Interval, b: Interval) -> Interval {
-    Interval {
-        low: a.low.min(b.low),
-        high: a.high.max(b.high),
-        ..a
-    }
+    Interval { low: a.low.min(b.low), high: a.high.max(b.high), ..a }
 }
 
 fn too_few(observations: &[Observation]) -> Refused {
@@ -224,9 +199,7 @@ fn too_few(observations: &[Observation]) -> Refused {
 fn refused(refusal: &Refusal) -> Refused {
     let reason = refusal.to_string();
     let reason = reason.lines().next().unwrap_or_default();
-    Refused::Model {
-        reason: reason.to_owned(),
-    }
+    Refused::Model { reason: reason.to_owned() }
 }
 
 #[cfg(test)]
@@ -234,20 +207,11 @@ mod tests {
     use super::*;
 
     fn load(concurrency: f64) -> Load {
-        Load {
-            concurrency,
-            isl: 100.0,
-            osl: 10.0,
-        }
+        Load { concurrency, isl: 100.0, osl: 10.0 }
     }
 
     fn observed(concurrency: f64) -> Observation {
-        Observation {
-            load: load(concurrency),
-            ttft_s: Some(0.1),
-            tpot_s: Some(0.01),
-            output_tokens_per_second: None,
-        }
+        Observation { load: load(concurrency), ttft_s: Some(0.1), tpot_s: Some(0.01), output_tokens_per_second: None }
     }
 
     /// Student's t at 0.95: 1.943 for 6 degrees of freedom, as every table has it; by hand, with two errors of 0.1
@@ -259,10 +223,7 @@ mod tests {
         let held_out: Vec<HeldOut> = [1.0, 2.0, 4.0, 8.0]
             .into_iter()
             .zip(errors)
-            .map(|(concurrency, error)| HeldOut {
-                load: load(concurrency),
-                errors: [Some(error), None, None],
-            })
+            .map(|(concurrency, error)| HeldOut { load: load(concurrency), errors: [Some(error), None, None] })
             .collect();
         let errors = Errors::of(&held_out, reach, 0).unwrap();
         let all = (0.0408_f64 / 6.0).sqrt();

@@ -4,9 +4,7 @@
 //! server that the catalogue describes the first needs fewer levels; on one that it does not, the second bends further.
 //! The law with the smaller errors on held-out loads is taken (cross-validation, Stone, JRSS B 36, 1974).
 
-use sizing::performance::{
-    FreeLaw, Interval, Load, Observation, Performance, Prediction, Refusal, System,
-};
+use sizing::performance::{FreeLaw, Interval, Load, Observation, Performance, Prediction, Refusal, System};
 
 /// A fitted law.
 #[derive(Clone, Debug)]
@@ -40,14 +38,9 @@ pub(super) struct Trial {
 }
 
 impl Law {
-    pub(super) fn fitted(
-        kind: Kind,
-        system: &System<'_>,
-        observations: &[Observation],
-    ) -> Result<Self, Refusal> {
+    pub(super) fn fitted(kind: Kind, system: &System<'_>, observations: &[Observation]) -> Result<Self, Refusal> {
         match kind {
-            Kind::Catalogue => Performance::calibrated(system, observations)
-                .map(|law| Self::Catalogue(Box::new(law))),
+            Kind::Catalogue => Performance::calibrated(system, observations).map(|law| Self::Catalogue(Box::new(law))),
             Kind::Free => FreeLaw::fitted(observations).map(|law| Self::Free(Box::new(law))),
         }
     }
@@ -74,17 +67,10 @@ impl Trial {
             let law = Law::fitted(kind, system, &others).ok();
             out.into_iter().filter_map(move |observation| {
                 let told = law.as_ref()?.predict(observation.load).ok()?;
-                Some(HeldOut {
-                    load: observation.load,
-                    errors: log_ratios(&told, &observation),
-                })
+                Some(HeldOut { load: observation.load, errors: log_ratios(&told, &observation) })
             })
         });
-        Ok(Self {
-            held_out: held_out.collect(),
-            law: Law::fitted(kind, system, observations)?,
-            kind,
-        })
+        Ok(Self { held_out: held_out.collect(), law: Law::fitted(kind, system, observations)?, kind })
     }
 
     /// The better of two on the loads that both predicted; without such loads, the one that knows the system.
@@ -114,10 +100,7 @@ fn log_ratios(told: &Prediction, observation: &Observation) -> [Option<f64>; 3] 
     [
         log(told.ttft_s, observation.ttft_s),
         log(told.tpot_s, observation.tpot_s),
-        log(
-            told.output_tokens_per_second,
-            observation.output_tokens_per_second,
-        ),
+        log(told.output_tokens_per_second, observation.output_tokens_per_second),
     ]
 }
 

@@ -49,22 +49,14 @@ pub(super) fn from_records(
         };
         match observed(run, record, level) {
             Ok(observed) => used.push(observed),
-            Err(why) => left_out.push(LeftOutLevel {
-                level: level.level,
-                concurrency: level.concurrency,
-                why,
-            }),
+            Err(why) => left_out.push(LeftOutLevel { level: level.level, concurrency: level.concurrency, why }),
         }
     }
     used.sort_by_key(|observed| (observed.concurrency, observed.level));
     (used, left_out)
 }
 
-fn observed(
-    run: &RunData,
-    records: &LevelRecords<'_>,
-    level: &LevelSummary,
-) -> Result<Observed, LeftOut> {
+fn observed(run: &RunData, records: &LevelRecords<'_>, level: &LevelSummary) -> Result<Observed, LeftOut> {
     let preemptions = level.server.and_then(|server| server.preemptions);
     let failed = level.requests.failed as f64 / level.requests.measured.max(1) as f64;
     if has_schedule(run, level.level) {
@@ -107,17 +99,12 @@ struct Clean<'a> {
 
 impl<'a> Clean<'a> {
     fn of(level: &'a LevelRecords<'_>) -> Option<Self> {
-        let cooldown = level
-            .requests
-            .iter()
-            .filter(|record| record.stage == Stage::Cooldown);
+        let cooldown = level.requests.iter().filter(|record| record.stage == Stage::Cooldown);
         let until = cooldown.map(|record| record.sent_ns.0).min();
         let until = until.unwrap_or(u64::MAX).min(level.window?.end());
         let completed = level.measured().filter(|record| is_completed(record));
         Some(Self {
-            requests: completed
-                .filter(|record| record.finished_ns.0 <= until)
-                .collect(),
+            requests: completed.filter(|record| record.finished_ns.0 <= until).collect(),
             all: &level.requests,
             window: Span::new(level.window?.start(), until)?,
         })

@@ -30,9 +30,7 @@ impl Reach {
         let last = step(loads.last_chunk::<2>().copied());
         let ends = |length: fn(&Observation) -> f64| {
             let lengths = observations.iter().map(length);
-            lengths.fold((f64::INFINITY, 0.0_f64), |(low, high), length| {
-                (low.min(length), high.max(length))
-            })
+            lengths.fold((f64::INFINITY, 0.0_f64), |(low, high), length| (low.min(length), high.max(length)))
         };
         Some(Self {
             smallest,
@@ -53,10 +51,7 @@ impl Reach {
 
     /// Why nothing is said beyond.
     pub(super) fn refusal(self) -> Refused {
-        Refused::Untested {
-            from: self.from,
-            to: self.to,
-        }
+        Refused::Untested { from: self.from, to: self.to }
     }
 
     /// Smallest and largest concurrency of which something may be said.
@@ -76,8 +71,7 @@ impl Reach {
 
     /// Whether the lengths are those of the levels, up to `factor`.
     pub(super) fn has_lengths(self, load: Load, factor: f64) -> bool {
-        let inside =
-            |(low, high): (f64, f64), length: f64| (low / factor..=high * factor).contains(&length);
+        let inside = |(low, high): (f64, f64), length: f64| (low / factor..=high * factor).contains(&length);
         inside(self.isl, load.isl) && inside(self.osl, load.osl)
     }
 }
@@ -90,11 +84,7 @@ mod tests {
         let observations: Vec<Observation> = concurrencies
             .iter()
             .map(|&concurrency| Observation {
-                load: Load {
-                    concurrency,
-                    isl: 100.0,
-                    osl: 10.0,
-                },
+                load: Load { concurrency, isl: 100.0, osl: 10.0 },
                 ttft_s: None,
                 tpot_s: Some(0.01),
                 output_tokens_per_second: None,
@@ -110,11 +100,7 @@ mod tests {
         // Less than one request at once is no load.
         let (from, _) = reach(&[1.0, 8.0]).concurrency();
         assert!((from - 1.0).abs() < 1e-9);
-        let load = |concurrency: f64, isl: f64| Load {
-            concurrency,
-            isl,
-            osl: 10.0,
-        };
+        let load = |concurrency: f64, isl: f64| Load { concurrency, isl, osl: 10.0 };
         let reach = reach(&[1.0, 2.0, 4.0]);
         assert!(reach.covers(load(8.0, 100.0)) && !reach.covers(load(9.0, 100.0)));
         assert!(reach.is_within(load(3.0, 100.0)) && !reach.is_within(load(5.0, 100.0)));

@@ -31,10 +31,7 @@ impl Served {
     /// What served the run of these facts.
     pub fn of(facts: &RunFacts, engine: &EngineFacts, capacity: Option<&ServerCapacity>) -> Self {
         let names = std::iter::once(&facts.model).chain(&engine.models);
-        let known = names
-            .clone()
-            .find_map(|name| catalogue::model(name).ok())
-            .map(Cow::Borrowed);
+        let known = names.clone().find_map(|name| catalogue::model(name).ok()).map(Cow::Borrowed);
         let format = names.clone().find_map(|name| name.parse().ok());
         let served = Self {
             model: known.unwrap_or_else(|| Cow::Owned(unknown_model(&facts.model))),
@@ -44,15 +41,10 @@ impl Served {
             kv_element_bytes: kv_element_bytes(engine),
             engine: family(engine),
             kv_cache: capacity.and_then(|capacity| Some(Bytes::new(capacity.kv_cache_bytes?))),
-            max_num_seqs: engine
-                .max_num_seqs
-                .and_then(|sequences| u32::try_from(sequences).ok()),
+            max_num_seqs: engine.max_num_seqs.and_then(|sequences| u32::try_from(sequences).ok()),
         };
         if format.is_none() && !served.weights_fit() {
-            return Self {
-                gpu: None,
-                ..served
-            };
+            return Self { gpu: None, ..served };
         }
         served
     }
@@ -181,18 +173,12 @@ mod tests {
 
     #[test]
     fn model_card_and_format_come_from_their_names() {
-        let known = served(
-            "meta-llama/Llama-3.1-8B-Instruct",
-            &["NVIDIA H100 80GB HBM3"; 2],
-        );
+        let known = served("meta-llama/Llama-3.1-8B-Instruct", &["NVIDIA H100 80GB HBM3"; 2]);
         let system = known.system();
         assert_eq!(system.tensor_parallel, 2);
         assert_eq!(system.weights, WeightFormat::Bits16);
         assert!(system.gpu.is_some_and(|gpu| gpu.name.starts_with("H100")));
-        let quantised = served(
-            "someone/Llama-3.1-8B-Instruct-AWQ",
-            &["NVIDIA H100 80GB HBM3"],
-        );
+        let quantised = served("someone/Llama-3.1-8B-Instruct-AWQ", &["NVIDIA H100 80GB HBM3"]);
         assert_eq!(quantised.system().weights, WeightFormat::Awq);
     }
 

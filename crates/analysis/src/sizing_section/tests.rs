@@ -68,10 +68,7 @@ fn exact_column_follows_the_documented_budget() {
     }
     assert_eq!(option(&section, "A100 80GB", 1).exact_cards_needed, Some(2));
     let unseen = option(&section, "MI300X", 1);
-    assert_eq!(
-        (unseen.exact_max_requests, unseen.simple_max_requests),
-        (None, 110)
-    );
+    assert_eq!((unseen.exact_max_requests, unseen.simple_max_requests), (None, 110));
 }
 
 /// By hand as above with 256 sequences and M 2,048: 79.18 GiB × 0.9 − 22.70 − 2.44 − 0.3 GiB are 38.43 requests of
@@ -80,25 +77,16 @@ fn exact_column_follows_the_documented_budget() {
 #[test]
 fn what_large_defaults_cost_is_told() {
     let section = gemma();
-    for (gpu, count, expected) in [
-        ("H100 80GB", 1, 38.43),
-        ("H100 80GB", 2, 95.48),
-        ("H200", 1, 84.19),
-    ] {
+    for (gpu, count, expected) in [("H100 80GB", 1, 38.43), ("H100 80GB", 2, 95.48), ("H200", 1, 84.19)] {
         let tuned = option(&section, gpu, count).exact_max_requests_at_256_seqs;
         assert!(near(tuned, expected), "{count} × {gpu}: {tuned:?}");
     }
-    let tuned = |section: &SizingSection, gpu, count| {
-        option(section, gpu, count).exact_max_requests_at_256_seqs
-    };
+    let tuned = |section: &SizingSection, gpu, count| option(section, gpu, count).exact_max_requests_at_256_seqs;
     assert_eq!(tuned(&section, "A100 80GB", 1), None);
     assert_eq!(tuned(&section, "L40S", 2), None);
     let small = sizing_section("smollm2-135m", None, SizingTarget::default()).unwrap();
     assert_eq!(tuned(&small, "H100 80GB", 1), None);
-    let many = SizingTarget {
-        concurrency: 257,
-        ..SizingTarget::default()
-    };
+    let many = SizingTarget { concurrency: 257, ..SizingTarget::default() };
     let many = sizing_section("google/gemma-3-12b-it", None, many).unwrap();
     assert_eq!(tuned(&many, "H100 80GB", 1), None);
 }
@@ -114,11 +102,7 @@ fn figures_name_their_source() {
     assert_eq!(h100.price_date.as_deref(), Some("2025-11-26"));
     assert_eq!(h100.cloud_price_date.as_deref(), Some("2026-03-10"));
     assert_eq!(h100.cloud_offer.as_deref(), Some("RunPod on demand"));
-    assert!(
-        h100.price_source
-            .as_deref()
-            .is_some_and(|source| source.contains("section 3"))
-    );
+    assert!(h100.price_source.as_deref().is_some_and(|source| source.contains("section 3")));
     assert!(!h100.exact_unknown);
     assert_eq!(option(&section, "H20", 1).price_date, None);
     assert!(option(&section, "MI300X", 1).exact_unknown);
@@ -145,24 +129,10 @@ fn departures_of_the_report_are_listed() {
         tensor_parallel: Some(tensor_parallel),
     };
     let expected = [
-        Deviation::FormulaProduct {
-            stated_gb: 1.5,
-            product_gib: 3.0,
-        },
-        Deviation::KvWidth {
-            used: 4096,
-            actual: 2048,
-        },
-        Deviation::SlidingWindow {
-            windowed_layers: 40,
-            layers: 48,
-            window: 1024,
-        },
-        Deviation::TableRow {
-            gpu: "A100 40GB".to_owned(),
-            stated: 9.0,
-            method: 8.0,
-        },
+        Deviation::FormulaProduct { stated_gb: 1.5, product_gib: 3.0 },
+        Deviation::KvWidth { used: 4096, actual: 2048 },
+        Deviation::SlidingWindow { windowed_layers: 40, layers: 48, window: 1024 },
+        Deviation::TableRow { gpu: "A100 40GB".to_owned(), stated: 9.0, method: 8.0 },
         cards("RTX 3090", None, 5, 8),
         cards("RTX 4090", None, 5, 8),
         cards("RTX A6000", Some(4), 3, 4),
@@ -188,9 +158,6 @@ fn another_model_and_an_unknown_engine() {
 fn what_is_not_known_is_not_sized() {
     let target = SizingTarget::default();
     assert_eq!(sizing_section("no/such-model", None, target), None);
-    let nothing = SizingTarget {
-        context_tokens: 0,
-        ..target
-    };
+    let nothing = SizingTarget { context_tokens: 0, ..target };
     assert_eq!(sizing_section("google/gemma-3-12b-it", None, nothing), None);
 }

@@ -46,13 +46,7 @@ pub struct LoadCapacity {
 
 impl LoadCapacity {
     /// Of no level.
-    pub const UNKNOWN: Self = Self {
-        load: None,
-        low: None,
-        high: None,
-        held_at: None,
-        failed_at: None,
-    };
+    pub const UNKNOWN: Self = Self { load: None, low: None, high: None, held_at: None, failed_at: None };
 }
 
 impl From<SloCapacity> for LoadCapacity {

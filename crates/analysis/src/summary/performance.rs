@@ -79,11 +79,7 @@ impl HeldOutLevel {
     pub fn observation(&self) -> Observation {
         let measured = |held: Option<Held>, scale: f64| held.map(|held| held.measured * scale);
         Observation {
-            load: Load {
-                concurrency: self.in_flight,
-                isl: self.isl,
-                osl: self.osl,
-            },
+            load: Load { concurrency: self.in_flight, isl: self.isl, osl: self.osl },
             ttft_s: measured(self.ttft_ms, 1e-3),
             tpot_s: measured(self.tpot_ms, 1e-3),
             output_tokens_per_second: measured(self.output_tok_s, 1.0),
@@ -104,14 +100,12 @@ pub struct Held {
 impl Held {
     /// How far the prediction was off, as a share of what was measured: above 0 when it was too large.
     pub fn error(&self) -> Option<f64> {
-        self.predicted
-            .map(|predicted| predicted.likely / self.measured - 1.0)
+        self.predicted.map(|predicted| predicted.likely / self.measured - 1.0)
     }
 
     /// Whether the interval held the measured figure.
     pub fn holds(&self) -> Option<bool> {
-        self.predicted
-            .map(|predicted| (predicted.low..=predicted.high).contains(&self.measured))
+        self.predicted.map(|predicted| (predicted.low..=predicted.high).contains(&self.measured))
     }
 }
 

@@ -2,8 +2,8 @@
 
 use analysis::{BottleneckEvidence as Evidence, BottleneckVerdict as Verdict, Summary, summarise};
 use records::{
-    ClientLoad, EngineKind, GpuLine, GpuSample, GpuState, Offset, PhaseKind, RunData,
-    ServerCounters, ServerDetail, ServerSample,
+    ClientLoad, EngineKind, GpuLine, GpuSample, GpuState, Offset, PhaseKind, RunData, ServerCounters, ServerDetail,
+    ServerSample,
 };
 
 use crate::build::{Level, MS, closed_loop};
@@ -36,10 +36,7 @@ fn with_server(mut run: RunData, running: f64, waiting: f64, kv_usage: f64) -> R
             running: Some(running),
             waiting: Some(waiting),
             kv_usage: Some(kv_usage),
-            counters: ServerCounters {
-                preemptions: Some(0.0),
-                ..ServerCounters::default()
-            },
+            counters: ServerCounters { preemptions: Some(0.0), ..ServerCounters::default() },
             detail: ServerDetail::default(),
         })
         .collect();
@@ -47,13 +44,7 @@ fn with_server(mut run: RunData, running: f64, waiting: f64, kv_usage: f64) -> R
 }
 
 fn with_gpu(mut run: RunData, sample: &GpuSample) -> RunData {
-    let at = |t_ns| {
-        GpuLine::Sample(GpuSample {
-            t_ns,
-            uuid: "GPU-1".into(),
-            ..sample.clone()
-        })
-    };
+    let at = |t_ns| GpuLine::Sample(GpuSample { t_ns, uuid: "GPU-1".into(), ..sample.clone() });
     run.gpu = times(&run).map(at).collect();
     run.gpu.push(GpuLine::State(GpuState {
         uuid: "GPU-1".into(),
@@ -65,10 +56,7 @@ fn with_gpu(mut run: RunData, sample: &GpuSample) -> RunData {
 
 fn verdicts(run: &RunData) -> Vec<Verdict> {
     let levels = summarise(run, None, None).levels;
-    levels
-        .iter()
-        .map(|level| level.bottleneck.as_ref().unwrap().verdict)
-        .collect()
+    levels.iter().map(|level| level.bottleneck.as_ref().unwrap().verdict).collect()
 }
 
 fn last(summary: &Summary) -> &analysis::Bottleneck {
@@ -81,18 +69,9 @@ fn a_level_after_which_more_load_gives_more_is_limited_by_nothing() {
     assert_eq!(verdicts(&run), [Verdict::Nothing; 3]);
     let summary = summarise(&run, None, None);
     let first = summary.levels[0].bottleneck.as_ref().unwrap();
-    assert_eq!(
-        first.evidence[0],
-        Evidence::GrowthToNext {
-            concurrency: 2,
-            share: 1.0
-        }
-    );
+    assert_eq!(first.evidence[0], Evidence::GrowthToNext { concurrency: 2, share: 1.0 });
     let previous = |e: &Evidence| matches!(e, Evidence::GrowthFromPrevious { concurrency: 2, .. });
-    assert!(
-        last(&summary).evidence.iter().any(previous),
-        "the largest level has only a smaller one beside it"
-    );
+    assert!(last(&summary).evidence.iter().any(previous), "the largest level has only a smaller one beside it");
 }
 
 #[test]
@@ -116,40 +95,26 @@ fn requests_that_wait_for_a_full_cache_lack_memory() {
     }
     let summary = summarise(&preempting, None, None);
     assert_eq!(last(&summary).verdict, Verdict::KvCache);
-    assert!(matches!(
-        last(&summary).evidence[0],
-        Evidence::Preemptions { .. }
-    ));
+    assert!(matches!(last(&summary).evidence[0], Evidence::Preemptions { .. }));
 }
 
 #[test]
 fn the_engines_own_reason_to_wait_is_told() {
     let mut run = with_server(run(2), 2.0, 3.0, 0.1);
     for sample in &mut run.server {
-        sample.detail.waiting_by_reason =
-            [("capacity".to_owned(), 2.0), ("deferred".to_owned(), 1.0)].into();
+        sample.detail.waiting_by_reason = [("capacity".to_owned(), 2.0), ("deferred".to_owned(), 1.0)].into();
     }
     let summary = summarise(&run, None, None);
-    let capacity = Evidence::WaitingFor {
-        reason: "capacity".into(),
-        mean: 2.0,
-    };
+    let capacity = Evidence::WaitingFor { reason: "capacity".into(), mean: 2.0 };
     assert!(last(&summary).evidence.contains(&capacity));
 }
 
 #[test]
 fn a_busy_client_comes_before_everything_else() {
     let mut run = with_server(run(2), 2.0, 1.5, 0.9);
-    for phase in run
-        .phases
-        .iter_mut()
-        .filter(|p| p.kind == PhaseKind::Measure)
-    {
-        phase.client = Some(ClientLoad {
-            cpu_ns: phase.end_ns.0 - phase.start_ns.0,
-            threads: 1,
-            ..ClientLoad::default()
-        });
+    for phase in run.phases.iter_mut().filter(|p| p.kind == PhaseKind::Measure) {
+        phase.client =
+            Some(ClientLoad { cpu_ns: phase.end_ns.0 - phase.start_ns.0, threads: 1, ..ClientLoad::default() });
     }
     assert_eq!(verdicts(&run), [Verdict::Client; 3]);
 }
@@ -171,10 +136,7 @@ fn how_the_gpu_spends_its_time_decides_where_nothing_waits() {
         verdicts(&with_gpu(base(), &sample))[2]
     };
     assert_eq!(of(&|_| {}), Verdict::Compute);
-    assert_eq!(
-        of(&|s| s.dram_active_percent = Some(61.0)),
-        Verdict::MemoryBandwidth
-    );
+    assert_eq!(of(&|s| s.dram_active_percent = Some(61.0)), Verdict::MemoryBandwidth);
     let capped = |s: &mut GpuSample| {
         s.throttle_bits = Some(0x4);
         s.sm_clock_mhz = Some(1_400);
@@ -189,22 +151,14 @@ fn how_the_gpu_spends_its_time_decides_where_nothing_waits() {
         s.throttle_bits = Some(0x8 | 0x40);
         s.sm_clock_mhz = Some(1_400);
     };
-    assert_eq!(
-        of(&hot),
-        Verdict::Thermal,
-        "slowed by hardware, because of heat"
-    );
+    assert_eq!(of(&hot), Verdict::Thermal, "slowed by hardware, because of heat");
 }
 
 #[test]
 fn counters_of_held_back_time_tell_what_bits_seen_now_and_then_missed() {
     let mut run = with_gpu(
         with_server(run(2), 2.0, 0.0, 0.1),
-        &GpuSample {
-            sm_clock_mhz: Some(1_000),
-            throttle_bits: Some(0),
-            ..GpuSample::default()
-        },
+        &GpuSample { sm_clock_mhz: Some(1_000), throttle_bits: Some(0), ..GpuSample::default() },
     );
     for line in &mut run.gpu {
         if let GpuLine::Sample(sample) = line {
@@ -213,9 +167,7 @@ fn counters_of_held_back_time_tell_what_bits_seen_now_and_then_missed() {
     }
     let summary = summarise(&run, None, None);
     assert_eq!(last(&summary).verdict, Verdict::Power);
-    let Evidence::PowerThrottled { share } = last(&summary).evidence[0] else {
-        panic!("{summary:?}")
-    };
+    let Evidence::PowerThrottled { share } = last(&summary).evidence[0] else { panic!("{summary:?}") };
     assert!((share - 0.75).abs() < 1e-9, "{share}");
 }
 
@@ -225,10 +177,7 @@ fn without_a_look_into_the_gpu_the_step_is_the_limit_and_what_was_not_seen_is_na
     let summary = summarise(&run, None, None);
     assert_eq!(last(&summary).verdict, Verdict::EngineStep);
     for missing in ["gpu", "gpu_profiling", "throttle_reasons"] {
-        assert!(
-            last(&summary).missing.contains(&missing.to_owned()),
-            "{missing}"
-        );
+        assert!(last(&summary).missing.contains(&missing.to_owned()), "{missing}");
     }
 }
 
@@ -236,9 +185,5 @@ fn without_a_look_into_the_gpu_the_step_is_the_limit_and_what_was_not_seen_is_na
 fn who_saw_nothing_says_nothing() {
     let summary = summarise(&run(2), None, None);
     assert_eq!(last(&summary).verdict, Verdict::Unknown);
-    assert!(
-        last(&summary)
-            .missing
-            .contains(&"server_metrics".to_owned())
-    );
+    assert!(last(&summary).missing.contains(&"server_metrics".to_owned()));
 }

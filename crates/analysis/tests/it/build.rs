@@ -1,9 +1,8 @@
 //! Records for tests: a closed loop whose requests all take as long as they are told.
 
 use records::{
-    Chunks, ClockAnchor, Connection, EndReason, EngineFacts, Host, Manifest, Offset, Outcome,
-    Phase, PhaseKind, Plan, RequestRecord, RunData, SCHEMA_VERSION, Stage, Target, TokenCount,
-    TokenSource, Tool,
+    Chunks, ClockAnchor, Connection, EndReason, EngineFacts, Host, Manifest, Offset, Outcome, Phase, PhaseKind, Plan,
+    RequestRecord, RunData, SCHEMA_VERSION, Stage, Target, TokenCount, TokenSource, Tool,
 };
 
 pub(crate) const MS: u64 = 1_000_000;
@@ -20,10 +19,7 @@ pub(crate) struct Level {
 }
 
 pub(crate) fn manifest(levels: &[(u32, u64)], osl: u32) -> Manifest {
-    let anchor = ClockAnchor {
-        offset_ns: Offset::ZERO,
-        unix_ns: 1_764_143_690_000_000_000,
-    };
+    let anchor = ClockAnchor { offset_ns: Offset::ZERO, unix_ns: 1_764_143_690_000_000_000 };
     Manifest {
         schema_version: SCHEMA_VERSION,
         run_id: "test".to_owned(),
@@ -34,9 +30,7 @@ pub(crate) fn manifest(levels: &[(u32, u64)], osl: u32) -> Manifest {
             profile: "release".to_owned(),
         },
         argv: vec!["plimsoll".to_owned(), "bench".to_owned()],
-        target: Target::Server {
-            url: "http://server.example:8000".to_owned(),
-        },
+        target: Target::Server { url: "http://server.example:8000".to_owned() },
         plan: Plan {
             levels: levels.iter().map(|level| level.0).collect(),
             requests: levels.iter().map(|level| level.1).collect(),
@@ -87,24 +81,15 @@ pub(crate) fn request(sent_ns: u64, ttft_ns: u64, e2el_ns: u64, tokens: u64) -> 
         sent_ns: Offset(sent_ns),
         connection: Connection::Reused,
         head_ns: Some(Offset(sent_ns)),
-        chunks: Chunks {
-            count: tokens,
-            since_sent_ns: (0..tokens).map(arrival).collect(),
-            tokens: Vec::new(),
-        },
+        chunks: Chunks { count: tokens, since_sent_ns: (0..tokens).map(arrival).collect(), tokens: Vec::new() },
         first_output_ns: None,
         finished_ns: Offset(sent_ns + e2el_ns),
         asked_output_tokens: u32::try_from(tokens).unwrap(),
         prompt_tokens: Some(60),
         cached_prompt_tokens: None,
-        output_tokens: Some(TokenCount {
-            count: tokens,
-            source: TokenSource::Usage,
-        }),
+        output_tokens: Some(TokenCount { count: tokens, source: TokenSource::Usage }),
         server_timings: None,
-        outcome: Outcome::Completed {
-            finish_reason: Some("length".to_owned()),
-        },
+        outcome: Outcome::Completed { finish_reason: Some("length".to_owned()) },
     }
 }
 
@@ -122,14 +107,7 @@ pub(crate) fn failed(sent_ns: u64, finished_ns: u64, outcome: Outcome) -> Reques
 }
 
 pub(crate) fn phase(kind: PhaseKind, level: u32, start_ns: u64, end_ns: u64) -> Phase {
-    Phase {
-        kind,
-        level: Some(level),
-        start_ns: Offset(start_ns),
-        end_ns: Offset(end_ns),
-        client: None,
-        ended_by: None,
-    }
+    Phase { kind, level: Some(level), start_ns: Offset(start_ns), end_ns: Offset(end_ns), client: None, ended_by: None }
 }
 
 /// A finished run of one level from records, with the measuring window given.
@@ -149,15 +127,8 @@ pub(crate) fn one_level(requests: Vec<RequestRecord>, window_ns: (u64, u64)) -> 
 /// A finished run: at each level every slot sends `1 + rounds` requests back to back, the first for warm-up; a second of
 /// rest between levels.
 pub(crate) fn closed_loop(levels: &[Level]) -> RunData {
-    let plan: Vec<(u32, u64)> = levels
-        .iter()
-        .map(|level| {
-            (
-                level.concurrency,
-                level.rounds * u64::from(level.concurrency),
-            )
-        })
-        .collect();
+    let plan: Vec<(u32, u64)> =
+        levels.iter().map(|level| (level.concurrency, level.rounds * u64::from(level.concurrency))).collect();
     let osl = u32::try_from(levels[0].tokens).unwrap();
     let mut run = RunData {
         manifest: manifest(&plan, osl),
@@ -176,11 +147,7 @@ pub(crate) fn closed_loop(levels: &[Level]) -> RunData {
                 run.requests.push(RequestRecord {
                     request: run.requests.len() as u64,
                     level: index,
-                    stage: if round == 0 {
-                        Stage::Warmup
-                    } else {
-                        Stage::Measured
-                    },
+                    stage: if round == 0 { Stage::Warmup } else { Stage::Measured },
                     slot,
                     ..request(now, level.ttft_ns, level.e2el_ns, level.tokens)
                 });
@@ -188,8 +155,7 @@ pub(crate) fn closed_loop(levels: &[Level]) -> RunData {
             now += level.e2el_ns;
         }
         let warm = start + level.e2el_ns;
-        run.phases
-            .push(phase(PhaseKind::Warmup, index, start, warm));
+        run.phases.push(phase(PhaseKind::Warmup, index, start, warm));
         run.phases.push(phase(PhaseKind::Measure, index, warm, now));
         run.phases.push(phase(PhaseKind::Drain, index, now, now));
     }

@@ -39,11 +39,7 @@ fn simulated(profile: &Profile, concurrency: u32, isl: u32, osl: u32) -> Observa
     let e2el = mean(&|r| r.e2el().as_secs_f64());
     let ttft = mean(&|r| r.ttft().as_secs_f64());
     Observation {
-        load: Load {
-            concurrency: f64::from(concurrency),
-            isl: f64::from(isl),
-            osl: f64::from(osl),
-        },
+        load: Load { concurrency: f64::from(concurrency), isl: f64::from(isl), osl: f64::from(osl) },
         ttft_s: Some(ttft),
         tpot_s: Some((e2el - ttft) / f64::from(osl - 1)),
         // Little's law; each slot sends at once when its request has ended, but for half the turnaround.
@@ -57,39 +53,26 @@ fn recorded(json: &str) -> Recorded {
 
 fn points(law: &Calibrated, observations: &[Observation]) -> Vec<Point> {
     let told = observations.iter();
-    told.filter_map(|observation| halves::against(law, observation, false))
-        .flatten()
-        .collect()
+    told.filter_map(|observation| halves::against(law, observation, false)).flatten().collect()
 }
 
 /// Calibrates with every other level of a simulated server and predicts the rest and prompts of another length; medians of
 /// both for both halves, and all points.
 fn halves_of(profile: &str, served: &Served, isl: [u32; 2]) -> ([f64; 4], Vec<Point>) {
     let profile = Profile::builtin(profile).unwrap();
-    let own: Vec<Observation> = [1, 2, 3, 5, 9, 14, 20, 30, 42, 60]
-        .map(|c| simulated(&profile, c, isl[0], 128))
-        .to_vec();
-    let other: Vec<Observation> = [1, 2, 5, 9, 20, 42]
-        .map(|c| simulated(&profile, c, isl[1], 128))
-        .to_vec();
+    let own: Vec<Observation> =
+        [1, 2, 3, 5, 9, 14, 20, 30, 42, 60].map(|c| simulated(&profile, c, isl[0], 128)).to_vec();
+    let other: Vec<Observation> = [1, 2, 5, 9, 20, 42].map(|c| simulated(&profile, c, isl[1], 128)).to_vec();
     let mut medians = [0.0; 4];
     let mut all = Vec::new();
     for first in [0, 1] {
         let pick = |is_other: bool| -> Vec<Observation> {
             let levels = own.iter().enumerate();
-            levels
-                .filter(|(index, _)| (index % 2 == first) != is_other)
-                .map(|(_, level)| *level)
-                .collect()
+            levels.filter(|(index, _)| (index % 2 == first) != is_other).map(|(_, level)| *level).collect()
         };
         let law = Calibrated::new(&served.system(), &pick(false)).unwrap();
         let (others, lengths) = (points(&law, &pick(true)), points(&law, &other));
-        assert!(
-            others.len() >= 12 && lengths.len() >= 15,
-            "{} {}",
-            others.len(),
-            lengths.len()
-        );
+        assert!(others.len() >= 12 && lengths.len() >= 15, "{} {}", others.len(), lengths.len());
         medians[first] = median(&others);
         medians[2 + first] = median(&lengths);
         all.extend(others);
@@ -103,10 +86,7 @@ fn half_of_the_levels_of_a_padded_server_predict_the_others_and_another_length()
     let nothing_known = Served::unknown("example/padded-graphs");
     for isl in [[512, 1024], [1024, 512]] {
         let (medians, all) = halves_of("padded-graphs", &nothing_known, isl);
-        assert!(
-            medians.iter().all(|median| *median <= 0.05),
-            "{isl:?}: {medians:?}"
-        );
+        assert!(medians.iter().all(|median| *median <= 0.05), "{isl:?}: {medians:?}");
         assert!(held(&all) >= 0.85, "{isl:?}: intervals {}", held(&all));
     }
 }
@@ -128,12 +108,7 @@ fn recordings() -> Vec<[Recorded; 2]> {
     ];
     let recordings: Vec<_> = pairs.into_iter().map(|pair| pair.map(recorded)).collect();
     let names = |pair: &[Recorded; 2]| [0, 1].map(|index: usize| pair[index].run.run_id.clone());
-    assert!(
-        recordings
-            .iter()
-            .map(names)
-            .eq(halves::PAIRS.map(|pair| pair.map(str::to_owned)))
-    );
+    assert!(recordings.iter().map(names).eq(halves::PAIRS.map(|pair| pair.map(str::to_owned))));
     recordings
 }
 
@@ -141,10 +116,7 @@ fn recordings() -> Vec<[Recorded; 2]> {
 fn the_table_in_the_documents_is_what_the_command_prints() {
     let documents = include_str!("../../../../docs/sizing.md");
     let table = halves::table(&recordings());
-    assert!(
-        documents.contains(&table),
-        "docs/sizing.md should hold\n{table}"
-    );
+    assert!(documents.contains(&table), "docs/sizing.md should hold\n{table}");
 }
 
 /// vLLM 0.12.0 and llama.cpp on a CPU with two cores; `fixtures/calibration/README.md` says how they were recorded. Each half
@@ -163,31 +135,21 @@ fn half_of_the_levels_of_real_engines_predict_the_others_and_another_length() {
     assert!(all.len() > 200, "{} points", all.len());
     assert!(median(&all) <= 0.10, "median error {}", median(&all));
     assert!(held(&all) >= 0.85, "intervals held {}", held(&all));
-    let some = |keep: &dyn Fn(&Point) -> bool| -> Vec<Point> {
-        all.iter().filter(|point| keep(point)).copied().collect()
-    };
+    let some =
+        |keep: &dyn Fn(&Point) -> bool| -> Vec<Point> { all.iter().filter(|point| keep(point)).copied().collect() };
     for figure in 0..3 {
         let of_figure = some(&|point| point.figure == figure);
-        assert!(
-            median(&of_figure) <= 0.12,
-            "figure {figure}: {}",
-            median(&of_figure)
-        );
+        assert!(median(&of_figure) <= 0.12, "figure {figure}: {}", median(&of_figure));
     }
     let lengths = some(&|point| point.other_length);
-    assert!(
-        median(&lengths) <= 0.12,
-        "other lengths: {}",
-        median(&lengths)
-    );
+    assert!(median(&lengths) <= 0.12, "other lengths: {}", median(&lengths));
 }
 
 /// The reference report's rows: concurrency, TTFT and latency in milliseconds; prompts of 40 tokens, 101 output tokens.
 fn reference() -> RunData {
     let json = include_str!("../../../../fixtures/reference/rtx3090_gemma3_12b_bnb4.json");
     let report: serde_json::Value = serde_json::from_str(json).unwrap();
-    let ns =
-        |ms: &serde_json::Value| Duration::from_secs_f64(ms.as_f64().unwrap() / 1e3).as_nanos();
+    let ns = |ms: &serde_json::Value| Duration::from_secs_f64(ms.as_f64().unwrap() / 1e3).as_nanos();
     let rows = report["levels"].as_array().unwrap().iter();
     let levels: Vec<Level> = rows
         .map(|row| Level {
@@ -233,23 +195,16 @@ fn what_lies_far_beyond_the_levels_is_refused() {
     // 64 lies a third above 48, so a third above 64 may be told.
     assert!((beyond.concurrency - 85.0).abs() < 0.1, "{beyond:?}");
     assert!(beyond.refused.is_none() && beyond.tpot_ms.is_some());
-    assert!(
-        matches!(far.refused, Some(Refused::Untested { .. })),
-        "{far:?}"
-    );
+    assert!(matches!(far.refused, Some(Refused::Untested { .. })), "{far:?}");
 }
 
 #[test]
 fn two_levels_cannot_be_tested_on_each_other() {
     let mut run = reference();
     run.requests.retain(|request| request.level < 2);
-    run.phases
-        .retain(|phase| phase.level.is_none_or(|level| level < 2));
+    run.phases.retain(|phase| phase.level.is_none_or(|level| level < 2));
     let section = summarise(&run, None, None).performance.unwrap();
-    let too_few = Refused::TooFewLevels {
-        usable: 2,
-        needed: 3,
-    };
+    let too_few = Refused::TooFewLevels { usable: 2, needed: 3 };
     assert_eq!(section.refused, Some(too_few));
     assert!(section.forecasts.is_empty() && section.tpot.is_none());
 }
@@ -264,23 +219,10 @@ fn only_what_ended_before_the_cool_down_calibrates() {
     };
     let (before, _) = with_cooldown(&run);
     // The second round of level 2 (concurrency 4) gets slow beside a cool-down request that is sent as it begins.
-    let index = run
-        .manifest
-        .plan
-        .levels
-        .iter()
-        .position(|c| *c == 4)
-        .unwrap();
+    let index = run.manifest.plan.levels.iter().position(|c| *c == 4).unwrap();
     let index = u32::try_from(index).unwrap();
-    let measured =
-        |r: &&mut records::RequestRecord| r.level == index && r.stage == records::Stage::Measured;
-    let last = run
-        .requests
-        .iter_mut()
-        .filter(measured)
-        .map(|r| r.sent_ns)
-        .max()
-        .unwrap();
+    let measured = |r: &&mut records::RequestRecord| r.level == index && r.stage == records::Stage::Measured;
+    let last = run.requests.iter_mut().filter(measured).map(|r| r.sent_ns).max().unwrap();
     let mut cooldown = None;
     for request in run.requests.iter_mut().filter(measured) {
         if request.sent_ns == last {
@@ -323,10 +265,7 @@ fn half_of_the_levels_of_a_server_in_the_catalogue_predict_the_others_and_anothe
     let mut facts = recorded(json).run;
     facts.model = "meta-llama/Llama-3.1-8B-Instruct".to_owned();
     facts.gpus = vec!["NVIDIA H100 80GB HBM3".to_owned()];
-    let engine = EngineFacts {
-        name: Some("vllm".to_owned()),
-        ..EngineFacts::default()
-    };
+    let engine = EngineFacts { name: Some("vllm".to_owned()), ..EngineFacts::default() };
     let served = Served::of(&facts, &engine, None);
     assert!(served.system().gpu.is_some());
     let mut all = Vec::new();

@@ -5,11 +5,7 @@ use records::RunData;
 
 use crate::build::{MS, one_level, request};
 
-const OPTIONS: CompareOptions = CompareOptions {
-    confidence: 0.95,
-    threshold: 0.05,
-    anyway: false,
-};
+const OPTIONS: CompareOptions = CompareOptions { confidence: 0.95, threshold: 0.05, anyway: false };
 
 /// Two hundred requests one after the other whose TTFT scatters by ±10 % around `ttft_us`, by a fixed sequence that
 /// starts elsewhere with every `seed`.
@@ -18,9 +14,7 @@ fn run(ttft_us: u64, seed: u64) -> RunData {
     let mut sent = 0;
     let requests = (0..200).map(|_| {
         // Knuth's linear congruential generator (MMIX); its upper bits are as good as random.
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let per_mille = 900 + (state >> 33) % 201;
         let ttft = ttft_us * per_mille;
         let record = request(sent, ttft, ttft + 900 * MS, 10);
@@ -36,31 +30,20 @@ fn a_slower_run_is_worse_and_a_faster_one_better() {
     let (usual, slow) = (run(100_000, 1), run(120_000, 2));
     let worse = compare(&usual, &slow, OPTIONS).unwrap();
     assert_eq!(worse.verdict, Verdict::Worse);
-    let row = worse
-        .rows
-        .iter()
-        .find(|row| row.metric == "ttft_mean_ms")
-        .unwrap();
+    let row = worse.rows.iter().find(|row| row.metric == "ttft_mean_ms").unwrap();
     assert_eq!((row.concurrency, row.verdict), (1, Verdict::Worse));
     // 20 % by construction; the scatter of 200 requests is a fraction of a percent.
     assert!((row.change - 0.2).abs() < 0.02, "{}", row.change);
     assert!(row.low.unwrap() > 0.15 && row.high.unwrap() < 0.25);
     assert!(row.p_value.unwrap() < 1e-6);
-    assert_eq!(
-        compare(&slow, &usual, OPTIONS).unwrap().verdict,
-        Verdict::Better
-    );
+    assert_eq!(compare(&slow, &usual, OPTIONS).unwrap().verdict, Verdict::Better);
 }
 
 #[test]
 fn the_same_twice_is_no_evidence_and_says_what_it_could_have_seen() {
     let comparison = compare(&run(100_000, 1), &run(100_000, 3), OPTIONS).unwrap();
     assert_eq!(comparison.verdict, Verdict::NoEvidence);
-    let row = comparison
-        .rows
-        .iter()
-        .find(|row| row.metric == "ttft_mean_ms")
-        .unwrap();
+    let row = comparison.rows.iter().find(|row| row.metric == "ttft_mean_ms").unwrap();
     // Standard deviation 5.8 % of the mean, 200 requests each: (1.97 + 0.84) × 5.8 % × √(2/200) = 1.6 %.
     let detectable = row.detectable.unwrap();
     assert!((0.012..0.022).contains(&detectable), "{detectable}");
@@ -70,10 +53,7 @@ fn the_same_twice_is_no_evidence_and_says_what_it_could_have_seen() {
 fn a_sure_difference_below_the_threshold_does_not_matter() {
     let comparison = compare(&run(100_000, 1), &run(103_000, 2), OPTIONS).unwrap();
     assert_eq!(comparison.verdict, Verdict::Negligible);
-    let strict = CompareOptions {
-        threshold: 0.01,
-        ..OPTIONS
-    };
+    let strict = CompareOptions { threshold: 0.01, ..OPTIONS };
     let comparison = compare(&run(100_000, 1), &run(103_000, 2), strict).unwrap();
     assert_eq!(comparison.verdict, Verdict::Worse);
 }
@@ -87,15 +67,9 @@ fn runs_that_sent_different_things_are_not_compared() {
     let Err(CompareError::Differ(conditions)) = compare(&first, &second, OPTIONS) else {
         panic!("they differ");
     };
-    let what: Vec<&str> = conditions
-        .iter()
-        .map(|condition| &*condition.what)
-        .collect();
+    let what: Vec<&str> = conditions.iter().map(|condition| &*condition.what).collect();
     assert_eq!(what, ["model", "osl"]);
-    let anyway = CompareOptions {
-        anyway: true,
-        ..OPTIONS
-    };
+    let anyway = CompareOptions { anyway: true, ..OPTIONS };
     assert_eq!(compare(&first, &second, anyway).unwrap().differing.len(), 2);
     // Another version of the engine is what one compares.
     let mut upgraded = run(100_000, 2);
@@ -112,10 +86,7 @@ fn prompts_of_another_length_are_another_load() {
         record.prompt_tokens = Some(120);
     }
     let error = compare(&first, &second, OPTIONS).unwrap_err().to_string();
-    assert!(
-        error.contains("isl (60.0 and 120.0)") && error.contains("--anyway"),
-        "{error}"
-    );
+    assert!(error.contains("isl (60.0 and 120.0)") && error.contains("--anyway"), "{error}");
 }
 
 #[test]

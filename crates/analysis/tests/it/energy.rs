@@ -7,26 +7,14 @@ use crate::build::{MS, one_level, phase, request};
 
 /// A level measured from 12 s to 16 s, in which 20 tokens arrive; before it ten seconds without load.
 fn run(gpu: Vec<GpuLine>) -> RunData {
-    let mut run = one_level(
-        vec![request(12_000 * MS, 100 * MS, 4000 * MS, 20)],
-        (12_000 * MS, 16_000 * MS),
-    );
-    run.phases.insert(
-        0,
-        Phase {
-            level: None,
-            ..phase(PhaseKind::Idle, 0, 0, 10_000 * MS)
-        },
-    );
+    let mut run = one_level(vec![request(12_000 * MS, 100 * MS, 4000 * MS, 20)], (12_000 * MS, 16_000 * MS));
+    run.phases.insert(0, Phase { level: None, ..phase(PhaseKind::Idle, 0, 0, 10_000 * MS) });
     run.gpu = gpu;
     run
 }
 
 fn energy(gpu: Vec<GpuLine>) -> EnergyLevel {
-    summarise(&run(gpu), None, None).levels[0]
-        .energy
-        .clone()
-        .unwrap()
+    summarise(&run(gpu), None, None).levels[0].energy.clone().unwrap()
 }
 
 /// Readings every half second from 0 to 20 s: 100 W up to 11 s, 300 W from there on.
@@ -52,10 +40,7 @@ fn lines(samples: Vec<GpuSample>) -> Vec<GpuLine> {
 
 fn close(value: Option<f64>, expected: f64) {
     let value = value.expect("a figure");
-    assert!(
-        (value - expected).abs() < 1e-9 * expected.abs().max(1.0),
-        "{value}, not {expected}"
-    );
+    assert!((value - expected).abs() < 1e-9 * expected.abs().max(1.0), "{value}, not {expected}");
 }
 
 #[test]
@@ -73,10 +58,7 @@ fn joules_total_and_above_idle_per_output_token_and_per_token() {
     close(level.above_idle_j_per_total_token, 10.0);
     assert_eq!(level.gpus[0].method, Some(EnergyMethod::Counter));
     let phases: Vec<_> = level.phases.iter().map(|p| (p.phase, p.power_w)).collect();
-    assert_eq!(
-        phases,
-        [(PhaseKind::Idle, 100.0), (PhaseKind::Measure, 300.0)]
-    );
+    assert_eq!(phases, [(PhaseKind::Idle, 100.0), (PhaseKind::Measure, 300.0)]);
 }
 
 #[test]
@@ -89,21 +71,11 @@ fn gpus_are_summed_and_one_that_is_missing_is_missed() {
     close(level.gpus[1].energy_j, 1200.0);
 
     let mut one = lines(samples("GPU-1"));
-    one.push(GpuLine::Device(GpuDevice {
-        uuid: "GPU-2".into(),
-        ..GpuDevice::default()
-    }));
+    one.push(GpuLine::Device(GpuDevice { uuid: "GPU-2".into(), ..GpuDevice::default() }));
     let level = energy(one);
     assert_eq!(level.energy_j, None, "a sum over some would be no sum");
     close(level.gpus[0].energy_j, 1200.0);
-    assert!(
-        level
-            .issues
-            .contains(&WindowIssue::ExpectedGpuCountMismatch {
-                expected: 2,
-                seen: 1
-            })
-    );
+    assert!(level.issues.contains(&WindowIssue::ExpectedGpuCountMismatch { expected: 2, seen: 1 }));
 }
 
 #[test]
@@ -118,10 +90,7 @@ fn a_part_of_a_gpu_is_not_counted_beside_the_whole() {
     let summary = summarise(&run(mig), None, None);
     let level = summary.levels[0].energy.as_ref().unwrap();
     close(level.energy_j, 1200.0);
-    assert_eq!(
-        (level.gpus.len(), summary.levels[0].gpu.unwrap().gpus),
-        (1, 1)
-    );
+    assert_eq!((level.gpus.len(), summary.levels[0].gpu.unwrap().gpus), (1, 1));
 }
 
 #[test]
@@ -132,16 +101,9 @@ fn a_counter_that_says_something_else_than_power_is_found_out() {
     }
     let level = energy(lines(wrong.clone()));
     close(level.energy_j, 1320.0);
-    let mismatch = WindowIssue::EnergyMismatch {
-        counter_j: 1320.0,
-        integral_j: 1200.0,
-    };
+    let mismatch = WindowIssue::EnergyMismatch { counter_j: 1320.0, integral_j: 1200.0 };
     assert_eq!(level.issues, [mismatch]);
-    let found = FindingKind::EnergyMismatch {
-        concurrency: 1,
-        counter_j: 1320.0,
-        integral_j: 1200.0,
-    };
+    let found = FindingKind::EnergyMismatch { concurrency: 1, counter_j: 1320.0, integral_j: 1200.0 };
     let findings = |gpu| summarise(&run(gpu), None, None).findings;
     let told = findings(lines(wrong));
     assert!(told.iter().any(|finding| finding.what == found), "{told:?}");
@@ -150,11 +112,7 @@ fn a_counter_that_says_something_else_than_power_is_found_out() {
     for sample in &mut nearly {
         sample.energy_mj = sample.energy_mj.map(|mj| mj * 104 / 100);
     }
-    assert_eq!(
-        energy(lines(nearly)).issues,
-        [],
-        "4 % is within what is accepted"
-    );
+    assert_eq!(energy(lines(nearly)).issues, [], "4 % is within what is accepted");
 }
 
 #[test]
@@ -181,27 +139,15 @@ fn a_window_that_does_not_count_says_why() {
     let codes = |keep: &dyn Fn(u64) -> bool| -> Vec<String> {
         let kept = samples("GPU-1").into_iter().filter(|s| keep(s.t_ns.0 / MS));
         let level = energy(lines(kept.collect()));
-        let codes = level
-            .issues
-            .iter()
-            .map(|issue| serde_json::to_value(issue).unwrap());
-        codes
-            .map(|code| code["code"].as_str().unwrap().to_owned())
-            .collect()
+        let codes = level.issues.iter().map(|issue| serde_json::to_value(issue).unwrap());
+        codes.map(|code| code["code"].as_str().unwrap().to_owned()).collect()
     };
     assert_eq!(codes(&|_| true), [""; 0]);
     assert_eq!(codes(&|t| t <= 15_000), ["benchmark_window_not_bracketed"]);
-    assert_eq!(
-        codes(&|t| !(12_500..15_000).contains(&t)),
-        ["sampling_gap_exceeded"]
-    );
+    assert_eq!(codes(&|t| !(12_500..15_000).contains(&t)), ["sampling_gap_exceeded"]);
     assert_eq!(
         codes(&|t| t <= 11_000),
-        [
-            "expected_gpu_count_mismatch",
-            "benchmark_window_not_bracketed",
-            "too_few_samples"
-        ]
+        ["expected_gpu_count_mismatch", "benchmark_window_not_bracketed", "too_few_samples"]
     );
     let mut set_back = samples("GPU-1");
     for sample in set_back.iter_mut().filter(|s| s.t_ns.0 > 14_000 * MS) {

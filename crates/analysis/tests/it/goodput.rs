@@ -43,16 +43,10 @@ fn good_requests_complete_and_meet_every_objective() {
     assert_eq!(goodput.good, 54);
     assert!((goodput.attainment.value - 0.54).abs() < 1e-12);
     assert!((goodput.requests_per_s.value - 0.54).abs() < 1e-12);
-    assert_eq!(
-        (goodput.ttft, goodput.e2el, goodput.tpot),
-        (Some(0.54), Some(0.9), None)
-    );
+    assert_eq!((goodput.ttft, goodput.e2el, goodput.tpot), (Some(0.54), Some(0.9), None));
     assert!(!goodput.holds);
     let section = summary.goodput.unwrap();
-    assert_eq!(
-        (section.capacity.held_at, section.capacity.failed_at),
-        (None, Some(1))
-    );
+    assert_eq!((section.capacity.held_at, section.capacity.failed_at), (None, Some(1)));
     assert_eq!(section.missed_first.as_deref(), Some("ttft"));
 }
 
@@ -83,14 +77,8 @@ fn failed_requests_are_infinitely_late() {
 
 #[test]
 fn without_failures_nothing_is_adjusted() {
-    let run = one_level(
-        (1..=9).map(|i| request(i * MS, MS, 2 * MS, 2)).collect(),
-        (MS, 20 * MS),
-    );
-    assert_eq!(
-        judged(run, Judgement::default()).levels[0].failure_adjusted,
-        None
-    );
+    let run = one_level((1..=9).map(|i| request(i * MS, MS, 2 * MS, 2)).collect(), (MS, 20 * MS));
+    assert_eq!(judged(run, Judgement::default()).levels[0].failure_adjusted, None);
 }
 
 /// Levels at which every request takes as long as it is told.
@@ -121,29 +109,17 @@ fn capacity_lies_on_the_line_between_the_levels() {
 #[test]
 fn a_limit_outside_the_levels_is_no_figure() {
     let run = || sweep(&[(1, 300), (2, 400), (4, 800)]);
-    let beyond = judged(run(), objectives(100, 5000))
-        .goodput
-        .unwrap()
-        .capacity;
-    assert_eq!(
-        (beyond.concurrency, beyond.low, beyond.high),
-        (None, Some(4.0), None)
-    );
+    let beyond = judged(run(), objectives(100, 5000)).goodput.unwrap().capacity;
+    assert_eq!((beyond.concurrency, beyond.low, beyond.high), (None, Some(4.0), None));
     assert_eq!((beyond.held_at, beyond.failed_at), (Some(4), None));
     let below = judged(run(), objectives(1, 5000)).goodput.unwrap().capacity;
-    assert_eq!(
-        (below.concurrency, below.held_at, below.failed_at),
-        (None, None, Some(1))
-    );
+    assert_eq!((below.concurrency, below.held_at, below.failed_at), (None, None, Some(1)));
     assert_eq!((below.low, below.high), (Some(0.0), Some(0.0)));
 }
 
 #[test]
 fn the_rows_of_the_latency_table_say_where_between_the_levels() {
-    let summary = judged(
-        sweep(&[(1, 7000), (2, 9000), (4, 11_000)]),
-        Judgement::default(),
-    );
+    let summary = judged(sweep(&[(1, 7000), (2, 9000), (4, 11_000)]), Judgement::default());
     let at = |row: usize| summary.slo[row].capacity.unwrap().concurrency;
     // Below 8 s: half of the way from 7 to 9 s; below 10 s: half of the way from 9 to 11 s.
     assert!((at(0).unwrap() - 1.5).abs() < 1e-6 && (at(1).unwrap() - 3.0).abs() < 1e-6);
@@ -156,15 +132,7 @@ fn a_level_that_drifts_to_its_end_has_not_settled() {
     let run = one_level((1..=200).map(drifting).collect(), (1000 * MS, 201_000 * MS));
     let summary = judged(run, Judgement::default());
     assert!(!summary.levels[0].steady.unwrap().settled);
-    let told = |finding: &analysis::Finding| {
-        matches!(
-            finding.what,
-            FindingKind::NotSettled {
-                concurrency: 1,
-                n: 200
-            }
-        )
-    };
+    let told = |finding: &analysis::Finding| matches!(finding.what, FindingKind::NotSettled { concurrency: 1, n: 200 });
     assert!(summary.findings.iter().any(told));
 }
 
@@ -189,16 +157,10 @@ fn requests_of_a_wave_that_are_alike_count_as_one() {
 #[test]
 fn another_confidence_gives_other_intervals() {
     let width = |confidence_level| {
-        let judgement = Judgement {
-            objectives: None,
-            confidence_level,
-        };
+        let judgement = Judgement { objectives: None, confidence_level };
         let summary = judged(hundred(), judgement);
         let mean = summary.levels[0].ttft_ms.unwrap().mean;
-        (
-            mean.high.unwrap() - mean.low.unwrap(),
-            summary.confidence_level,
-        )
+        (mean.high.unwrap() - mean.low.unwrap(), summary.confidence_level)
     };
     let (usual, of_usual) = width(None);
     let (narrow, of_narrow) = width(Some(0.8));

@@ -21,10 +21,7 @@ fn sample(uuid: &str, t_ms: u64, energy_mj: u64) -> GpuSample {
 
 /// A level measured from 1 s to 3 s, in which ten tokens arrive.
 fn gpu(samples: Vec<GpuSample>) -> Option<GpuLevel> {
-    let mut run = one_level(
-        vec![request(1000 * MS, 100 * MS, 2000 * MS, 10)],
-        (1000 * MS, 3000 * MS),
-    );
+    let mut run = one_level(vec![request(1000 * MS, 100 * MS, 2000 * MS, 10)], (1000 * MS, 3000 * MS));
     run.gpu = samples.into_iter().map(GpuLine::Sample).collect();
     summarise(&run, None, None).levels[0].gpu
 }
@@ -54,21 +51,10 @@ fn energy_needs_a_reading_on_both_sides_of_each_border() {
     let without_start = gpu(vec![sample("a", 1500, 0), sample("a", 3500, 1000)]).unwrap();
     assert_eq!(without_start.energy_j, None);
     let without_end = gpu(vec![sample("a", 500, 0), sample("a", 2500, 1000)]).unwrap();
-    assert_eq!(
-        (without_end.energy_j, without_end.j_per_output_token),
-        (None, None)
-    );
-    let set_back = gpu(vec![
-        sample("a", 1000, 5000),
-        sample("a", 2000, 0),
-        sample("a", 3000, 1000),
-    ]);
+    assert_eq!((without_end.energy_j, without_end.j_per_output_token), (None, None));
+    let set_back = gpu(vec![sample("a", 1000, 5000), sample("a", 2000, 0), sample("a", 3000, 1000)]);
     assert_eq!(set_back.unwrap().energy_j, None);
-    let far_apart = gpu(vec![
-        sample("a", 1000, 0),
-        sample("a", 1500, 500),
-        sample("a", 4501, 9000),
-    ]);
+    let far_apart = gpu(vec![sample("a", 1000, 0), sample("a", 1500, 500), sample("a", 4501, 9000)]);
     assert_eq!(far_apart.unwrap().energy_j, None);
 }
 
@@ -90,8 +76,5 @@ fn figures_for_all_gpus_need_all_gpus() {
 
 #[test]
 fn samples_outside_the_window_are_no_samples_of_the_level() {
-    assert_eq!(
-        gpu(vec![sample("a", 500, 0), sample("a", 3000, 1000)]),
-        None
-    );
+    assert_eq!(gpu(vec![sample("a", 500, 0), sample("a", 3000, 1000)]), None);
 }

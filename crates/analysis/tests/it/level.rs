@@ -13,28 +13,16 @@ fn level(run: &RunData) -> LevelSummary {
 
 #[track_caller]
 fn assert_close(ours: f64, theirs: f64) {
-    assert!(
-        (ours - theirs).abs() < 1e-9 * theirs.abs().max(1.0),
-        "{ours} {theirs}"
-    );
+    assert!((ours - theirs).abs() < 1e-9 * theirs.abs().max(1.0), "{ours} {theirs}");
 }
 
 /// Window 1 s to 3 s. A warm-up request from 0 to 2 s whose 10 tokens come every 100 ms from 1.1 s on, a measured one
 /// from 1 s to 3 s with 11 tokens from 2 s on, a cool-down one from 2 s to 4 s with 11 tokens from 3 s on.
 fn three() -> Vec<RequestRecord> {
     vec![
-        RequestRecord {
-            stage: Stage::Warmup,
-            ..request(0, 1100 * MS, 2000 * MS, 10)
-        },
-        RequestRecord {
-            intended_ns: Offset(990 * MS),
-            ..request(1000 * MS, 1000 * MS, 2000 * MS, 11)
-        },
-        RequestRecord {
-            stage: Stage::Cooldown,
-            ..request(2000 * MS, 1000 * MS, 2000 * MS, 11)
-        },
+        RequestRecord { stage: Stage::Warmup, ..request(0, 1100 * MS, 2000 * MS, 10) },
+        RequestRecord { intended_ns: Offset(990 * MS), ..request(1000 * MS, 1000 * MS, 2000 * MS, 11) },
+        RequestRecord { stage: Stage::Cooldown, ..request(2000 * MS, 1000 * MS, 2000 * MS, 11) },
     ]
 }
 
@@ -47,13 +35,7 @@ fn the_servers_output_is_that_of_all_requests_in_the_window() {
     assert_close(level.in_flight_mean, 2.0);
     assert_close(level.window_s, 2.0);
     assert_close(level.requests_per_s, 0.5);
-    let counts = RequestCounts {
-        measured: 1,
-        completed: 1,
-        warmup: 1,
-        cooldown: 1,
-        ..RequestCounts::default()
-    };
+    let counts = RequestCounts { measured: 1, completed: 1, warmup: 1, cooldown: 1, ..RequestCounts::default() };
     assert_eq!(level.requests, counts);
 }
 
@@ -109,14 +91,8 @@ fn tokens_whose_stamps_were_not_kept_are_spread_between_those_that_were() {
 
 #[test]
 fn failures_count_and_are_named() {
-    let status = |status, body: &str| Outcome::HttpStatus {
-        status,
-        body: body.to_owned(),
-    };
-    let refused = Outcome::ConnectFailed {
-        phase: ConnectPhase::Connect,
-        message: "connection refused".to_owned(),
-    };
+    let status = |status, body: &str| Outcome::HttpStatus { status, body: body.to_owned() };
+    let refused = Outcome::ConnectFailed { phase: ConnectPhase::Connect, message: "connection refused".to_owned() };
     let at = |outcome| failed(100 * MS, 200 * MS, outcome);
     let requests = vec![
         request(0, 100 * MS, 1000 * MS, 10),
@@ -124,27 +100,14 @@ fn failures_count_and_are_named() {
         at(refused),
         at(status(503, "still overloaded")),
         at(Outcome::Cancelled),
-        RequestRecord {
-            stage: Stage::Warmup,
-            ..at(Outcome::NoTokens)
-        },
+        RequestRecord { stage: Stage::Warmup, ..at(Outcome::NoTokens) },
     ];
     let level = level(&one_level(requests, (0, 1000 * MS)));
-    let counts = RequestCounts {
-        measured: 5,
-        completed: 1,
-        failed: 3,
-        cancelled: 1,
-        warmup: 1,
-        cooldown: 0,
-        retries: 0,
-    };
+    let counts =
+        RequestCounts { measured: 5, completed: 1, failed: 3, cancelled: 1, warmup: 1, cooldown: 0, retries: 0 };
     assert_eq!(level.requests, counts);
-    let named: Vec<(&str, u64, Option<&str>)> = level
-        .failures
-        .iter()
-        .map(|f| (f.kind.as_str(), f.count, f.example.as_deref()))
-        .collect();
+    let named: Vec<(&str, u64, Option<&str>)> =
+        level.failures.iter().map(|f| (f.kind.as_str(), f.count, f.example.as_deref())).collect();
     let expected = [
         ("http_status/503", 2, Some("overloaded")),
         ("connect_failed/connect", 1, Some("connection refused")),
@@ -164,10 +127,7 @@ fn failures_count_and_are_named() {
 fn with_client(load: ClientLoad) -> LevelSummary {
     let mut run = one_level(vec![request(0, 100 * MS, 1000 * MS, 10)], (0, 1000 * MS));
     let client = Some(load);
-    run.phases[0] = Phase {
-        client,
-        ..run.phases[0].clone()
-    };
+    run.phases[0] = Phase { client, ..run.phases[0].clone() };
     level(&run)
 }
 
@@ -186,31 +146,18 @@ fn a_busy_or_late_client_makes_the_level_invalid() {
     assert_eq!(level.invalid, []);
     assert_close(level.client.unwrap().cpu_percent, 75.0);
     assert_close(level.client.unwrap().lag_max_ms, 9.0);
-    let busy = with_client(ClientLoad {
-        cpu_ns: 1600 * MS,
-        ..idle
-    });
+    let busy = with_client(ClientLoad { cpu_ns: 1600 * MS, ..idle });
     assert_eq!(busy.invalid, [Invalid::ClientBusy { cpu_percent: 80.0 }]);
-    let late = with_client(ClientLoad {
-        lag_p99_ns: 6 * MS,
-        ..idle
-    });
+    let late = with_client(ClientLoad { lag_p99_ns: 6 * MS, ..idle });
     assert_eq!(late.invalid, [Invalid::ClientLate { lag_p99_ms: 6.0 }]);
     // Stamps are the kernel's: 6 ms delay the next request by less than a twentieth of 1 s, and nothing of one in flight,
     // as long as the next chunk, 100 ms later, has not come.
-    let stamped = |lag_p99_ns| ClientLoad {
-        lag_p99_ns,
-        unstamped_reads: Some(0),
-        ..idle
-    };
+    let stamped = |lag_p99_ns| ClientLoad { lag_p99_ns, unstamped_reads: Some(0), ..idle };
     assert_eq!(with_client(stamped(6 * MS)).invalid, []);
     assert_eq!(with_client(stamped(50 * MS)).invalid, []);
     let late = with_client(stamped(51 * MS));
     assert_eq!(late.invalid, [Invalid::ClientLate { lag_p99_ms: 51.0 }]);
-    let not_all = with_client(ClientLoad {
-        unstamped_reads: Some(1),
-        ..stamped(6 * MS)
-    });
+    let not_all = with_client(ClientLoad { unstamped_reads: Some(1), ..stamped(6 * MS) });
     assert_eq!(not_all.invalid, [Invalid::ClientLate { lag_p99_ms: 6.0 }]);
     let unknown = with_client(ClientLoad::default());
     assert_eq!((unknown.invalid.len(), unknown.client), (0, None));
@@ -220,10 +167,7 @@ fn a_busy_or_late_client_makes_the_level_invalid() {
 fn short_outputs_are_counted() {
     let mut short = request(0, 100 * MS, 1000 * MS, 10);
     short.asked_output_tokens = 11;
-    let level = level(&one_level(
-        vec![short, request(0, 100 * MS, 1000 * MS, 10)],
-        (0, 1000 * MS),
-    ));
+    let level = level(&one_level(vec![short, request(0, 100 * MS, 1000 * MS, 10)], (0, 1000 * MS)));
     assert_eq!(level.short_outputs, 1);
 }
 

@@ -7,18 +7,8 @@ use crate::build::{Level, MS, closed_loop};
 
 /// 10 tokens a second at 1, twice that at 2 and three times at 4.
 fn three_levels() -> RunData {
-    let level = |concurrency, e2el_ns| Level {
-        concurrency,
-        rounds: 3,
-        ttft_ns: 100 * MS,
-        e2el_ns,
-        tokens: 10,
-    };
-    closed_loop(&[
-        level(1, 1000 * MS),
-        level(2, 1000 * MS),
-        level(4, 1250 * MS),
-    ])
+    let level = |concurrency, e2el_ns| Level { concurrency, rounds: 3, ttft_ns: 100 * MS, e2el_ns, tokens: 10 };
+    closed_loop(&[level(1, 1000 * MS), level(2, 1000 * MS), level(4, 1250 * MS)])
 }
 
 /// Threads that did nothing but work.
@@ -26,10 +16,7 @@ fn busy(run: &mut RunData, level: u32) {
     for phase in &mut run.phases {
         if phase.level == Some(level) && phase.kind == PhaseKind::Measure {
             phase.client = Some(ClientLoad {
-                cpu_ns: (phase.end_ns - phase.start_ns)
-                    .as_nanos()
-                    .try_into()
-                    .unwrap(),
+                cpu_ns: (phase.end_ns - phase.start_ns).as_nanos().try_into().unwrap(),
                 threads: 1,
                 ..ClientLoad::default()
             });
@@ -38,24 +25,13 @@ fn busy(run: &mut RunData, level: u32) {
 }
 
 fn kinds(summary: &Summary) -> Vec<&FindingKind> {
-    summary
-        .findings
-        .iter()
-        .map(|finding| &finding.what)
-        .collect()
+    summary.findings.iter().map(|finding| &finding.what).collect()
 }
 
 #[test]
 fn no_peak_stands_on_a_level_that_is_not_valid() {
     let mut run = three_levels();
-    assert_eq!(
-        summarise(&run, None, None)
-            .limits
-            .peak_output
-            .unwrap()
-            .concurrency,
-        4
-    );
+    assert_eq!(summarise(&run, None, None).limits.peak_output.unwrap().concurrency, 4);
     busy(&mut run, 2);
     let summary = summarise(&run, None, None);
     let peak = summary.limits.peak_output.unwrap();
@@ -116,10 +92,7 @@ fn what_the_server_does_comes_first_and_what_could_not_be_told_last() {
     let first = &whole.findings[0];
     assert!(matches!(first.what, FindingKind::StillGrowing { .. }));
     let second = &whole.findings[1];
-    assert!(matches!(
-        second.what,
-        FindingKind::AggregateVersusPerRequest { .. }
-    ));
+    assert!(matches!(second.what, FindingKind::AggregateVersusPerRequest { .. }));
 }
 
 /// 10 tokens in 4 chunks by the server's count; chunks that were counted for want of one say nothing.
@@ -130,18 +103,12 @@ fn tokens_per_chunk_is_the_servers_count_over_the_chunks() {
         match record.level {
             0 => record.chunks.count = 4,
             1 => {
-                record.output_tokens = Some(TokenCount {
-                    count: 10,
-                    source: TokenSource::Chunks,
-                });
+                record.output_tokens = Some(TokenCount { count: 10, source: TokenSource::Chunks });
             }
             _ => {}
         }
     }
-    let per_chunk: Vec<Option<f64>> = summarise(&run, None, None)
-        .levels
-        .iter()
-        .map(|level| level.tokens_per_chunk)
-        .collect();
+    let per_chunk: Vec<Option<f64>> =
+        summarise(&run, None, None).levels.iter().map(|level| level.tokens_per_chunk).collect();
     assert_eq!(per_chunk, [Some(2.5), None, Some(1.0)]);
 }

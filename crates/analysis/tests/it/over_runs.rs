@@ -1,8 +1,8 @@
 //! Several runs of one plan, against Student's table.
 
 use analysis::{
-    CompareError, CompareOptions, FigureOverRuns, LevelOverRuns, OverRuns, Summary, Verdict,
-    compare_series, over_runs, summarise,
+    CompareError, CompareOptions, FigureOverRuns, LevelOverRuns, OverRuns, Summary, Verdict, compare_series, over_runs,
+    summarise,
 };
 
 use crate::build::{Level, MS, closed_loop};
@@ -67,28 +67,20 @@ fn a_single_run_has_no_interval_and_a_cut_off_level_does_not_count() {
 
 #[test]
 fn series_are_compared_by_what_differs_between_runs() {
-    let options = CompareOptions {
-        confidence: 0.95,
-        threshold: 0.05,
-        anyway: false,
-    };
+    let options = CompareOptions { confidence: 0.95, threshold: 0.05, anyway: false };
     let before = [run(100, false), run(101, false), run(102, false)];
     let slower = [run(150, false), run(151, false), run(152, false)];
     let noisy = [run(90, false), run(150, false), run(215, false)];
     let verdict = |second: &[Summary]| {
         let compared = compare_series(("a", &before), ("b", second), options).unwrap();
         assert_eq!((&*compared.first, &*compared.second), ("a", "b"));
-        let ttft =
-            |row: &&analysis::ComparedFigure| row.concurrency == 2 && row.metric == "ttft_mean_ms";
+        let ttft = |row: &&analysis::ComparedFigure| row.concurrency == 2 && row.metric == "ttft_mean_ms";
         compared.rows.iter().find(ttft).unwrap().verdict
     };
     assert_eq!(verdict(&slower), Verdict::Worse);
     // The mean is as much higher, but runs of the same thing differ as much.
     assert_eq!(verdict(&noisy), Verdict::NoEvidence);
-    assert_eq!(
-        compare_series(("a", &before), ("b", &[]), options),
-        Err(CompareError::NothingInCommon)
-    );
+    assert_eq!(compare_series(("a", &before), ("b", &[]), options), Err(CompareError::NothingInCommon));
     let mut other = slower.to_vec();
     other[0].run.osl = 7;
     let refused = compare_series(("a", &before), ("b", &other), options);

@@ -18,19 +18,14 @@ fn run() -> RunData {
 
 fn summary(run: &RunData) -> Summary {
     let summary = summarise(run, None, None);
-    let levels: Vec<u32> = summary
-        .levels
-        .iter()
-        .map(|level| level.concurrency)
-        .collect();
+    let levels: Vec<u32> = summary.levels.iter().map(|level| level.concurrency).collect();
     assert_eq!(levels, LEVELS);
     summary
 }
 
 /// What the engine said while requests of a level were measured.
 fn measured(run: &RunData, level: u32) -> Vec<&ServerSample> {
-    let of_level =
-        |phase: &&records::Phase| phase.level == Some(level) && phase.kind == PhaseKind::Measure;
+    let of_level = |phase: &&records::Phase| phase.level == Some(level) && phase.kind == PhaseKind::Measure;
     let window = run.phases.iter().find(of_level).unwrap();
     let inside = |sample: &&ServerSample| (window.start_ns..window.end_ns).contains(&sample.t_ns);
     run.server.iter().filter(inside).collect()
@@ -43,14 +38,8 @@ fn the_engine_was_read_at_least_once_a_second() {
     for level in 0..3 {
         let samples = measured(&run, level);
         assert!(samples.len() >= 9, "level {level}: {}", samples.len());
-        let longest = samples
-            .windows(2)
-            .map(|pair| pair[1].t_ns.0 - pair[0].t_ns.0)
-            .max();
-        assert!(
-            longest.unwrap() <= 1_000_000_000,
-            "level {level}: {longest:?}"
-        );
+        let longest = samples.windows(2).map(|pair| pair[1].t_ns.0 - pair[0].t_ns.0).max();
+        assert!(longest.unwrap() <= 1_000_000_000, "level {level}: {longest:?}");
     }
 }
 
@@ -62,39 +51,20 @@ fn the_servers_counters_are_the_clients() {
     let (first, last) = (run.server.first().unwrap(), run.server.last().unwrap());
     let prompt = last.counters.prompt_tokens.unwrap() - first.counters.prompt_tokens.unwrap();
     let output = last.counters.output_tokens.unwrap() - first.counters.output_tokens.unwrap();
-    let sent: u64 = run
-        .requests
-        .iter()
-        .filter_map(|record| record.prompt_tokens)
-        .sum();
+    let sent: u64 = run.requests.iter().filter_map(|record| record.prompt_tokens).sum();
     // By the usage of each response: a generation may end in half a character, which is counted and never sent.
-    let received: u64 = run
-        .requests
-        .iter()
-        .filter_map(|record| Some(record.output_tokens?.count))
-        .sum();
+    let received: u64 = run.requests.iter().filter_map(|record| Some(record.output_tokens?.count)).sum();
     assert_eq!((sent as f64, received as f64), (prompt, output));
     // Level by level, the same two totals are in the summary, and add up.
     let summary = summary(&run);
     let servers = || summary.levels.iter().map(|level| level.server.unwrap());
     for server in servers() {
-        assert_eq!(
-            server.prompt_tokens.unwrap().client.to_bits(),
-            server.prompt_tokens.unwrap().server.to_bits()
-        );
-        assert_eq!(
-            server.output_tokens.unwrap().client.to_bits(),
-            server.output_tokens.unwrap().server.to_bits()
-        );
+        assert_eq!(server.prompt_tokens.unwrap().client.to_bits(), server.prompt_tokens.unwrap().server.to_bits());
+        assert_eq!(server.output_tokens.unwrap().client.to_bits(), server.output_tokens.unwrap().server.to_bits());
     }
-    let total: f64 = servers()
-        .map(|server| server.output_tokens.unwrap().server)
-        .sum();
+    let total: f64 = servers().map(|server| server.output_tokens.unwrap().server).sum();
     assert!((total - output).abs() < 0.5, "{total} of {output}");
-    let times = summary
-        .findings
-        .iter()
-        .filter(|finding| matches!(finding.what, FindingKind::Disagreement { .. }));
+    let times = summary.findings.iter().filter(|finding| matches!(finding.what, FindingKind::Disagreement { .. }));
     assert_eq!(times.count(), 0, "TTFT and E2EL agree too");
 }
 
@@ -104,19 +74,12 @@ fn gauges_of_each_level_are_those_of_the_engine() {
     for (level, index) in summary(&run).levels.iter().zip(0..) {
         let samples = measured(&run, index);
         let mean = |gauge: fn(&ServerSample) -> Option<f64>| {
-            samples
-                .iter()
-                .filter_map(|sample| gauge(sample))
-                .sum::<f64>()
-                / samples.len() as f64
+            samples.iter().filter_map(|sample| gauge(sample)).sum::<f64>() / samples.len() as f64
         };
         let server = level.server.unwrap();
         assert!((server.running_mean.unwrap() - mean(|s| s.running)).abs() < 1e-9);
         assert!((server.waiting_mean.unwrap() - mean(|s| s.waiting)).abs() < 1e-9);
-        let full = samples
-            .iter()
-            .filter_map(|sample| sample.kv_usage)
-            .fold(0.0, f64::max);
+        let full = samples.iter().filter_map(|sample| sample.kv_usage).fold(0.0, f64::max);
         assert!((server.kv_usage_max.unwrap() - full).abs() < 1e-9);
     }
 }
@@ -129,17 +92,11 @@ fn sixteen_requests_do_not_fit_and_the_verdict_is_the_cache() {
     let summary = summary(&run);
     let of = |index: usize| {
         let level = &summary.levels[index];
-        (
-            level.server.unwrap(),
-            level.bottleneck.as_ref().unwrap().verdict,
-        )
+        (level.server.unwrap(), level.bottleneck.as_ref().unwrap().verdict)
     };
     let (four, verdict) = of(1);
     assert!((four.kv_usage_max.unwrap() - 12.0 / 23.0).abs() < 1e-9);
-    assert_eq!(
-        (four.preemptions, four.waiting_mean),
-        (Some(0.0), Some(0.0))
-    );
+    assert_eq!((four.preemptions, four.waiting_mean), (Some(0.0), Some(0.0)));
     assert_ne!(verdict, BottleneckVerdict::KvCache);
     let (sixteen, verdict) = of(2);
     assert_eq!(verdict, BottleneckVerdict::KvCache);

@@ -23,10 +23,7 @@ fn number(value: &Value) -> f64 {
 /// Half of the last digit that the report prints: 0.05.
 #[track_caller]
 fn assert_prints(ours: f64, theirs: f64) {
-    assert!(
-        (ours - theirs).abs() <= 0.05,
-        "ours {ours}, the report's {theirs}"
-    );
+    assert!((ours - theirs).abs() <= 0.05, "ours {ours}, the report's {theirs}");
 }
 
 fn nanoseconds(ms: &Value) -> u64 {
@@ -44,12 +41,7 @@ fn replayed(rounds: u64) -> RunData {
         tokens: TOKENS,
     };
     let report = report();
-    let levels: Vec<Level> = report["levels"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(level)
-        .collect();
+    let levels: Vec<Level> = report["levels"].as_array().unwrap().iter().map(level).collect();
     closed_loop(&levels)
 }
 
@@ -72,11 +64,7 @@ fn summary() -> Summary {
 }
 
 fn findings(summary: &Summary) -> Vec<&FindingKind> {
-    summary
-        .findings
-        .iter()
-        .map(|finding| &finding.what)
-        .collect()
+    summary.findings.iter().map(|finding| &finding.what).collect()
 }
 
 #[test]
@@ -84,35 +72,19 @@ fn every_row_of_the_table_comes_back() {
     let summary = summary();
     let report = report();
     assert_eq!(summary.levels.len(), 8);
-    for (level, row) in summary
-        .levels
-        .iter()
-        .zip(report["levels"].as_array().unwrap())
-    {
-        assert_eq!(
-            u64::from(level.concurrency),
-            row["concurrency"].as_u64().unwrap()
-        );
+    for (level, row) in summary.levels.iter().zip(report["levels"].as_array().unwrap()) {
+        assert_eq!(u64::from(level.concurrency), row["concurrency"].as_u64().unwrap());
         assert!(level.complete && level.invalid.is_empty());
-        assert_prints(
-            100.0 * level.success_rate.unwrap().value,
-            number(&row["success_percent"]),
-        );
+        assert_prints(100.0 * level.success_rate.unwrap().value, number(&row["success_percent"]));
         assert_prints(level.ttft_ms.unwrap().mean.value, number(&row["ttft_ms"]));
-        assert_prints(
-            level.e2el_ms.unwrap().mean.value,
-            number(&row["latency_ms"]),
-        );
+        assert_prints(level.e2el_ms.unwrap().mean.value, number(&row["latency_ms"]));
         let per_request = level.per_request_tok_s.unwrap().mean.value;
         assert_prints(per_request, number(&row["per_request_tok_s"]));
         // A closed loop keeps its concurrency, so the aggregate is that many times one request's speed.
         let concurrency = f64::from(level.concurrency);
         assert!((level.in_flight_mean - concurrency).abs() < 1e-9);
         let aggregate = level.output_tok_s.unwrap();
-        assert!(
-            (aggregate - concurrency * per_request).abs() < 1e-6,
-            "{aggregate}"
-        );
+        assert!((aggregate - concurrency * per_request).abs() < 1e-6, "{aggregate}");
         assert!((level.requests_per_s - aggregate / 101.0).abs() < 1e-9);
     }
 }
@@ -123,14 +95,8 @@ fn the_limits_are_the_reports() {
     let report = report();
     assert_eq!(limits.largest_stable, Some(64));
     assert_eq!(limits.largest_tested, Some(64));
-    assert_prints(
-        limits.ttft_growth.unwrap(),
-        number(&report["limits"]["ttft_growth"]),
-    );
-    assert_prints(
-        limits.e2el_growth.unwrap(),
-        number(&report["limits"]["latency_growth"]),
-    );
+    assert_prints(limits.ttft_growth.unwrap(), number(&report["limits"]["ttft_growth"]));
+    assert_prints(limits.e2el_growth.unwrap(), number(&report["limits"]["latency_growth"]));
     let single = limits.peak_per_request.unwrap();
     assert_eq!(single.concurrency, 1);
     assert_prints(single.tok_s, 55.6);
@@ -147,12 +113,9 @@ fn the_whole_server_gives_most_at_64_not_at_1() {
     let growth = summary.limits.output_growth.unwrap();
     assert!((11.10..11.24).contains(&growth), "{growth}");
     let versus = findings(&summary).into_iter().find_map(|what| match what {
-        FindingKind::AggregateVersusPerRequest {
-            aggregate_at,
-            per_request_at,
-            aggregate_there_tok_s,
-            ..
-        } => Some((*aggregate_at, *per_request_at, *aggregate_there_tok_s)),
+        FindingKind::AggregateVersusPerRequest { aggregate_at, per_request_at, aggregate_there_tok_s, .. } => {
+            Some((*aggregate_at, *per_request_at, *aggregate_there_tok_s))
+        }
         _ => None,
     });
     let (aggregate_at, per_request_at, there) = versus.unwrap();
@@ -166,12 +129,9 @@ fn the_only_cliff_is_from_1_to_2() {
     let cliffs: Vec<(u32, u32, f64, f64)> = findings(&summary)
         .into_iter()
         .filter_map(|what| match what {
-            FindingKind::ThroughputCliff {
-                from,
-                to,
-                from_tok_s,
-                to_tok_s,
-            } => Some((*from, *to, *from_tok_s, *to_tok_s)),
+            FindingKind::ThroughputCliff { from, to, from_tok_s, to_tok_s } => {
+                Some((*from, *to, *from_tok_s, *to_tok_s))
+            }
             _ => None,
         })
         .collect();
@@ -188,10 +148,7 @@ fn throughput_still_grew_at_64() {
     let summary = summary();
     assert_eq!(summary.limits.saturation, None);
     let growing = findings(&summary).into_iter().find_map(|what| match what {
-        FindingKind::StillGrowing {
-            concurrency,
-            growth_percent,
-        } => Some((*concurrency, *growth_percent)),
+        FindingKind::StillGrowing { concurrency, growth_percent } => Some((*concurrency, *growth_percent)),
         _ => None,
     });
     let (concurrency, percent) = growing.unwrap();
@@ -211,10 +168,7 @@ fn the_sla_table_is_the_reports() {
         for (ours, theirs) in summary.slo.iter().zip(rows) {
             assert!((ours.e2el_below_ms - 1e3 * number(&theirs["latency_below_s"])).abs() < 1e-9);
             assert_eq!(ours.statistic, statistic);
-            assert_eq!(
-                ours.concurrency.map(u64::from),
-                theirs["concurrency"].as_u64()
-            );
+            assert_eq!(ours.concurrency.map(u64::from), theirs["concurrency"].as_u64());
             assert_prints(ours.e2el_ms.unwrap() / 1e3, number(&theirs["latency_s"]));
             // The report tested nothing beyond 64.
             assert_eq!(ours.bounded, ours.concurrency != Some(64));
@@ -226,12 +180,9 @@ fn the_sla_table_is_the_reports() {
 fn the_printed_concurrency_was_exceeded_by_shorter_requests() {
     let summary = summary();
     let beyond = findings(&summary).into_iter().find_map(|what| match what {
-        FindingKind::BeyondPrintedConcurrency {
-            concurrency,
-            printed,
-            assumed_tokens,
-            actual_tokens,
-        } => Some((*concurrency, *printed, *assumed_tokens, *actual_tokens)),
+        FindingKind::BeyondPrintedConcurrency { concurrency, printed, assumed_tokens, actual_tokens } => {
+            Some((*concurrency, *printed, *assumed_tokens, *actual_tokens))
+        }
         _ => None,
     });
     // 60 prompt tokens and 101 output tokens.
@@ -273,10 +224,7 @@ fn memory_is_the_samples_in_the_window() {
     let summary = summarise(&run, None, None);
     assert_eq!(summary.run.gpus, ["NVIDIA GeForce RTX 3090"]);
     let gpu = summary.levels[0].gpu.unwrap();
-    assert_eq!(
-        (gpu.gpus, gpu.samples, gpu.memory_used_bytes_max),
-        (1, 1, Some(memory))
-    );
+    assert_eq!((gpu.gpus, gpu.samples, gpu.memory_used_bytes_max), (1, 1, Some(memory)));
     assert_eq!(summary.levels[1].gpu, None);
 }
 
@@ -284,12 +232,9 @@ fn memory_is_the_samples_in_the_window() {
 fn one_request_at_a_time_is_another_regime() {
     let summary = summary();
     let regime = findings(&summary).into_iter().find_map(|what| match what {
-        FindingKind::RegimeChange {
-            before,
-            from,
-            measured_tok_s,
-            law_tok_s,
-        } => Some((before.clone(), *from, *measured_tok_s, *law_tok_s)),
+        FindingKind::RegimeChange { before, from, measured_tok_s, law_tok_s } => {
+            Some((before.clone(), *from, *measured_tok_s, *law_tok_s))
+        }
         _ => None,
     });
     let (before, from, measured, law) = regime.unwrap();

@@ -2,21 +2,15 @@
 
 use analysis::{FindingKind, summarise};
 use records::{
-    EngineKind, GpuLine, GpuSample, GpuState, HistogramTotals, Offset, RunData, ServerCounters,
-    ServerDetail, ServerSample,
+    EngineKind, GpuLine, GpuSample, GpuState, HistogramTotals, Offset, RunData, ServerCounters, ServerDetail,
+    ServerSample,
 };
 
 use crate::build::{Level, MS, closed_loop};
 
 /// A level of two slots: five requests each of TTFT 400 ms and E2EL 2 s, the first for warm-up, from 1 s on.
 fn run() -> RunData {
-    closed_loop(&[Level {
-        concurrency: 2,
-        rounds: 4,
-        ttft_ns: 400 * MS,
-        e2el_ns: 2_000 * MS,
-        tokens: 10,
-    }])
+    closed_loop(&[Level { concurrency: 2, rounds: 4, ttft_ns: 400 * MS, e2el_ns: 2_000 * MS, tokens: 10 }])
 }
 
 fn end(run: &RunData) -> u64 {
@@ -40,18 +34,9 @@ fn scrape(t_ns: u64) -> ServerSample {
 /// after 390 ms.
 fn with_queue(mut run: RunData, queue_ms: f64) -> RunData {
     let counted = |t_ns, requests: f64| {
-        let totals = |ms: f64| {
-            Some(HistogramTotals {
-                sum_seconds: ms / 1e3 * requests,
-                count: requests,
-            })
-        };
+        let totals = |ms: f64| Some(HistogramTotals { sum_seconds: ms / 1e3 * requests, count: requests });
         ServerSample {
-            counters: ServerCounters {
-                ttft: totals(390.0),
-                queue_time: totals(queue_ms),
-                ..ServerCounters::default()
-            },
+            counters: ServerCounters { ttft: totals(390.0), queue_time: totals(queue_ms), ..ServerCounters::default() },
             ..scrape(t_ns)
         }
     };
@@ -62,10 +47,7 @@ fn with_queue(mut run: RunData, queue_ms: f64) -> RunData {
 fn with_cache(mut run: RunData, kv_usage: f64, preemptions: f64) -> RunData {
     let of = |t_ns, preemptions| ServerSample {
         kv_usage: Some(kv_usage),
-        counters: ServerCounters {
-            preemptions: Some(preemptions),
-            ..ServerCounters::default()
-        },
+        counters: ServerCounters { preemptions: Some(preemptions), ..ServerCounters::default() },
         ..scrape(t_ns)
     };
     let end = end(&run);
@@ -107,15 +89,7 @@ fn queued(run: &RunData) -> Vec<FindingKind> {
 #[test]
 fn a_first_token_that_mostly_waited_in_the_servers_queue_is_told() {
     let queue = queued(&with_queue(run(), 300.0));
-    let [
-        FindingKind::TtftQueued {
-            concurrency: 2,
-            place,
-            wait_ms,
-            ttft_ms,
-        },
-    ] = &queue[..]
-    else {
+    let [FindingKind::TtftQueued { concurrency: 2, place, wait_ms, ttft_ms }] = &queue[..] else {
         panic!("{queue:?}");
     };
     assert_eq!(place, "server");
@@ -134,15 +108,7 @@ fn requests_that_the_client_sent_late_are_told() {
         queued(&run)
     };
     let found = late(600);
-    let [
-        FindingKind::TtftQueued {
-            place,
-            wait_ms,
-            ttft_ms,
-            ..
-        },
-    ] = &found[..]
-    else {
+    let [FindingKind::TtftQueued { place, wait_ms, ttft_ms, .. }] = &found[..] else {
         panic!("{found:?}");
     };
     assert_eq!(place, "client");
@@ -154,44 +120,21 @@ fn requests_that_the_client_sent_late_are_told() {
 #[test]
 fn a_cache_without_room_for_one_more_is_told_until_requests_are_thrown_back() {
     let pressure = |usage, preemptions| {
-        found(&with_cache(run(), usage, preemptions), |kind| {
-            matches!(kind, FindingKind::KvPressure { .. })
-        })
+        found(&with_cache(run(), usage, preemptions), |kind| matches!(kind, FindingKind::KvPressure { .. }))
     };
-    assert_eq!(
-        pressure(0.7, 0.0),
-        [FindingKind::KvPressure {
-            concurrency: 2,
-            usage: 0.7,
-            running: 2.0
-        }]
-    );
+    assert_eq!(pressure(0.7, 0.0), [FindingKind::KvPressure { concurrency: 2, usage: 0.7, running: 2.0 }]);
     assert_eq!(pressure(0.6, 0.0), []);
-    assert_eq!(
-        pressure(0.7, 5.0),
-        [],
-        "then the preemptions are the finding"
-    );
+    assert_eq!(pressure(0.7, 5.0), [], "then the preemptions are the finding");
 }
 
 #[test]
 fn clocks_held_back_are_told_with_their_cause_where_they_cost_speed() {
     let throttled = |held, bit, clock| {
-        found(&with_gpu(run(), held, bit, clock), |kind| {
-            matches!(kind, FindingKind::Throttled { .. })
-        })
+        found(&with_gpu(run(), held, bit, clock), |kind| matches!(kind, FindingKind::Throttled { .. }))
     };
     for (bit, expected) in [(0x4, "power"), (0x20, "thermal")] {
         let found = throttled(5, bit, 1_500);
-        let [
-            FindingKind::Throttled {
-                cause,
-                share,
-                clock_percent,
-                ..
-            },
-        ] = &found[..]
-        else {
+        let [FindingKind::Throttled { cause, share, clock_percent, .. }] = &found[..] else {
             panic!("{found:?}");
         };
         assert_eq!(cause, expected);

@@ -13,32 +13,18 @@ fn rule(text: &str) -> StopRule {
 }
 
 fn of(number: u64, ttft_ms: f64) -> RequestRecord {
-    let ttft =
-        u64::try_from(Duration::from_secs_f64(ttft_ms / 1e3).as_nanos()).expect("some seconds");
-    RequestRecord {
-        request: number,
-        ..request(number * 1000, ttft, ttft + 1000, 2)
-    }
+    let ttft = u64::try_from(Duration::from_secs_f64(ttft_ms / 1e3).as_nanos()).expect("some seconds");
+    RequestRecord { request: number, ..request(number * 1000, ttft, ttft + 1000, 2) }
 }
 
 #[test]
 fn a_rule_says_figure_and_width() {
-    for (text, canonical) in [
-        ("ttft_p95:5%", "ttft_p95:5%"),
-        (" e2el:2.5 % ", "e2el_mean:2.5%"),
-        ("tpot_p50:10", "tpot_p50:10%"),
-    ] {
+    for (text, canonical) in
+        [("ttft_p95:5%", "ttft_p95:5%"), (" e2el:2.5 % ", "e2el_mean:2.5%"), ("tpot_p50:10", "tpot_p50:10%")]
+    {
         assert_eq!(rule(text).to_string(), canonical);
     }
-    for wrong in [
-        "",
-        "ttft",
-        "itl:5%",
-        "ttft_p42:5%",
-        "ttft:0%",
-        "ttft:x",
-        "ttft:100%",
-    ] {
+    for wrong in ["", "ttft", "itl:5%", "ttft_p42:5%", "ttft:0%", "ttft:x", "ttft:100%"] {
         assert!(wrong.parse::<StopRule>().is_err(), "{wrong}");
     }
 }
@@ -69,15 +55,9 @@ fn requests_under_way_hold_back_what_came_after_them() {
 fn failed_requests_and_warm_up_have_no_latency() {
     let mut watch = StopWatch::new(rule("ttft:5%"), 1, Some(10), None);
     for n in 0..60 {
-        let record = RequestRecord {
-            request: n,
-            ..failed(n, n + 1, Outcome::NoTokens)
-        };
+        let record = RequestRecord { request: n, ..failed(n, n + 1, Outcome::NoTokens) };
         assert!(!watch.observe(&record));
-        let warm = RequestRecord {
-            stage: Stage::Warmup,
-            ..of(n, 100.0)
-        };
+        let warm = RequestRecord { stage: Stage::Warmup, ..of(n, 100.0) };
         assert!(!watch.observe(&warm));
     }
     assert_eq!(watch.width(), None);
@@ -127,11 +107,7 @@ fn levels(text: &str, truth: f64, runs: u64, cap: u64) -> Outcomes {
         run.manifest.plan.levels = vec![8];
         let level = analysis::summarise(&run, None, None).levels.remove(0);
         let ttft = level.ttft_ms.unwrap();
-        let figure = if text.contains("p95") {
-            ttft.p95.unwrap()
-        } else {
-            ttft.mean
-        };
+        let figure = if text.contains("p95") { ttft.p95.unwrap() } else { ttft.mean };
         let truth = 100.0 * truth;
         outcomes.stopped += 1;
         outcomes.held += u32::from(figure.low.unwrap() <= truth && truth <= figure.high.unwrap());
@@ -146,10 +122,7 @@ fn levels(text: &str, truth: f64, runs: u64, cap: u64) -> Outcomes {
 /// Two of the figures that `docs/methodology.md` quotes; the others take minutes.
 #[test]
 fn an_interval_at_which_a_level_stops_holds_the_truth_nearly_as_often_as_it_says() {
-    for (text, truth, cap) in [
-        ("ttft:10%", 2.0, 20_000),
-        ("ttft_p95:20%", 4.743_864_518, 20_000),
-    ] {
+    for (text, truth, cap) in [("ttft:10%", 2.0, 20_000), ("ttft_p95:20%", 4.743_864_518, 20_000)] {
         let outcomes = levels(text, truth, 200, cap);
         let share = f64::from(outcomes.held) / f64::from(outcomes.stopped);
         assert!(outcomes.stopped >= 195, "{text}: {outcomes:?}");

@@ -3,10 +3,9 @@
 use analysis::{ServerCapacity, summarise};
 use proptest::{collection::vec, option, prelude::*};
 use records::{
-    Chunks, ClientLoad, ConnectPhase, Connection, EndReason, EngineKind, GpuDevice, GpuLine,
-    GpuSample, HistogramTotals, Offset, Outcome, Phase, PhaseKind, RequestRecord, RunData,
-    ServerCounters, ServerSample, ServerTimings, Skipped, Stage, TimeoutPhase, TokenCount,
-    TokenSource,
+    Chunks, ClientLoad, ConnectPhase, Connection, EndReason, EngineKind, GpuDevice, GpuLine, GpuSample,
+    HistogramTotals, Offset, Outcome, Phase, PhaseKind, RequestRecord, RunData, ServerCounters, ServerSample,
+    ServerTimings, Skipped, Stage, TimeoutPhase, TokenCount, TokenSource,
 };
 use serde_json::Value;
 
@@ -22,16 +21,9 @@ fn figure() -> impl Strategy<Value = Option<f64>> {
 }
 
 fn outcome() -> impl Strategy<Value = Outcome> {
-    let completed = Outcome::Completed {
-        finish_reason: None,
-    };
-    let refused = Outcome::ConnectFailed {
-        phase: ConnectPhase::Connect,
-        message: "refused".to_owned(),
-    };
-    let late = Outcome::TimedOut {
-        phase: TimeoutPhase::FirstByte,
-    };
+    let completed = Outcome::Completed { finish_reason: None };
+    let refused = Outcome::ConnectFailed { phase: ConnectPhase::Connect, message: "refused".to_owned() };
+    let late = Outcome::TimedOut { phase: TimeoutPhase::FirstByte };
     prop_oneof![
         6 => Just(completed),
         1 => Just(refused),
@@ -42,12 +34,10 @@ fn outcome() -> impl Strategy<Value = Outcome> {
 }
 
 fn chunks() -> impl Strategy<Value = Chunks> {
-    (0_u64..20, vec(ns(), 0..5), vec(0_u32..5, 0..5)).prop_map(|(count, since_sent_ns, tokens)| {
-        Chunks {
-            count,
-            since_sent_ns,
-            tokens,
-        }
+    (0_u64..20, vec(ns(), 0..5), vec(0_u32..5, 0..5)).prop_map(|(count, since_sent_ns, tokens)| Chunks {
+        count,
+        since_sent_ns,
+        tokens,
     })
 }
 
@@ -188,13 +178,8 @@ fn null_within(value: &Value, path: &str) -> Option<String> {
     match value {
         Value::Null if path.ends_with("/example") => None,
         Value::Null => Some(path.to_owned()),
-        Value::Array(items) => items
-            .iter()
-            .enumerate()
-            .find_map(|(i, item)| null_within(item, &format!("{path}/{i}"))),
-        Value::Object(fields) => fields
-            .iter()
-            .find_map(|(name, field)| null_within(field, &format!("{path}/{name}"))),
+        Value::Array(items) => items.iter().enumerate().find_map(|(i, item)| null_within(item, &format!("{path}/{i}"))),
+        Value::Object(fields) => fields.iter().find_map(|(name, field)| null_within(field, &format!("{path}/{name}"))),
         _ => None,
     }
 }

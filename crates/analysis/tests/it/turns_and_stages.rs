@@ -16,11 +16,7 @@ fn close(a: Option<f64>, b: f64) -> bool {
 fn turn(number: u32, prompt: u64, cached: Option<u64>, ttft_ms: u64) -> RequestRecord {
     let at = (1 + u64::from(number)) * 1000 * MS;
     RequestRecord {
-        turn: Some(Turn {
-            session: 0,
-            number,
-            of: 3,
-        }),
+        turn: Some(Turn { session: 0, number, of: 3 }),
         prompt_tokens: Some(prompt),
         cached_prompt_tokens: cached,
         ..request(at + ttft_ms * MS, ttft_ms * MS, 500 * MS, 4)
@@ -33,10 +29,7 @@ fn turns_have_figures_of_their_own_and_single_requests_have_none() {
         turn(0, 100, Some(0), 40),
         turn(0, 120, Some(0), 60),
         turn(1, 200, Some(96), 20),
-        RequestRecord {
-            outcome: Outcome::NoTokens,
-            ..turn(1, 900, Some(900), 400)
-        },
+        RequestRecord { outcome: Outcome::NoTokens, ..turn(1, 900, Some(900), 400) },
         turn(2, 300, None, 30),
     ];
     let turns = level(&one_level(requests, (1000 * MS, 4000 * MS))).turns;
@@ -54,17 +47,13 @@ fn turns_have_figures_of_their_own_and_single_requests_have_none() {
 
 /// Requests of 4 tokens that take 400 ms, at these milliseconds.
 fn stepped(at_ms: &[u64]) -> RunData {
-    let requests = (0..).zip(at_ms).map(|(number, &at)| RequestRecord {
-        request: number,
-        ..request(at * MS, 100 * MS, 400 * MS, 4)
-    });
+    let requests = (0..)
+        .zip(at_ms)
+        .map(|(number, &at)| RequestRecord { request: number, ..request(at * MS, 100 * MS, 400 * MS, 4) });
     let last = at_ms.iter().max().unwrap_or(&0) + 400;
     let mut run = one_level(requests.collect(), (at_ms[0] * MS, last * MS));
     run.manifest.plan.levels = vec![0];
-    let stage = |per_second, until_ms: u64| RateStage {
-        per_second,
-        until_ns: until_ms * MS,
-    };
+    let stage = |per_second, until_ms: u64| RateStage { per_second, until_ns: until_ms * MS };
     run.manifest.plan.arrivals = vec![Some(records::Arrivals {
         per_second: Some(2.0),
         burstiness: None,
@@ -85,10 +74,7 @@ fn a_request_belongs_to_the_stage_in_which_it_was_to_be_sent() {
     assert_eq!(counts, [2, 3, 2], "the last stage goes on");
     let seconds: Vec<f64> = stages.iter().map(|s| s.seconds).collect();
     assert!(close(Some(seconds[0]), 1.0) && close(Some(seconds[1]), 1.0));
-    assert!(
-        close(Some(seconds[2]), 1.1),
-        "to the last arrival: {seconds:?}"
-    );
+    assert!(close(Some(seconds[2]), 1.1), "to the last arrival: {seconds:?}");
     assert!(close(Some(stages[1].planned_per_s), 8.0));
     // Of the request at 6900 one token of four comes at 7000, when the stage has ended, and two after it.
     let tokens = stages[1].output_tok_s * seconds[1];
@@ -101,16 +87,9 @@ fn a_late_request_and_a_retry_belong_to_the_stage_that_wanted_them() {
     let mut run = stepped(&[5000, 5900, 6500]);
     // The second left 300 ms late; the third failed and came through a second later.
     run.requests[1].sent_ns = Offset(6200 * MS);
-    let retry = RequestRecord {
-        request: 2,
-        retry: 1,
-        ..request(7600 * MS, 100 * MS, 400 * MS, 4)
-    };
+    let retry = RequestRecord { request: 2, retry: 1, ..request(7600 * MS, 100 * MS, 400 * MS, 4) };
     let first = failed(6500 * MS, 6600 * MS, Outcome::NoTokens);
-    run.requests[2] = RequestRecord {
-        request: 2,
-        ..first
-    };
+    run.requests[2] = RequestRecord { request: 2, ..first };
     run.requests.push(retry);
     let stages = level(&run).stages;
     let counts: Vec<(u64, u64)> = stages.iter().map(|s| (s.requests, s.completed)).collect();
@@ -122,10 +101,7 @@ fn a_late_request_and_a_retry_belong_to_the_stage_that_wanted_them() {
 #[test]
 fn retries_are_counted_as_attempts() {
     let first = failed(0, 100 * MS, Outcome::NoTokens);
-    let second = RequestRecord {
-        retry: 1,
-        ..request(600 * MS, 100 * MS, 400 * MS, 4)
-    };
+    let second = RequestRecord { retry: 1, ..request(600 * MS, 100 * MS, 400 * MS, 4) };
     let requests = level(&one_level(vec![first, second], (0, 1000 * MS))).requests;
     assert_eq!((requests.measured, requests.completed), (2, 1));
     assert_eq!((requests.failed, requests.retries), (1, 1));
@@ -140,10 +116,7 @@ fn gaps_of_chunks_with_several_tokens_are_shared_among_the_tokens() {
     let told = level(&one_level(vec![record.clone()], (0, 190 * MS)));
     let itl = told.itl_ms.unwrap();
     assert_eq!(itl.n, 5);
-    assert!(
-        close(Some(itl.mean.value), 18.0) && close(Some(itl.max), 30.0),
-        "{itl:?}"
-    );
+    assert!(close(Some(itl.mean.value), 18.0) && close(Some(itl.max), 30.0), "{itl:?}");
     assert!(close(told.icl_ms.map(|icl| icl.mean.value), 30.0));
     record.chunks.tokens.clear();
     assert_eq!(level(&one_level(vec![record], (0, 190 * MS))).itl_ms, None);
@@ -152,10 +125,7 @@ fn gaps_of_chunks_with_several_tokens_are_shared_among_the_tokens() {
 #[test]
 fn the_first_output_after_reasoning_has_a_time_of_its_own() {
     let mut record = request(50 * MS, 100 * MS, 400 * MS, 4);
-    assert_eq!(
-        level(&one_level(vec![record.clone()], (0, 450 * MS))).ttfo_ms,
-        None
-    );
+    assert_eq!(level(&one_level(vec![record.clone()], (0, 450 * MS))).ttfo_ms, None);
     record.first_output_ns = Some(Offset(350 * MS));
     let told = level(&one_level(vec![record], (0, 450 * MS)));
     assert!(close(told.ttfo_ms.map(|ttfo| ttfo.mean.value), 300.0));

@@ -66,19 +66,13 @@ impl AgentSource {
             Some(link) => link,
             None => self.connect(clock, out)?,
         };
-        let url = self
-            .base
-            .endpoint(&format!("/v1/lines?after={}", link.next));
+        let url = self.base.endpoint(&format!("/v1/lines?after={}", link.next));
         let (answer, exchange) = fetch::<Batch>(&self.client, &url)?;
         if answer.time.instance != link.instance {
             // Started anew since: its clock and its numbers are others. The next reading connects again.
             return Ok(());
         }
-        link.offset.exchange(
-            clock.at(exchange.sent),
-            clock.at(exchange.received),
-            answer.time.t_ns.0,
-        );
+        link.offset.exchange(clock.at(exchange.sent), clock.at(exchange.received), answer.time.t_ns.0);
         link.next = answer.next;
         self.lost += answer.lost;
         self.say_clock(&mut link, clock, out);
@@ -97,21 +91,11 @@ impl AgentSource {
         let mut offset = ClockOffset::default();
         for _ in 0..EXCHANGES {
             let (time, exchange) = fetch::<Time>(&self.client, &self.base.endpoint("/v1/time"))?;
-            offset.exchange(
-                clock.at(exchange.sent),
-                clock.at(exchange.received),
-                time.t_ns.0,
-            );
+            offset.exchange(clock.at(exchange.sent), clock.at(exchange.received), time.t_ns.0);
         }
         let (first, _) = fetch::<Batch>(&self.client, &self.base.endpoint("/v1/lines"))?;
         let said = offset.estimate().ok_or("no time")?;
-        let mut link = Link {
-            instance: first.time.instance,
-            next: first.next,
-            offset,
-            said,
-            chosen: Vec::new(),
-        };
+        let mut link = Link { instance: first.time.instance, next: first.next, offset, said, chosen: Vec::new() };
         out.push(self.clock_line(said, clock));
         for line in first.lines {
             if link.wants(&line, &self.selection) {
@@ -199,10 +183,7 @@ impl Source for AgentSource {
         if self.lost == 0 {
             return Vec::new();
         }
-        vec![Line::Note(format!(
-            "{}: {} lines came too late to be fetched",
-            self.name, self.lost
-        ))]
+        vec![Line::Note(format!("{}: {} lines came too late to be fetched", self.name, self.lost))]
     }
 }
 
@@ -212,7 +193,7 @@ fn fetch<T: DeserializeOwned>(client: &Client, url: &str) -> Result<(T, Answer),
     if answer.status != 200 {
         return Err(format!("status {}", answer.status));
     }
-    let document = serde_json::from_str(&answer.body)
-        .map_err(|error| format!("its answer is not understood ({error})"))?;
+    let document =
+        serde_json::from_str(&answer.body).map_err(|error| format!("its answer is not understood ({error})"))?;
     Ok((document, answer))
 }

@@ -17,21 +17,11 @@ struct Metric {
 }
 
 const fn gauge(name: &'static str, help: &'static str, value: fn(&Gpu) -> Option<f64>) -> Metric {
-    Metric {
-        name,
-        kind: "gauge",
-        help,
-        value,
-    }
+    Metric { name, kind: "gauge", help, value }
 }
 
 const fn counter(name: &'static str, help: &'static str, value: fn(&Gpu) -> Option<f64>) -> Metric {
-    Metric {
-        name,
-        kind: "counter",
-        help,
-        value,
-    }
+    Metric { name, kind: "counter", help, value }
 }
 
 fn sample(gpu: &Gpu, figure: fn(&GpuSample) -> Option<f64>) -> Option<f64> {
@@ -92,9 +82,7 @@ pub(super) fn render(gpus: &BTreeMap<String, Gpu>) -> String {
             }
         }
         if !lines.is_empty() {
-            let Metric {
-                name, kind, help, ..
-            } = metric;
+            let Metric { name, kind, help, .. } = metric;
             write!(page, "# HELP {name} {help}\n# TYPE {name} {kind}\n{lines}").unwrap_or_default();
         }
     }
@@ -103,9 +91,7 @@ pub(super) fn render(gpus: &BTreeMap<String, Gpu>) -> String {
 
 fn line(name: &str, index: usize, uuid: &str, gpu: &Gpu, value: f64) -> String {
     let model = escaped(&gpu.device.name);
-    let host = gpu.device.host.as_deref().map_or_else(String::new, |host| {
-        format!(",Hostname=\"{}\"", escaped(host))
-    });
+    let host = gpu.device.host.as_deref().map_or_else(String::new, |host| format!(",Hostname=\"{}\"", escaped(host)));
     format!(
         "{name}{{gpu=\"{index}\",UUID=\"{}\",device=\"nvidia{index}\",modelName=\"{model}\"{host}}} {value}\n",
         escaped(uuid)
@@ -113,7 +99,5 @@ fn line(name: &str, index: usize, uuid: &str, gpu: &Gpu, value: f64) -> String {
 }
 
 fn escaped(text: &str) -> String {
-    text.replace('\\', "\\\\")
-        .replace('"', "\\\"")
-        .replace('\n', "\\n")
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }

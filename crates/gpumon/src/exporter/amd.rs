@@ -45,35 +45,22 @@ fn plain_name<'n>(sample: &Sample<'n>) -> &'n str {
 /// Whether the scrape comes from this exporter.
 pub(crate) fn recognise(scrape: &Scrape<'_>) -> bool {
     scrape.samples.iter().any(|sample| {
-        matches!(
-            plain_name(sample),
-            "gpu_gfx_activity" | "gpu_package_power" | "gpu_used_vram" | "gpu_power_usage"
-        ) && sample.label("gpu_id").is_some()
+        matches!(plain_name(sample), "gpu_gfx_activity" | "gpu_package_power" | "gpu_used_vram" | "gpu_power_usage")
+            && sample.label("gpu_id").is_some()
     })
 }
 
 /// The GPUs of the scrape.
 pub(crate) fn rows(scrape: &Scrape<'_>) -> Rows {
     let mut rows = Rows::default();
-    for sample in scrape
-        .samples
-        .iter()
-        .filter(|sample| sample.value.is_finite())
-    {
+    for sample in scrape.samples.iter().filter(|sample| sample.value.is_finite()) {
         let Some(gpu) = sample.label("gpu_id") else {
             continue;
         };
-        let partition = sample
-            .label("gpu_partition_id")
-            .or(sample.label("partition_id"))
-            .unwrap_or("0");
+        let partition = sample.label("gpu_partition_id").or(sample.label("partition_id")).unwrap_or("0");
         let name = plain_name(sample);
-        let by_name = |table: &'static [(&str, Set)]| {
-            table
-                .iter()
-                .find(|(known, _)| *known == name)
-                .map(|(_, set)| *set)
-        };
+        let by_name =
+            |table: &'static [(&str, Set)]| table.iter().find(|(known, _)| *known == name).map(|(_, set)| *set);
         let set = match (by_name(SENSORS), by_name(OWN), name) {
             (Some(set), _, _) if partition == "0" => set,
             (None, Some(set), _) => set,
@@ -102,18 +89,13 @@ fn clock(sample: &Sample<'_>) -> Option<Set> {
 }
 
 fn row<'r>(rows: &'r mut Rows, sample: &Sample<'_>, gpu: &str, partition: &str) -> &'r mut Row {
-    let serial = sample
-        .label("serial_number")
-        .filter(|serial| !serial.is_empty());
+    let serial = sample.label("serial_number").filter(|serial| !serial.is_empty());
     let host = sample.label("hostname").or(sample.label("Hostname"));
     // The id is a number within its host; the serial number tells GPUs of several hosts apart.
     let whole_gpu = format!("AMD-{}-{gpu}", serial.or(host).unwrap_or("host"));
     let describe = |device: &mut GpuDevice| {
         let model = sample.label("card_model").or(sample.label("card_series"));
-        model
-            .filter(|model| !model.is_empty())
-            .unwrap_or("AMD GPU")
-            .clone_into(&mut device.name);
+        model.filter(|model| !model.is_empty()).unwrap_or("AMD GPU").clone_into(&mut device.name);
         device.host = host.map(str::to_owned);
         device.memory_api = Some("amd_vram".to_owned());
     };
@@ -151,25 +133,12 @@ mod tests {
         let scrape = parse(MI300X);
         assert!(recognise(&scrape));
         let [row] = <[Row; 1]>::try_from(rows(&scrape).into_rows()).unwrap();
-        assert_eq!(
-            (row.device.uuid.as_str(), row.device.name.as_str()),
-            ("AMD-692-7", "102-G30213-0C")
-        );
+        assert_eq!((row.device.uuid.as_str(), row.device.name.as_str()), ("AMD-692-7", "102-G30213-0C"));
         assert_eq!(row.device.memory_total_bytes, Some(196_592 << 20));
-        assert_eq!(
-            row.sample.power_instant_mw,
-            Some(743_000),
-            "package power goes before power usage"
-        );
+        assert_eq!(row.sample.power_instant_mw, Some(743_000), "package power goes before power usage");
         assert_eq!(row.sample.energy_mj, Some(178_319_502), "178,319,501.7 mJ");
-        assert_eq!(
-            (row.sample.gpu_util_percent, row.sample.memory_util_percent),
-            (Some(97), Some(41))
-        );
-        assert_eq!(
-            (row.sample.sm_clock_mhz, row.sample.memory_clock_mhz),
-            (Some(2100), Some(1300))
-        );
+        assert_eq!((row.sample.gpu_util_percent, row.sample.memory_util_percent), (Some(97), Some(41)));
+        assert_eq!((row.sample.sm_clock_mhz, row.sample.memory_clock_mhz), (Some(2100), Some(1300)));
         assert_eq!(row.sample.temperature_c, Some(71));
     }
 
@@ -178,10 +147,7 @@ mod tests {
         let newer = format!("amd_{}", MI300X.trim_end().replace('\n', "\namd_"))
             .replace("GPU_CLOCK_TYPE_SYSTEM", "system")
             .replace("GPU_CLOCK_TYPE_MEMORY", "memory");
-        assert_eq!(
-            rows(&parse(&newer)).into_rows(),
-            rows(&parse(MI300X)).into_rows()
-        );
+        assert_eq!(rows(&parse(&newer)).into_rows(), rows(&parse(MI300X)).into_rows());
     }
 
     #[test]
@@ -194,19 +160,11 @@ mod tests {
         assert_eq!(rows.len(), 2);
         assert_eq!(rows[0].sample.power_instant_mw, Some(743_000));
         assert_eq!(rows[1].device.parent.as_deref(), Some("AMD-692-7"));
-        assert_eq!(
-            (
-                rows[1].sample.power_instant_mw,
-                rows[1].sample.memory_used_bytes
-            ),
-            (None, Some(5 << 20))
-        );
+        assert_eq!((rows[1].sample.power_instant_mw, rows[1].sample.memory_used_bytes), (None, Some(5 << 20)));
     }
 
     #[test]
     fn other_metrics_are_not_taken_for_it() {
-        assert!(!recognise(&parse(
-            "gpu_used_vram 1\nnode_gpu{gpu_id=\"1\"} 2\n"
-        )));
+        assert!(!recognise(&parse("gpu_used_vram 1\nnode_gpu{gpu_id=\"1\"} 2\n")));
     }
 }

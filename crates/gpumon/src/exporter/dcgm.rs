@@ -93,18 +93,12 @@ fn utilisation(row: &mut Row, value: f64) {
 /// fields (`dcgm_structs.h`). The 64-bit ones are read as floating point, which rounds them to 2⁶³.
 fn is_blank(value: f64) -> bool {
     let near = |blank: f64| (blank..blank + 16.0).contains(&value);
-    !value.is_finite()
-        || value >= 9.223_372_036_854e18
-        || near(140_737_488_355_328.0)
-        || near(2_147_483_632.0)
+    !value.is_finite() || value >= 9.223_372_036_854e18 || near(140_737_488_355_328.0) || near(2_147_483_632.0)
 }
 
 /// Whether the scrape comes from this exporter, or from one that speaks its names.
 pub(crate) fn recognise(scrape: &Scrape<'_>) -> bool {
-    scrape
-        .samples
-        .iter()
-        .any(|sample| sample.name.starts_with(PREFIX))
+    scrape.samples.iter().any(|sample| sample.name.starts_with(PREFIX))
 }
 
 /// The GPUs of the scrape.
@@ -192,10 +186,7 @@ mod tests {
         assert_eq!(row.sample.memory_temperature_c, None, "no sensor there");
         assert_eq!(row.sample.temperature_c, Some(48));
         assert_eq!(row.sample.power_average_mw, Some(8_610));
-        assert_eq!(
-            row.sample.power_instant_mw, None,
-            "an average is no instant"
-        );
+        assert_eq!(row.sample.power_instant_mw, None, "an average is no instant");
         assert_eq!(row.sample.energy_mj, Some(32_972_735_665));
         assert_eq!(row.sample.gpu_util_percent, Some(55));
         assert_eq!(row.sample.memory_used_bytes, Some(1000 << 20));
@@ -207,11 +198,7 @@ mod tests {
     fn both_generations_of_names_are_one_thing() {
         for (old, new, value) in [
             ("DEV_POWER_USAGE", "DEV_BOARD_POWER_WATTS", "311.5"),
-            (
-                "DEV_POWER_USAGE_INSTANT",
-                "DEV_BOARD_POWER_RAW_WATTS",
-                "402.25",
-            ),
+            ("DEV_POWER_USAGE_INSTANT", "DEV_BOARD_POWER_RAW_WATTS", "402.25"),
             ("DEV_GPU_TEMP", "DEV_GPU_TEMP_CELSIUS", "61"),
             ("DEV_MEMORY_TEMP", "DEV_MEMORY_TEMP_CELSIUS", "77"),
             ("DEV_GPU_UTIL", "DEV_GPU_UTIL_RATIO", "97"),
@@ -220,11 +207,7 @@ mod tests {
             ("PROF_SM_ACTIVE", "PROF_SM_UTIL_RATIO", "0.81"),
             ("PROF_PIPE_TENSOR_ACTIVE", "PROF_TENSOR_UTIL_RATIO", "0.2"),
             ("PROF_DRAM_ACTIVE", "PROF_DRAM_UTIL_RATIO", "0.61"),
-            (
-                "DEV_ENFORCED_POWER_LIMIT",
-                "DEV_BOARD_POWER_LIMIT_ENFORCED_WATTS",
-                "700",
-            ),
+            ("DEV_ENFORCED_POWER_LIMIT", "DEV_BOARD_POWER_LIMIT_ENFORCED_WATTS", "700"),
         ] {
             let line = |name| read(&format!("DCGM_FI_{name}{{UUID=\"GPU-1\"}} {value}\n"));
             assert_eq!(line(old), line(new), "{old}");
@@ -236,9 +219,7 @@ mod tests {
     #[test]
     fn both_labels_of_the_host_are_read_and_spaces_before_labels_too() {
         for label in ["Hostname", "hostname"] {
-            let rows = read(&format!(
-                "DCGM_FI_DEV_SM_CLOCK{{gpu=\"0\", UUID=\"GPU-1\", {label}=\"node-3\"}} 139\n"
-            ));
+            let rows = read(&format!("DCGM_FI_DEV_SM_CLOCK{{gpu=\"0\", UUID=\"GPU-1\", {label}=\"node-3\"}} 139\n"));
             assert_eq!(rows[0].device.host.as_deref(), Some("node-3"));
             assert_eq!(rows[0].sample.sm_clock_mhz, Some(139));
         }
@@ -248,15 +229,8 @@ mod tests {
     /// 140737488355328.0, with 1, 2 and 3 added for the reason. The exporter's README shows 9223372036854775794.
     #[test]
     fn blanks_are_counted_and_mean_nothing() {
-        for blank in [
-            "9223372036854775794",
-            "140737488355330",
-            "2147483634",
-            "NaN",
-        ] {
-            let rows = rows(&parse(&format!(
-                "DCGM_FI_DEV_MEMORY_TEMP{{gpu=\"0\", UUID=\"GPU-604ac76c\"}} {blank}\n"
-            )));
+        for blank in ["9223372036854775794", "140737488355330", "2147483634", "NaN"] {
+            let rows = rows(&parse(&format!("DCGM_FI_DEV_MEMORY_TEMP{{gpu=\"0\", UUID=\"GPU-604ac76c\"}} {blank}\n")));
             assert_eq!((rows.blanks, rows.into_rows()), (1, vec![]), "{blank}");
         }
     }
@@ -289,15 +263,8 @@ mod tests {
     #[test]
     fn a_utilisation_ratio_of_newer_versions_is_a_ratio() {
         let read = |value: &str| {
-            read(&format!(
-                "DCGM_FI_DEV_GPU_UTIL_RATIO{{UUID=\"GPU-1\"}} {value}\n"
-            ))[0]
-                .sample
-                .gpu_util_percent
+            read(&format!("DCGM_FI_DEV_GPU_UTIL_RATIO{{UUID=\"GPU-1\"}} {value}\n"))[0].sample.gpu_util_percent
         };
-        assert_eq!(
-            (read("0"), read("0.97"), read("97"), read("1")),
-            (Some(0), Some(97), Some(97), None)
-        );
+        assert_eq!((read("0"), read("0.97"), read("97"), read("1")), (Some(0), Some(97), Some(97), None));
     }
 }

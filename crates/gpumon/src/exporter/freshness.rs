@@ -82,10 +82,7 @@ mod tests {
     fn one_that_is_always_new_is_never_slow() {
         let mut freshness = Freshness::default();
         for i in 0..10_u64 {
-            assert_eq!(
-                freshness.judge(&i.to_string(), Offset(i * 500_000_000)),
-                Answer::New
-            );
+            assert_eq!(freshness.judge(&i.to_string(), Offset(i * 500_000_000)), Answer::New);
         }
     }
 }

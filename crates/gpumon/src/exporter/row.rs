@@ -56,10 +56,7 @@ pub(crate) fn whole_u32(value: f64) -> Option<u32> {
 }
 
 /// A temperature. What does not fit becomes the largest value, which the plausibility filter drops.
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "casts of floating point to integers saturate"
-)]
+#[expect(clippy::cast_possible_truncation, reason = "casts of floating point to integers saturate")]
 pub(crate) fn celsius(value: f64) -> Option<i32> {
     value.is_finite().then(|| value.round() as i32)
 }

@@ -21,9 +21,7 @@ impl Events {
             let mut set = nvml.create_event_set()?;
             for index in indices {
                 let device = nvml.device_by_index(index)?;
-                set = device
-                    .register_events(EventTypes::CRITICAL_XID_ERROR, set)
-                    .map_err(|error| error.error)?;
+                set = device.register_events(EventTypes::CRITICAL_XID_ERROR, set).map_err(|error| error.error)?;
             }
             Ok::<_, NvmlError>(session.keep_events(set))
         };
@@ -43,11 +41,7 @@ impl Events {
                 Some(XidError::Unknown) => 999,
                 None => continue,
             };
-            out.push(Line::Gpu(GpuLine::Xid {
-                t_ns: now,
-                uuid: event.device.uuid().ok(),
-                code,
-            }));
+            out.push(Line::Gpu(GpuLine::Xid { t_ns: now, uuid: event.device.uuid().ok(), code }));
         }
         self.0 = Some(session.keep_events(set));
     }

@@ -38,20 +38,12 @@ pub(super) struct Gpu {
 
 impl Gpu {
     /// Asks the GPU for everything once, to learn what it refuses.
-    pub(super) fn probe(
-        index: u32,
-        device: &Device<'_>,
-        driver: Option<&str>,
-    ) -> Result<Self, NvmlError> {
+    pub(super) fn probe(index: u32, device: &Device<'_>, driver: Option<&str>) -> Result<Self, NvmlError> {
         let plain_power = PlainPower::of(device);
         let probed = reading::read(device, plain_power);
         let mut counters = Counters::ALL;
         counters.read(device, &mut GpuSample::default());
-        let power_limit_mw = device
-            .enforced_power_limit()
-            .ok()
-            .map(u64::from)
-            .filter(|limit| *limit > 0);
+        let power_limit_mw = device.enforced_power_limit().ok().map(u64::from).filter(|limit| *limit > 0);
         let memory_total_bytes = reading::memory(device).ok().map(|memory| memory.total);
         let described = GpuDevice {
             uuid: device.uuid()?,
@@ -70,10 +62,7 @@ impl Gpu {
             device: described,
             outage: Outage::default(),
             implausible: 0,
-            bounds: Bounds {
-                power_limit_mw,
-                memory_total_bytes,
-            },
+            bounds: Bounds { power_limit_mw, memory_total_bytes },
             plain_power,
             counters,
             profile: Profile::of(device),
@@ -89,13 +78,7 @@ impl Gpu {
     }
 
     /// Appends a reading, or notes that there is none. A GPU that is out is asked again after a while.
-    pub(super) fn sample(
-        &mut self,
-        session: Option<&Session>,
-        clock: Clock,
-        occasion: Occasion,
-        out: &mut Vec<Line>,
-    ) {
+    pub(super) fn sample(&mut self, session: Option<&Session>, clock: Clock, occasion: Occasion, out: &mut Vec<Line>) {
         let began = clock.now();
         if !self.outage.may_try(began, occasion) {
             return;
@@ -129,8 +112,7 @@ impl Gpu {
             .map_err(|error| error.to_string())?;
         let mut sample = self.fast(&device)?;
         self.counters.read(&device, &mut sample);
-        self.profile
-            .read(session, began, || device.gpm_sample(), &mut sample);
+        self.profile.read(session, began, || device.gpm_sample(), &mut sample);
         sample.t_ns = began;
         sample.read_ns = Offset::from_duration(clock.now() - began).0;
         self.keep_plausible(sample, out);
@@ -156,19 +138,12 @@ impl Gpu {
         if sample == GpuSample::default() {
             return Err("no metric can be read".to_owned());
         }
-        Ok(GpuSample {
-            uuid: self.device.uuid.clone(),
-            ..sample
-        })
+        Ok(GpuSample { uuid: self.device.uuid.clone(), ..sample })
     }
 
     fn state(&mut self, device: &Device<'_>, clock: Clock, out: &mut Vec<Line>) {
         let began = clock.now();
-        let state = GpuState {
-            t_ns: began,
-            uuid: self.device.uuid.clone(),
-            ..state::read(device)
-        };
+        let state = GpuState { t_ns: began, uuid: self.device.uuid.clone(), ..state::read(device) };
         let read_ns = Offset::from_duration(clock.now() - began).0;
         if state.says_something() {
             out.push(Line::Gpu(GpuLine::State(GpuState { read_ns, ..state })));

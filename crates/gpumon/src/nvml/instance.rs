@@ -43,9 +43,7 @@ impl Instance {
             part: gpu_instance(device).ok()?,
             device: GpuDevice {
                 uuid: device.uuid().ok()?,
-                name: device
-                    .name()
-                    .unwrap_or_else(|_| format!("{} MIG", whole.name)),
+                name: device.name().unwrap_or_else(|_| format!("{} MIG", whole.name)),
                 source: whole.source.clone(),
                 driver: whole.driver.clone(),
                 memory_total_bytes: reading::memory(device).ok().map(|memory| memory.total),
@@ -58,30 +56,17 @@ impl Instance {
     }
 
     /// Appends a reading. One that cannot be had is left out: the GPU as a whole says when it is lost.
-    pub(super) fn sample(
-        &mut self,
-        session: &Session,
-        gpu: &Device<'_>,
-        clock: Clock,
-        out: &mut Vec<Line>,
-    ) {
+    pub(super) fn sample(&mut self, session: &Session, gpu: &Device<'_>, clock: Clock, out: &mut Vec<Line>) {
         let began = clock.now();
-        let mut sample = GpuSample {
-            t_ns: began,
-            uuid: self.device.uuid.clone(),
-            ..GpuSample::default()
-        };
-        let memory = gpu
-            .mig_device_by_index(self.number)
-            .and_then(|device| reading::memory(&device));
+        let mut sample = GpuSample { t_ns: began, uuid: self.device.uuid.clone(), ..GpuSample::default() };
+        let memory = gpu.mig_device_by_index(self.number).and_then(|device| reading::memory(&device));
         if let Ok(memory) = memory {
             sample.memory_used_bytes = Some(memory.used);
             sample.memory_reserved_bytes = Some(memory.reserved);
             sample.memory_free_bytes = Some(memory.free);
         }
         let part = self.part;
-        self.profile
-            .read(session, began, || gpu.gpm_mig_sample(part), &mut sample);
+        self.profile.read(session, began, || gpu.gpm_mig_sample(part), &mut sample);
         sample.read_ns = Offset::from_duration(clock.now() - began).0;
         out.push(Line::Gpu(GpuLine::Sample(sample)));
     }

@@ -104,12 +104,7 @@ impl Profile {
     }
 }
 
-fn between(
-    session: &Session,
-    before: &GpmSample<'_>,
-    after: &GpmSample<'_>,
-    sample: &mut GpuSample,
-) {
+fn between(session: &Session, before: &GpmSample<'_>, after: &GpmSample<'_>, sample: &mut GpuSample) {
     let ids = METRICS.map(|(id, _)| id);
     let Ok(results) = gpm_metrics_get(session.nvml(), before, after, &ids) else {
         return;

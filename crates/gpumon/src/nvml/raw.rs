@@ -5,10 +5,7 @@
 //! they would. They are kept here as numbers instead, each with the number of the session in which it was made, and come
 //! back to life only in that session: so no handle is ever used after the library was opened anew. A handle of a session
 //! that is over is forgotten; the driver let go of it when the session ended.
-#![expect(
-    unsafe_code,
-    reason = "handles cross the wrapper's lifetimes; each is checked against its session first"
-)]
+#![expect(unsafe_code, reason = "handles cross the wrapper's lifetimes; each is checked against its session first")]
 
 use std::{
     mem, ptr,
@@ -21,8 +18,8 @@ use nvml_wrapper::{
     event::EventSet,
     gpm::GpmSample,
     sys_exports::field_id::{
-        NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_RX, NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_TX,
-        NVML_FI_DEV_PCIE_COUNT_RX_BYTES, NVML_FI_DEV_PCIE_COUNT_TX_BYTES,
+        NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_RX, NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_TX, NVML_FI_DEV_PCIE_COUNT_RX_BYTES,
+        NVML_FI_DEV_PCIE_COUNT_TX_BYTES,
     },
 };
 use nvml_wrapper_sys::bindings::{nvmlFieldValue_t, nvmlValue_t};
@@ -38,10 +35,7 @@ pub(super) struct Session {
 
 impl Session {
     pub(super) fn new(nvml: Nvml) -> Self {
-        Self {
-            nvml,
-            number: SESSIONS.fetch_add(1, Ordering::Relaxed),
-        }
+        Self { nvml, number: SESSIONS.fetch_add(1, Ordering::Relaxed) }
     }
 
     pub(super) fn nvml(&self) -> &Nvml {
@@ -50,10 +44,7 @@ impl Session {
 
     /// Keeps a sample for a later reading of this session.
     pub(super) fn keep_sample(&self, sample: GpmSample<'_>) -> KeptSample {
-        KeptSample(Kept {
-            session: self.number,
-            address: sample.into_handle().expose_provenance(),
-        })
+        KeptSample(Kept { session: self.number, address: sample.into_handle().expose_provenance() })
     }
 
     /// The sample again; `None` when it is of another session.
@@ -61,9 +52,7 @@ impl Session {
         let address = kept.0.address_in(self)?;
         // SAFETY: the handle came from `into_handle` in this session, which the library still serves, and `kept` is gone
         // now, so nothing else frees it.
-        Some(unsafe {
-            GpmSample::from_handle(&self.nvml, ptr::with_exposed_provenance_mut(address))
-        })
+        Some(unsafe { GpmSample::from_handle(&self.nvml, ptr::with_exposed_provenance_mut(address)) })
     }
 
     /// Keeps an event set for later readings of this session.
@@ -71,10 +60,7 @@ impl Session {
         // SAFETY: the handle is only stored; the set is forgotten, so that it is not freed.
         let address = unsafe { set.handle() }.expose_provenance();
         mem::forget(set);
-        KeptEvents(Kept {
-            session: self.number,
-            address,
-        })
+        KeptEvents(Kept { session: self.number, address })
     }
 
     /// The event set again; `None` when it is of another session.
@@ -109,29 +95,19 @@ pub(super) struct KeptEvents(Kept);
 /// Data sent and received over all links (NVLink) of a device together, in KiB since the counters began (fields 138 and 139).
 /// The wrapper asks with scope 0, which means the first link only.
 pub(super) fn nvlink_kib(device: &Device<'_>) -> Result<(u64, u64), NvmlError> {
-    let fields = [
-        NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_TX,
-        NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_RX,
-    ];
+    let fields = [NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_TX, NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_RX];
     two_counters(device, fields, u32::MAX)
 }
 
 /// Bytes sent and received over PCIe since the counters began (fields 197 and 198). A call each for throughput would take
 /// 20 ms, and the wrapper cuts these counters to 32 bits.
 pub(super) fn pcie_bytes(device: &Device<'_>) -> Result<(u64, u64), NvmlError> {
-    let fields = [
-        NVML_FI_DEV_PCIE_COUNT_TX_BYTES,
-        NVML_FI_DEV_PCIE_COUNT_RX_BYTES,
-    ];
+    let fields = [NVML_FI_DEV_PCIE_COUNT_TX_BYTES, NVML_FI_DEV_PCIE_COUNT_RX_BYTES];
     two_counters(device, fields, 0)
 }
 
 /// Two fields that NVML gives as 64-bit numbers.
-fn two_counters(
-    device: &Device<'_>,
-    fields: [u32; 2],
-    scope: u32,
-) -> Result<(u64, u64), NvmlError> {
+fn two_counters(device: &Device<'_>, fields: [u32; 2], scope: u32) -> Result<(u64, u64), NvmlError> {
     let get = nvml_sym(device.nvml().lib().nvmlDeviceGetFieldValues.as_ref())?;
     let mut fields = fields.map(|field_id| nvmlFieldValue_t {
         fieldId: field_id,

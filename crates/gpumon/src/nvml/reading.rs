@@ -8,9 +8,7 @@ use nvml_wrapper::{
     error::{Bits, NvmlError},
     struct_wrappers::device::{FieldValueSample, MemoryInfo},
     structs::device::FieldId,
-    sys_exports::field_id::{
-        NVML_FI_DEV_MEMORY_TEMP, NVML_FI_DEV_POWER_AVERAGE, NVML_FI_DEV_POWER_INSTANT,
-    },
+    sys_exports::field_id::{NVML_FI_DEV_MEMORY_TEMP, NVML_FI_DEV_POWER_AVERAGE, NVML_FI_DEV_POWER_INSTANT},
 };
 use records::GpuSample;
 
@@ -74,29 +72,19 @@ impl From<NvmlError> for Refusal {
 impl Reading {
     /// The metrics that there is no use in waiting for.
     pub(super) fn refused_for_good(&self) -> Vec<String> {
-        let for_good = |(metric, refusal): &(&str, Refusal)| {
-            (*refusal == Refusal::Unsupported).then(|| (*metric).to_owned())
-        };
+        let for_good =
+            |(metric, refusal): &(&str, Refusal)| (*refusal == Refusal::Unsupported).then(|| (*metric).to_owned());
         self.refusals.iter().filter_map(for_good).collect()
     }
 
-    fn value<T>(
-        &mut self,
-        metric: &'static str,
-        result: Result<T, impl Into<Refusal>>,
-    ) -> Option<T> {
-        result
-            .map_err(|refusal| self.refusals.push((metric, refusal.into())))
-            .ok()
+    fn value<T>(&mut self, metric: &'static str, result: Result<T, impl Into<Refusal>>) -> Option<T> {
+        result.map_err(|refusal| self.refusals.push((metric, refusal.into()))).ok()
     }
 }
 
 /// Asks for every metric once.
 pub(super) fn read(device: &Device<'_>, plain_power: PlainPower) -> Reading {
-    let mut r = Reading {
-        sample: GpuSample::default(),
-        refusals: Vec::new(),
-    };
+    let mut r = Reading { sample: GpuSample::default(), refusals: Vec::new() };
     let (gpu, bus) = both(device.utilization_rates(), |u| (u.gpu, u.memory));
     r.sample.gpu_util_percent = r.value("gpu_util_percent", gpu);
     r.sample.memory_util_percent = r.value("memory_util_percent", bus);
@@ -135,10 +123,7 @@ pub(super) fn memory(device: &Device<'_>) -> Result<MemoryInfo, NvmlError> {
 }
 
 /// Splits a call that gives two metrics.
-fn both<S, T>(
-    result: Result<S, NvmlError>,
-    split: impl Fn(S) -> (T, T),
-) -> (Result<T, Refusal>, Result<T, Refusal>) {
+fn both<S, T>(result: Result<S, NvmlError>, split: impl Fn(S) -> (T, T)) -> (Result<T, Refusal>, Result<T, Refusal>) {
     match result {
         Ok(value) => {
             let (first, second) = split(value);
@@ -152,21 +137,14 @@ fn both<S, T>(
 }
 
 /// Average and instantaneous power: the two fields, or in place of a missing one the plain call where it means the same.
-fn power(
-    device: &Device<'_>,
-    plain: PlainPower,
-    fields: Fields,
-) -> (Result<u64, Refusal>, Result<u64, Refusal>) {
+fn power(device: &Device<'_>, plain: PlainPower, fields: Fields) -> (Result<u64, Refusal>, Result<u64, Refusal>) {
     let plain_call = |meaning, field: Result<u64, Refusal>| match field {
         Err(Refusal::Unsupported | Refusal::Failed(_)) if plain == meaning => {
             device.power_usage().map(u64::from).map_err(Refusal::from)
         }
         other => other,
     };
-    (
-        plain_call(PlainPower::Average, fields.average_mw),
-        plain_call(PlainPower::Instant, fields.instant_mw),
-    )
+    (plain_call(PlainPower::Average, fields.average_mw), plain_call(PlainPower::Instant, fields.instant_mw))
 }
 
 /// What NVML gives as numbered fields: one call, and a return code for each.
@@ -180,11 +158,7 @@ struct Fields {
 }
 
 fn fields(device: &Device<'_>) -> Fields {
-    let ids = [
-        NVML_FI_DEV_POWER_AVERAGE,
-        NVML_FI_DEV_POWER_INSTANT,
-        NVML_FI_DEV_MEMORY_TEMP,
-    ];
+    let ids = [NVML_FI_DEV_POWER_AVERAGE, NVML_FI_DEV_POWER_INSTANT, NVML_FI_DEV_MEMORY_TEMP];
     let values = match device.field_values_for(&ids.map(FieldId)) {
         Ok(values) => values,
         Err(error) => {
@@ -200,9 +174,8 @@ fn fields(device: &Device<'_>) -> Fields {
     let mut values = values.into_iter();
     let mut next = || values.next().unwrap_or(Err(NvmlError::NotSupported));
     let (average, instant, memory) = (next(), next(), next());
-    let taken = [&instant, &average]
-        .into_iter()
-        .find_map(|field| field.as_ref().ok().filter(|field| field.value.is_ok()));
+    let taken =
+        [&instant, &average].into_iter().find_map(|field| field.as_ref().ok().filter(|field| field.value.is_ok()));
     Fields {
         unix_ns: taken.and_then(|field| u64::try_from(field.timestamp).ok()?.checked_mul(1_000)),
         average_mw: whole_field(average).map_err(Refusal::from),
@@ -225,10 +198,7 @@ pub(super) fn whole_field(field: Result<FieldValueSample, NvmlError>) -> Result<
 
 /// Counters that only some devices have. Those that were refused once are not asked for again.
 #[derive(Clone, Copy, Debug)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "one for each counter that a device may not have"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "one for each counter that a device may not have")]
 pub(super) struct Counters {
     power_violation: bool,
     thermal_violation: bool,
@@ -238,12 +208,7 @@ pub(super) struct Counters {
 
 impl Counters {
     /// Asks for all of them, to be told which there are.
-    pub(super) const ALL: Self = Self {
-        power_violation: true,
-        thermal_violation: true,
-        nvlink: true,
-        pcie: true,
-    };
+    pub(super) const ALL: Self = Self { power_violation: true, thermal_violation: true, nvlink: true, pcie: true };
 
     /// Adds the counters to the sample.
     pub(super) fn read(&mut self, device: &Device<'_>, sample: &mut GpuSample) {
@@ -251,12 +216,8 @@ impl Counters {
             let status = device.violation_status(policy);
             status.map(|time| time.violation_time)
         };
-        sample.power_violation_ns = ask(&mut self.power_violation, || {
-            violation(PerformancePolicy::Power)
-        });
-        sample.thermal_violation_ns = ask(&mut self.thermal_violation, || {
-            violation(PerformancePolicy::Thermal)
-        });
+        sample.power_violation_ns = ask(&mut self.power_violation, || violation(PerformancePolicy::Power));
+        sample.thermal_violation_ns = ask(&mut self.thermal_violation, || violation(PerformancePolicy::Thermal));
         if let Some((sent, received)) = ask(&mut self.nvlink, || nvlink_kib(device)) {
             sample.nvlink_tx_bytes = sent.checked_mul(1_024);
             sample.nvlink_rx_bytes = received.checked_mul(1_024);

@@ -21,20 +21,13 @@ pub(super) fn read(device: &Device<'_>) -> GpuState {
     let fields = device.field_values_for(&[FieldId(NVML_FI_DEV_REMAPPED_UNC)]);
     GpuState {
         power_limit_mw: device.enforced_power_limit().ok().and_then(milliwatts),
-        power_limit_default_mw: device
-            .power_management_limit_default()
-            .ok()
-            .and_then(milliwatts),
+        power_limit_default_mw: device.power_management_limit_default().ok().and_then(milliwatts),
         sm_clock_max_mhz: device.max_clock_info(Clock::SM).ok(),
         pcie_generation: device.current_pcie_link_gen().ok(),
         pcie_width: device.current_pcie_link_width().ok(),
         pcie_replays: device.pcie_replay_counter().ok().map(u64::from),
-        ecc_uncorrected: device
-            .total_ecc_errors(MemoryError::Uncorrected, EccCounter::Volatile)
-            .ok(),
-        remapped_rows: fields
-            .ok()
-            .and_then(|fields| whole_field(fields.into_iter().next()?).ok()),
+        ecc_uncorrected: device.total_ecc_errors(MemoryError::Uncorrected, EccCounter::Volatile).ok(),
+        remapped_rows: fields.ok().and_then(|fields| whole_field(fields.into_iter().next()?).ok()),
         ..GpuState::default()
     }
 }

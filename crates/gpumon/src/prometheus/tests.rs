@@ -21,14 +21,7 @@ fn only(text: &str) -> Sample<'_> {
 #[test]
 fn real_scrapes_are_understood_whole() {
     // Counts: grep -vcE '^#|^$' of each file.
-    for (text, lines) in [
-        (IDLE, 434),
-        (LOAD, 408),
-        (LLAMA, 15),
-        (TINY, 434),
-        (DCGM, 5),
-        (AWKWARD, 15),
-    ] {
+    for (text, lines) in [(IDLE, 434), (LOAD, 408), (LLAMA, 15), (TINY, 434), (DCGM, 5), (AWKWARD, 15)] {
         let scrape = parse(text);
         assert_eq!((scrape.samples.len(), scrape.bad_lines), (lines, 0));
     }
@@ -43,37 +36,16 @@ fn real_lines_are_read_as_they_stand() {
     assert_eq!(usage.label("model_name"), Some("smollm2-135m"));
     assert_eq!(usage.label("le"), None);
 
-    let buckets: Vec<_> = load
-        .named("vllm:time_to_first_token_seconds_bucket")
-        .collect();
+    let buckets: Vec<_> = load.named("vllm:time_to_first_token_seconds_bucket").collect();
     assert_eq!(buckets.len(), 23);
-    assert_eq!(
-        (buckets[4].label("le"), buckets[4].value),
-        (Some("0.04"), 2.0)
-    );
-    assert_eq!(
-        (buckets[22].label("le"), buckets[22].value),
-        (Some("+Inf"), 346.0)
-    );
-    assert!(
-        buckets
-            .iter()
-            .flat_map(|b| &b.labels)
-            .all(|label| matches!(label.value, Cow::Borrowed(_)))
-    );
+    assert_eq!((buckets[4].label("le"), buckets[4].value), (Some("0.04"), 2.0));
+    assert_eq!((buckets[22].label("le"), buckets[22].value), (Some("+Inf"), 346.0));
+    assert!(buckets.iter().flat_map(|b| &b.labels).all(|label| matches!(label.value, Cow::Borrowed(_))));
 
     let idle = parse(IDLE);
     let memory = idle.named("process_virtual_memory_bytes").next().unwrap();
     assert_eq!((memory.value, memory.labels.len()), (7_365_419_008.0, 0));
-    assert_eq!(
-        parse(LLAMA)
-            .named("llamacpp:prompt_seconds_total")
-            .next()
-            .unwrap()
-            .value
-            .to_string(),
-        "0.52766"
-    );
+    assert_eq!(parse(LLAMA).named("llamacpp:prompt_seconds_total").next().unwrap().value.to_string(), "0.52766");
 }
 
 /// The example of the Prometheus documentation, "Exposition formats", section "Text format example".
@@ -97,10 +69,7 @@ fn example_of_the_format_documentation() {
     assert_eq!(scrape.samples[1].value.to_string(), "3");
     assert_eq!(scrape.samples[1].timestamp_ms, Some(1_395_066_363_000));
     assert_eq!(scrape.samples[2].label("path"), Some(r"C:\DIR\FILE.TXT"));
-    assert_eq!(
-        scrape.samples[2].label("error"),
-        Some("Cannot find file:\n\"FILE.TXT\"")
-    );
+    assert_eq!(scrape.samples[2].label("error"), Some("Cannot find file:\n\"FILE.TXT\""));
     assert_eq!(scrape.samples[4].value.to_string(), "inf");
     assert_eq!(scrape.samples[4].timestamp_ms, Some(-3_982_045));
 }
@@ -112,10 +81,7 @@ fn punctuation_within_label_values_is_only_text() {
     assert_eq!(sample.label("b"), Some("{1}, {2}"));
     assert_eq!(sample.label("c"), Some(""));
     assert_eq!(only(r#"m{a="C:\dir"} 1"#).label("a"), Some(r"C:\dir"));
-    assert_eq!(
-        only("\tm { a = \"1\" , b=\"2\" }\t7  8 ").timestamp_ms,
-        Some(8)
-    );
+    assert_eq!(only("\tm { a = \"1\" , b=\"2\" }\t7  8 ").timestamp_ms, Some(8));
 }
 
 #[test]
@@ -154,10 +120,7 @@ fn bad_lines_are_counted_and_hide_no_other() {
 
 /// Writes a label value as the format documentation asks.
 fn escaped(value: &str) -> String {
-    value
-        .replace('\\', "\\\\")
-        .replace('"', "\\\"")
-        .replace('\n', "\\n")
+    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
 proptest! {

@@ -55,15 +55,9 @@ fn a_server_without_any_of_the_endpoints_has_no_facts() {
 fn nothing_there_is_an_error_with_a_hint() {
     let access = Access::default().with_bearer_key("sk-secret").unwrap();
     let error = engine_facts(&nobody(), &access).unwrap_err();
-    assert!(
-        matches!(error, DescribeError::Unreachable { .. }),
-        "{error:?}"
-    );
+    assert!(matches!(error, DescribeError::Unreachable { .. }), "{error:?}");
     let message = error.to_string();
-    assert!(
-        message.starts_with(&format!("nothing answers at {}: ", nobody())),
-        "{message}"
-    );
+    assert!(message.starts_with(&format!("nothing answers at {}: ", nobody())), "{message}");
     assert!(message.contains("\nhint: "), "{message}");
     assert!(!message.contains("secret"), "{message}");
 }
@@ -73,38 +67,25 @@ fn a_refused_key_is_an_error_that_does_not_show_it() {
     let server = Loopback::start(Pages::default().with("/v1/models", 401, "no sk-secret here"));
     let access = Access::default().with_bearer_key("sk-secret").unwrap();
     let error = engine_facts(server.url(), &access).unwrap_err();
-    assert!(
-        matches!(error, DescribeError::Refused { status: 401, .. }),
-        "{error:?}"
-    );
+    assert!(matches!(error, DescribeError::Refused { status: 401, .. }), "{error:?}");
     assert!(!format!("{error} {error:?}").contains("secret"));
 }
 
 #[test]
 fn every_request_carries_key_and_headers() {
     let server = Loopback::start(Pages::default());
-    let access = Access::default()
-        .with_bearer_key("sk-1")
-        .and_then(|access| access.with_header("X-Team", "ops"))
-        .unwrap();
+    let access =
+        Access::default().with_bearer_key("sk-1").and_then(|access| access.with_header("X-Team", "ops")).unwrap();
     engine_facts(server.url(), &access).unwrap();
     let heads: Vec<_> = server.seen.try_iter().collect();
     let paths: Vec<_> = heads.iter().map(|head| head[0].as_str()).collect();
     assert_eq!(
         paths,
-        [
-            "GET /v1/models HTTP/1.1",
-            "GET /version HTTP/1.1",
-            "GET /props HTTP/1.1",
-            "GET /metrics HTTP/1.1"
-        ]
+        ["GET /v1/models HTTP/1.1", "GET /version HTTP/1.1", "GET /props HTTP/1.1", "GET /metrics HTTP/1.1"]
     );
     for head in heads {
         let lower: Vec<_> = head.iter().map(|line| line.to_lowercase()).collect();
-        assert!(
-            lower.contains(&"authorization: bearer sk-1".to_owned()),
-            "{head:?}"
-        );
+        assert!(lower.contains(&"authorization: bearer sk-1".to_owned()), "{head:?}");
         assert!(lower.contains(&"x-team: ops".to_owned()), "{head:?}");
     }
 }

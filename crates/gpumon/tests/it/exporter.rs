@@ -11,9 +11,8 @@ use crate::loopback::{Loopback, Pages, nobody};
 fn page(energy: u64, xid: u32, odd: &str) -> String {
     let mut text = vec!["# HELP DCGM_FI_DEV_SM_CLOCK SM clock frequency (in MHz).\n".to_owned()];
     for gpu in 0..2 {
-        let labels = format!(
-            "{{gpu=\"{gpu}\",UUID=\"GPU-{gpu}\",modelName=\"NVIDIA H100 80GB HBM3\",Hostname=\"node-1\"}}"
-        );
+        let labels =
+            format!("{{gpu=\"{gpu}\",UUID=\"GPU-{gpu}\",modelName=\"NVIDIA H100 80GB HBM3\",Hostname=\"node-1\"}}");
         for (name, value) in [
             ("DEV_TOTAL_ENERGY_CONSUMPTION", energy.to_string()),
             ("DEV_POWER_USAGE", "512.345000".to_owned()),
@@ -53,19 +52,11 @@ fn gpus_are_described_once_and_sampled_at_the_middle_of_the_scrape() {
     let server = Loopback::start(Pages::default().with("/metrics", 200, &page(1_000, 0, "97")));
     let mut source = source(&server, Selection::All);
     let lines = sample(&mut source);
-    let [
-        Line::Gpu(GpuLine::Device(device)),
-        Line::Gpu(GpuLine::Sample(first)),
-        ..,
-    ] = &lines[..]
-    else {
+    let [Line::Gpu(GpuLine::Device(device)), Line::Gpu(GpuLine::Sample(first)), ..] = &lines[..] else {
         panic!("{lines:?}");
     };
     assert_eq!(device.host.as_deref(), Some("node-1"));
-    assert!(
-        device.source.starts_with("dcgm http://127.0.0.1:"),
-        "{device:?}"
-    );
+    assert!(device.source.starts_with("dcgm http://127.0.0.1:"), "{device:?}");
     assert!(device.unsupported.contains(&"power_instant_mw".to_owned()));
     assert!(!device.unsupported.contains(&"energy_mj".to_owned()));
     assert_eq!(first.energy_mj, Some(1_000));
@@ -74,12 +65,7 @@ fn gpus_are_described_once_and_sampled_at_the_middle_of_the_scrape() {
 
     server.set_page("/metrics", &page(2_000, 0, "97"));
     let again = sample(&mut source);
-    assert!(
-        again
-            .iter()
-            .all(|line| matches!(line, Line::Gpu(GpuLine::Sample(_)))),
-        "{again:?}"
-    );
+    assert!(again.iter().all(|line| matches!(line, Line::Gpu(GpuLine::Sample(_)))), "{again:?}");
 }
 
 #[test]
@@ -123,24 +109,13 @@ fn implausible_values_are_dropped_noted_once_and_counted() {
     let server = Loopback::start(Pages::default().with("/metrics", 200, &page(1, 0, "4294967295")));
     let mut source = source(&server, Selection::All);
     let lines = sample(&mut source);
-    let notes = lines.iter().filter(
-        |line| matches!(line, Line::Note(note) if note.contains("gpu_util_percent = 4294967295")),
-    );
+    let notes =
+        lines.iter().filter(|line| matches!(line, Line::Note(note) if note.contains("gpu_util_percent = 4294967295")));
     assert_eq!(notes.count(), 2, "{lines:?}");
-    assert!(
-        samples(&lines)
-            .iter()
-            .all(|sample| sample.gpu_util_percent.is_none())
-    );
+    assert!(samples(&lines).iter().all(|sample| sample.gpu_util_percent.is_none()));
     server.set_page("/metrics", &page(2, 0, "4294967295"));
-    assert!(
-        sample(&mut source)
-            .iter()
-            .all(|line| !matches!(line, Line::Note(_)))
-    );
-    assert!(
-        matches!(&source.finish()[..], [Line::Note(note)] if note.contains("4 that cannot be"))
-    );
+    assert!(sample(&mut source).iter().all(|line| !matches!(line, Line::Note(_))));
+    assert!(matches!(&source.finish()[..], [Line::Note(note)] if note.contains("4 that cannot be")));
 }
 
 #[test]
@@ -166,17 +141,8 @@ fn an_engines_metrics_are_no_gpus() {
 
 #[test]
 fn addresses_are_taken_as_people_write_them() {
-    for text in [
-        "node:9400",
-        "http://node:9400",
-        "http://node:9400/metrics",
-        "node:9400/metrics/",
-    ] {
-        assert_eq!(
-            exporter_url(text).map(|url| url.to_string()),
-            Ok("http://node:9400".to_owned()),
-            "{text}"
-        );
+    for text in ["node:9400", "http://node:9400", "http://node:9400/metrics", "node:9400/metrics/"] {
+        assert_eq!(exporter_url(text).map(|url| url.to_string()), Ok("http://node:9400".to_owned()), "{text}");
     }
     assert!(exporter_url("http://me:pw@node:9400").is_err());
 }
@@ -203,10 +169,7 @@ fn a_recorded_trace_is_played_again() {
     }
     let played = samples(&lines);
     assert_eq!(played[1].t_ns.0 - played[0].t_ns.0, 1);
-    assert!(
-        played[0].t_ns.0 >= 1_000_000_000,
-        "stamped on this run's clock"
-    );
+    assert!(played[0].t_ns.0 >= 1_000_000_000, "stamped on this run's clock");
     assert_eq!(played[1].energy_mj, Some(6));
     assert!(!source.is_over(), "the last line is an hour away");
 }
@@ -214,8 +177,7 @@ fn a_recorded_trace_is_played_again() {
 #[test]
 fn a_script_yields_one_batch_a_call() {
     let note = |text: &str| Line::Note(text.to_owned());
-    let mut source =
-        gpumon::ScriptedSource::new([vec![note("a")], vec![], vec![note("b"), note("c")]]);
+    let mut source = gpumon::ScriptedSource::new([vec![note("a")], vec![], vec![note("b"), note("c")]]);
     let mut call = || {
         let mut lines = Vec::new();
         source.sample(Clock::new(Instant::now()), Occasion::Scheduled, &mut lines);

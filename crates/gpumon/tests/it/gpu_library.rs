@@ -16,9 +16,7 @@ impl GpuLibrary {
     /// A library that plays `scenario`. It shares nothing with those of other tests: the loader tells libraries apart by
     /// their files.
     pub(crate) fn playing(scenario: &str) -> Self {
-        let library = Self {
-            folder: tempfile::tempdir().unwrap(),
-        };
+        let library = Self { folder: tempfile::tempdir().unwrap() };
         fs::copy(built(), library.path()).unwrap();
         library.rewrite(scenario);
         library

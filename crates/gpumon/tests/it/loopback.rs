@@ -14,8 +14,7 @@ use std::{
 
 use gpumon::BaseUrl;
 
-pub(crate) const VLLM_LOAD: &str =
-    include_str!("../../../../fixtures/prometheus/vllm-0.11.2-load-16.txt");
+pub(crate) const VLLM_LOAD: &str = include_str!("../../../../fixtures/prometheus/vllm-0.11.2-load-16.txt");
 pub(crate) const LLAMA: &str = include_str!("../../../../fixtures/prometheus/llamacpp-b10434.txt");
 
 /// What a path answers; any other answers 404.
@@ -79,12 +78,7 @@ impl Loopback {
                 answer(&connection, page.unwrap_or((404, String::new()))).ok();
             }
         });
-        Self {
-            url: BaseUrl::parse(&url).unwrap(),
-            seen,
-            dead,
-            pages,
-        }
+        Self { url: BaseUrl::parse(&url).unwrap(), seen, dead, pages }
     }
 
     /// Answers something else from now on.
@@ -111,16 +105,10 @@ pub(crate) fn nobody() -> BaseUrl {
 
 fn answer(mut connection: &TcpStream, (status, body): (u16, String)) -> io::Result<()> {
     let length = body.len();
-    write!(
-        connection,
-        "HTTP/1.1 {status} x\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
-    )
+    write!(connection, "HTTP/1.1 {status} x\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}")
 }
 
 pub(crate) fn read_head(connection: &TcpStream) -> Head {
     let lines = BufReader::new(connection).lines();
-    lines
-        .map_while(Result::ok)
-        .take_while(|line| !line.is_empty())
-        .collect()
+    lines.map_while(Result::ok).take_while(|line| !line.is_empty()).collect()
 }

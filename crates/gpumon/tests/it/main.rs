@@ -1,10 +1,7 @@
 //! Sources and sampler against the outside: a loopback server that plays recorded answers, and a library with NVML's
 //! symbols that plays a scenario.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "the lint spares test functions, not the functions that they share"
-)]
+#![expect(clippy::unwrap_used, reason = "the lint spares test functions, not the functions that they share")]
 
 mod agent;
 mod describe;

@@ -55,12 +55,7 @@ pub(crate) fn only_sample(mut lines: Vec<Line>) -> GpuSample {
 }
 
 pub(crate) fn timeless(sample: GpuSample) -> GpuSample {
-    GpuSample {
-        t_ns: Offset::ZERO,
-        read_ns: 0,
-        power_unix_ns: None,
-        ..sample
-    }
+    GpuSample { t_ns: Offset::ZERO, read_ns: 0, power_unix_ns: None, ..sample }
 }
 
 fn only_device(source: &mut NvmlSource) -> GpuDevice {
@@ -111,10 +106,7 @@ fn every_metric_arrives_under_its_name() {
         throttle_bits: Some(0x4000_0000_0000_0004), // a bit that no version of NVML has named
         ..GpuSample::default()
     };
-    assert_eq!(
-        only_sample(sample(&mut source, Occasion::Scheduled)),
-        expected
-    );
+    assert_eq!(only_sample(sample(&mut source, Occasion::Scheduled)), expected);
     let next = only_sample(sample(&mut source, Occasion::Scheduled));
     assert_eq!(next.power_instant_mw, Some(502_000));
     assert_eq!(next.energy_mj, Some(9_000_500_000));
@@ -150,20 +142,14 @@ fn what_is_not_supported_is_absent_and_named() {
         "throttle_bits",
     ];
     assert_eq!(device.unsupported, unsupported, "an unknown error may pass");
-    assert_eq!(
-        (device.memory_total_bytes, device.power_limit_mw),
-        (None, None)
-    );
+    assert_eq!((device.memory_total_bytes, device.power_limit_mw), (None, None));
     let expected = GpuSample {
         uuid: "GPU-t4".to_owned(),
         gpu_util_percent: Some(0),
         memory_util_percent: Some(0),
         ..GpuSample::default()
     };
-    assert_eq!(
-        only_sample(sample(&mut source, Occasion::Scheduled)),
-        expected
-    );
+    assert_eq!(only_sample(sample(&mut source, Occasion::Scheduled)), expected);
 }
 
 /// As on GPUs that share the host's memory (DGX Spark).
@@ -196,10 +182,7 @@ fn a_gpu_without_memory_of_its_own_has_no_memory_metrics() {
         temperature_c: Some(45),
         ..GpuSample::default()
     };
-    assert_eq!(
-        only_sample(sample(&mut source, Occasion::Scheduled)),
-        expected
-    );
+    assert_eq!(only_sample(sample(&mut source, Occasion::Scheduled)), expected);
 }
 
 /// nvml.h on `nvmlDeviceGetPowerUsage`: an average on Ampere (except GA100) or newer, instantaneous on GA100 and older.
@@ -240,10 +223,7 @@ fn an_implausible_value_is_left_out_and_noted_once() {
     let Line::Note(note) = first.remove(0) else {
         panic!("no note before {first:?}");
     };
-    assert!(
-        note.contains("GPU-h100 reports gpu_util_percent = 4294967295"),
-        "{note}"
-    );
+    assert!(note.contains("GPU-h100 reports gpu_util_percent = 4294967295"), "{note}");
     let first = only_sample(first);
     assert_eq!(first.gpu_util_percent, None);
     assert_eq!(first.memory_util_percent, Some(61));
@@ -275,10 +255,7 @@ fn a_lost_gpu_leaves_one_gap_and_the_others_go_on() {
         }
     }
     assert_eq!(samples, 10);
-    assert_eq!(
-        gaps,
-        ["GPU-other: device fell off the bus or has otherwise become inacessible"]
-    );
+    assert_eq!(gaps, ["GPU-other: device fell off the bus or has otherwise become inacessible"]);
 }
 
 #[test]
@@ -292,24 +269,14 @@ fn a_driver_that_comes_back_is_opened_anew() {
         lines = sample(&mut source, Occasion::Scheduled);
     }
     assert!(only_gap(&lines).contains("fell off the bus"));
-    assert_eq!(
-        sample(&mut source, Occasion::Requested),
-        [],
-        "no second gap"
-    );
+    assert_eq!(sample(&mut source, Occasion::Requested), [], "no second gap");
     assert_eq!(sample(&mut source, Occasion::Scheduled), [], "and no hurry");
 
     // Another GPU has taken the first place meanwhile.
     let (head, device) = H100.split_once("[[devices]]").unwrap();
-    let new = device
-        .replace("GPU-h100", "GPU-new")
-        .replace("512_345", "1_000");
+    let new = device.replace("GPU-h100", "GPU-new").replace("512_345", "1_000");
     library.rewrite(&format!("{head}[[devices]]{new}"));
-    assert_eq!(
-        sample(&mut source, Occasion::Requested),
-        [],
-        "it is not taken for ours"
-    );
+    assert_eq!(sample(&mut source, Occasion::Requested), [], "it is not taken for ours");
     library.rewrite(&format!("{head}[[devices]]{new}[[devices]]{device}"));
     let back = only_sample(sample(&mut source, Occasion::Requested));
     assert_eq!(back.uuid, "GPU-h100");
@@ -320,22 +287,13 @@ fn a_driver_that_comes_back_is_opened_anew() {
 fn absence_is_one_clear_sentence() {
     let missing = open_library(Path::new("no-such-folder/libnvidia-ml.so.1")).unwrap_err();
     assert_eq!(missing, NvmlAbsent::NoLibrary);
-    assert_eq!(
-        missing.to_string(),
-        "no NVIDIA driver library found; GPU telemetry is off"
-    );
+    assert_eq!(missing.to_string(), "no NVIDIA driver library found; GPU telemetry is off");
     for (scenario, absent) in [
         ("init = \"DRIVER_NOT_LOADED\"", NvmlAbsent::DriverNotLoaded),
         ("init = \"NO_PERMISSION\"", NvmlAbsent::NoPermission),
-        (
-            "init = \"LIB_RM_VERSION_MISMATCH\"",
-            NvmlAbsent::VersionMismatch,
-        ),
+        ("init = \"LIB_RM_VERSION_MISMATCH\"", NvmlAbsent::VersionMismatch),
         ("", NvmlAbsent::NoGpu),
-        (
-            "init = \"UNKNOWN\"",
-            NvmlAbsent::Other("an internal driver error occurred".to_owned()),
-        ),
+        ("init = \"UNKNOWN\"", NvmlAbsent::Other("an internal driver error occurred".to_owned())),
     ] {
         let library = GpuLibrary::playing(&format!("driver = \"570.86.15\"\n{scenario}"));
         assert_eq!(open_library(&library.path()).unwrap_err(), absent);

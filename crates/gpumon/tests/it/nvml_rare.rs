@@ -48,11 +48,7 @@ fn states(lines: &[Line]) -> Vec<&GpuState> {
 
 /// A clock that says `seconds` now.
 fn clock_at(seconds: u64) -> Clock {
-    Clock::new(
-        Instant::now()
-            .checked_sub(Duration::from_secs(seconds))
-            .unwrap(),
-    )
+    Clock::new(Instant::now().checked_sub(Duration::from_secs(seconds)).unwrap())
 }
 
 fn sample_at(source: &mut NvmlSource, seconds: u64) -> Vec<Line> {
@@ -66,20 +62,11 @@ fn profiling_counters_come_with_the_second_reading() {
     let library = GpuLibrary::playing(&format!("{H100}{MORE}"));
     let mut source = open(&library);
     let first = only_sample(sample_at(&mut source, 10));
-    assert_eq!(
-        first.sm_active_percent, None,
-        "there is nothing to compare with yet"
-    );
+    assert_eq!(first.sm_active_percent, None, "there is nothing to compare with yet");
     assert_eq!(first.memory_temperature_c, Some(77));
     let second = only_sample(sample_at(&mut source, 11));
-    assert_eq!(
-        (second.sm_active_percent, second.sm_occupancy_percent),
-        (Some(85.0), Some(40.0))
-    );
-    assert_eq!(
-        (second.tensor_active_percent, second.dram_active_percent),
-        (Some(30.0), Some(61.0))
-    );
+    assert_eq!((second.sm_active_percent, second.sm_occupancy_percent), (Some(85.0), Some(40.0)));
+    assert_eq!((second.tensor_active_percent, second.dram_active_percent), (Some(30.0), Some(61.0)));
     let mib = f64::from(1 << 20);
     assert_eq!(second.pcie_tx_bytes_per_s, Some(100.0 * mib));
     assert_eq!(second.pcie_rx_bytes_per_s, Some(200.0 * mib));
@@ -91,10 +78,7 @@ fn profiling_counters_come_with_the_second_reading() {
     // More than 32 bits hold.
     assert_eq!(second.pcie_tx_bytes, Some(5_000_000_000));
     assert_eq!(second.pcie_rx_bytes, Some(7_048));
-    assert_eq!(
-        (second.power_violation_ns, second.thermal_violation_ns),
-        (Some(2_005), Some(0))
-    );
+    assert_eq!((second.power_violation_ns, second.thermal_violation_ns), (Some(2_005), Some(0)));
 }
 
 #[test]
@@ -106,11 +90,7 @@ fn readings_too_close_for_profiling_do_without_it() {
     source.sample(clock, Occasion::Requested, &mut lines);
     source.sample(clock, Occasion::Requested, &mut lines);
     let third = only_sample(sample_at(&mut source, 12));
-    assert_eq!(
-        third.sm_active_percent,
-        Some(85.0),
-        "it is compared with the first"
-    );
+    assert_eq!(third.sm_active_percent, Some(85.0), "it is compared with the first");
 }
 
 #[test]
@@ -141,27 +121,16 @@ fn the_state_is_read_at_a_slower_rate() {
         ..GpuState::default()
     };
     let first = sample_at(&mut source, 100);
-    let [state] = states(&first)[..] else {
-        panic!("{first:?}")
-    };
-    let timeless = GpuState {
-        t_ns: Offset::ZERO,
-        read_ns: 0,
-        ..state.clone()
-    };
+    let [state] = states(&first)[..] else { panic!("{first:?}") };
+    let timeless = GpuState { t_ns: Offset::ZERO, read_ns: 0, ..state.clone() };
     assert_eq!(timeless, expected);
-    assert_eq!(
-        states(&sample_at(&mut source, 104)),
-        Vec::<&GpuState>::new()
-    );
+    assert_eq!(states(&sample_at(&mut source, 104)), Vec::<&GpuState>::new());
     assert_eq!(states(&sample_at(&mut source, 106)).len(), 1);
 }
 
 #[test]
 fn an_xid_is_told_once_with_its_gpu() {
-    let library = GpuLibrary::playing(&format!(
-        "{H100}\n[[devices.xids]]\nafter_calls = 45\ncode = 79\n"
-    ));
+    let library = GpuLibrary::playing(&format!("{H100}\n[[devices.xids]]\nafter_calls = 45\ncode = 79\n"));
     let mut source = open(&library);
     let mut xids = Vec::new();
     for second in 10..20 {
@@ -177,10 +146,7 @@ fn an_xid_is_told_once_with_its_gpu() {
 #[test]
 fn a_divided_gpu_is_read_as_a_whole_and_in_its_parts() {
     let divided = H100
-        .replace(
-            "gpu_util = 97",
-            "gpu_util = { error = \"NOT_SUPPORTED\" }\nmig_mode = 1",
-        )
+        .replace("gpu_util = 97", "gpu_util = { error = \"NOT_SUPPORTED\" }\nmig_mode = 1")
         .replace("memory_util = 61\n", "");
     let library = GpuLibrary::playing(&format!(
         r#"{divided}
@@ -197,33 +163,19 @@ fn a_divided_gpu_is_read_as_a_whole_and_in_its_parts() {
     ));
     let mut source = open(&library);
     let described = source.describe();
-    let [
-        Line::Gpu(GpuLine::Device(whole)),
-        Line::Gpu(GpuLine::Device(part)),
-    ] = &described[..]
-    else {
+    let [Line::Gpu(GpuLine::Device(whole)), Line::Gpu(GpuLine::Device(part))] = &described[..] else {
         panic!("{described:?}");
     };
     assert!(whole.unsupported.contains(&"gpu_util_percent".to_owned()));
-    assert_eq!(
-        (part.uuid.as_str(), part.parent.as_deref()),
-        ("MIG-a", Some("GPU-h100"))
-    );
+    assert_eq!((part.uuid.as_str(), part.parent.as_deref()), ("MIG-a", Some("GPU-h100")));
     assert_eq!(part.memory_total_bytes, Some(20_000));
 
     sample_at(&mut source, 10);
     let second = sample_at(&mut source, 11);
-    let [
-        Line::Gpu(GpuLine::Sample(whole)),
-        Line::Gpu(GpuLine::Sample(part)),
-    ] = &second[..]
-    else {
+    let [Line::Gpu(GpuLine::Sample(whole)), Line::Gpu(GpuLine::Sample(part))] = &second[..] else {
         panic!("{second:?}");
     };
-    assert_eq!(
-        (whole.gpu_util_percent, whole.power_average_mw),
-        (None, Some(512_345))
-    );
+    assert_eq!((whole.gpu_util_percent, whole.power_average_mw), (None, Some(512_345)));
     let expected = GpuSample {
         uuid: "MIG-a".to_owned(),
         memory_used_bytes: Some(5_000),
@@ -238,12 +190,7 @@ fn a_divided_gpu_is_read_as_a_whole_and_in_its_parts() {
 
 fn eight() -> String {
     let (head, device) = H100.split_once("[[devices]]").unwrap();
-    let gpus = (0..8).map(|i| {
-        format!(
-            "[[devices]]{}",
-            device.replace("GPU-h100", &format!("GPU-{i}"))
-        )
-    });
+    let gpus = (0..8).map(|i| format!("[[devices]]{}", device.replace("GPU-h100", &format!("GPU-{i}"))));
     format!("{head}{}", gpus.collect::<Vec<_>>().concat())
 }
 
@@ -253,23 +200,12 @@ fn eight_gpus_and_a_choice_among_them() {
     let mut all = open(&library);
     assert_eq!(all.describe().len(), 8);
     assert_eq!(
-        sample(&mut all, Occasion::Scheduled)
-            .iter()
-            .filter(|l| matches!(l, Line::Gpu(GpuLine::Sample(_))))
-            .count(),
+        sample(&mut all, Occasion::Scheduled).iter().filter(|l| matches!(l, Line::Gpu(GpuLine::Sample(_)))).count(),
         8
     );
     let chosen = open(&library).choosing(&Selection::of(&["GPU-3".to_owned(), "GPU-5".to_owned()]));
-    let uuids: Vec<String> = chosen
-        .unwrap()
-        .describe()
-        .iter()
-        .map(|line| format!("{line:?}"))
-        .collect();
-    assert!(
-        uuids.len() == 2 && uuids[0].contains("GPU-3") && uuids[1].contains("GPU-5"),
-        "{uuids:?}"
-    );
+    let uuids: Vec<String> = chosen.unwrap().describe().iter().map(|line| format!("{line:?}")).collect();
+    assert!(uuids.len() == 2 && uuids[0].contains("GPU-3") && uuids[1].contains("GPU-5"), "{uuids:?}");
     let none = open(&library).choosing(&Selection::of(&["GPU-9".to_owned()]));
     assert_eq!(none.unwrap_err(), NvmlAbsent::NotChosen);
 }

@@ -57,10 +57,7 @@ fn a_reading_on_request_is_done_when_the_call_returns() {
     let on_request = sampler.drain().len();
     assert!((2..=3).contains(&on_request), "{on_request}");
     let report = sampler.stop();
-    assert_eq!(
-        on_request + report.lines.len(),
-        2 + usize::try_from(report.ticks).unwrap()
-    );
+    assert_eq!(on_request + report.lines.len(), 2 + usize::try_from(report.ticks).unwrap());
     assert!(report.ticks <= 1);
 }
 
@@ -138,16 +135,8 @@ fn a_source_is_described_before_it_is_sampled() {
     assert_eq!(heard.recv(), Ok("tick"));
     sampler.sample_now();
     assert_eq!(heard.recv(), Ok("request"));
-    let notes = |lines: &[&str]| -> Vec<Line> {
-        lines
-            .iter()
-            .map(|line| Line::Note((*line).to_owned()))
-            .collect()
-    };
-    assert_eq!(
-        sampler.stop().lines,
-        notes(&["described", "sampled", "sampled"])
-    );
+    let notes = |lines: &[&str]| -> Vec<Line> { lines.iter().map(|line| Line::Note((*line).to_owned())).collect() };
+    assert_eq!(sampler.stop().lines, notes(&["described", "sampled", "sampled"]));
 }
 
 #[test]
@@ -204,9 +193,6 @@ fn ticks_that_pass_during_a_reading_are_counted() {
     heard.recv().unwrap(); // the second tick that is read is the fourth that was due, or a later one
     drop(heard);
     let report = sampler.stop();
-    assert!(
-        report.missed >= 4,
-        "two during each slow reading: {report:?}"
-    );
+    assert!(report.missed >= 4, "two during each slow reading: {report:?}");
     assert!(report.read_ns >= 500_000_000, "{report:?}");
 }

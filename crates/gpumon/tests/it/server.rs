@@ -55,17 +55,11 @@ fn a_server_that_dies_is_noted_once_and_again_when_it_is_back() {
     let server = Loopback::start(Pages::default().with("/metrics", 200, LLAMA));
     let clock = Clock::new(Instant::now());
     let mut source = ServerSource::new(server.url(), &Access::default());
-    assert_eq!(
-        only_sample(&sample(&mut source, clock)).engine,
-        EngineKind::LlamaCpp
-    );
+    assert_eq!(only_sample(&sample(&mut source, clock)).engine, EngineKind::LlamaCpp);
 
     server.set_dead(true);
     let lost = sample(&mut source, clock);
-    assert!(
-        only_note(&lost).contains("gives no server metrics from"),
-        "{lost:?}"
-    );
+    assert!(only_note(&lost).contains("gives no server metrics from"), "{lost:?}");
     assert_eq!(sample(&mut source, clock), []);
     let mut scheduled = Vec::new();
     source.sample(clock, Occasion::Scheduled, &mut scheduled);
@@ -83,10 +77,7 @@ fn a_server_that_accepts_and_says_nothing_does_not_hold_the_source() {
     let access = Access::default().with_timeout(Duration::from_millis(20));
     let mut source = ServerSource::new(server.url(), &access);
     let lines = sample(&mut source, Clock::new(Instant::now()));
-    assert!(
-        only_note(&lines).ends_with("no answer in time"),
-        "{lines:?}"
-    );
+    assert!(only_note(&lines).ends_with("no answer in time"), "{lines:?}");
     drop(gate);
 }
 
@@ -98,9 +89,7 @@ fn answer_in_part(then_cut: bool) -> (BaseUrl, mpsc::Sender<()>) {
     thread::spawn(move || {
         let (mut connection, _) = listener.accept().unwrap();
         read_head(&connection);
-        connection
-            .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nvllm:num_requests_running 1")
-            .unwrap();
+        connection.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nvllm:num_requests_running 1").unwrap();
         if !then_cut {
             opened.recv().ok();
         }
@@ -113,11 +102,8 @@ fn answer_in_part(then_cut: bool) -> (BaseUrl, mpsc::Sender<()>) {
 fn half_an_answer_is_none() {
     for then_cut in [true, false] {
         let (url, gate) = answer_in_part(then_cut);
-        let access = if then_cut {
-            Access::default()
-        } else {
-            Access::default().with_timeout(Duration::from_millis(50))
-        };
+        let access =
+            if then_cut { Access::default() } else { Access::default().with_timeout(Duration::from_millis(50)) };
         let mut source = ServerSource::new(&url, &access);
         let lines = sample(&mut source, Clock::new(Instant::now()));
         let note = only_note(&lines);
@@ -129,23 +115,11 @@ fn half_an_answer_is_none() {
 #[test]
 fn an_answer_without_metrics_is_noted_with_its_reason() {
     for (status, body, reason) in [
-        (
-            404,
-            "",
-            "status 404\nhint: llama.cpp serves metrics only when started with --metrics",
-        ),
-        (
-            501,
-            "",
-            "status 501\nhint: llama.cpp serves metrics only when started with --metrics",
-        ),
+        (404, "", "status 404\nhint: llama.cpp serves metrics only when started with --metrics"),
+        (501, "", "status 501\nhint: llama.cpp serves metrics only when started with --metrics"),
         (307, "", "status 307"),
         (500, VLLM_LOAD, "status 500"),
-        (
-            200,
-            "<html>",
-            "no metric of vLLM or llama.cpp among its answer",
-        ),
+        (200, "<html>", "no metric of vLLM or llama.cpp among its answer"),
     ] {
         let server = Loopback::start(Pages::default().with("/metrics", status, body));
         let mut source = ServerSource::new(server.url(), &Access::default());

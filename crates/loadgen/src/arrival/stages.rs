@@ -31,10 +31,7 @@ mod tests {
     use crate::arrival::{Arrivals, Spacing};
 
     fn stages(of: &[(u64, f64)], spacing: Spacing) -> Arrivals {
-        let stage = |&(seconds, per_second): &(u64, f64)| RateStage {
-            per_second,
-            over: Duration::from_secs(seconds),
-        };
+        let stage = |&(seconds, per_second): &(u64, f64)| RateStage { per_second, over: Duration::from_secs(seconds) };
         let stages = of.iter().map(stage).collect();
         Arrivals::Stages { stages, spacing }
     }
@@ -46,27 +43,16 @@ mod tests {
             .map(|at| at.as_secs_f64() + 1e-9)
             .take_while(|at| *at < edges[edges.len() - 1])
             .collect();
-        let count = |pair: &[f64]| {
-            times
-                .iter()
-                .filter(|at| (pair[0]..pair[1]).contains(*at))
-                .count()
-        };
+        let count = |pair: &[f64]| times.iter().filter(|at| (pair[0]..pair[1]).contains(*at)).count();
         edges.windows(2).map(count).collect()
     }
 
     #[test]
     fn every_stage_brings_its_rate_times_its_length() {
         let arrivals = stages(&[(10, 2.0), (20, 5.0), (10, 0.5)], Spacing::Constant);
-        assert_eq!(
-            within(&arrivals, 0, &[0.0, 10.0, 30.0, 40.0, 50.0]),
-            [20, 100, 5, 5]
-        );
+        assert_eq!(within(&arrivals, 0, &[0.0, 10.0, 30.0, 40.0, 50.0]), [20, 100, 5, 5]);
         // Five warm-up requests at the first rate take 2.5 s.
-        assert_eq!(
-            within(&arrivals, 5, &[0.0, 2.5, 12.5, 32.5, 42.5]),
-            [5, 20, 100, 5]
-        );
+        assert_eq!(within(&arrivals, 5, &[0.0, 2.5, 12.5, 32.5, 42.5]), [5, 20, 100, 5]);
     }
 
     #[test]
@@ -80,12 +66,7 @@ mod tests {
 
     #[test]
     fn stages_that_mean_nothing_are_refused() {
-        for bad in [
-            vec![],
-            vec![(0, 1.0)],
-            vec![(5, 0.0)],
-            vec![(5, f64::INFINITY)],
-        ] {
+        for bad in [vec![], vec![(0, 1.0)], vec![(5, 0.0)], vec![(5, f64::INFINITY)]] {
             assert!(stages(&bad, Spacing::Constant).check().is_err(), "{bad:?}");
         }
         assert!(stages(&[(5, 1.0)], Spacing::Constant).check().is_ok());

@@ -20,10 +20,7 @@ use super::{
     tally::Tally,
     worker::{Worker, event_loop},
 };
-use crate::{
-    LoadError, LoadPlan, SinkError, clock::Clock, keep_alive::Habit, level::Level,
-    overhead::ThreadLoad,
-};
+use crate::{LoadError, LoadPlan, SinkError, clock::Clock, keep_alive::Habit, level::Level, overhead::ThreadLoad};
 
 /// Time between two reports of progress, and between two looks at the drain deadline.
 const PROGRESS: Duration = Duration::from_millis(100);
@@ -60,12 +57,7 @@ pub(super) enum EndKind {
 type Sink<'a> = dyn FnMut(Event) -> Result<(), SinkError> + 'a;
 
 /// Runs one level on threads of its own and returns when all of them have ended.
-pub(super) fn run(
-    context: &Context,
-    level: Level,
-    position: Position,
-    sink: &mut Sink<'_>,
-) -> Result<End, LoadError> {
+pub(super) fn run(context: &Context, level: Level, position: Position, sink: &mut Sink<'_>) -> Result<End, LoadError> {
     let index = position.index;
     let over = context.stop.child_token();
     let plan = Arc::clone(&context.plan);
@@ -74,13 +66,7 @@ pub(super) fn run(
     let ramped = level.is_ramped();
     let enough = context.enough.clone();
     let schedule = Arc::new(Schedule::new(plan, level, position, over).until(enough));
-    tell(
-        sink,
-        Event::LevelStarted {
-            level: index,
-            concurrency,
-        },
-    )?;
+    tell(sink, Event::LevelStarted { level: index, concurrency })?;
     let (records, threads) = start(context, &schedule)?;
     let mut tally = Tally::new(index, warmup, schedule.planned()).ramped(ramped);
     let lost = collect(context, &schedule, &records, &mut tally, sink)?;
@@ -167,18 +153,12 @@ fn tell(sink: &mut Sink<'_>, event: Event) -> Result<(), LoadError> {
 type Threads = Vec<JoinHandle<Vec<ThreadLoad>>>;
 
 /// Starts the threads; the channel closes when the last of them has ended.
-fn start(
-    context: &Context,
-    schedule: &Arc<Schedule>,
-) -> Result<(mpsc::Receiver<RequestRecord>, Threads), LoadError> {
+fn start(context: &Context, schedule: &Arc<Schedule>) -> Result<(mpsc::Receiver<RequestRecord>, Threads), LoadError> {
     let failed = |source| LoadError::Thread { source };
     let slots = schedule.level.most_in_flight();
     let count = context.plan.spec().threads.count(slots, context.processors);
     // All event loops before the first thread: a level never runs on fewer than it was given.
-    let runtimes: Vec<_> = (0..count)
-        .map(|_| event_loop())
-        .collect::<Result<_, _>>()
-        .map_err(failed)?;
+    let runtimes: Vec<_> = (0..count).map(|_| event_loop()).collect::<Result<_, _>>().map_err(failed)?;
     let (sender, receiver) = mpsc::channel();
     // Threads take a moment to start; a schedule that begins later is met from its first arrival on.
     let level_start = context.clock.now();
@@ -196,9 +176,7 @@ fn start(
             level_start,
             records: sender.clone(),
         };
-        let started = thread::Builder::new()
-            .name(format!("load-{number}"))
-            .spawn(move || worker.run(&runtime));
+        let started = thread::Builder::new().name(format!("load-{number}")).spawn(move || worker.run(&runtime));
         match started {
             Ok(thread) => threads.push(thread),
             Err(error) => {
@@ -211,8 +189,5 @@ fn start(
 }
 
 fn join(threads: Threads, level: u32) -> Result<Vec<Vec<ThreadLoad>>, LoadError> {
-    threads
-        .into_iter()
-        .map(|thread| thread.join().map_err(|_| LoadError::Panicked { level }))
-        .collect()
+    threads.into_iter().map(|thread| thread.join().map_err(|_| LoadError::Panicked { level })).collect()
 }

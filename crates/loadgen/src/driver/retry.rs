@@ -38,51 +38,23 @@ mod tests {
 
     #[test]
     fn pauses_double_up_to_eight_seconds_and_differ_between_requests() {
-        for (retry, seconds) in [
-            (0, 0.5),
-            (1, 1.0),
-            (2, 2.0),
-            (3, 4.0),
-            (4, 8.0),
-            (5, 8.0),
-            (40, 8.0),
-        ] {
-            let all: Vec<f64> = (0..1_000)
-                .map(|request| pause(request, retry).as_secs_f64())
-                .collect();
-            assert!(
-                all.iter().all(|s| (0.75 * seconds..=seconds).contains(s)),
-                "{retry}"
-            );
+        for (retry, seconds) in [(0, 0.5), (1, 1.0), (2, 2.0), (3, 4.0), (4, 8.0), (5, 8.0), (40, 8.0)] {
+            let all: Vec<f64> = (0..1_000).map(|request| pause(request, retry).as_secs_f64()).collect();
+            assert!(all.iter().all(|s| (0.75 * seconds..=seconds).contains(s)), "{retry}");
             let mean = all.iter().sum::<f64>() / 1e3;
             // Uniform over a quarter: standard error 0.25/√12000.
-            assert!(
-                (mean / seconds - 0.875).abs() < 4.0 * 0.25 / 12_000_f64.sqrt(),
-                "{mean}"
-            );
+            assert!((mean / seconds - 0.875).abs() < 4.0 * 0.25 / 12_000_f64.sqrt(), "{mean}");
         }
     }
 
     #[test]
     fn what_the_request_itself_is_refused_for_is_not_repeated() {
-        let status = |status| Outcome::HttpStatus {
-            status,
-            body: String::new(),
-        };
-        assert!(
-            [408, 409, 429, 500, 502, 503]
-                .map(status)
-                .iter()
-                .all(may_help)
-        );
+        let status = |status| Outcome::HttpStatus { status, body: String::new() };
+        assert!([408, 409, 429, 500, 502, 503].map(status).iter().all(may_help));
         assert!(![400, 401, 404, 413, 422].map(status).iter().any(may_help));
-        assert!(may_help(&Outcome::Cut {
-            message: String::new()
-        }));
+        assert!(may_help(&Outcome::Cut { message: String::new() }));
         assert!(!may_help(&Outcome::Cancelled));
         assert!(!may_help(&Outcome::NoTokens));
-        assert!(!may_help(&Outcome::Completed {
-            finish_reason: None
-        }));
+        assert!(!may_help(&Outcome::Completed { finish_reason: None }));
     }
 }

@@ -96,12 +96,7 @@ const MEASURE: u8 = 1;
 const DRAIN: u8 = 2;
 
 impl Schedule {
-    pub(super) fn new(
-        plan: Arc<LoadPlan>,
-        level: Level,
-        position: Position,
-        over: CancellationToken,
-    ) -> Self {
+    pub(super) fn new(plan: Arc<LoadPlan>, level: Level, position: Position, over: CancellationToken) -> Self {
         let seed = plan.level_seed(position.index);
         let measured = level.planned_requests(seed).or(level.volume.requests());
         let arrivals = match &level.load {
@@ -109,11 +104,7 @@ impl Schedule {
             Load::Closed { .. } => None,
         };
         let slots = u64::from(level.most_in_flight().get());
-        let first_phase = if level.warmup_requests == 0 {
-            MEASURE
-        } else {
-            WARMUP
-        };
+        let first_phase = if level.warmup_requests == 0 { MEASURE } else { WARMUP };
         // In an open loop one cool-down request a slot, too; how long those of a closed one are is known when they are
         // taken, and what comes after too many is made then.
         let cool_down = if arrivals.is_some() { slots } else { 0 };
@@ -150,9 +141,7 @@ impl Schedule {
             measured_ended: CancellationToken::new(),
             over,
         };
-        schedule.bodies = (0..prepared)
-            .map(|k| schedule.body(k, schedule.prepared_stage(k), 0.0))
-            .collect();
+        schedule.bodies = (0..prepared).map(|k| schedule.body(k, schedule.prepared_stage(k), 0.0)).collect();
         schedule
     }
 
@@ -197,22 +186,11 @@ impl Schedule {
         if stage == Stage::Measured {
             self.reach(MEASURE);
         }
-        let prepared = usize::try_from(number)
-            .ok()
-            .and_then(|n| self.bodies.get(n));
+        let prepared = usize::try_from(number).ok().and_then(|n| self.bodies.get(n));
         // What was prepared for another stage asks for another length.
         let prepared = prepared.filter(|_| self.prepared_stage(number) == stage);
-        let (body, output_tokens) = prepared
-            .cloned()
-            .unwrap_or_else(|| self.body(number, stage, left));
-        Some(Place {
-            request: self.position.first_request + number,
-            stage,
-            output_tokens,
-            body,
-            due,
-            turn: None,
-        })
+        let (body, output_tokens) = prepared.cloned().unwrap_or_else(|| self.body(number, stage, left));
+        Some(Place { request: self.position.first_request + number, stage, output_tokens, body, due, turn: None })
     }
 
     /// A request of an open loop is being sent.
@@ -302,9 +280,7 @@ impl Schedule {
         if let (None, Some(time)) = (&counts.arrivals, self.level.volume.time()) {
             counts.measured_until.get_or_insert(now + time);
         }
-        let measured_left = self
-            .measured
-            .map_or(u64::MAX, |all| all - counts.measured_issued);
+        let measured_left = self.measured.map_or(u64::MAX, |all| all - counts.measured_issued);
         let wanted = within(measured_left);
         counts.measured_issued += u64::from(wanted);
         counts.promised += u64::from(wanted);
@@ -313,24 +289,14 @@ impl Schedule {
         {
             // In an open loop the number may be that of the arrivals in a given time.
             let by_number = self.level.volume.requests() == Some(planned);
-            counts.closed = Some(if by_number {
-                MeasureEnd::Requests
-            } else {
-                MeasureEnd::Time
-            });
+            counts.closed = Some(if by_number { MeasureEnd::Requests } else { MeasureEnd::Time });
         }
         (Stage::Measured, wanted)
     }
 
     /// All at once has no load to keep up afterwards.
     fn burst_is_over(&self, counts: &Counts) -> bool {
-        let at_once = matches!(
-            self.level.load,
-            Load::Open {
-                arrivals: Arrivals::AtOnce,
-                ..
-            }
-        );
+        let at_once = matches!(self.level.load, Load::Open { arrivals: Arrivals::AtOnce, .. });
         at_once && counts.closed.is_some()
     }
 
@@ -348,32 +314,19 @@ impl Schedule {
     /// are as long as the others.
     fn body(&self, number: u64, stage: Stage, left: f64) -> (Bytes, u32) {
         let (prompt, output_tokens) = self.ask(number, stage, 0, left);
-        (
-            self.plan.template().body(&prompt, output_tokens),
-            output_tokens,
-        )
+        (self.plan.template().body(&prompt, output_tokens), output_tokens)
     }
 
     /// What a request asks, and the output tokens that it asks for; `turn` counts the questions before it, `left` is how
     /// much of the whole length cool-down takes.
     fn ask(&self, number: u64, stage: Stage, turn: u32, left: f64) -> (Prompt, u32) {
         let spec = self.plan.spec();
-        let id = PromptId {
-            seed: spec.seed,
-            level: self.position.index + self.position.attempt * LEVELS,
-            request: number,
-        };
+        let id =
+            PromptId { seed: spec.seed, level: self.position.index + self.position.attempt * LEVELS, request: number };
         let nth = self.position.first_request + number;
-        let entry = if turn == 0 {
-            spec.work.workload.entry(id, nth)
-        } else {
-            spec.work.workload.follow_up(id, nth)
-        };
+        let entry = if turn == 0 { spec.work.workload.entry(id, nth) } else { spec.work.workload.follow_up(id, nth) };
         let whole = || {
-            let osl = Lengths {
-                mean: spec.osl.get(),
-                stddev: spec.work.osl_stddev,
-            };
+            let osl = Lengths { mean: spec.osl.get(), stddev: spec.work.osl_stddev };
             let key = self.prompt_key(number);
             entry.output_tokens.unwrap_or_else(|| osl.of(key, 1))
         };

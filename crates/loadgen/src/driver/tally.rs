@@ -97,10 +97,7 @@ impl Tally {
             phases.push(phase(PhaseKind::Measure, start, end));
             phases.extend(self.last_measured_sent.filter(|_| self.ramped).map(|last| {
                 // The client's share is in the measuring phase, which this is a part of.
-                Phase {
-                    client: None,
-                    ..phase(PhaseKind::Ramp, start, last)
-                }
+                Phase { client: None, ..phase(PhaseKind::Ramp, start, last) }
             }));
             phases.push(phase(PhaseKind::Drain, end, stopped));
         }
@@ -150,10 +147,7 @@ mod tests {
     fn marks(tally: &Tally) -> Vec<(PhaseKind, u64, u64)> {
         let phases = tally.phases(Offset(900), &[]);
         assert!(phases.iter().all(|p| p.level == Some(2)));
-        phases
-            .iter()
-            .map(|p| (p.kind, p.start_ns.0, p.end_ns.0))
-            .collect()
+        phases.iter().map(|p| (p.kind, p.start_ns.0, p.end_ns.0)).collect()
     }
 
     #[test]
@@ -167,20 +161,10 @@ mod tests {
         ]);
         assert_eq!(
             marks(&whole),
-            [
-                (PhaseKind::Warmup, 10, 210),
-                (PhaseKind::Measure, 210, 700),
-                (PhaseKind::Drain, 700, 900)
-            ]
+            [(PhaseKind::Warmup, 10, 210), (PhaseKind::Measure, 210, 700), (PhaseKind::Drain, 700, 900)]
         );
         assert!(!whole.lost_measured());
-        let progress = Progress {
-            level: 2,
-            finished: 4,
-            planned: 4,
-            in_flight: 1,
-            output_tokens: 25,
-        };
+        let progress = Progress { level: 2, finished: 4, planned: 4, in_flight: 1, output_tokens: 25 };
         assert_eq!(whole.progress(1), progress);
     }
 
@@ -193,22 +177,15 @@ mod tests {
 
     #[test]
     fn a_ramp_lasts_as_long_as_the_rate_moves() {
-        let records = [
-            record(Stage::Measured, 200, 500),
-            record(Stage::Measured, 450, 700),
-            record(Stage::Cooldown, 600, 650),
-        ];
+        let records =
+            [record(Stage::Measured, 200, 500), record(Stage::Measured, 450, 700), record(Stage::Cooldown, 600, 650)];
         let mut level = Tally::new(2, 0, 2).ramped(true);
         for record in &records {
             level.add(record);
         }
         assert_eq!(
             marks(&level),
-            [
-                (PhaseKind::Measure, 200, 700),
-                (PhaseKind::Ramp, 200, 450),
-                (PhaseKind::Drain, 700, 900)
-            ]
+            [(PhaseKind::Measure, 200, 700), (PhaseKind::Ramp, 200, 450), (PhaseKind::Drain, 700, 900)]
         );
         let mut cut = record(Stage::Measured, 310, 700);
         cut.outcome = Outcome::Cancelled;

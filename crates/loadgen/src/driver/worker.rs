@@ -58,13 +58,11 @@ impl Worker {
         LocalSet::new().block_on(runtime, async {
             let tasks: Vec<_> = match &this.schedule.level.load {
                 Load::Closed { .. } if this.plan.spec().work.conversations.is_some() => {
-                    (this.slots.iter())
-                        .map(|&slot| spawn_local(Rc::clone(&this).user(slot)))
-                        .collect()
+                    (this.slots.iter()).map(|&slot| spawn_local(Rc::clone(&this).user(slot))).collect()
                 }
-                Load::Closed { .. } => (this.slots.iter())
-                    .map(|&slot| spawn_local(Rc::clone(&this).slot(slot)))
-                    .collect(),
+                Load::Closed { .. } => {
+                    (this.slots.iter()).map(|&slot| spawn_local(Rc::clone(&this).slot(slot))).collect()
+                }
                 Load::Open { .. } => vec![spawn_local(Rc::clone(&this).arrivals())],
             };
             let all_stopped = async {
@@ -106,9 +104,7 @@ impl Worker {
         if !sent.no_server {
             return sent.finished;
         }
-        self.halt
-            .run_until_cancelled(tokio::time::sleep(PAUSE))
-            .await;
+        self.halt.run_until_cancelled(tokio::time::sleep(PAUSE)).await;
         self.clock.now()
     }
 
@@ -147,13 +143,9 @@ impl Worker {
         let mut running: JoinSet<(u32, Keeper)> = JoinSet::new();
         while !self.halt.is_cancelled() {
             while let Some(freed) = running.try_join_next() {
-                idle.push(
-                    freed.unwrap_or_else(|fault| std::panic::resume_unwind(fault.into_panic())),
-                );
+                idle.push(freed.unwrap_or_else(|fault| std::panic::resume_unwind(fault.into_panic())));
             }
-            let slot = idle
-                .pop()
-                .or_else(|| Some((fresh.next()?, Keeper::new(&self.habit))));
+            let slot = idle.pop().or_else(|| Some((fresh.next()?, Keeper::new(&self.habit))));
             let Some((slot, mut keeper)) = slot else {
                 let freed = running.join_next().await;
                 idle.extend(freed.and_then(Result::ok));
@@ -191,13 +183,7 @@ impl Worker {
 
     /// Sends one request, again if it fails and that is asked for, and hands the record of every attempt over; `None` when
     /// nobody takes records any more.
-    async fn send(
-        &self,
-        keeper: &mut Keeper,
-        slot: u32,
-        place: Place,
-        intended: Offset,
-    ) -> Option<Sent> {
+    async fn send(&self, keeper: &mut Keeper, slot: u32, place: Place, intended: Offset) -> Option<Sent> {
         let spec = self.plan.spec();
         let route = &self.routes[slot as usize % self.routes.len()];
         let answer: Option<Rc<RefCell<String>>> = place.turn.map(|_| Rc::default());
@@ -265,10 +251,7 @@ struct Sent {
 
 fn found_no_server(record: &RequestRecord) -> bool {
     match record.outcome {
-        Outcome::ConnectFailed { .. }
-        | Outcome::TimedOut {
-            phase: TimeoutPhase::Connect,
-        } => true,
+        Outcome::ConnectFailed { .. } | Outcome::TimedOut { phase: TimeoutPhase::Connect } => true,
         Outcome::Cut { .. } => record.head_ns.is_none(),
         _ => false,
     }

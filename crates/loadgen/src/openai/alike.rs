@@ -32,10 +32,7 @@ impl EventReader {
     /// As [`parse_event`].
     pub fn read(&mut self, data: &[u8]) -> Result<Event, serde_json::Error> {
         if self.is_alike(data) {
-            return Ok(Event::Chunk(Chunk {
-                bearing: self.bearing,
-                ..Chunk::default()
-            }));
+            return Ok(Event::Chunk(Chunk { bearing: self.bearing, ..Chunk::default() }));
         }
         let event = parse_event(data)?;
         self.keep(data, &event);
@@ -54,16 +51,11 @@ impl EventReader {
 
     fn keep(&mut self, data: &[u8], event: &Event) {
         let Event::Chunk(chunk) = event else { return };
-        let token_only = Chunk {
-            bearing: chunk.bearing,
-            ..Chunk::default()
-        };
+        let token_only = Chunk { bearing: chunk.bearing, ..Chunk::default() };
         if !chunk.bearing.token || *chunk != token_only || data.len() > MOST_KEPT {
             return;
         }
-        let Some(begin) = TEXT_KEYS
-            .iter()
-            .find_map(|key| memchr::memmem::find(data, key).map(|at| at + key.len()))
+        let Some(begin) = TEXT_KEYS.iter().find_map(|key| memchr::memmem::find(data, key).map(|at| at + key.len()))
         else {
             return;
         };
@@ -83,9 +75,7 @@ impl EventReader {
 /// Whether it is not empty and, between quotes, a JSON string (RFC 8259, section 7) without escapes.
 fn is_plain_text(text: &[u8]) -> bool {
     !text.is_empty()
-        && text
-            .iter()
-            .all(|byte| *byte >= 0x20 && *byte != b'"' && *byte != b'\\')
+        && text.iter().all(|byte| *byte >= 0x20 && *byte != b'"' && *byte != b'\\')
         && std::str::from_utf8(text).is_ok()
 }
 
@@ -95,8 +85,7 @@ mod tests {
 
     use super::*;
 
-    const TOKEN: &str =
-        r#"{"id":"a","choices":[{"index":0,"delta":{"content":"one"},"finish_reason":null}]}"#;
+    const TOKEN: &str = r#"{"id":"a","choices":[{"index":0,"delta":{"content":"one"},"finish_reason":null}]}"#;
 
     /// Whether `data` is recognised after `first` was read.
     fn alike(first: &str, data: &[u8]) -> bool {
@@ -115,10 +104,7 @@ mod tests {
             assert!(!alike(TOKEN, with(text).as_bytes()), "{text}");
         }
         let broken = [with("@").as_bytes()].concat();
-        let broken: Vec<u8> = broken
-            .into_iter()
-            .map(|b| if b == b'@' { 0xFF } else { b })
-            .collect();
+        let broken: Vec<u8> = broken.into_iter().map(|b| if b == b'@' { 0xFF } else { b }).collect();
         assert!(!alike(TOKEN, &broken), "not UTF-8");
         for other in [
             TOKEN.replace("null", r#""stop""#),
@@ -154,13 +140,8 @@ mod tests {
             Just("x\",\"content\":\"y".to_owned()),
             Just("\\u00e9".to_owned()),
         ];
-        let key = prop_oneof![
-            Just("content"),
-            Just("reasoning_content"),
-            Just("text"),
-            Just("role"),
-            Just("a\\\"content"),
-        ];
+        let key =
+            prop_oneof![Just("content"), Just("reasoning_content"), Just("text"), Just("role"), Just("a\\\"content"),];
         let tail = prop_oneof![
             4 => Just(r"}}]}"),
             1 => Just(r#"},"finish_reason":"stop"}]}"#),

@@ -69,10 +69,7 @@ fn text_of_choices(data: &[u8], text: &mut String) {
     let Some(choice) = wire.choices.into_iter().next() else {
         return;
     };
-    let said = choice
-        .delta
-        .or(choice.message)
-        .and_then(|said| said.content);
+    let said = choice.delta.or(choice.message).and_then(|said| said.content);
     text.push_str(&said.or(choice.text).unwrap_or_default());
 }
 
@@ -92,39 +89,15 @@ mod tests {
             text
         };
         let chat = Endpoint::Chat;
-        assert_eq!(
-            said(chat, false, r#"{"choices":[{"delta":{"content":"안녕"}}]}"#),
-            "…안녕"
-        );
-        assert_eq!(
-            said(
-                chat,
-                false,
-                r#"{"choices":[{"delta":{"reasoning_content":"hm"}}]}"#
-            ),
-            "…"
-        );
+        assert_eq!(said(chat, false, r#"{"choices":[{"delta":{"content":"안녕"}}]}"#), "…안녕");
+        assert_eq!(said(chat, false, r#"{"choices":[{"delta":{"reasoning_content":"hm"}}]}"#), "…");
         assert_eq!(said(chat, false, r#"{"choices":[],"usage":{}}"#), "…");
         assert_eq!(said(chat, false, "[DONE]"), "…");
         let whole = r#"{"choices":[{"message":{"role":"assistant","content":"a\nb"}}]}"#;
         assert_eq!(said(chat, true, whole), "…a\nb");
         let responses = Endpoint::Responses;
-        assert_eq!(
-            said(
-                responses,
-                false,
-                r#"{"type":"response.output_text.delta","delta":"hi"}"#
-            ),
-            "…hi"
-        );
-        assert_eq!(
-            said(
-                responses,
-                false,
-                r#"{"type":"response.reasoning_text.delta","delta":"hm"}"#
-            ),
-            "…"
-        );
+        assert_eq!(said(responses, false, r#"{"type":"response.output_text.delta","delta":"hi"}"#), "…hi");
+        assert_eq!(said(responses, false, r#"{"type":"response.reasoning_text.delta","delta":"hm"}"#), "…");
         let whole = r#"{"object":"response","output":[{"type":"reasoning","content":[{"type":"reasoning_text","text":"hm"}]},{"type":"message","content":[{"type":"output_text","text":"hi"}]}]}"#;
         assert_eq!(said(responses, true, whole), "…hi");
     }

@@ -64,18 +64,12 @@ const RESERVED: [(&str, &str); 10] = [
     ("model", "the target names the model"),
     ("messages", "prompts come from the workload"),
     ("prompt", "prompts come from the workload"),
-    (
-        "stream",
-        "responses are streamed unless the plan says otherwise",
-    ),
+    ("stream", "responses are streamed unless the plan says otherwise"),
     ("input", "prompts come from the workload"),
     ("max_tokens", "set the output length (osl)"),
     ("max_output_tokens", "set the output length (osl)"),
     ("max_completion_tokens", "set the output length (osl)"),
-    (
-        "min_tokens",
-        "set the output length (osl) and have the end of sequence ignored",
-    ),
+    ("min_tokens", "set the output length (osl) and have the end of sequence ignored"),
     ("n", "every request asks for one answer"),
 ];
 
@@ -104,11 +98,7 @@ impl BodyTemplate {
                 return Err(PlanError::ReservedField { field, instead });
             }
         }
-        let length_control = if endpoint.controls_length() {
-            length_control
-        } else {
-            LengthControl::MaxTokensOnly
-        };
+        let length_control = if endpoint.controls_length() { length_control } else { LengthControl::MaxTokensOnly };
         let mut fields = Map::new();
         fields.insert("model".to_owned(), model.into());
         if endpoint == Endpoint::Embeddings {
@@ -133,11 +123,7 @@ impl BodyTemplate {
                 }
             }
         }
-        Ok(Self {
-            fields,
-            length_control,
-            endpoint,
-        })
+        Ok(Self { fields, length_control, endpoint })
     }
 
     /// Whether the server is told to go on past its end of sequence.
@@ -161,15 +147,11 @@ impl BodyTemplate {
             fields.insert("min_tokens".to_owned(), output_tokens.into());
         }
         let (name, value) = match (self.endpoint, prompt) {
-            (Endpoint::Chat, Prompt::Text(text)) => {
-                ("messages", json!([{"role": "user", "content": text}]))
-            }
+            (Endpoint::Chat, Prompt::Text(text)) => ("messages", json!([{"role": "user", "content": text}])),
             (Endpoint::Responses, Prompt::Messages(messages)) => ("input", messages.clone()),
             (_, Prompt::Messages(messages)) => ("messages", messages.clone()),
             (Endpoint::Completions, Prompt::Text(text)) => ("prompt", text.as_str().into()),
-            (Endpoint::Responses | Endpoint::Embeddings, Prompt::Text(text)) => {
-                ("input", text.as_str().into())
-            }
+            (Endpoint::Responses | Endpoint::Embeddings, Prompt::Text(text)) => ("input", text.as_str().into()),
         };
         fields.insert(name.to_owned(), value);
         Value::Object(fields).to_string().into()
@@ -181,9 +163,7 @@ mod tests {
     use super::*;
 
     fn body(engine: Option<&str>, extra: Value) -> Value {
-        let Value::Object(extra) = extra else {
-            unreachable!("the tests pass objects")
-        };
+        let Value::Object(extra) = extra else { unreachable!("the tests pass objects") };
         let control = LengthControl::for_engine(engine);
         let template = BodyTemplate::new("m", Endpoint::Chat, true, control, extra).unwrap();
         let prompt = Prompt::Text("안녕 \"x\"\n".to_owned());
@@ -209,10 +189,8 @@ mod tests {
     #[test]
     fn completions_take_text_and_unstreamed_answers_no_stream_options() {
         let control = LengthControl::MaxTokensOnly;
-        let template =
-            BodyTemplate::new("m", Endpoint::Completions, false, control, Map::new()).unwrap();
-        let body: Value =
-            serde_json::from_slice(&template.body(&Prompt::Text("a".to_owned()), 3)).unwrap();
+        let template = BodyTemplate::new("m", Endpoint::Completions, false, control, Map::new()).unwrap();
+        let body: Value = serde_json::from_slice(&template.body(&Prompt::Text("a".to_owned()), 3)).unwrap();
         let expected = json!({"model": "m", "prompt": "a", "stream": false, "max_tokens": 3, "temperature": 0});
         assert_eq!(body, expected);
     }
@@ -230,14 +208,10 @@ mod tests {
             body(Endpoint::Responses, &text),
             json!({"model": "m", "input": "a", "stream": true, "max_output_tokens": 7, "temperature": 0})
         );
-        let messages =
-            json!([{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]);
+        let messages = json!([{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]);
         let with_history = body(Endpoint::Responses, &Prompt::Messages(messages.clone()));
         assert_eq!(with_history["input"], messages);
-        assert_eq!(
-            body(Endpoint::Embeddings, &text),
-            json!({"model": "m", "input": "a", "encoding_format": "float"})
-        );
+        assert_eq!(body(Endpoint::Embeddings, &text), json!({"model": "m", "input": "a", "encoding_format": "float"}));
     }
 
     #[test]
@@ -245,36 +219,18 @@ mod tests {
         let extra = json!({"temperature": 0.7, "stream_options": {"continuous_usage_stats": true}});
         let merged = body(None, extra);
         assert_eq!(merged["temperature"], 0.7);
-        assert_eq!(
-            merged["stream_options"],
-            json!({"include_usage": true, "continuous_usage_stats": true})
-        );
+        assert_eq!(merged["stream_options"], json!({"include_usage": true, "continuous_usage_stats": true}));
     }
 
     #[test]
     fn fields_of_the_plan_are_refused() {
         for (field, _) in RESERVED {
             let extra = Map::from_iter([(field.to_owned(), Value::Null)]);
-            let refused = BodyTemplate::new(
-                "m",
-                Endpoint::Chat,
-                true,
-                LengthControl::MaxTokensOnly,
-                extra,
-            );
-            assert!(
-                matches!(refused, Err(PlanError::ReservedField { .. })),
-                "{field}"
-            );
+            let refused = BodyTemplate::new("m", Endpoint::Chat, true, LengthControl::MaxTokensOnly, extra);
+            assert!(matches!(refused, Err(PlanError::ReservedField { .. })), "{field}");
         }
         let extra = Map::from_iter([("stream_options".to_owned(), Value::Null)]);
-        let refused = BodyTemplate::new(
-            "m",
-            Endpoint::Chat,
-            true,
-            LengthControl::MaxTokensOnly,
-            extra,
-        );
+        let refused = BodyTemplate::new("m", Endpoint::Chat, true, LengthControl::MaxTokensOnly, extra);
         assert_eq!(refused.unwrap_err(), PlanError::BadStreamOptions);
     }
 }

@@ -120,16 +120,8 @@ pub fn parse_event(data: &[u8]) -> Result<Event, serde_json::Error> {
     if let (Some(message), None) = (wire.message, &wire.choices) {
         return Ok(Event::Error(message));
     }
-    let Choices {
-        bearing,
-        finish_reason,
-    } = wire.choices.unwrap_or_default();
-    Ok(Event::Chunk(Chunk {
-        bearing,
-        finish_reason,
-        usage: wire.usage,
-        times: wire.timings,
-    }))
+    let Choices { bearing, finish_reason } = wire.choices.unwrap_or_default();
+    Ok(Event::Chunk(Chunk { bearing, finish_reason, usage: wire.usage, times: wire.timings }))
 }
 
 /// The server's message in a body that is an OpenAI error document, `{"error": …}` or vLLM's older `{"message": …}`.
@@ -181,15 +173,10 @@ struct WireDelta {
 
 impl WireChoice {
     fn bearing(&self) -> Bearing {
-        let delta = self
-            .delta
-            .as_ref()
-            .or(self.message.as_ref())
-            .map(WireDelta::bearing);
+        let delta = self.delta.as_ref().or(self.message.as_ref()).map(WireDelta::bearing);
         let text = Bearing {
             // llama.cpp closes a completion with an empty text, which is no token, and says why it ended.
-            token: self.text == Presence::Full
-                || (self.text == Presence::Empty && self.finish_reason.is_none()),
+            token: self.text == Presence::Full || (self.text == Presence::Empty && self.finish_reason.is_none()),
             reasoning: false,
             output: self.text == Presence::Full,
         };
@@ -203,11 +190,7 @@ impl WireDelta {
         let reasoning = any(&[self.reasoning, self.reasoning_content]);
         let output = any(&[self.content, self.tool_calls, self.function_call]);
         let silent = self.content == Presence::Empty && self.role == Presence::Absent;
-        Bearing {
-            token: reasoning || output || silent,
-            reasoning,
-            output,
-        }
+        Bearing { token: reasoning || output || silent, reasoning, output }
     }
 }
 
@@ -324,9 +307,7 @@ mod tests {
     fn bearing(delta: &str) -> (bool, bool, bool) {
         let data = format!(r#"{{"choices":[{{"index":0,"delta":{delta},"finish_reason":null}}]}}"#);
         match parse_event(data.as_bytes()) {
-            Ok(Event::Chunk(Chunk { bearing, .. })) => {
-                (bearing.token, bearing.reasoning, bearing.output)
-            }
+            Ok(Event::Chunk(Chunk { bearing, .. })) => (bearing.token, bearing.reasoning, bearing.output),
             other => unreachable!("{other:?}"),
         }
     }
@@ -339,10 +320,7 @@ mod tests {
             (r#"{"role":"assistant","content":""}"#, nothing),
             (r#"{"role":"assistant","content":null}"#, nothing),
             (r#"{"role":"assistant"}"#, nothing),
-            (
-                r#"{"role":"assistant","content":"","tool_calls":[]}"#,
-                nothing,
-            ),
+            (r#"{"role":"assistant","content":"","tool_calls":[]}"#, nothing),
             ("{}", nothing),
             ("null", nothing),
             (r#"{"content":null}"#, nothing),
@@ -355,10 +333,7 @@ mod tests {
             (r#"{"reasoning_content":"a","content":null}"#, reasoning),
             (r#"{"content":"","reasoning_content":"a"}"#, reasoning),
             (r#"{"content":"b","reasoning":"a"}"#, (true, true, true)),
-            (
-                r#"{"tool_calls":[{"index":0,"function":{"arguments":"{"}}]}"#,
-                output,
-            ),
+            (r#"{"tool_calls":[{"index":0,"function":{"arguments":"{"}}]}"#, output),
             (r#"{"function_call":{"name":"f"}}"#, output),
         ] {
             assert_eq!(bearing(delta), expected, "{delta}");
@@ -370,15 +345,10 @@ mod tests {
         let usage = r#""usage":{"prompt_tokens":5,"completion_tokens":2,"prompt_tokens_details":{"cached_tokens":4}}"#;
         for choices in ["[]", r#"[{"delta":{"content":"a"}}]"#] {
             let data = format!(r#"{{"choices":{choices},{usage}}}"#);
-            let Ok(Event::Chunk(chunk)) = parse_event(data.as_bytes()) else {
-                unreachable!()
-            };
+            let Ok(Event::Chunk(chunk)) = parse_event(data.as_bytes()) else { unreachable!() };
             assert_eq!(chunk.bearing.token, choices != "[]");
             let usage = chunk.usage.unwrap();
-            assert_eq!(
-                (usage.prompt_tokens, usage.completion_tokens),
-                (Some(5), Some(2))
-            );
+            assert_eq!((usage.prompt_tokens, usage.completion_tokens), (Some(5), Some(2)));
             assert_eq!(usage.prompt_tokens_details.unwrap().cached_tokens, Some(4));
         }
         let null = parse_event(br#"{"choices":[],"usage":null}"#).unwrap();
@@ -388,18 +358,12 @@ mod tests {
     #[test]
     fn errors_inside_a_stream_keep_the_servers_message() {
         for (data, message) in [
-            (
-                r#"{"error":{"message":"boom","type":"X","code":500}}"#,
-                "boom",
-            ),
+            (r#"{"error":{"message":"boom","type":"X","code":500}}"#, "boom"),
             (r#"{"error":"boom"}"#, "boom"),
             (r#"{"error":{"code":7}}"#, r#"{"code":7}"#),
             (r#"{"object":"error","message":"boom","code":400}"#, "boom"),
         ] {
-            assert_eq!(
-                parse_event(data.as_bytes()).unwrap(),
-                Event::Error(message.to_owned())
-            );
+            assert_eq!(parse_event(data.as_bytes()).unwrap(), Event::Error(message.to_owned()));
         }
         assert_eq!(error_message(b"<html>"), None);
     }
@@ -412,11 +376,7 @@ mod tests {
             b"{\"choices\":5}",
             b"{\"choices\":[{\"delta\":{\"content\":\"\xFF\"}}]}",
         ] {
-            assert!(
-                parse_event(data).is_err(),
-                "{}",
-                String::from_utf8_lossy(data)
-            );
+            assert!(parse_event(data).is_err(), "{}", String::from_utf8_lossy(data));
         }
         assert_eq!(parse_event(b" [DONE]").unwrap(), Event::Done);
         assert_eq!(parse_event(b"").unwrap(), Event::Empty);

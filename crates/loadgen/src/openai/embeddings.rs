@@ -34,11 +34,7 @@ pub(super) fn parse_whole(data: &[u8]) -> Result<Event, serde_json::Error> {
     };
     let there = !items.is_empty();
     Ok(Event::Chunk(Chunk {
-        bearing: Bearing {
-            token: there,
-            reasoning: false,
-            output: there,
-        },
+        bearing: Bearing { token: there, reasoning: false, output: there },
         finish_reason: None,
         usage: Some(Usage {
             // There is none, whatever a server may fill in here.
@@ -56,15 +52,10 @@ mod tests {
     #[test]
     fn vectors_are_there_or_not() {
         let answer = br#"{"object":"list","data":[{"object":"embedding","embedding":[0.0023,-0.0093],"index":0}],"model":"m","usage":{"prompt_tokens":8,"total_tokens":8}}"#;
-        let Ok(Event::Chunk(chunk)) = parse_whole(answer) else {
-            unreachable!()
-        };
+        let Ok(Event::Chunk(chunk)) = parse_whole(answer) else { unreachable!() };
         assert!(chunk.bearing.token);
         let usage = chunk.usage.unwrap();
-        assert_eq!(
-            (usage.prompt_tokens, usage.completion_tokens),
-            (Some(8), None)
-        );
+        assert_eq!((usage.prompt_tokens, usage.completion_tokens), (Some(8), None));
         // Base64, as `encoding_format` may ask for, is a vector too.
         let base64 = br#"{"data":[{"embedding":"AAAA","index":0}],"usage":{"prompt_tokens":1}}"#;
         assert!(matches!(parse_whole(base64), Ok(Event::Chunk(chunk)) if chunk.bearing.token));
@@ -72,10 +63,7 @@ mod tests {
         assert!(matches!(parse_whole(none), Ok(Event::Chunk(chunk)) if !chunk.bearing.token));
         // As vLLM 0.11.2 answers for a model that generates.
         let refused = br#"{"error":{"message":"The model does not support Embeddings API","type":"BadRequestError","param":null,"code":400}}"#;
-        assert_eq!(
-            parse_whole(refused).unwrap(),
-            Event::Error("The model does not support Embeddings API".to_owned())
-        );
+        assert_eq!(parse_whole(refused).unwrap(), Event::Error("The model does not support Embeddings API".to_owned()));
         assert!(parse_whole(br#"{"data":[{"index":0}]}"#).is_err());
     }
 }

@@ -91,9 +91,7 @@ pub fn parse_response_event(data: &[u8]) -> Result<Event, serde_json::Error> {
             end(wire.response.unwrap_or_default())
         }
         "error" => Event::Error(
-            wire.message
-                .or_else(|| wire.error.as_ref().map(message_of))
-                .unwrap_or_else(|| "error".to_owned()),
+            wire.message.or_else(|| wire.error.as_ref().map(message_of)).unwrap_or_else(|| "error".to_owned()),
         ),
         // An error document in place of an event.
         "" => match wire.error {
@@ -123,9 +121,7 @@ fn end(response: WireResponse) -> Event {
     if let Some(error) = &response.error {
         return Event::Error(message_of(error));
     }
-    let reason = response
-        .incomplete_details
-        .and_then(|details| details.reason);
+    let reason = response.incomplete_details.and_then(|details| details.reason);
     match response.status.as_deref() {
         Some("failed" | "cancelled") => Event::Error("the server gave the response up".to_owned()),
         status => Event::Chunk(Chunk {
@@ -141,11 +137,7 @@ fn of_items(items: &[Item]) -> Bearing {
     let kinds = |of: &[&str]| items.iter().any(|item| of.contains(&item.kind.as_str()));
     let reasoning = kinds(&["reasoning"]);
     let output = items.iter().any(|item| item.kind != "reasoning");
-    Bearing {
-        token: reasoning || output,
-        reasoning,
-        output,
-    }
+    Bearing { token: reasoning || output, reasoning, output }
 }
 
 fn delta(kind: &str, delta: Option<&Value>) -> Event {
@@ -161,11 +153,7 @@ fn delta(kind: &str, delta: Option<&Value>) -> Event {
     let reasoning = subject.starts_with("response.reasoning");
     // As with an empty `content`: a token that decodes to nothing is neither.
     Event::Chunk(Chunk {
-        bearing: Bearing {
-            token: true,
-            reasoning: full && reasoning,
-            output: full && !reasoning,
-        },
+        bearing: Bearing { token: true, reasoning: full && reasoning, output: full && !reasoning },
         ..Chunk::default()
     })
 }
@@ -201,35 +189,22 @@ mod tests {
     #[test]
     fn deltas_are_tokens_and_repetitions_are_not() {
         let bearing = |kind: &str, delta: &str| {
-            let data = format!(
-                r#"{{"type":"{kind}","item_id":"i","output_index":0,"delta":{delta},"sequence_number":4}}"#
-            );
+            let data =
+                format!(r#"{{"type":"{kind}","item_id":"i","output_index":0,"delta":{delta},"sequence_number":4}}"#);
             match parse_response_event(data.as_bytes()).unwrap() {
-                Event::Chunk(chunk) => (
-                    chunk.bearing.token,
-                    chunk.bearing.reasoning,
-                    chunk.bearing.output,
-                ),
+                Event::Chunk(chunk) => (chunk.bearing.token, chunk.bearing.reasoning, chunk.bearing.output),
                 Event::Empty => (false, false, false),
                 other => unreachable!("{other:?}"),
             }
         };
-        let (nothing, output, reasoning) = (
-            (false, false, false),
-            (true, false, true),
-            (true, true, false),
-        );
+        let (nothing, output, reasoning) = ((false, false, false), (true, false, true), (true, true, false));
         for (kind, delta, expected) in [
             ("response.output_text.delta", r#""In""#, output),
             ("response.output_text.delta", r#""""#, (true, false, false)),
             ("response.refusal.delta", r#""no""#, output),
             ("response.function_call_arguments.delta", r#""{\"""#, output),
             ("response.reasoning_text.delta", r#""hm""#, reasoning),
-            (
-                "response.reasoning_summary_text.delta",
-                r#""hm""#,
-                reasoning,
-            ),
+            ("response.reasoning_summary_text.delta", r#""hm""#, reasoning),
             ("response.output_text.done", "null", nothing),
             ("response.content_part.added", "null", nothing),
             ("response.created", "null", nothing),
@@ -242,15 +217,10 @@ mod tests {
     #[test]
     fn the_end_says_why_and_how_many() {
         let incomplete = br#"{"type":"response.incomplete","response":{"object":"response","status":"incomplete","error":null,"incomplete_details":{"reason":"max_output_tokens"},"output":[],"usage":{"input_tokens":9,"input_tokens_details":{"cached_tokens":3},"output_tokens":4,"output_tokens_details":{"reasoning_tokens":0},"total_tokens":13}},"sequence_number":9}"#;
-        let Ok(Event::Chunk(chunk)) = parse_response_event(incomplete) else {
-            unreachable!()
-        };
+        let Ok(Event::Chunk(chunk)) = parse_response_event(incomplete) else { unreachable!() };
         let usage = chunk.usage.unwrap();
         assert_eq!(chunk.finish_reason.as_deref(), Some("max_output_tokens"));
-        assert_eq!(
-            (usage.prompt_tokens, usage.completion_tokens),
-            (Some(9), Some(4))
-        );
+        assert_eq!((usage.prompt_tokens, usage.completion_tokens), (Some(9), Some(4)));
         assert_eq!(usage.prompt_tokens_details.unwrap().cached_tokens, Some(3));
         assert!(!chunk.bearing.token);
         for (failed, message) in [
@@ -258,10 +228,7 @@ mod tests {
                 r#"{"type":"response.failed","response":{"status":"failed","error":{"code":"server_error","message":"boom"}}}"#,
                 "boom",
             ),
-            (
-                r#"{"type":"error","code":"ERR","message":"boom","param":null,"sequence_number":1}"#,
-                "boom",
-            ),
+            (r#"{"type":"error","code":"ERR","message":"boom","param":null,"sequence_number":1}"#, "boom"),
             (r#"{"error":{"message":"boom","code":400}}"#, "boom"),
         ] {
             let event = parse_response_event(failed.as_bytes()).unwrap();

@@ -37,10 +37,7 @@ mod tests {
     #[test]
     fn turns_and_pauses_have_their_means_and_do_not_go_together() {
         let spread = |mean, stddev| Lengths { mean, stddev };
-        let conversations = Conversations {
-            turns: spread(8, 2.0),
-            think_ms: spread(5_000, 1_000.0),
-        };
+        let conversations = Conversations { turns: spread(8, 2.0), think_ms: spread(5_000, 1_000.0) };
         let drawn: Vec<(f64, f64)> = (0..10_000)
             .map(|key| {
                 let think = conversations.think(key, 1).as_secs_f64();
@@ -60,14 +57,8 @@ mod tests {
 
     #[test]
     fn there_is_always_a_turn_and_never_a_negative_pause() {
-        let wide = Lengths {
-            mean: 1,
-            stddev: 50.0,
-        };
-        let conversations = Conversations {
-            turns: wide,
-            think_ms: wide,
-        };
+        let wide = Lengths { mean: 1, stddev: 50.0 };
+        let conversations = Conversations { turns: wide, think_ms: wide };
         let least = (0..1_000).map(|key| conversations.turns(key)).min();
         assert_eq!(least, Some(1));
         let least = (0..1_000).map(|key| conversations.think(key, 1)).min();

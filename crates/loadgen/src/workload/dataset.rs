@@ -70,52 +70,33 @@ impl Dataset {
             Some(b'{') => json_lines(text),
             _ => csv(text),
         };
-        let entries = entries.map_err(|reason| PlanError::BadDataset {
-            name: name.to_owned(),
-            reason,
-        })?;
+        let entries = entries.map_err(|reason| PlanError::BadDataset { name: name.to_owned(), reason })?;
         if entries.is_empty() {
             let reason = "it holds no prompt".to_owned();
-            return Err(PlanError::BadDataset {
-                name: name.to_owned(),
-                reason,
-            });
+            return Err(PlanError::BadDataset { name: name.to_owned(), reason });
         }
-        Ok(Self {
-            name: name.to_owned(),
-            entries: entries.into(),
-        })
+        Ok(Self { name: name.to_owned(), entries: entries.into() })
     }
 
     /// Whether some prompts are chats, which the completions API does not take.
     pub fn has_messages(&self) -> bool {
-        self.entries
-            .iter()
-            .any(|entry| matches!(entry.prompt, Prompt::Messages(_)))
+        self.entries.iter().any(|entry| matches!(entry.prompt, Prompt::Messages(_)))
     }
 }
 
 fn json_lines(text: &str) -> Result<Vec<Entry>, String> {
-    let lines = (1..)
-        .zip(text.lines())
-        .filter(|(_, line)| !line.trim().is_empty());
+    let lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
     lines
         .map(|(number, line)| {
-            let line: Line =
-                serde_json::from_str(line).map_err(|e| format!("line {number}: {e}"))?;
+            let line: Line = serde_json::from_str(line).map_err(|e| format!("line {number}: {e}"))?;
             let prompt = match (line.prompt, line.messages) {
                 (Some(text), None) => Prompt::Text(text),
                 (None, Some(messages @ Value::Array(_))) => Prompt::Messages(messages),
                 _ => {
-                    return Err(format!(
-                        "line {number}: it needs either `prompt` or a list of `messages`"
-                    ));
+                    return Err(format!("line {number}: it needs either `prompt` or a list of `messages`"));
                 }
             };
-            Ok(Entry {
-                prompt,
-                output_tokens: line.output_tokens,
-            })
+            Ok(Entry { prompt, output_tokens: line.output_tokens })
         })
         .collect()
 }
@@ -124,46 +105,27 @@ fn share_gpt(text: &str) -> Result<Vec<Entry>, String> {
     let conversations: Vec<Conversation> = serde_json::from_str(text).map_err(|e| e.to_string())?;
     let first_of_human = |conversation: Conversation| {
         let mut turns = conversation.conversations.into_iter();
-        turns
-            .find(|turn| turn.from == "human" || turn.from == "user")
-            .map(|turn| turn.value)
+        turns.find(|turn| turn.from == "human" || turn.from == "user").map(|turn| turn.value)
     };
     let prompts = conversations.into_iter().filter_map(first_of_human);
     let prompts = prompts.filter(|prompt| !prompt.trim().is_empty());
-    Ok(prompts
-        .map(|text| Entry {
-            prompt: Prompt::Text(text),
-            output_tokens: None,
-        })
-        .collect())
+    Ok(prompts.map(|text| Entry { prompt: Prompt::Text(text), output_tokens: None }).collect())
 }
 
 fn csv(text: &str) -> Result<Vec<Entry>, String> {
     let mut reader = csv::Reader::from_reader(text.as_bytes());
     let columns = reader.headers().map_err(|e| e.to_string())?.clone();
-    let column = |name: &str| {
-        columns
-            .iter()
-            .position(|c| c.trim().eq_ignore_ascii_case(name))
-    };
-    let prompt = column("prompt")
-        .or(column("text"))
-        .ok_or("its first line names no column `prompt`")?;
+    let column = |name: &str| columns.iter().position(|c| c.trim().eq_ignore_ascii_case(name));
+    let prompt = column("prompt").or(column("text")).ok_or("its first line names no column `prompt`")?;
     let output_tokens = column("output_tokens");
     reader
         .records()
         .map(|record| {
             let record = record.map_err(|e| e.to_string())?;
             let text = record.get(prompt).unwrap_or_default();
-            let count = output_tokens
-                .and_then(|c| record.get(c))
-                .map(str::trim)
-                .filter(|c| !c.is_empty());
+            let count = output_tokens.and_then(|c| record.get(c)).map(str::trim).filter(|c| !c.is_empty());
             let count = count.map(|c| c.parse().map_err(|e| format!("output_tokens {c:?}: {e}")));
-            Ok(Entry {
-                prompt: Prompt::Text(text.to_owned()),
-                output_tokens: count.transpose()?,
-            })
+            Ok(Entry { prompt: Prompt::Text(text.to_owned()), output_tokens: count.transpose()? })
         })
         .collect()
 }
@@ -182,26 +144,18 @@ mod tests {
 
     #[test]
     fn every_form_is_recognised_by_its_beginning() {
-        let lines = "{\"prompt\":\"안녕\",\"output_tokens\":7}\n\n{\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}\n";
+        let lines =
+            "{\"prompt\":\"안녕\",\"output_tokens\":7}\n\n{\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}\n";
         let dataset = Dataset::parse("own.jsonl", lines).unwrap();
         let chat = r#"[{"content":"hi","role":"user"}]"#.to_owned();
-        assert_eq!(
-            texts(&dataset),
-            [("안녕".to_owned(), Some(7)), (chat, None)]
-        );
+        assert_eq!(texts(&dataset), [("안녕".to_owned(), Some(7)), (chat, None)]);
         assert!(dataset.has_messages());
 
         let share_gpt = r#"[{"id":"1","conversations":[{"from":"system","value":"s"},{"from":"human","value":"a"},{"from":"gpt","value":"b"}]},{"conversations":[]}]"#;
-        assert_eq!(
-            texts(&Dataset::parse("s.json", share_gpt).unwrap()),
-            [("a".to_owned(), None)]
-        );
+        assert_eq!(texts(&Dataset::parse("s.json", share_gpt).unwrap()), [("a".to_owned(), None)]);
 
         let csv = "\u{feff}id,prompt,output_tokens\n1,\"two\nlines, \"\"quoted\"\"\",5\n2,plain,\n";
-        let expected = [
-            ("two\nlines, \"quoted\"".to_owned(), Some(5)),
-            ("plain".to_owned(), None),
-        ];
+        let expected = [("two\nlines, \"quoted\"".to_owned(), Some(5)), ("plain".to_owned(), None)];
         assert_eq!(texts(&Dataset::parse("p.csv", csv).unwrap()), expected);
     }
 

@@ -27,11 +27,7 @@ impl Lengths {
         // Box and Muller 1958.
         let normal = (-2.0 * uniform().ln()).sqrt() * (std::f64::consts::TAU * uniform()).cos();
         let length = (f64::from(self.mean) + self.stddev * normal).round();
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "clamped to the range of u32"
-        )]
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to the range of u32")]
         let length = length.clamp(0.0, f64::from(u32::MAX)) as u32;
         length.max(least)
     }
@@ -46,22 +42,14 @@ mod tests {
 
     #[test]
     fn mean_and_spread_are_as_asked_and_the_floor_holds() {
-        let lengths = Lengths {
-            mean: 500,
-            stddev: 100.0,
-        };
-        let drawn: Vec<f64> = (0..10_000)
-            .map(|key| f64::from(lengths.of(key, 1)))
-            .collect();
+        let lengths = Lengths { mean: 500, stddev: 100.0 };
+        let drawn: Vec<f64> = (0..10_000).map(|key| f64::from(lengths.of(key, 1))).collect();
         let mean = drawn.iter().sum::<f64>() / 1e4;
         let variance = drawn.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / 1e4;
         // Four standard errors: 100/√10000 and 100/√20000.
         assert!((mean - 500.0).abs() < 4.0, "{mean}");
         assert!((variance.sqrt() - 100.0).abs() < 2.9, "{variance}");
-        let wide = Lengths {
-            mean: 5,
-            stddev: 100.0,
-        };
+        let wide = Lengths { mean: 5, stddev: 100.0 };
         assert_eq!((0..1000).map(|key| wide.of(key, 3)).min(), Some(3));
         assert_eq!(Lengths::exactly(40).of(9, 1), 40);
     }

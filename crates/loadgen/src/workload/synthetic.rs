@@ -9,9 +9,7 @@
 
 use rand_pcg::Pcg32;
 
-use super::{
-    Draw, Lengths, PCG_STREAM, PromptId, Trace, TraceRequest, booking_code, mix, vocabulary::WORDS,
-};
+use super::{Draw, Lengths, PCG_STREAM, PromptId, Trace, TraceRequest, booking_code, mix, vocabulary::WORDS};
 
 /// Words that spell a code: 256 of them to the eighth is 2^64.
 const CODE_WORDS: u32 = 8;
@@ -27,10 +25,7 @@ pub struct Calibration {
 
 impl Default for Calibration {
     fn default() -> Self {
-        Self {
-            per_word: 1.0,
-            overhead: 0.0,
-        }
+        Self { per_word: 1.0, overhead: 0.0 }
     }
 }
 
@@ -45,11 +40,7 @@ impl Calibration {
 
     fn words(self, tokens: u32) -> u32 {
         let words = ((f64::from(tokens) - self.overhead) / self.per_word).round();
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "clamped to the range of u32"
-        )]
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to the range of u32")]
         let words = words.clamp(0.0, f64::from(u32::MAX)) as u32;
         words
     }
@@ -77,14 +68,8 @@ impl Synthetic {
 
     pub(super) fn prompt(&self, id: PromptId) -> String {
         let code = booking_code(id);
-        let isl = self
-            .recorded(id)
-            .map_or_else(|| self.isl.of(code, 1), |request| request.input_tokens);
-        let shared = Calibration {
-            overhead: 0.0,
-            ..self.calibration
-        }
-        .words(self.shared_prefix);
+        let isl = self.recorded(id).map_or_else(|| self.isl.of(code, 1), |request| request.input_tokens);
+        let shared = Calibration { overhead: 0.0, ..self.calibration }.words(self.shared_prefix);
         let words = self.calibration.words(isl).max(shared + CODE_WORDS);
         text(mix(id.seed), code, shared, words)
     }
@@ -103,11 +88,7 @@ fn text(prefix: u64, code: u64, shared: u32, words: u32) -> String {
     let rest = words.saturating_sub(shared + CODE_WORDS);
     let mut text = String::with_capacity(words as usize * 6);
     let filler = (0..rest).map(|_| of_prompt.one(&WORDS));
-    for word in shared_words
-        .chain(code_words)
-        .chain(filler)
-        .take(words.max(1) as usize)
-    {
+    for word in shared_words.chain(code_words).chain(filler).take(words.max(1) as usize) {
         if !text.is_empty() {
             text.push(' ');
         }
@@ -123,20 +104,11 @@ mod tests {
     use super::*;
 
     fn synthetic(mean: u32, shared_prefix: u32) -> Synthetic {
-        Synthetic {
-            isl: Lengths::exactly(mean),
-            shared_prefix,
-            calibration: Calibration::default(),
-            recorded: None,
-        }
+        Synthetic { isl: Lengths::exactly(mean), shared_prefix, calibration: Calibration::default(), recorded: None }
     }
 
     fn id(request: u64) -> PromptId {
-        PromptId {
-            seed: 5,
-            level: 1,
-            request,
-        }
+        PromptId { seed: 5, level: 1, request }
     }
 
     fn words(text: &str) -> Vec<&str> {
@@ -150,9 +122,7 @@ mod tests {
 
     #[test]
     fn prompts_have_their_length_and_share_what_they_shall() {
-        let texts: Vec<_> = (0..2_000)
-            .map(|k| synthetic(300, 100).prompt(id(k)))
-            .collect();
+        let texts: Vec<_> = (0..2_000).map(|k| synthetic(300, 100).prompt(id(k))).collect();
         let first = words(&texts[0]);
         for text in &texts {
             let words = words(text);
@@ -169,24 +139,10 @@ mod tests {
     fn a_calibration_makes_tokens_of_words() {
         // 20 tokens of template and 1.25 tokens a word.
         let calibration = Calibration::between((32, 60), (288, 380)).unwrap();
-        assert_eq!(
-            calibration,
-            Calibration {
-                per_word: 1.25,
-                overhead: 20.0
-            }
-        );
-        let prompt = Synthetic {
-            calibration,
-            ..synthetic(1020, 0)
-        }
-        .prompt(id(1));
+        assert_eq!(calibration, Calibration { per_word: 1.25, overhead: 20.0 });
+        let prompt = Synthetic { calibration, ..synthetic(1020, 0) }.prompt(id(1));
         assert_eq!(words(&prompt).len(), 800);
         assert_eq!(Calibration::between((32, 60), (288, 60)), None);
-        assert_eq!(
-            words(&synthetic(3, 0).prompt(id(1))).len(),
-            8,
-            "never shorter than its code"
-        );
+        assert_eq!(words(&synthetic(3, 0).prompt(id(1))).len(), 8, "never shorter than its code");
     }
 }

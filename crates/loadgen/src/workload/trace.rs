@@ -43,35 +43,21 @@ impl Trace {
     /// # Errors
     /// [`PlanError::BadTrace`] with the line that cannot be used.
     pub fn parse(name: &str, text: &str, speed: f64) -> Result<Self, PlanError> {
-        let bad = |reason: String| PlanError::BadTrace {
-            name: name.to_owned(),
-            reason,
-        };
+        let bad = |reason: String| PlanError::BadTrace { name: name.to_owned(), reason };
         if !(speed.is_finite() && speed > 0.0) {
             return Err(bad("its speed is not above zero".to_owned()));
         }
         let text = text.trim_start_matches('\u{feff}').trim();
-        let mut rows = if text.starts_with('{') {
-            mooncake(text)
-        } else {
-            azure(text)
-        }
-        .map_err(bad)?;
+        let mut rows = if text.starts_with('{') { mooncake(text) } else { azure(text) }.map_err(bad)?;
         rows.retain(|row| row.output_tokens > 0);
         rows.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
-        let first = rows
-            .first()
-            .ok_or_else(|| bad("it holds no request".to_owned()))?
-            .seconds;
+        let first = rows.first().ok_or_else(|| bad("it holds no request".to_owned()))?.seconds;
         let request = |row: &Row| TraceRequest {
             at: Duration::try_from_secs_f64((row.seconds - first) / speed).unwrap_or(Duration::MAX),
             input_tokens: row.input_tokens,
             output_tokens: row.output_tokens,
         };
-        Ok(Self {
-            name: name.to_owned(),
-            requests: rows.iter().map(request).collect(),
-        })
+        Ok(Self { name: name.to_owned(), requests: rows.iter().map(request).collect() })
     }
 
     /// When its requests came.
@@ -87,13 +73,10 @@ struct Row {
 }
 
 fn mooncake(text: &str) -> Result<Vec<Row>, String> {
-    let lines = (1..)
-        .zip(text.lines())
-        .filter(|(_, line)| !line.trim().is_empty());
+    let lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
     lines
         .map(|(number, line)| {
-            let line: Mooncake =
-                serde_json::from_str(line).map_err(|e| format!("line {number}: {e}"))?;
+            let line: Mooncake = serde_json::from_str(line).map_err(|e| format!("line {number}: {e}"))?;
             Ok(Row {
                 seconds: line.timestamp / 1e3,
                 input_tokens: line.input_length,
@@ -107,30 +90,19 @@ fn azure(text: &str) -> Result<Vec<Row>, String> {
     let mut reader = csv::Reader::from_reader(text.as_bytes());
     let columns = reader.headers().map_err(|e| e.to_string())?.clone();
     let column = |name: &str| {
-        let found = columns
-            .iter()
-            .position(|c| c.trim().eq_ignore_ascii_case(name));
+        let found = columns.iter().position(|c| c.trim().eq_ignore_ascii_case(name));
         found.ok_or_else(|| format!("its first line names no column {name}"))
     };
-    let (time, input, output) = (
-        column("TIMESTAMP")?,
-        column("ContextTokens")?,
-        column("GeneratedTokens")?,
-    );
+    let (time, input, output) = (column("TIMESTAMP")?, column("ContextTokens")?, column("GeneratedTokens")?);
     (2..)
         .zip(reader.records())
         .map(|(number, record)| {
             let record = record.map_err(|e| e.to_string())?;
             let field = |at: usize| record.get(at).unwrap_or_default().trim();
-            let count = |at| {
-                field(at)
-                    .parse()
-                    .map_err(|e| format!("line {number}: {:?}: {e}", field(at)))
-            };
+            let count = |at| field(at).parse().map_err(|e| format!("line {number}: {:?}: {e}", field(at)));
             let seconds = seconds(field(time));
             Ok(Row {
-                seconds: seconds
-                    .ok_or_else(|| format!("line {number}: {:?} is no time", field(time)))?,
+                seconds: seconds.ok_or_else(|| format!("line {number}: {:?} is no time", field(time)))?,
                 input_tokens: count(input)?,
                 output_tokens: count(output)?,
             })
@@ -145,10 +117,7 @@ fn seconds(text: &str) -> Option<f64> {
     let mut date = date.splitn(3, '-').map(|part| part.parse::<i64>().ok());
     let (year, month, day) = (date.next()??, date.next()??, date.next()??);
     let mut time = time.splitn(3, ':');
-    let (hour, minute) = (
-        time.next()?.parse::<u32>().ok()?,
-        time.next()?.parse::<u32>().ok()?,
-    );
+    let (hour, minute) = (time.next()?.parse::<u32>().ok()?, time.next()?.parse::<u32>().ok()?);
     let second: f64 = time.next()?.parse().ok()?;
     let within_day = f64::from(hour * 3600 + minute * 60) + second;
     Some(days(year, month, day) as f64 * 86_400.0 + within_day)
@@ -186,10 +155,7 @@ mod tests {
                      2024-02-28 23:59:59.2500000,374,44\n\
                      2024-03-01 00:00:00.0000000+00:00,10,5\n\
                      2024-03-01 00:00:00.0000000,10,0\n";
-        assert_eq!(
-            read(azure, 1.0),
-            [(0, 374, 44), (2_250, 396, 109), (86_400_750, 10, 5)]
-        );
+        assert_eq!(read(azure, 1.0), [(0, 374, 44), (2_250, 396, 109), (86_400_750, 10, 5)]);
     }
 
     #[test]
@@ -197,22 +163,12 @@ mod tests {
         for (text, reason) in [
             ("{\"timestamp\": 1}", "line 1"),
             ("a,b\n1,2", "no column TIMESTAMP"),
-            (
-                "TIMESTAMP,ContextTokens,GeneratedTokens\nyesterday,1,2",
-                "line 2",
-            ),
+            ("TIMESTAMP,ContextTokens,GeneratedTokens\nyesterday,1,2", "line 2"),
             ("TIMESTAMP,ContextTokens,GeneratedTokens\n", "no request"),
         ] {
             let error = Trace::parse("t", text, 1.0).unwrap_err().to_string();
             assert!(error.contains(reason), "{text:?}: {error}");
         }
-        assert!(
-            Trace::parse(
-                "t",
-                "{\"timestamp\":1,\"input_length\":1,\"output_length\":1}",
-                0.0
-            )
-            .is_err()
-        );
+        assert!(Trace::parse("t", "{\"timestamp\":1,\"input_length\":1,\"output_length\":1}", 0.0).is_err());
     }
 }

@@ -13,9 +13,7 @@ pub(super) fn korean(draw: &mut Draw) -> String {
         0 => {
             format!("{who} {month}월 {day}일 {from}에서 {to}로 {goods} {count}{counter} 보냅니다.")
         }
-        1 => format!(
-            "{who} {from}에서 산 {goods} {count}{counter} {month}월 {day}일 {to}에 전합니다."
-        ),
+        1 => format!("{who} {from}에서 산 {goods} {count}{counter} {month}월 {day}일 {to}에 전합니다."),
         _ => {
             format!("{who} {day}일 {hour}시에 {to} 시장에서 {goods} {count}{counter} 주문했습니다.")
         }
@@ -31,15 +29,9 @@ pub(super) fn english(draw: &mut Draw) -> String {
     let (month, day) = (draw.one(&MONTHS), draw.between(1, 28));
     let (hour, minute) = (draw.between(6, 21), draw.between(0, 59));
     let sentence = match draw.below(3) {
-        0 => format!(
-            "{who} ships {count} {goods} from {from} to {to} on {day} {month} at {hour}:{minute:02}."
-        ),
-        1 => format!(
-            "On {day} {month} at {hour}:{minute:02} {who} picked up {count} {goods} in {to} for {from}."
-        ),
-        _ => format!(
-            "{who} will bring {count} {goods} to the fair in {to} on {day} {month} at {hour}:{minute:02}."
-        ),
+        0 => format!("{who} ships {count} {goods} from {from} to {to} on {day} {month} at {hour}:{minute:02}."),
+        1 => format!("On {day} {month} at {hour}:{minute:02} {who} picked up {count} {goods} in {to} for {from}."),
+        _ => format!("{who} will bring {count} {goods} to the fair in {to} on {day} {month} at {hour}:{minute:02}."),
     };
     format!("{sentence} Translate into Korean.")
 }
@@ -65,8 +57,8 @@ const KOREAN_PEOPLE: [&str; 16] = [
 
 /// Places whose last sound is a vowel or ㄹ, so that `로` is right after each.
 const KOREAN_PLACES: [&str; 16] = [
-    "서울", "광주", "전주", "제주", "여수", "파주", "청주", "경주", "진주", "원주", "나주", "상주",
-    "충주", "공주", "양주", "구미",
+    "서울", "광주", "전주", "제주", "여수", "파주", "청주", "경주", "진주", "원주", "나주", "상주", "충주", "공주",
+    "양주", "구미",
 ];
 
 /// Goods and their counter with the object particle.
@@ -109,8 +101,8 @@ const ENGLISH_PEOPLE: [&str; 16] = [
 ];
 
 const ENGLISH_PLACES: [&str; 16] = [
-    "Busan", "Toronto", "Lisbon", "Nairobi", "Oslo", "Lima", "Hanoi", "Vienna", "Dublin", "Prague",
-    "Seattle", "Quito", "Geneva", "Kyoto", "Perth", "Warsaw",
+    "Busan", "Toronto", "Lisbon", "Nairobi", "Oslo", "Lima", "Hanoi", "Vienna", "Dublin", "Prague", "Seattle", "Quito",
+    "Geneva", "Kyoto", "Perth", "Warsaw",
 ];
 
 const ENGLISH_GOODS: [&str; 16] = [

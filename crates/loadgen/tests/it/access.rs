@@ -31,9 +31,7 @@ fn answer_all(stream: impl Read + Write) {
                 return;
             }
         }
-        let length = head
-            .lines()
-            .find_map(|l| l.strip_prefix("content-length: "));
+        let length = head.lines().find_map(|l| l.strip_prefix("content-length: "));
         let mut body = vec![0; length.map_or(0, |l| l.parse().unwrap())];
         stream.read_exact(&mut body).unwrap();
         let sent = stream.get_mut().write_all(good_response().as_bytes());
@@ -85,21 +83,15 @@ fn tls_takes_whom_it_is_told_to_trust() {
         let (records, end) = through(target().trusting(trust), 400);
         assert_eq!(end, RunEnd::Completed);
         assert!(records.iter().all(is_completed));
-        assert!(
-            records.iter().any(|r| r.connection == Connection::Reused),
-            "kept alive"
-        );
-        let ordered =
-            |r: &RequestRecord| r.intended_ns <= r.sent_ns && r.sent_ns <= r.head_ns.unwrap();
+        assert!(records.iter().any(|r| r.connection == Connection::Reused), "kept alive");
+        let ordered = |r: &RequestRecord| r.intended_ns <= r.sent_ns && r.sent_ns <= r.head_ns.unwrap();
         assert!(records.iter().all(ordered));
     }
     let other = tls_server().1;
     let (records, end) = through(target().trusting(Trust::Authority(other)), 100);
     assert!(matches!(end, RunEnd::ServerLost { .. }), "{end:?}");
     for record in &records {
-        let Outcome::ConnectFailed { phase, message } = &record.outcome else {
-            unreachable!("{record:?}")
-        };
+        let Outcome::ConnectFailed { phase, message } = &record.outcome else { unreachable!("{record:?}") };
         assert_eq!(*phase, ConnectPhase::Tls);
         assert!(message.contains("certificate"), "{message}");
     }
@@ -108,16 +100,10 @@ fn tls_takes_whom_it_is_told_to_trust() {
 #[test]
 fn a_plain_server_is_no_tls_server() {
     let url = serve(|mut request| request.send(good_response())).replace("http://", "https://");
-    let target = Target::new(&url, "tiny", None, &[])
-        .unwrap()
-        .trusting(Trust::Anyone);
+    let target = Target::new(&url, "tiny", None, &[]).unwrap().trusting(Trust::Anyone);
     let probe = through(target, 100);
     let phase = ConnectPhase::Tls;
-    assert!(
-        matches!(&probe.0[0].outcome, Outcome::ConnectFailed { phase: p, .. } if *p == phase),
-        "{:?}",
-        probe.0[0]
-    );
+    assert!(matches!(&probe.0[0].outcome, Outcome::ConnectFailed { phase: p, .. } if *p == phase), "{:?}", probe.0[0]);
 }
 
 #[test]
@@ -134,19 +120,13 @@ fn a_socket_file_is_a_server_too() {
     let url = format!("unix:{}", path.display());
     let target = Target::new(&url, "tiny", None, &[]).unwrap();
     let (records, end) = through(target.clone(), 50);
-    assert_eq!(
-        (end, records.iter().all(is_completed)),
-        (RunEnd::Completed, true)
-    );
+    assert_eq!((end, records.iter().all(is_completed)), (RunEnd::Completed, true));
 
     let tunnel = Tunnel::open(&target).unwrap();
     let near = Target::new(&tunnel.url(&target), "tiny", None, &[]).unwrap();
     assert!(near.is_plain());
     let (records, end) = through(near, 50);
-    assert_eq!(
-        (end, records.iter().all(is_completed)),
-        (RunEnd::Completed, true)
-    );
+    assert_eq!((end, records.iter().all(is_completed)), (RunEnd::Completed, true));
 }
 
 #[test]
@@ -159,18 +139,12 @@ fn several_servers_share_the_slots() {
         })
     });
     let mut spec = spec(&urls[0], &[level(6, 0, 60)]);
-    spec.replicas = urls[1..]
-        .iter()
-        .map(|url| Target::new(url, "tiny", None, &[]).unwrap())
-        .collect();
+    spec.replicas = urls[1..].iter().map(|url| Target::new(url, "tiny", None, &[]).unwrap()).collect();
     let (events, end) = run(spec);
     assert_eq!(end.unwrap(), RunEnd::Completed);
     let records = requests(&events);
     for (server, count) in seen.iter().enumerate() {
-        let of_slots = records
-            .iter()
-            .filter(|r| r.slot as usize % 3 == server)
-            .count();
+        let of_slots = records.iter().filter(|r| r.slot as usize % 3 == server).count();
         assert_eq!(count.load(Ordering::Relaxed), of_slots, "server {server}");
         assert!(of_slots > 0);
     }

@@ -30,34 +30,20 @@ fn read(name: &str) -> Reading {
 }
 
 fn seconds(reading: &Reading) -> Vec<u64> {
-    reading
-        .chunks
-        .since_sent_ns
-        .iter()
-        .map(|ns| ns / 1_000_000_000)
-        .collect()
+    reading.chunks.since_sent_ns.iter().map(|ns| ns / 1_000_000_000).collect()
 }
 
 fn usage(count: u64) -> TokenCount {
-    TokenCount {
-        count,
-        source: TokenSource::Usage,
-    }
+    TokenCount { count, source: TokenSource::Usage }
 }
 
 fn completed(finish_reason: &str) -> Outcome {
-    Outcome::Completed {
-        finish_reason: Some(finish_reason.to_owned()),
-    }
+    Outcome::Completed { finish_reason: Some(finish_reason.to_owned()) }
 }
 
 #[test]
 fn chunks_are_as_many_as_the_server_counted_and_the_role_is_not_one() {
-    for engine in [
-        "vllm_0.11.2_smollm2",
-        "vllm_0.11.2_tiny_dummy",
-        "llama.cpp_b10434_smollm2",
-    ] {
+    for engine in ["vllm_0.11.2_smollm2", "vllm_0.11.2_tiny_dummy", "llama.cpp_b10434_smollm2"] {
         // The role comes first in a chat, so the first token is the second event; completions have no role.
         for (capture, tokens, first) in [
             ("chat_stream_usage", 12, 2),
@@ -73,10 +59,7 @@ fn chunks_are_as_many_as_the_server_counted_and_the_role_is_not_one() {
             assert_eq!(seconds(&reading), arrivals, "{name}");
             assert_eq!(reading.output_tokens, Some(usage(tokens)), "{name}");
             assert_eq!(reading.outcome, completed("length"), "{name}");
-            assert_eq!(
-                reading.first_output_ns, None,
-                "{name}: nothing is marked as reasoning"
-            );
+            assert_eq!(reading.first_output_ns, None, "{name}: nothing is marked as reasoning");
         }
     }
 }
@@ -113,10 +96,7 @@ fn an_embedding_is_read_as_vllm_sends_it() {
     };
     assert!(answer.bearing.token && answer.bearing.output);
     let usage = answer.usage.unwrap();
-    assert_eq!(
-        (usage.prompt_tokens, usage.completion_tokens),
-        (Some(6), None)
-    );
+    assert_eq!((usage.prompt_tokens, usage.completion_tokens), (Some(6), None));
     assert_eq!(answer.finish_reason, None);
 }
 
@@ -142,22 +122,12 @@ fn what_the_assistant_said_is_what_the_server_sent_as_a_whole() {
 
 #[test]
 fn without_usage_the_record_says_who_counted() {
-    for (engine, count) in [
-        ("vllm_0.11.2_smollm2", 6),
-        ("vllm_0.11.2_tiny_dummy", 5),
-        ("llama.cpp_b10434_smollm2", 6),
-    ] {
+    for (engine, count) in [("vllm_0.11.2_smollm2", 6), ("vllm_0.11.2_tiny_dummy", 5), ("llama.cpp_b10434_smollm2", 6)]
+    {
         let reading = read(&format!("{engine}/chat_stream_nousage.txt"));
         let source = TokenSource::Chunks;
-        assert_eq!(
-            reading.output_tokens,
-            Some(TokenCount { count, source }),
-            "{engine}"
-        );
-        assert_eq!(
-            (reading.prompt_tokens, reading.outcome),
-            (None, completed("length"))
-        );
+        assert_eq!(reading.output_tokens, Some(TokenCount { count, source }), "{engine}");
+        assert_eq!((reading.prompt_tokens, reading.outcome), (None, completed("length")));
     }
 }
 
@@ -166,42 +136,12 @@ fn where_chunks_and_tokens_differ_the_server_is_believed() {
     // vLLM sends a chunk for the end of sequence (`content: ""`), llama.cpp does not; a token that is half a character
     // waits for the other half.
     for (capture, chunks, tokens, finish) in [
-        (
-            "vllm_0.11.2_smollm2/chat_stream_eos_allowed.txt",
-            32,
-            32,
-            "stop",
-        ),
-        (
-            "llama.cpp_b10434_smollm2/chat_stream_eos_allowed.txt",
-            25,
-            26,
-            "stop",
-        ),
-        (
-            "vllm_0.11.2_tiny_dummy/chat_stream_eos_allowed.txt",
-            192,
-            200,
-            "length",
-        ),
-        (
-            "vllm_0.11.2_smollm2/chat_stream_stop_string.txt",
-            1,
-            1,
-            "stop",
-        ),
-        (
-            "vllm_0.11.2_tiny_dummy/chat_stream_stop_string.txt",
-            2,
-            2,
-            "stop",
-        ),
-        (
-            "llama.cpp_b10434_smollm2/chat_stream_stop_string.txt",
-            1,
-            1,
-            "stop",
-        ),
+        ("vllm_0.11.2_smollm2/chat_stream_eos_allowed.txt", 32, 32, "stop"),
+        ("llama.cpp_b10434_smollm2/chat_stream_eos_allowed.txt", 25, 26, "stop"),
+        ("vllm_0.11.2_tiny_dummy/chat_stream_eos_allowed.txt", 192, 200, "length"),
+        ("vllm_0.11.2_smollm2/chat_stream_stop_string.txt", 1, 1, "stop"),
+        ("vllm_0.11.2_tiny_dummy/chat_stream_stop_string.txt", 2, 2, "stop"),
+        ("llama.cpp_b10434_smollm2/chat_stream_stop_string.txt", 1, 1, "stop"),
     ] {
         let reading = read(capture);
         assert_eq!(reading.chunks.count, chunks, "{capture}");
@@ -222,37 +162,21 @@ fn running_totals_give_the_tokens_of_each_chunk() {
 #[test]
 fn llama_cpp_tells_its_own_times_and_its_cache() {
     let reading = read("llama.cpp_b10434_smollm2/chat_stream_eos_allowed.txt");
-    let expected = ServerTimings {
-        prompt_tokens: 1,
-        prompt_ns: 12_485_000,
-        output_tokens: 26,
-        output_ns: 419_464_000,
-    };
+    let expected = ServerTimings { prompt_tokens: 1, prompt_ns: 12_485_000, output_tokens: 26, output_ns: 419_464_000 };
     assert_eq!(reading.server_timings, Some(expected));
-    assert_eq!(
-        (reading.prompt_tokens, reading.cached_prompt_tokens),
-        (Some(37), Some(36))
-    );
+    assert_eq!((reading.prompt_tokens, reading.cached_prompt_tokens), (Some(37), Some(36)));
 }
 
 #[test]
 fn bytes_on_the_wire_are_understood() {
-    for engine in [
-        "vllm_0.11.2_smollm2",
-        "vllm_0.11.2_tiny_dummy",
-        "llama.cpp_b10434_smollm2",
-    ] {
+    for engine in ["vllm_0.11.2_smollm2", "vllm_0.11.2_tiny_dummy", "llama.cpp_b10434_smollm2"] {
         let wire = capture(&format!("{engine}/chat_stream_usage_rawchunks.txt"));
         let url = serve(move |mut request| request.send(&wire));
         let (events, end) = run(spec(&url, &[level(1, 1, 2)]));
         assert_eq!(end.unwrap(), loadgen::RunEnd::Completed);
         for record in requests(&events).iter().take(3) {
             assert_eq!(record.outcome, completed("length"), "{engine}");
-            assert_eq!(
-                (record.chunks.count, record.output_tokens),
-                (6, Some(usage(6))),
-                "{engine}"
-            );
+            assert_eq!((record.chunks.count, record.output_tokens), (6, Some(usage(6))), "{engine}");
         }
     }
 }

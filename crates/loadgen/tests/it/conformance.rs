@@ -13,18 +13,12 @@ struct Case {
 }
 
 fn corpus() -> Vec<Case> {
-    let file =
-        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/sse/conformance/cases.json");
+    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/sse/conformance/cases.json");
     let cases: Vec<Value> = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
     let byte = |hex: &[u8]| u8::from_str_radix(std::str::from_utf8(hex).unwrap(), 16).unwrap();
     let pieces = |case: &Value| match case["body_hex"].as_str() {
         Some(hex) => vec![hex.as_bytes().chunks(2).map(byte).collect()],
-        None => case["body"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|p| p.as_str().unwrap().as_bytes().to_vec())
-            .collect(),
+        None => case["body"].as_array().unwrap().iter().map(|p| p.as_str().unwrap().as_bytes().to_vec()).collect(),
     };
     let case = |case: &Value| Case {
         name: case["name"].as_str().unwrap().to_owned(),
@@ -87,12 +81,7 @@ fn how_the_bytes_are_cut_changes_the_stamps_only() {
         let body = case.pieces.concat();
         let whole = unstamped(read(std::iter::once(&body[..])));
         for size in [1, 2, 3, 5, 7, 64, 1000] {
-            assert_eq!(
-                unstamped(read(body.chunks(size))),
-                whole,
-                "{} in pieces of {size}",
-                case.name
-            );
+            assert_eq!(unstamped(read(body.chunks(size))), whole, "{} in pieces of {size}", case.name);
         }
     }
 }
@@ -100,14 +89,9 @@ fn how_the_bytes_are_cut_changes_the_stamps_only() {
 #[test]
 fn a_line_of_a_mebibyte_is_one_token() {
     let text = "x".repeat(1 << 20);
-    let long = format!(
-        "data: {{\"choices\":[{{\"delta\":{{\"content\":\"{text}\"}}}}]}}\n\ndata: [DONE]\n\n"
-    );
+    let long = format!("data: {{\"choices\":[{{\"delta\":{{\"content\":\"{text}\"}}}}]}}\n\ndata: [DONE]\n\n");
     for size in [1000, 8192, long.len()] {
         let reading = read(long.as_bytes().chunks(size));
-        assert_eq!(
-            (reading.chunks.count, said(&reading)["outcome"].as_str()),
-            (1, Some("completed"))
-        );
+        assert_eq!((reading.chunks.count, said(&reading)["outcome"].as_str()), (1, Some("completed")));
     }
 }

@@ -16,20 +16,13 @@ use serde_json::Value;
 use crate::server::{STREAM_END, STREAM_HEAD, event, level, requests, run, serve, spec};
 
 fn conversations(turns: u32, think_ms: u32) -> Conversations {
-    Conversations {
-        turns: Lengths::exactly(turns),
-        think_ms: Lengths::exactly(think_ms),
-    }
+    Conversations { turns: Lengths::exactly(turns), think_ms: Lengths::exactly(think_ms) }
 }
 
 /// An answer of two chunks that names the number of messages it answers.
 fn answer(body: &Value) -> String {
     let count = body["messages"].as_array().unwrap().len();
-    let chunk = |text: &str| {
-        event(&format!(
-            r#"{{"choices":[{{"delta":{{"content":"{text}"}}}}]}}"#
-        ))
-    };
+    let chunk = |text: &str| event(&format!(r#"{{"choices":[{{"delta":{{"content":"{text}"}}}}]}}"#));
     let usage = event(r#"{"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":2}}"#);
     let said = [chunk("after "), chunk(&count.to_string())].concat();
     [STREAM_HEAD, &said, &usage, &event("[DONE]"), STREAM_END].concat()
@@ -88,18 +81,12 @@ fn every_turn_repeats_what_was_said_with_the_servers_own_answers() {
         }
     }
     assert!(seen_turns >= 18, "{seen_turns}");
-    let questions: Vec<String> = bodies
-        .iter()
-        .map(|b| b["messages"].as_array().unwrap().last().unwrap()["content"].to_string())
-        .collect();
+    let questions: Vec<String> =
+        bodies.iter().map(|b| b["messages"].as_array().unwrap().last().unwrap()["content"].to_string()).collect();
     let mut different = questions.clone();
     different.sort();
     different.dedup();
-    assert_eq!(
-        different.len(),
-        questions.len(),
-        "no question is asked twice"
-    );
+    assert_eq!(different.len(), questions.len(), "no question is asked twice");
 }
 
 #[test]
@@ -110,10 +97,7 @@ fn a_conversation_is_measured_whole_and_the_counts_are_exact() {
     let mut lengths = Vec::new();
     for (name, session) in sessions(&records) {
         let first = session[0].turn.unwrap();
-        assert_eq!(
-            session[0].request, name,
-            "it is named after its first request"
-        );
+        assert_eq!(session[0].request, name, "it is named after its first request");
         for (number, record) in (0..).zip(&session) {
             let turn = record.turn.unwrap();
             assert_eq!((turn.number, turn.of), (number, first.of));
@@ -134,11 +118,7 @@ fn a_conversation_is_measured_whole_and_the_counts_are_exact() {
 #[test]
 fn fewer_requests_than_turns_make_the_last_conversation_shorter() {
     let (_, records) = talk(|spec| spec.levels = vec![level(2, 0, 11)]);
-    let measured: Vec<_> = records
-        .iter()
-        .filter(|r| r.stage == Stage::Measured)
-        .cloned()
-        .collect();
+    let measured: Vec<_> = records.iter().filter(|r| r.stage == Stage::Measured).cloned().collect();
     assert_eq!(measured.len(), 11);
     let mut lengths: Vec<usize> = sessions(&measured).values().map(Vec::len).collect();
     lengths.sort_unstable();
@@ -184,9 +164,7 @@ fn a_turn_that_failed_is_recorded_and_the_conversation_goes_on_without_it() {
     let records = requests(&events);
     let measured = records.iter().filter(|r| r.stage == Stage::Measured);
     assert_eq!(measured.clone().count(), 40);
-    let failed = measured
-        .filter(|r| matches!(r.outcome, Outcome::HttpStatus { status: 503, .. }))
-        .count();
+    let failed = measured.filter(|r| matches!(r.outcome, Outcome::HttpStatus { status: 503, .. })).count();
     // Once refused, the question is dropped, so that the next one has as many messages and is refused as well.
     assert!(failed > 0 && failed % 3 == 0, "{failed}");
 }
@@ -198,10 +176,8 @@ fn answers_in_one_piece_are_repeated_as_well() {
     let url = serve(move |mut request| {
         seen.lock().unwrap().push(request.body.clone());
         let body = r#"{"object":"response","status":"completed","output":[{"type":"message","content":[{"type":"output_text","text":"안녕"}]}],"usage":{"input_tokens":3,"output_tokens":2}}"#;
-        let head = format!(
-            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
-            body.len()
-        );
+        let head =
+            format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", body.len());
         request.send(head + body);
     });
     let mut spec = spec(&url, &[level(1, 0, 2)]);
@@ -210,12 +186,7 @@ fn answers_in_one_piece_are_repeated_as_well() {
     spec.work.conversations = Some(conversations(2, 0));
     let (events, _) = run(spec);
     let records = requests(&events);
-    assert!(
-        records
-            .iter()
-            .all(|r| r.e2el().is_some() && r.ttft().is_none()),
-        "{records:?}"
-    );
+    assert!(records.iter().all(|r| r.e2el().is_some() && r.ttft().is_none()), "{records:?}");
     let bodies = bodies.lock().unwrap();
     assert_eq!(bodies[1]["input"][1]["content"], "안녕");
     assert_eq!(bodies[1]["input"][0], bodies[0]["input"][0]);

@@ -60,10 +60,7 @@ fn a_body_ends_with_its_length_its_last_chunk_or_the_connection() {
         with_fields("1.1", "Content-Length: LENGTH, LENGTH\r\n"),
         good_response(),
         // Interim responses, an extension and a trailer.
-        format!(
-            "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n{}",
-            good_response()
-        ),
+        format!("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n{}", good_response()),
         good_response().replace("0\r\n\r\n", "0;last\r\nserver-timing: a;dur=1\r\n\r\n"),
     ] {
         assert_eq!(outcome(response.as_str()), completed(), "{response}");
@@ -91,10 +88,7 @@ fn long_heads_are_understood_up_to_a_bound() {
     };
     assert_eq!(outcome(with_cookie(40_000)), completed());
     let too_long = outcome(with_cookie(200_000));
-    assert!(
-        matches!(too_long, Outcome::Malformed { .. }),
-        "{too_long:?}"
-    );
+    assert!(matches!(too_long, Outcome::Malformed { .. }), "{too_long:?}");
 }
 
 #[test]
@@ -108,22 +102,14 @@ fn what_breaks_the_rules_is_malformed_and_what_is_missing_is_cut() {
         "HTTP/2.0 200 OK\r\n\r\n".to_owned(),
     ] {
         let outcome = outcome(response.as_str());
-        assert!(
-            matches!(outcome, Outcome::Malformed { .. }),
-            "{response}: {outcome:?}"
-        );
+        assert!(matches!(outcome, Outcome::Malformed { .. }), "{response}: {outcome:?}");
     }
     for response in [
         [STREAM_HEAD, &token(), "5\r\nabc"].concat(),
-        with_fields("1.1", "content-length: 100000\r\n")
-            .replace("[DONE]", "")
-            .replace("finish_reason", "x"),
+        with_fields("1.1", "content-length: 100000\r\n").replace("[DONE]", "").replace("finish_reason", "x"),
     ] {
         let outcome = outcome(response.as_str());
-        assert!(
-            matches!(outcome, Outcome::Cut { .. }),
-            "{response}: {outcome:?}"
-        );
+        assert!(matches!(outcome, Outcome::Cut { .. }), "{response}: {outcome:?}");
     }
 }
 
@@ -132,20 +118,12 @@ fn a_connection_is_kept_only_where_both_sides_agree_and_nothing_is_left_over() {
     let reused = |response: String| {
         let records = records(vec![response], false, 400);
         assert!(records.iter().all(|record| record.outcome == completed()));
-        records
-            .iter()
-            .any(|record| record.connection == Connection::Reused)
+        records.iter().any(|record| record.connection == Connection::Reused)
     };
     let length = "content-length: LENGTH\r\n";
     assert!(reused(with_fields("1.1", length)));
-    assert!(reused(with_fields(
-        "1.0",
-        &format!("connection: Keep-Alive\r\n{length}")
-    )));
+    assert!(reused(with_fields("1.0", &format!("connection: Keep-Alive\r\n{length}"))));
     assert!(!reused(with_fields("1.0", length)));
-    assert!(!reused(with_fields(
-        "1.1",
-        &format!("connection: x, CLOSE\r\n{length}")
-    )));
+    assert!(!reused(with_fields("1.1", &format!("connection: x, CLOSE\r\n{length}"))));
     assert!(!reused(good_response() + &event("after the end")));
 }

@@ -62,17 +62,11 @@ async fn answer(
         body.flow_control().release_capacity(part.len())?;
     }
     let authority = head.uri.authority().map(ToString::to_string);
-    let told = (
-        head.uri.path().to_owned(),
-        authority.unwrap_or_default(),
-        length,
-    );
+    let told = (head.uri.path().to_owned(), authority.unwrap_or_default(), length);
     seen.requests.lock().unwrap().push(told);
     if manner == Manner::Refuse {
         let head = Response::builder().status(503).body(()).unwrap();
-        return respond
-            .send_response(head, false)?
-            .send_data("too busy".into(), true);
+        return respond.send_response(head, false)?.send_data("too busy".into(), true);
     }
     let head = Response::builder().header("content-type", "text/event-stream");
     let mut stream = respond.send_response(head.body(()).unwrap(), false)?;
@@ -86,11 +80,7 @@ async fn answer(
     stream.send_data(REST.into(), true)
 }
 
-async fn converse<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
-    io: T,
-    seen: Arc<Seen>,
-    manner: Manner,
-) {
+async fn converse<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(io: T, seen: Arc<Seen>, manner: Manner) {
     let Ok(mut connection) = h2::server::handshake(io).await else {
         return;
     };
@@ -119,10 +109,7 @@ fn http2_server(tls: bool, manner: Manner) -> (SocketAddr, Vec<u8>, Arc<Seen>) {
     let seen = Arc::new(Seen::default());
     let serving = Arc::clone(&seen);
     thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let listener = tokio::net::TcpListener::from_std(listener).unwrap();
             loop {
@@ -205,10 +192,7 @@ fn streams_that_break_are_cut_and_refusals_keep_their_words() {
     assert!(matches!(&record.outcome, Outcome::Cut { .. }), "{record:?}");
     assert_eq!(record.chunks.count, 1, "what had arrived is kept");
     let record = &records_of(target(Manner::Refuse), 1, 1)[0];
-    let refused = Outcome::HttpStatus {
-        status: 503,
-        body: "too busy".to_owned(),
-    };
+    let refused = Outcome::HttpStatus { status: 503, body: "too busy".to_owned() };
     assert_eq!(record.outcome, refused);
 }
 
@@ -220,12 +204,7 @@ fn a_server_of_another_version_is_told() {
     let record = &records_of(target, 1, 1)[0];
     let told = matches!(
         &record.outcome,
-        Outcome::Malformed { .. }
-            | Outcome::Cut { .. }
-            | Outcome::ConnectFailed {
-                phase: ConnectPhase::Connect,
-                ..
-            }
+        Outcome::Malformed { .. } | Outcome::Cut { .. } | Outcome::ConnectFailed { phase: ConnectPhase::Connect, .. }
     );
     assert!(told, "{record:?}");
 }

@@ -48,11 +48,7 @@ impl Board {
 }
 
 fn prompt(level: u32, request: u64) -> String {
-    workload::prompt(workload::PromptId {
-        seed: 1,
-        level,
-        request,
-    })
+    workload::prompt(workload::PromptId { seed: 1, level, request })
 }
 
 #[test]
@@ -73,20 +69,10 @@ fn eight_slots_are_eight_requests_in_flight() {
         assert_eq!(end.unwrap(), RunEnd::Completed);
         assert_eq!(board.read(|seen| seen.most_in_flight), 8);
         let records = requests(&events);
-        let measured: Vec<_> = records
-            .iter()
-            .filter(|r| r.stage == Stage::Measured)
-            .collect();
+        let measured: Vec<_> = records.iter().filter(|r| r.stage == Stage::Measured).collect();
         assert_eq!(measured.len(), 40);
-        assert!(
-            measured
-                .iter()
-                .all(|r| matches!(r.outcome, Outcome::Completed { .. }))
-        );
-        assert_eq!(
-            records.iter().filter(|r| r.stage == Stage::Warmup).count(),
-            8
-        );
+        assert!(measured.iter().all(|r| matches!(r.outcome, Outcome::Completed { .. })));
+        assert_eq!(records.iter().filter(|r| r.stage == Stage::Warmup).count(), 8);
         let slots: HashSet<u32> = records.iter().map(|r| r.slot).collect();
         assert_eq!(slots, (0..8).collect());
     }
@@ -110,19 +96,9 @@ fn warm_up_is_handed_over_without_draining() {
     let records = requests(&events);
     let find = |number| records.iter().find(|r| r.request == number).unwrap();
     assert!(find(2).sent_ns < find(0).finished_ns);
-    assert_eq!(
-        (find(0).stage, find(0).asked_output_tokens),
-        (Stage::Warmup, 1)
-    );
-    assert_eq!(
-        (find(2).stage, find(2).asked_output_tokens),
-        (Stage::Measured, 2)
-    );
-    assert!(
-        records
-            .iter()
-            .all(|r| !matches!(r.outcome, Outcome::TimedOut { .. }))
-    );
+    assert_eq!((find(0).stage, find(0).asked_output_tokens), (Stage::Warmup, 1));
+    assert_eq!((find(2).stage, find(2).asked_output_tokens), (Stage::Measured, 2));
+    assert!(records.iter().all(|r| !matches!(r.outcome, Outcome::TimedOut { .. })));
 }
 
 /// How the cool-down requests end that come while the only measured request is in flight.
@@ -143,23 +119,11 @@ fn cool_down(drain: Duration, serve_cool_down: fn(Request<'_>)) -> Vec<Outcome> 
     spec.drain = drain;
     let (events, end) = run(spec);
     assert_eq!(end.unwrap(), RunEnd::Completed);
-    let (measured, cool_down): (Vec<_>, Vec<_>) = requests(&events)
-        .into_iter()
-        .partition(|r| r.stage == Stage::Measured);
-    assert!(matches!(
-        measured[..],
-        [RequestRecord {
-            outcome: Outcome::Completed { .. },
-            asked_output_tokens: 2,
-            ..
-        }]
-    ));
+    let (measured, cool_down): (Vec<_>, Vec<_>) =
+        requests(&events).into_iter().partition(|r| r.stage == Stage::Measured);
+    assert!(matches!(measured[..], [RequestRecord { outcome: Outcome::Completed { .. }, asked_output_tokens: 2, .. }]));
     // No measured request has ended, so nothing is known of how long the last one takes.
-    assert!(
-        cool_down
-            .iter()
-            .all(|r| (r.stage, r.asked_output_tokens) == (Stage::Cooldown, 2))
-    );
+    assert!(cool_down.iter().all(|r| (r.stage, r.asked_output_tokens) == (Stage::Cooldown, 2)));
     cool_down.into_iter().map(|r| r.outcome).collect()
 }
 
@@ -169,11 +133,7 @@ fn cool_down_keeps_the_load_until_the_last_measured_request_and_then_ends_by_its
         request.send(good_response());
     });
     assert!(!ends.is_empty());
-    assert!(
-        ends.iter()
-            .all(|end| matches!(end, Outcome::Completed { .. })),
-        "{ends:?}"
-    );
+    assert!(ends.iter().all(|end| matches!(end, Outcome::Completed { .. })), "{ends:?}");
 }
 
 #[test]
@@ -217,31 +177,13 @@ fn levels_follow_each_other_and_the_caller_is_asked_in_between() {
     let told: Vec<_> = events.iter().filter_map(word).collect();
     assert_eq!(
         told,
-        [
-            "start 0 x1",
-            "Warmup 0",
-            "Measure 0",
-            "Drain 0",
-            "done 0",
-            "start 1 x2",
-            "Measure 1",
-            "Drain 1",
-            "done 1"
-        ]
+        ["start 0 x1", "Warmup 0", "Measure 0", "Drain 0", "done 0", "start 1 x2", "Measure 1", "Drain 1", "done 1"]
     );
     let records = requests(&events);
     let numbers: HashSet<u64> = records.iter().map(|r| r.request).collect();
-    assert_eq!(
-        numbers,
-        (0..records.len() as u64).collect(),
-        "numbered without gaps"
-    );
+    assert_eq!(numbers, (0..records.len() as u64).collect(), "numbered without gaps");
     let prompts = board.read(|seen| seen.prompts.clone());
-    assert_eq!(
-        prompts.iter().collect::<HashSet<_>>().len(),
-        prompts.len(),
-        "no prompt twice"
-    );
+    assert_eq!(prompts.iter().collect::<HashSet<_>>().len(), prompts.len(), "no prompt twice");
 }
 
 #[test]
@@ -250,10 +192,8 @@ fn the_measuring_phase_spans_the_measured_requests() {
     let (events, _) = run(spec(&url, &[level(2, 3, 20)]));
     let records = requests(&events);
     let measured = records.iter().filter(|r| r.stage == Stage::Measured);
-    let (start, end) = (
-        measured.clone().map(|r| r.sent_ns).min().unwrap(),
-        measured.map(|r| r.finished_ns).max().unwrap(),
-    );
+    let (start, end) =
+        (measured.clone().map(|r| r.sent_ns).min().unwrap(), measured.map(|r| r.finished_ns).max().unwrap());
     let phase = events.iter().find_map(|e| match e {
         Event::Phase(phase) if phase.kind == PhaseKind::Measure => Some(phase),
         _ => None,
@@ -289,10 +229,7 @@ fn a_stop_keeps_what_was_in_flight() {
     });
     assert_eq!(end.unwrap(), RunEnd::Interrupted);
     let records = requests(&events);
-    let cancelled = records
-        .iter()
-        .filter(|r| r.outcome == Outcome::Cancelled)
-        .count();
+    let cancelled = records.iter().filter(|r| r.outcome == Outcome::Cancelled).count();
     assert_eq!(cancelled, records.len() - 1);
     assert!(cancelled >= 2);
     let told: Vec<_> = events.iter().filter_map(word).collect();
@@ -308,19 +245,10 @@ fn a_sink_that_fails_stops_the_load() {
     let end = loadgen::run(&plan, Instant::now(), &StopHandle::new(), &mut |event| {
         after += usize::from(failed);
         failed |= matches!(event, Event::Request(_));
-        if failed {
-            Err("no space left on device".into())
-        } else {
-            Ok(())
-        }
+        if failed { Err("no space left on device".into()) } else { Ok(()) }
     });
-    let Err(LoadError::Sink { source }) = end else {
-        unreachable!("{end:?}")
-    };
-    assert_eq!(
-        (source.to_string().as_str(), after),
-        ("no space left on device", 0)
-    );
+    let Err(LoadError::Sink { source }) = end else { unreachable!("{end:?}") };
+    assert_eq!((source.to_string().as_str(), after), ("no space left on device", 0));
 }
 
 #[test]
@@ -346,21 +274,13 @@ fn a_sink_that_has_seen_enough_ends_the_level_and_not_the_run() {
     assert!((27..10_000).contains(&measured(0)), "{}", measured(0));
     assert_eq!(measured(1), 5);
     let completed = |r: &RequestRecord| matches!(r.outcome, Outcome::Completed { .. });
-    assert!(
-        records
-            .iter()
-            .filter(|r| r.stage == Stage::Measured)
-            .all(completed)
-    );
+    assert!(records.iter().filter(|r| r.stage == Stage::Measured).all(completed));
     let ended_by = |level| {
         let mut phases = events.iter().filter_map(|event| match event {
             Event::Phase(phase) if phase.kind == PhaseKind::Measure => Some(phase),
             _ => None,
         });
-        phases
-            .find(|phase| phase.level == Some(level))
-            .unwrap()
-            .ended_by
+        phases.find(|phase| phase.level == Some(level)).unwrap().ended_by
     };
     assert_eq!(ended_by(0), Some(records::MeasureEnd::Tight));
     assert_eq!(ended_by(1), Some(records::MeasureEnd::Requests));

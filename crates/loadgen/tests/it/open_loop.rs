@@ -15,27 +15,18 @@ use records::{Outcome, RequestRecord, Stage};
 
 use crate::server::{good_response, level, requests, run, serve, spec};
 
-static FAST: Arrivals = Arrivals::Steady {
-    per_second: 400.0,
-    spacing: Spacing::POISSON,
-};
+static FAST: Arrivals = Arrivals::Steady { per_second: 400.0, spacing: Spacing::POISSON };
 
 fn open(arrivals: Arrivals, most_in_flight: u32, warmup_requests: u64, requests: u64) -> Level {
     Level {
-        load: Load::Open {
-            arrivals,
-            most_in_flight: NonZeroU32::new(most_in_flight).unwrap(),
-        },
+        load: Load::Open { arrivals, most_in_flight: NonZeroU32::new(most_in_flight).unwrap() },
         volume: Volume::Requests(NonZeroU64::new(requests).unwrap()),
         warmup_requests,
     }
 }
 
 fn measured(records: &[RequestRecord]) -> Vec<&RequestRecord> {
-    let mut measured: Vec<_> = records
-        .iter()
-        .filter(|r| r.stage == Stage::Measured)
-        .collect();
+    let mut measured: Vec<_> = records.iter().filter(|r| r.stage == Stage::Measured).collect();
     measured.sort_by_key(|r| r.request);
     measured
 }
@@ -53,23 +44,11 @@ fn requests_are_meant_for_the_times_of_the_schedule() {
     assert_eq!(measured.len(), 60);
     for (record, due) in measured.iter().zip(&schedule[5..]) {
         let after_first = record.intended_ns - measured[0].intended_ns;
-        assert_eq!(
-            after_first,
-            due.saturating_sub(schedule[5]),
-            "absolute, not from one to the next"
-        );
-        assert!(
-            record.sent_ns >= record.intended_ns,
-            "never before its time"
-        );
+        assert_eq!(after_first, due.saturating_sub(schedule[5]), "absolute, not from one to the next");
+        assert!(record.sent_ns >= record.intended_ns, "never before its time");
         assert!(matches!(record.outcome, Outcome::Completed { .. }));
     }
-    assert!(
-        records
-            .iter()
-            .filter(|r| r.stage == Stage::Warmup)
-            .all(|r| r.asked_output_tokens == 2)
-    );
+    assert!(records.iter().filter(|r| r.stage == Stage::Warmup).all(|r| r.asked_output_tokens == 2));
 }
 
 #[test]
@@ -87,11 +66,7 @@ fn a_slow_server_does_not_slow_the_arrivals() {
         let (events, end) = run(spec(&url, &[open(arrivals.clone(), 64, 0, 30)]));
         assert_eq!(end.unwrap(), RunEnd::Completed);
         let records = requests(&events);
-        assert!(
-            measured(&records)
-                .iter()
-                .all(|r| matches!(r.outcome, Outcome::Completed { .. }))
-        );
+        assert!(measured(&records).iter().all(|r| matches!(r.outcome, Outcome::Completed { .. })));
         if arrivals == Arrivals::AtOnce {
             assert_eq!(records.len(), 30, "no cool-down after a burst");
         }
@@ -132,19 +107,13 @@ fn recorded_traffic_comes_when_and_as_long_as_it_did() {
         recorded: Some(trace),
     });
     let record = LoadPlan::new(spec.clone()).unwrap().to_record();
-    assert_eq!(
-        (record.requests, record.workload.as_str()),
-        (vec![3], "t.jsonl")
-    );
+    assert_eq!((record.requests, record.workload.as_str()), (vec![3], "t.jsonl"));
     let (events, end) = run(spec);
     assert_eq!(end.unwrap(), RunEnd::Completed);
     let records = requests(&events);
     let measured = measured(&records);
     let asked: Vec<_> = measured.iter().map(|r| r.asked_output_tokens).collect();
-    let after: Vec<_> = measured
-        .iter()
-        .map(|r| (r.intended_ns - measured[0].intended_ns).as_millis())
-        .collect();
+    let after: Vec<_> = measured.iter().map(|r| (r.intended_ns - measured[0].intended_ns).as_millis()).collect();
     assert_eq!((asked, after), (vec![3, 4, 5], vec![0, 5, 100]));
     assert_eq!(records.len(), 3, "nothing after the last one");
 }
@@ -153,17 +122,8 @@ fn recorded_traffic_comes_when_and_as_long_as_it_did() {
 fn a_ramp_brings_what_it_promises_and_time_bounds_it() {
     let url = serve(|mut request| request.send(good_response()));
     let over = Duration::from_millis(400);
-    let arrivals = Arrivals::Ramp {
-        shape: Shape::Linear,
-        from: 50.0,
-        to: 450.0,
-        over,
-        spacing: Spacing::Constant,
-    };
-    let level = Level {
-        volume: Volume::Time(over),
-        ..open(arrivals, 64, 0, 1)
-    };
+    let arrivals = Arrivals::Ramp { shape: Shape::Linear, from: 50.0, to: 450.0, over, spacing: Spacing::Constant };
+    let level = Level { volume: Volume::Time(over), ..open(arrivals, 64, 0, 1) };
     let spec = spec(&url, &[level]);
     let record = LoadPlan::new(spec.clone()).unwrap().to_record();
     // (50 + 450)/2 per second for 0.4 s.
@@ -177,59 +137,32 @@ fn a_ramp_brings_what_it_promises_and_time_bounds_it() {
 fn a_closed_loop_can_stop_on_time() {
     let url = serve(|mut request| request.send(good_response()));
     let time = Duration::from_millis(300);
-    let timed = Level {
-        volume: Volume::Time(time),
-        ..level(3, 3, 1)
-    };
+    let timed = Level { volume: Volume::Time(time), ..level(3, 3, 1) };
     let (events, end) = run(spec(&url, std::slice::from_ref(&timed)));
     assert_eq!(end.unwrap(), RunEnd::Completed);
     let records = requests(&events);
     let measured = measured(&records);
     let first = measured.iter().map(|r| r.intended_ns).min().unwrap();
     let last = measured.iter().map(|r| r.intended_ns).max().unwrap();
-    assert!(
-        last - first <= time + Duration::from_millis(1),
-        "{:?}",
-        last - first
-    );
+    assert!(last - first <= time + Duration::from_millis(1), "{:?}", last - first);
     assert!(measured.len() > 3, "{}", measured.len());
-    let record = LoadPlan::new(spec(&url, std::slice::from_ref(&timed)))
-        .unwrap()
-        .to_record();
-    assert_eq!(
-        (record.requests, record.durations_ns),
-        (vec![0], vec![300_000_000])
-    );
+    let record = LoadPlan::new(spec(&url, std::slice::from_ref(&timed))).unwrap().to_record();
+    assert_eq!((record.requests, record.durations_ns), (vec![0], vec![300_000_000]));
 
-    let either = Level {
-        volume: Volume::Either(NonZeroU64::new(4).unwrap(), Duration::from_mins(1)),
-        ..timed
-    };
+    let either = Level { volume: Volume::Either(NonZeroU64::new(4).unwrap(), Duration::from_mins(1)), ..timed };
     let (events, _) = run(spec(&url, &[either]));
-    assert_eq!(
-        requests(&events)
-            .iter()
-            .filter(|r| r.stage == Stage::Measured)
-            .count(),
-        4
-    );
+    assert_eq!(requests(&events).iter().filter(|r| r.stage == Stage::Measured).count(), 4);
 }
 
 fn resumed(spec: LoadSpec, done: &Done) -> Vec<RequestRecord> {
     let mut records = Vec::new();
     let plan = LoadPlan::new(spec).unwrap();
-    let end = loadgen::resume(
-        &plan,
-        done,
-        Instant::now(),
-        &StopHandle::new(),
-        &mut |event| {
-            if let loadgen::Event::Request(record) = event {
-                records.push(record);
-            }
-            Ok(())
-        },
-    );
+    let end = loadgen::resume(&plan, done, Instant::now(), &StopHandle::new(), &mut |event| {
+        if let loadgen::Event::Request(record) = event {
+            records.push(record);
+        }
+        Ok(())
+    });
     assert_eq!(end.unwrap(), RunEnd::Completed);
     records
 }
@@ -245,25 +178,11 @@ fn a_resumed_run_does_what_is_missing_with_prompts_never_sent() {
     let spec = spec(&url, &[level(1, 0, 3), level(2, 0, 4), level(1, 1, 2)]);
     let whole = resumed(spec.clone(), &Done::default());
     let before = prompts.lock().unwrap().len();
-    let done = Done {
-        levels: [0, 2].into(),
-        next_request: 100,
-        attempt: 1,
-    };
+    let done = Done { levels: [0, 2].into(), next_request: 100, attempt: 1 };
     let missing = resumed(spec, &done);
     assert!(missing.iter().all(|r| r.level == 1 && r.request >= 100));
-    assert_eq!(
-        missing
-            .iter()
-            .filter(|r| r.stage == Stage::Measured)
-            .count(),
-        4
-    );
+    assert_eq!(missing.iter().filter(|r| r.stage == Stage::Measured).count(), 4);
     assert!(whole.iter().any(|r| r.level == 1));
     let prompts = prompts.lock().unwrap();
-    assert!(
-        prompts[before..]
-            .iter()
-            .all(|p| !prompts[..before].contains(p))
-    );
+    assert!(prompts[before..].iter().all(|p| !prompts[..before].contains(p)));
 }

@@ -8,9 +8,7 @@ use std::{
 use loadgen::{Event, LoadError, LoadPlan, LoadSpec, RunEnd, Secret, StopHandle, Target};
 use records::{Connection, Outcome, RequestRecord, TimeoutPhase};
 
-use crate::server::{
-    Request, STREAM_HEAD, event, good_response, level, nowhere, requests, run, serve, spec, token,
-};
+use crate::server::{Request, STREAM_HEAD, event, good_response, level, nowhere, requests, run, serve, spec, token};
 
 /// A deadline that a stalled server meets, and no other on a busy machine.
 const SHORT: Duration = Duration::from_millis(300);
@@ -38,24 +36,14 @@ fn cut(record: &RequestRecord) -> bool {
 fn stamps_of_a_good_request_are_in_order() {
     let url = serve(|mut request| request.send(good_response()));
     let record = one(spec(&url, &[level(1, 0, 1)]));
-    assert_eq!(
-        record.outcome,
-        Outcome::Completed {
-            finish_reason: Some("length".to_owned())
-        }
-    );
+    assert_eq!(record.outcome, Outcome::Completed { finish_reason: Some("length".to_owned()) });
     let head = record.head_ns.unwrap();
     assert!(record.intended_ns <= record.sent_ns && record.sent_ns <= head);
     let (first, last) = (record.ttft().unwrap(), record.e2el().unwrap());
     assert!(head - record.sent_ns <= first && first <= last);
     assert!(record.sent_ns + last <= record.finished_ns);
-    let Connection::New { connect_ns } = record.connection else {
-        unreachable!("{record:?}")
-    };
-    assert!(
-        record.intended_ns.0 + connect_ns <= record.sent_ns.0,
-        "connecting lies before sending"
-    );
+    let Connection::New { connect_ns } = record.connection else { unreachable!("{record:?}") };
+    assert!(record.intended_ns.0 + connect_ns <= record.sent_ns.0, "connecting lies before sending");
 }
 
 #[test]
@@ -65,18 +53,13 @@ fn a_refused_connection_is_told_does_not_spin_and_ends_the_run() {
     let records = requests(&events);
     assert_eq!(records.len(), 3);
     for record in &records {
-        assert!(
-            matches!(record.outcome, Outcome::ConnectFailed { .. }),
-            "{record:?}"
-        );
+        assert!(matches!(record.outcome, Outcome::ConnectFailed { .. }), "{record:?}");
         assert_eq!(record.connection, Connection::None);
     }
     for pair in records.windows(2) {
         assert!(pair[1].intended_ns - pair[0].finished_ns >= Duration::from_millis(50));
     }
-    let Ok(RunEnd::ServerLost { message }) = end else {
-        unreachable!("{end:?}")
-    };
+    let Ok(RunEnd::ServerLost { message }) = end else { unreachable!("{end:?}") };
     assert!(message.contains("refused"), "{message}");
 }
 
@@ -93,24 +76,17 @@ fn a_server_that_goes_away_ends_the_run_with_everything_recorded() {
     let (events, end) = run(spec(&url, &[level(4, 2, 100), level(1, 0, 1)]));
     assert!(matches!(end, Ok(RunEnd::ServerLost { .. })), "{end:?}");
     let records = requests(&events);
-    let completed = records
-        .iter()
-        .filter(|r| matches!(r.outcome, Outcome::Completed { .. }));
+    let completed = records.iter().filter(|r| matches!(r.outcome, Outcome::Completed { .. }));
     assert_eq!(completed.count(), 5);
     assert!(records.iter().filter(|r| cut(r)).count() >= 4);
     assert!(records.iter().all(|r| r.level == 0));
-    let phases = events
-        .iter()
-        .filter(|e| matches!(e, Event::Phase(_)))
-        .count();
+    let phases = events.iter().filter(|e| matches!(e, Event::Phase(_))).count();
     assert_eq!(phases, 3, "warm-up, measure, drain are closed");
 }
 
 #[test]
 fn statuses_keep_the_beginning_of_the_body() {
-    let record = answered_with(
-        "HTTP/1.1 500 Internal Server Error\r\ncontent-length: 17\r\n\r\n{\"error\":\"kaputt\"",
-    );
+    let record = answered_with("HTTP/1.1 500 Internal Server Error\r\ncontent-length: 17\r\n\r\n{\"error\":\"kaputt\"");
     let body = "{\"error\":\"kaputt\"".to_owned();
     assert_eq!(record.outcome, Outcome::HttpStatus { status: 500, body });
     assert_eq!((record.ttft(), record.output_tokens), (None, None));
@@ -134,16 +110,10 @@ fn what_is_no_stream_is_no_success() {
     let json = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 32\r\n\r\n";
     let error: &str = format!("{json}{{\"error\":{{\"message\":\"too busy\"}}}}").leak();
     let message = "too busy".to_owned();
-    assert_eq!(
-        answered_with(error).outcome,
-        Outcome::ErrorInStream { message }
-    );
+    assert_eq!(answered_with(error).outcome, Outcome::ErrorInStream { message });
     let whole: &str = format!("{json}{{\"choices\":[{{\"message\":\"hello\"}}]}}").leak();
     let outcome = answered_with(whole).outcome;
-    assert!(
-        matches!(&outcome, Outcome::Malformed { message } if message.contains("hello")),
-        "{outcome:?}"
-    );
+    assert!(matches!(&outcome, Outcome::Malformed { message } if message.contains("hello")), "{outcome:?}");
     let outcome = answered_with("SSH-2.0-OpenSSH_9.2\r\n").outcome;
     assert!(matches!(outcome, Outcome::Malformed { .. }), "{outcome:?}");
 }
@@ -177,22 +147,10 @@ fn stalled_after(parts: &[&str]) -> Outcome {
 fn a_server_that_stalls_meets_the_deadline_of_what_was_waited_for() {
     let after = |phase| Outcome::TimedOut { phase };
     assert_eq!(stalled_after(&[]), after(TimeoutPhase::FirstByte));
-    assert_eq!(
-        stalled_after(&[STREAM_HEAD]),
-        after(TimeoutPhase::BetweenTokens)
-    );
-    assert_eq!(
-        stalled_after(&[STREAM_HEAD, &token()]),
-        after(TimeoutPhase::BetweenTokens)
-    );
+    assert_eq!(stalled_after(&[STREAM_HEAD]), after(TimeoutPhase::BetweenTokens));
+    assert_eq!(stalled_after(&[STREAM_HEAD, &token()]), after(TimeoutPhase::BetweenTokens));
     let done = stalled_after(&[STREAM_HEAD, &token(), &event("[DONE]")]);
-    assert_eq!(
-        done,
-        Outcome::Completed {
-            finish_reason: None
-        },
-        "nothing is missing after [DONE]"
-    );
+    assert_eq!(done, Outcome::Completed { finish_reason: None }, "nothing is missing after [DONE]");
 }
 
 #[test]
@@ -217,20 +175,12 @@ fn an_endless_answer_meets_the_total_deadline() {
     let mut spec = spec(&url, &[level(1, 0, 1)]);
     spec.timeouts.total = SHORT;
     let record = one(spec);
-    assert_eq!(
-        record.outcome,
-        Outcome::TimedOut {
-            phase: TimeoutPhase::Total
-        }
-    );
+    assert_eq!(record.outcome, Outcome::TimedOut { phase: TimeoutPhase::Total });
     assert!(record.chunks.count > 0);
 }
 
 /// Runs one slot until its connection has been reused `times` times, or for many requests.
-fn until_reused(
-    times: usize,
-    answer: impl Fn(Request<'_>) + Send + Sync + 'static,
-) -> Vec<RequestRecord> {
+fn until_reused(times: usize, answer: impl Fn(Request<'_>) + Send + Sync + 'static) -> Vec<RequestRecord> {
     let plan = LoadPlan::new(spec(&serve(answer), &[level(1, 0, 5_000)])).unwrap();
     let stop = StopHandle::new();
     let mut records = Vec::new();
@@ -238,9 +188,7 @@ fn until_reused(
         if let Event::Request(record) = event {
             records.push(record);
         }
-        let reused = records
-            .iter()
-            .filter(|r| r.connection == Connection::Reused);
+        let reused = records.iter().filter(|r| r.connection == Connection::Reused);
         if reused.count() == times {
             stop.stop();
         }
@@ -254,15 +202,9 @@ fn until_reused(
 #[test]
 fn connections_are_reused_once_the_server_has_shown_that_it_keeps_them() {
     let records = until_reused(10, |mut request| request.send(good_response()));
-    let kinds: Vec<bool> = records
-        .iter()
-        .map(|r| r.connection == Connection::Reused)
-        .collect();
+    let kinds: Vec<bool> = records.iter().map(|r| r.connection == Connection::Reused).collect();
     let first = kinds.iter().position(|reused| *reused).unwrap();
-    assert!(
-        !kinds[0] && kinds[first..].iter().all(|reused| *reused),
-        "{kinds:?}"
-    );
+    assert!(!kinds[0] && kinds[first..].iter().all(|reused| *reused), "{kinds:?}");
 }
 
 #[test]
@@ -299,14 +241,8 @@ fn a_probe_tells_a_wrong_key_and_no_secret_gets_out() {
     let key = "sk-swordfish-0123456789";
     let url = serve(|mut request| {
         // A server that repeats what it was sent, as proxies do.
-        let body = format!(
-            "{{\"error\":{{\"message\":\"not you: {}\"}}}}",
-            request.head.replace("\r\n", " ")
-        );
-        let head = format!(
-            "HTTP/1.1 401 Unauthorized\r\ncontent-length: {}\r\n\r\n",
-            body.len()
-        );
+        let body = format!("{{\"error\":{{\"message\":\"not you: {}\"}}}}", request.head.replace("\r\n", " "));
+        let head = format!("HTTP/1.1 401 Unauthorized\r\ncontent-length: {}\r\n\r\n", body.len());
         request.send(head + &body);
     });
     let mut spec = spec(&url, &[level(1, 0, 2)]);
@@ -316,24 +252,12 @@ fn a_probe_tells_a_wrong_key_and_no_secret_gets_out() {
     let error = loadgen::probe(&plan, Instant::now(), &StopHandle::new()).unwrap_err();
     assert!(matches!(error, LoadError::Probe { .. }));
     let told = error.to_string();
-    assert!(
-        told.contains("answered 401: not you") && told.contains("check the API key"),
-        "{told}"
-    );
+    assert!(told.contains("answered 401: not you") && told.contains("check the API key"), "{told}");
 
     let (events, end) = run(spec);
-    let everything = format!(
-        "{told} {error:?} {plan:?} {events:?} {end:?} {:?}",
-        plan.to_record()
-    );
-    assert!(
-        everything.contains("not you") && everything.contains("Bearer ***"),
-        "{everything}"
-    );
-    assert!(
-        !everything.contains(key) && !everything.contains("open-sesame"),
-        "{everything}"
-    );
+    let everything = format!("{told} {error:?} {plan:?} {events:?} {end:?} {:?}", plan.to_record());
+    assert!(everything.contains("not you") && everything.contains("Bearer ***"), "{everything}");
+    assert!(!everything.contains(key) && !everything.contains("open-sesame"), "{everything}");
 }
 
 #[test]
@@ -348,8 +272,5 @@ fn a_probe_of_a_good_server_is_a_record() {
     let (url, _reserved) = nowhere();
     let plan = LoadPlan::new(spec(&url, &[level(1, 0, 1)])).unwrap();
     let error = loadgen::probe(&plan, Instant::now(), &StopHandle::new()).unwrap_err();
-    assert!(
-        error.to_string().contains("is the server running"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("is the server running"), "{error}");
 }

@@ -74,10 +74,7 @@ fn no_more_attempts_than_asked_and_none_unless_asked() {
         let records = with_retries(retries, u32::MAX, BUSY);
         let by_request = measured(&records);
         assert_eq!(by_request.len(), 6);
-        assert!(
-            by_request.values().all(|of| of.len() == attempts),
-            "{retries}"
-        );
+        assert!(by_request.values().all(|of| of.len() == attempts), "{retries}");
         assert!(!records.iter().any(completed));
     }
 }
@@ -108,10 +105,6 @@ fn a_stopped_run_does_not_wait_for_the_next_attempt() {
     });
     assert_eq!(end.unwrap(), RunEnd::Interrupted);
     // Half a second and a second were waited for; the two seconds before the fourth were not.
-    assert!(
-        begin.elapsed() < Duration::from_millis(2_500),
-        "{:?}",
-        begin.elapsed()
-    );
+    assert!(begin.elapsed() < Duration::from_millis(2_500), "{:?}", begin.elapsed());
     assert_eq!(attempts, 3);
 }

@@ -10,8 +10,7 @@ use std::{
 };
 
 use loadgen::{
-    Event, LengthControl, Level, LoadError, LoadPlan, LoadSpec, RunEnd, StopHandle, Target,
-    Threads, Timeouts, Work,
+    Event, LengthControl, Level, LoadError, LoadPlan, LoadSpec, RunEnd, StopHandle, Target, Threads, Timeouts, Work,
 };
 use records::RequestRecord;
 use socket2::{Domain, Socket, Type};
@@ -73,20 +72,13 @@ fn serve_one(mut out: TcpStream, answer: &dyn Fn(Request<'_>)) {
                 return;
             }
         }
-        let length = head
-            .lines()
-            .find_map(|l| l.strip_prefix("content-length: "))
-            .map_or(0, |l| l.parse().unwrap());
+        let length = head.lines().find_map(|l| l.strip_prefix("content-length: ")).map_or(0, |l| l.parse().unwrap());
         let mut body = vec![0; length];
         if reader.read_exact(&mut body).is_err() {
             return;
         }
         let body = serde_json::from_slice(&body).unwrap();
-        answer(Request {
-            head,
-            body,
-            out: &mut out,
-        });
+        answer(Request { head, body, out: &mut out });
     }
 }
 
@@ -99,7 +91,8 @@ pub(crate) fn nowhere() -> (String, Socket) {
     (format!("http://{address}"), socket)
 }
 
-pub(crate) const STREAM_HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\ntransfer-encoding: chunked\r\n\r\n";
+pub(crate) const STREAM_HEAD: &str =
+    "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\ntransfer-encoding: chunked\r\n\r\n";
 pub(crate) const STREAM_END: &str = "0\r\n\r\n";
 
 /// One HTTP chunk with one event.
@@ -116,24 +109,11 @@ pub(crate) fn good_response() -> String {
     let finish = event(r#"{"choices":[{"index":0,"delta":{},"finish_reason":"length"}]}"#);
     let usage = event(r#"{"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":2}}"#);
     let done = event("[DONE]");
-    [
-        STREAM_HEAD,
-        &token(),
-        &token(),
-        &finish,
-        &usage,
-        &done,
-        STREAM_END,
-    ]
-    .concat()
+    [STREAM_HEAD, &token(), &token(), &finish, &usage, &done, STREAM_END].concat()
 }
 
 pub(crate) fn level(concurrency: u32, warmup_requests: u64, requests: u64) -> Level {
-    Level::closed(
-        NonZeroU32::new(concurrency).unwrap(),
-        NonZeroU64::new(requests).unwrap(),
-        warmup_requests,
-    )
+    Level::closed(NonZeroU32::new(concurrency).unwrap(), NonZeroU64::new(requests).unwrap(), warmup_requests)
 }
 
 /// A plan with deadlines so long that they only end a test that has failed.
@@ -149,12 +129,7 @@ pub(crate) fn spec(url: &str, levels: &[Level]) -> LoadSpec {
         length_control: LengthControl::MaxTokensOnly,
         extra_body: serde_json::Map::new(),
         seed: 1,
-        timeouts: Timeouts {
-            connect: long,
-            first_byte: long,
-            between_tokens: long,
-            total: long,
-        },
+        timeouts: Timeouts { connect: long, first_byte: long, between_tokens: long, total: long },
         drain: long,
         threads: Threads::Auto,
     }

@@ -3,8 +3,8 @@
 use std::fs;
 
 use records::{
-    ClockAnchor, EndReason, EngineFacts, Host, Manifest, Offset, Plan, RecordError, RequestRecord,
-    RunData, RunDir, SCHEMA_VERSION, Target, Tool, run_dir,
+    ClockAnchor, EndReason, EngineFacts, Host, Manifest, Offset, Plan, RecordError, RequestRecord, RunData, RunDir,
+    SCHEMA_VERSION, Target, Tool, run_dir,
 };
 
 use crate::wire::completed_request;
@@ -13,17 +13,9 @@ fn manifest() -> Manifest {
     Manifest {
         schema_version: SCHEMA_VERSION,
         run_id: "test".into(),
-        tool: Tool {
-            name: "plimsoll".into(),
-            version: "0.1.0".into(),
-            git_revision: None,
-            profile: "release".into(),
-        },
+        tool: Tool { name: "plimsoll".into(), version: "0.1.0".into(), git_revision: None, profile: "release".into() },
         argv: vec!["bench".into()],
-        target: Target::Simulated {
-            url: "http://127.0.0.1:1".into(),
-            profile: "fixed".into(),
-        },
+        target: Target::Simulated { url: "http://127.0.0.1:1".into(), profile: "fixed".into() },
         plan: Plan {
             levels: vec![1, 2],
             requests: vec![4, 4],
@@ -45,10 +37,7 @@ fn manifest() -> Manifest {
         },
         host: Host::default(),
         engine: EngineFacts::default(),
-        started: ClockAnchor {
-            offset_ns: Offset::ZERO,
-            unix_ns: 1_764_143_690_000_000_000,
-        },
+        started: ClockAnchor { offset_ns: Offset::ZERO, unix_ns: 1_764_143_690_000_000_000 },
         ended: None,
         end: None,
         resumed: Vec::new(),
@@ -82,18 +71,12 @@ fn a_killed_writer_leaves_a_readable_folder() {
     dir.write_manifest(&manifest()).unwrap();
     let whole = serde_json::to_string(&completed_request()).unwrap();
     let torn = &whole[..whole.len() / 2];
-    fs::write(
-        dir.path().join(run_dir::REQUESTS),
-        format!("{whole}\n{whole}\n{torn}"),
-    )
-    .unwrap();
+    fs::write(dir.path().join(run_dir::REQUESTS), format!("{whole}\n{whole}\n{torn}")).unwrap();
 
     let run = RunData::load(&dir).unwrap();
     assert_eq!(run.requests.len(), 2);
     assert_eq!(run.manifest.end, None);
-    let [skipped] = run.skipped.as_slice() else {
-        panic!("one torn line: {:?}", run.skipped)
-    };
+    let [skipped] = run.skipped.as_slice() else { panic!("one torn line: {:?}", run.skipped) };
     assert_eq!((skipped.file, skipped.line), (run_dir::REQUESTS, 3));
 }
 
@@ -108,29 +91,20 @@ fn unknown_fields_are_ignored_and_newer_versions_refused() {
 
     json["schema_version"] = (SCHEMA_VERSION + 1).into();
     fs::write(dir.path().join(run_dir::MANIFEST), json.to_string()).unwrap();
-    assert!(
-        matches!(dir.read_manifest(), Err(RecordError::TooNew { found, .. }) if found == SCHEMA_VERSION + 1)
-    );
+    assert!(matches!(dir.read_manifest(), Err(RecordError::TooNew { found, .. }) if found == SCHEMA_VERSION + 1));
 }
 
 #[test]
 fn a_folder_without_manifest_is_no_run_and_a_run_is_not_overwritten() {
     let results = tempfile::tempdir().unwrap();
-    assert!(matches!(
-        RunDir::open(results.path()),
-        Err(RecordError::NotARun { .. })
-    ));
+    assert!(matches!(RunDir::open(results.path()), Err(RecordError::NotARun { .. })));
     RunDir::create(results.path(), "once").unwrap();
-    assert!(matches!(
-        RunDir::create(results.path(), "once"),
-        Err(RecordError::Io { .. })
-    ));
+    assert!(matches!(RunDir::create(results.path(), "once"), Err(RecordError::Io { .. })));
 }
 
 #[test]
 fn the_oldest_folder_is_still_readable() {
-    let sample =
-        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/runs/schema-1");
+    let sample = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/runs/schema-1");
     let run = RunData::load(&RunDir::open(&sample).unwrap()).unwrap();
     assert_eq!(run.manifest.schema_version, 1);
     assert_eq!(run.skipped, vec![]);

@@ -1,10 +1,9 @@
 //! One line per record kind, as it stands on disk. A change here is a change of the schema: old folders must stay readable.
 
 use records::{
-    Arrivals, Chunks, ClientLoad, ConnectPhase, Connection, EngineKind, GpuDevice, GpuLine,
-    GpuSample, GpuState, HistogramTotals, Offset, Outcome, Phase, PhaseKind, RateStage,
-    RequestRecord, ServerCounters, ServerDetail, ServerSample, ServerTimings, SourceClock, Stage,
-    TimeoutPhase, TokenCount, TokenSource, Turn,
+    Arrivals, Chunks, ClientLoad, ConnectPhase, Connection, EngineKind, GpuDevice, GpuLine, GpuSample, GpuState,
+    HistogramTotals, Offset, Outcome, Phase, PhaseKind, RateStage, RequestRecord, ServerCounters, ServerDetail,
+    ServerSample, ServerTimings, SourceClock, Stage, TimeoutPhase, TokenCount, TokenSource, Turn,
 };
 
 pub(crate) fn completed_request() -> RequestRecord {
@@ -19,29 +18,20 @@ pub(crate) fn completed_request() -> RequestRecord {
         sent_ns: Offset(1_000_050_000),
         connection: Connection::Reused,
         head_ns: Some(Offset(1_080_000_000)),
-        chunks: Chunks {
-            count: 3,
-            since_sent_ns: vec![84_000_000, 101_500_000, 119_000_000],
-            tokens: vec![],
-        },
+        chunks: Chunks { count: 3, since_sent_ns: vec![84_000_000, 101_500_000, 119_000_000], tokens: vec![] },
         first_output_ns: Some(Offset(1_084_050_000)),
         finished_ns: Offset(1_119_100_000),
         asked_output_tokens: 3,
         prompt_tokens: Some(40),
         cached_prompt_tokens: Some(0),
-        output_tokens: Some(TokenCount {
-            count: 3,
-            source: TokenSource::Usage,
-        }),
+        output_tokens: Some(TokenCount { count: 3, source: TokenSource::Usage }),
         server_timings: Some(ServerTimings {
             prompt_tokens: 40,
             prompt_ns: 80_000_000,
             output_tokens: 3,
             output_ns: 35_000_000,
         }),
-        outcome: Outcome::Completed {
-            finish_reason: Some("length".into()),
-        },
+        outcome: Outcome::Completed { finish_reason: Some("length".into()) },
     }
 }
 
@@ -57,29 +47,13 @@ fn a_completed_request() {
 #[test]
 fn every_outcome() {
     let outcomes = [
-        Outcome::Completed {
-            finish_reason: None,
-        },
-        Outcome::ConnectFailed {
-            phase: ConnectPhase::Dns,
-            message: "no such host".into(),
-        },
-        Outcome::TimedOut {
-            phase: TimeoutPhase::FirstByte,
-        },
-        Outcome::HttpStatus {
-            status: 503,
-            body: "overloaded".into(),
-        },
-        Outcome::Cut {
-            message: "connection reset".into(),
-        },
-        Outcome::ErrorInStream {
-            message: "out of memory".into(),
-        },
-        Outcome::Malformed {
-            message: "expected JSON".into(),
-        },
+        Outcome::Completed { finish_reason: None },
+        Outcome::ConnectFailed { phase: ConnectPhase::Dns, message: "no such host".into() },
+        Outcome::TimedOut { phase: TimeoutPhase::FirstByte },
+        Outcome::HttpStatus { status: 503, body: "overloaded".into() },
+        Outcome::Cut { message: "connection reset".into() },
+        Outcome::ErrorInStream { message: "out of memory".into() },
+        Outcome::Malformed { message: "expected JSON".into() },
         Outcome::NoTokens,
         Outcome::Cancelled,
     ];
@@ -88,26 +62,14 @@ fn every_outcome() {
 
 #[test]
 fn connections() {
-    let connections = [
-        Connection::New {
-            connect_ns: 150_000,
-        },
-        Connection::Reused,
-        Connection::None,
-    ];
+    let connections = [Connection::New { connect_ns: 150_000 }, Connection::Reused, Connection::None];
     insta::assert_snapshot!(connections.iter().map(line).collect::<Vec<_>>().join("\n"));
 }
 
 #[test]
 fn a_phase() {
-    let client = ClientLoad {
-        cpu_ns: 12,
-        threads: 1,
-        lag_max_ns: 9,
-        lag_p99_ns: 8,
-        lag_samples: 100,
-        unstamped_reads: Some(0),
-    };
+    let client =
+        ClientLoad { cpu_ns: 12, threads: 1, lag_max_ns: 9, lag_p99_ns: 8, lag_samples: 100, unstamped_reads: Some(0) };
     let phase = Phase {
         kind: PhaseKind::Measure,
         level: Some(0),
@@ -141,10 +103,7 @@ fn gpu_lines() {
             power_instant_mw: Some(341_000),
             ..GpuSample::default()
         }),
-        GpuLine::Gap {
-            t_ns: Offset(7),
-            reason: "GPU is lost".into(),
-        },
+        GpuLine::Gap { t_ns: Offset(7), reason: "GPU is lost".into() },
     ];
     insta::assert_snapshot!(lines.iter().map(line).collect::<Vec<_>>().join("\n"));
 }
@@ -160,10 +119,7 @@ fn a_server_sample() {
         kv_usage: Some(0.022),
         counters: ServerCounters {
             output_tokens: Some(18_945.0),
-            ttft: Some(HistogramTotals {
-                sum_seconds: 12.5,
-                count: 330.0,
-            }),
+            ttft: Some(HistogramTotals { sum_seconds: 12.5, count: 330.0 }),
             ..ServerCounters::default()
         },
         detail: ServerDetail::default(),
@@ -182,11 +138,7 @@ fn what_only_some_gpus_and_engines_tell() {
             pcie_width: Some(16),
             ..GpuState::default()
         }),
-        GpuLine::Xid {
-            t_ns: Offset(7),
-            uuid: Some("GPU-1".into()),
-            code: 79,
-        },
+        GpuLine::Xid { t_ns: Offset(7), uuid: Some("GPU-1".into()), code: 79 },
         GpuLine::Clock(SourceClock {
             t_ns: Offset(8),
             source: "http://gpu-host:9400".into(),
@@ -224,42 +176,22 @@ fn derived_times_follow_the_definitions() {
     assert_eq!(request.send_lag().as_micros(), 50);
 
     let mut one_token = completed_request();
-    one_token.output_tokens = Some(TokenCount {
-        count: 1,
-        source: TokenSource::Usage,
-    });
+    one_token.output_tokens = Some(TokenCount { count: 1, source: TokenSource::Usage });
     assert_eq!(one_token.tpot(), None);
 
     let mut cut = completed_request();
-    cut.outcome = Outcome::Cut {
-        message: String::new(),
-    };
-    assert_eq!(
-        cut.e2el(),
-        None,
-        "a response that broke off has no end-to-end latency"
-    );
+    cut.outcome = Outcome::Cut { message: String::new() };
+    assert_eq!(cut.e2el(), None, "a response that broke off has no end-to-end latency");
     assert!(cut.ttft().is_some());
 }
 
 #[test]
 fn a_turn_that_was_sent_again() {
-    let record = RequestRecord {
-        turn: Some(Turn {
-            session: 12,
-            number: 1,
-            of: 3,
-        }),
-        retry: 2,
-        ..completed_request()
-    };
+    let record = RequestRecord { turn: Some(Turn { session: 12, number: 1, of: 3 }), retry: 2, ..completed_request() };
     let line = line(&record);
     let told = r#""slot":3,"turn":{"session":12,"number":1,"of":3},"retry":2,"intended_ns""#;
     assert!(line.contains(told), "{line}");
-    assert_eq!(
-        serde_json::from_str::<RequestRecord>(&line).expect("read back"),
-        record
-    );
+    assert_eq!(serde_json::from_str::<RequestRecord>(&line).expect("read back"), record);
 }
 
 #[test]
@@ -268,10 +200,7 @@ fn a_rate_that_moves_in_steps() {
         per_second: Some(2.0),
         burstiness: Some(1.0),
         ramp: None,
-        stages: vec![RateStage {
-            per_second: 2.0,
-            until_ns: 60_000_000_000,
-        }],
+        stages: vec![RateStage { per_second: 2.0, until_ns: 60_000_000_000 }],
         recorded: false,
         most_in_flight: 64,
     };

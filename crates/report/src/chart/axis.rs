@@ -32,12 +32,7 @@ impl Axis {
             low: 0.0,
             high: steps * step,
             log: false,
-            ticks: multiples(step, steps)
-                .map(|at| Tick {
-                    at,
-                    label: number(at, decimals),
-                })
-                .collect(),
+            ticks: multiples(step, steps).map(|at| Tick { at, label: number(at, decimals) }).collect(),
         }
     }
 
@@ -55,12 +50,7 @@ impl Axis {
             low: 0.0,
             high: 100.0,
             log: false,
-            ticks: [0.0, 50.0, 100.0]
-                .map(|at| Tick {
-                    at,
-                    label: format!("{} %", number(at, 0)),
-                })
-                .into(),
+            ticks: [0.0, 50.0, 100.0].map(|at| Tick { at, label: format!("{} %", number(at, 0)) }).into(),
         }
     }
 
@@ -72,24 +62,12 @@ impl Axis {
     fn logarithmic(min: f64, max: f64, label: impl Fn(f64) -> String) -> Self {
         let low = round_down(min.max(1e-3));
         let high = round_up(max.max(low * 1.5));
-        let mut ticks: Vec<f64> = std::iter::successors(Some(low), |&at| Some(next_round(at)))
-            .take_while(|&at| at <= high * 1.001)
-            .collect();
+        let mut ticks: Vec<f64> =
+            std::iter::successors(Some(low), |&at| Some(next_round(at))).take_while(|&at| at <= high * 1.001).collect();
         if ticks.len() > 8 {
             ticks.retain(|at| (at.log10() - at.log10().round()).abs() < 1e-6);
         }
-        Self {
-            low,
-            high,
-            log: true,
-            ticks: ticks
-                .into_iter()
-                .map(|at| Tick {
-                    at,
-                    label: label(at),
-                })
-                .collect(),
-        }
+        Self { low, high, log: true, ticks: ticks.into_iter().map(|at| Tick { at, label: label(at) }).collect() }
     }
 
     /// Logarithmic over dollars, ends on 1, 2 or 5 times a power of ten.
@@ -120,10 +98,7 @@ impl Axis {
             log: true,
             ticks: values
                 .into_iter()
-                .map(|value| Tick {
-                    at: f64::from(value),
-                    label: number(f64::from(value), 0),
-                })
+                .map(|value| Tick { at: f64::from(value), label: number(f64::from(value), 0) })
                 .collect(),
         }
     }
@@ -131,8 +106,7 @@ impl Axis {
     /// Where `value` lies, 0 to 1, clamped to the axis.
     pub(super) fn share(&self, value: f64) -> f64 {
         let position = |v: f64| if self.log { v.max(1e-9).ln() } else { v };
-        let share =
-            (position(value) - position(self.low)) / (position(self.high) - position(self.low));
+        let share = (position(value) - position(self.low)) / (position(self.high) - position(self.low));
         share.clamp(0.0, 1.0)
     }
 
@@ -147,10 +121,7 @@ impl Axis {
             let tick = &self.ticks[index];
             let half = text_width(&tick.label, size) / 2.0 + 3.0;
             let centre = self.share(tick.at) * length;
-            if taken
-                .iter()
-                .all(|&(from, to)| centre + half <= from || centre - half >= to)
-            {
+            if taken.iter().all(|&(from, to)| centre + half <= from || centre - half >= to) {
                 taken.push((centre - half, centre + half));
                 kept.push(tick);
             }
@@ -160,18 +131,12 @@ impl Axis {
 }
 
 fn multiples(step: f64, steps: f64) -> impl Iterator<Item = f64> {
-    (0_u32..)
-        .map(f64::from)
-        .take_while(move |&index| index <= steps + 0.5)
-        .map(move |index| index * step)
+    (0_u32..).map(f64::from).take_while(move |&index| index <= steps + 0.5).map(move |index| index * step)
 }
 
 /// A value on 1, 2 or 5 times a power of ten, with no more decimals than it needs.
 fn few_digits(value: f64) -> String {
-    number(
-        value,
-        usize::from(value < 0.95) + usize::from(value < 0.095),
-    )
+    number(value, usize::from(value < 0.95) + usize::from(value < 0.095))
 }
 
 /// Smallest of 1, 2, 5 times a power of ten that is at least `raw`.
@@ -186,17 +151,13 @@ fn split(value: f64) -> (f64, f64) {
 
 fn round_up(value: f64) -> f64 {
     let (digit, power) = split(value);
-    let rounded = [1.0, 2.0, 5.0]
-        .into_iter()
-        .find(|&candidate| candidate >= digit * 0.9999);
+    let rounded = [1.0, 2.0, 5.0].into_iter().find(|&candidate| candidate >= digit * 0.9999);
     rounded.unwrap_or(10.0) * power
 }
 
 fn round_down(value: f64) -> f64 {
     let (digit, power) = split(value);
-    let rounded = [5.0, 2.0, 1.0]
-        .into_iter()
-        .find(|&candidate| candidate <= digit * 1.0001);
+    let rounded = [5.0, 2.0, 1.0].into_iter().find(|&candidate| candidate <= digit * 1.0001);
     rounded.unwrap_or(1.0) * power
 }
 
@@ -206,11 +167,7 @@ fn next_round(value: f64) -> f64 {
 
 fn round_time(ms: f64, figures: Figures) -> String {
     let decimals = |value: f64| usize::from(value < 0.95) + usize::from(value < 0.095);
-    if ms < 999.5 {
-        format!("{} ms", number(ms, decimals(ms)))
-    } else {
-        figures.whole_seconds(ms / 1000.0)
-    }
+    if ms < 999.5 { format!("{} ms", number(ms, decimals(ms))) } else { figures.whole_seconds(ms / 1000.0) }
 }
 
 #[cfg(test)]
@@ -224,32 +181,17 @@ mod tests {
 
     #[test]
     fn linear_axes_end_on_a_round_value() {
-        assert_eq!(
-            labels(&Axis::from_zero(620.8, 5.0)),
-            ["0", "200", "400", "600", "800"]
-        );
-        assert_eq!(
-            labels(&Axis::from_zero(0.9, 5.0)),
-            ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]
-        );
+        assert_eq!(labels(&Axis::from_zero(620.8, 5.0)), ["0", "200", "400", "600", "800"]);
+        assert_eq!(labels(&Axis::from_zero(0.9, 5.0)), ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]);
         assert_eq!(labels(&Axis::from_zero(0.0, 5.0)).len(), 6);
     }
 
     #[test]
     fn times_are_marked_at_one_two_five() {
         let figures = Figures::of(Language::En);
-        assert_eq!(
-            labels(&Axis::times(1818.0, 10_459.0, figures)),
-            ["1 s", "2 s", "5 s", "10 s", "20 s"]
-        );
-        assert_eq!(
-            labels(&Axis::times(84.0, 439.7, figures)),
-            ["50 ms", "100 ms", "200 ms", "500 ms"]
-        );
-        assert_eq!(
-            labels(&Axis::times(7000.0, 7100.0, figures)),
-            ["5 s", "10 s"]
-        );
+        assert_eq!(labels(&Axis::times(1818.0, 10_459.0, figures)), ["1 s", "2 s", "5 s", "10 s", "20 s"]);
+        assert_eq!(labels(&Axis::times(84.0, 439.7, figures)), ["50 ms", "100 ms", "200 ms", "500 ms"]);
+        assert_eq!(labels(&Axis::times(7000.0, 7100.0, figures)), ["5 s", "10 s"]);
     }
 
     #[test]

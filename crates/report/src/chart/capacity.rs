@@ -8,10 +8,7 @@ use super::{
     axis::Axis,
     named,
     series::{BLUE, SKY},
-    sheet::{
-        AXIS, Anchor, BODY, GRID, INK, LABEL, PAPER, Sheet, TICK, Type, WIDTH, paper, shortened,
-        text_width,
-    },
+    sheet::{AXIS, Anchor, BODY, GRID, INK, LABEL, PAPER, Sheet, TICK, Type, WIDTH, paper, shortened, text_width},
 };
 use crate::{
     ReportError,
@@ -36,36 +33,19 @@ pub(super) fn draw(scene: &Scene<'_>) -> Result<Option<Chart>, ReportError> {
     if shown.is_empty() {
         return Ok(None);
     }
-    let title = scene.words.say(
-        "chart.capacity",
-        &[("tokens", &count(sizing.context_tokens))],
-    );
+    let title = scene.words.say("chart.capacity", &[("tokens", &count(sizing.context_tokens))]);
     let height = BODY + 96.0 + ROW * shown.len() as f64;
-    let svg = named(
-        NAME,
-        paper(height, &title, &subtitle(scene, sizing), |sheet| {
-            plot(scene, sheet, sizing, &shown)
-        }),
-    )?;
+    let svg = named(NAME, paper(height, &title, &subtitle(scene, sizing), |sheet| plot(scene, sheet, sizing, &shown)))?;
     let rows = sizing
         .options
         .iter()
-        .map(|option| {
-            vec![
-                option_name(option),
-                simple_text(option, scene.words),
-                exact_whole(option, scene.words),
-            ]
-        })
+        .map(|option| vec![option_name(option), simple_text(option, scene.words), exact_whole(option, scene.words)])
         .collect();
     Ok(Some(Chart {
         name: NAME,
         title,
         reading: prose::reading::capacity(sizing, scene.words),
-        table: scene.table(
-            &["column.gpu", "column.fits_simple", "column.fits_exact"],
-            rows,
-        ),
+        table: scene.table(&["column.gpu", "column.fits_simple", "column.fits_exact"], rows),
         svg,
     }))
 }
@@ -90,13 +70,9 @@ fn shown(sizing: &SizingSection) -> Vec<&GpuOption> {
     };
     let fewest = |gpu: &str| {
         let of_gpu = sizing.options.iter().filter(|option| option.gpu == gpu);
-        of_gpu
-            .filter(|option| enough(option))
-            .map(|o| o.count)
-            .min()
+        of_gpu.filter(|option| enough(option)).map(|o| o.count).min()
     };
-    let fits =
-        |option: &GpuOption| option.simple_max_requests > 0 || option.exact_max_requests.is_some();
+    let fits = |option: &GpuOption| option.simple_max_requests > 0 || option.exact_max_requests.is_some();
     let options = sizing.options.iter();
     options
         .filter(|option| fits(option))
@@ -104,41 +80,22 @@ fn shown(sizing: &SizingSection) -> Vec<&GpuOption> {
         .collect()
 }
 
-fn plot(
-    scene: &Scene<'_>,
-    sheet: &Sheet<'_>,
-    sizing: &SizingSection,
-    shown: &[&GpuOption],
-) -> Drawn {
+fn plot(scene: &Scene<'_>, sheet: &Sheet<'_>, sizing: &SizingSection, shown: &[&GpuOption]) -> Drawn {
     let target = f64::from(sizing.target_concurrency);
-    let longest = |option: &&GpuOption| {
-        fits(option)
-            .map(|(_, fit)| fit)
-            .into_iter()
-            .fold(gained(option), f64::max)
-    };
+    let longest = |option: &&GpuOption| fits(option).map(|(_, fit)| fit).into_iter().fold(gained(option), f64::max);
     let max = shown.iter().map(longest).fold(target, f64::max);
     let axis = Axis::from_zero(max, 6.0);
     let top = BODY + 40.0;
     let bottom = top + ROW * shown.len() as f64;
     let at = |value: f64| LEFT + axis.share(value) * (RIGHT - LEFT);
-    key(
-        scene,
-        sheet,
-        shown.iter().any(|option| gained(option) > 0.0),
-    )?;
+    key(scene, sheet, shown.iter().any(|option| gained(option) > 0.0))?;
     for tick in &axis.ticks {
         let x = at(tick.at);
         sheet.line(&[(x, top), (x, bottom)], GRID, 1.0)?;
         sheet.text((x, bottom + 18.0), Anchor::Middle, TICK, &tick.label)?;
     }
     let below = scene.words.get("chart.fits_axis");
-    sheet.text(
-        (f64::midpoint(LEFT, RIGHT), bottom + 38.0),
-        Anchor::Middle,
-        TICK,
-        &below,
-    )?;
+    sheet.text((f64::midpoint(LEFT, RIGHT), bottom + 38.0), Anchor::Middle, TICK, &below)?;
     let row = |index: usize| top + ROW * index as f64;
     for (index, option) in shown.iter().enumerate() {
         let y = row(index);
@@ -150,19 +107,9 @@ fn plot(
         }
     }
     sheet.line(&[(LEFT, top), (LEFT, bottom)], AXIS, 1.0)?;
-    sheet.dashed(
-        &[(at(target), top - 6.0), (at(target), bottom)],
-        INK,
-        1.5,
-        (6, 4),
-    )?;
-    let text = scene
-        .words
-        .say("chart.target", &[("c", &count(sizing.target_concurrency))]);
-    let face = Type {
-        bold: true,
-        ..LABEL
-    };
+    sheet.dashed(&[(at(target), top - 6.0), (at(target), bottom)], INK, 1.5, (6, 4))?;
+    let text = scene.words.say("chart.target", &[("c", &count(sizing.target_concurrency))]);
+    let face = Type { bold: true, ..LABEL };
     sheet.text((at(target), top - 11.0), Anchor::Middle, face, &text)?;
     for (index, option) in shown.iter().enumerate() {
         let mut exact_text = exact_whole(option, scene.words);
@@ -185,10 +132,7 @@ fn gained(option: &GpuOption) -> f64 {
 
 /// `(exact, requests)` of both methods.
 fn fits(option: &GpuOption) -> [(bool, f64); 2] {
-    [
-        (false, f64::from(option.simple_max_requests)),
-        (true, option.exact_max_requests.unwrap_or(0.0)),
-    ]
+    [(false, f64::from(option.simple_max_requests)), (true, option.exact_max_requests.unwrap_or(0.0))]
 }
 
 fn bar_top(row: f64, exact: bool) -> f64 {
@@ -198,11 +142,7 @@ fn bar_top(row: f64, exact: bool) -> f64 {
 /// A figure at the end of its bar, on a patch of paper so that the target's line does not cross it.
 fn value(sheet: &Sheet<'_>, (x, y): (f64, f64), text: &str) -> Drawn {
     let width = text_width(text, LABEL.size);
-    sheet.rect(
-        (x - 2.0, y - 0.5),
-        (x + width + 2.0, y + 13.5),
-        PAPER.filled(),
-    )?;
+    sheet.rect((x - 2.0, y - 0.5), (x + width + 2.0, y + 13.5), PAPER.filled())?;
     sheet.text((x, y + 10.5), Anchor::Start, LABEL, text)
 }
 
@@ -232,11 +172,7 @@ fn bar(sheet: &Sheet<'_>, (from, to): (f64, f64), y: f64, exact: bool) -> Drawn 
         return sheet.rect((from, y), (to, y + 13.0), BLUE.filled());
     }
     sheet.rect((from, y), (to, y + 13.0), SKY.mix(0.25).filled())?;
-    sheet.rect(
-        (from + 0.5, y + 0.5),
-        (to - 0.5, y + 12.5),
-        BLUE.stroke_width(2),
-    )
+    sheet.rect((from + 0.5, y + 0.5), (to - 0.5, y + 12.5), BLUE.stroke_width(2))
 }
 
 /// The bar that two flags would give, behind the filled one.

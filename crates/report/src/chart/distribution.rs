@@ -38,11 +38,8 @@ pub(super) fn draw(scene: &Scene<'_>) -> Result<Option<Chart>, ReportError> {
     if curves.is_empty() {
         return Ok(None);
     }
-    let names: Vec<(Series, String)> = PALETTE
-        .into_iter()
-        .zip(&curves)
-        .map(|(look, curve)| (look, name(scene, curve)))
-        .collect();
+    let names: Vec<(Series, String)> =
+        PALETTE.into_iter().zip(&curves).map(|(look, curve)| (look, name(scene, curve))).collect();
     let title = scene.words.get("chart.distribution");
     let [left, right] = two_panels(BODY + 68.0, 220.0);
     let svg = named(
@@ -90,20 +87,11 @@ fn curves<'a>(scene: &Scene<'a>) -> Vec<Curve<'a>> {
         .filter(|curve| curve.ttft.len() >= FEWEST && curve.e2el.len() >= FEWEST)
         .map(Some)
         .collect();
-    evenly(curves.len(), PALETTE.len())
-        .into_iter()
-        .filter_map(|index| curves[index].take())
-        .collect()
+    evenly(curves.len(), PALETTE.len()).into_iter().filter_map(|index| curves[index].take()).collect()
 }
 
 fn name(scene: &Scene<'_>, curve: &Curve<'_>) -> String {
-    scene.words.say(
-        "chart.level_n",
-        &[
-            ("c", &count(curve.level.concurrency)),
-            ("n", &count(curve.e2el.len() as u64)),
-        ],
-    )
+    scene.words.say("chart.level_n", &[("c", &count(curve.level.concurrency)), ("n", &count(curve.e2el.len() as u64))])
 }
 
 fn row(level: &LevelSummary) -> Vec<String> {
@@ -121,11 +109,7 @@ fn row(level: &LevelSummary) -> Vec<String> {
 }
 
 /// Milliseconds of the level's measured, completed requests, ascending.
-fn sorted(
-    scene: &Scene<'_>,
-    level: u32,
-    time: impl Fn(&RequestRecord) -> Option<Duration>,
-) -> Vec<f64> {
+fn sorted(scene: &Scene<'_>, level: u32, time: impl Fn(&RequestRecord) -> Option<Duration>) -> Vec<f64> {
     let mut times: Vec<f64> = scene
         .run
         .requests
@@ -143,34 +127,16 @@ fn evenly(len: usize, wanted: usize) -> Vec<usize> {
     if len <= wanted {
         return (0..len).collect();
     }
-    (0..wanted)
-        .map(|index| index * (len - 1) / (wanted - 1))
-        .collect()
+    (0..wanted).map(|index| index * (len - 1) / (wanted - 1)).collect()
 }
 
-fn panel(
-    scene: &Scene<'_>,
-    sheet: &Sheet<'_>,
-    place: Place,
-    curves: &[&[f64]],
-    head: &str,
-) -> Drawn {
+fn panel(scene: &Scene<'_>, sheet: &Sheet<'_>, place: Place, curves: &[&[f64]], head: &str) -> Drawn {
     let all = || curves.iter().copied().flatten().copied();
-    let axes = (
-        Axis::times(
-            all().fold(f64::MAX, f64::min),
-            all().fold(0.0, f64::max),
-            scene.figures,
-        ),
-        Axis::percent(),
-    );
+    let axes = (Axis::times(all().fold(f64::MAX, f64::min), all().fold(0.0, f64::max), scene.figures), Axis::percent());
     let below = scene.words.get(head);
     let head = scene.words.say("chart.share", &[("metric", &below)]);
     let frame = Frame::draw(sheet, place, axes, &head, &below)?;
-    PALETTE
-        .into_iter()
-        .zip(curves)
-        .try_for_each(|(look, sorted)| frame.line(look, &steps(sorted)))
+    PALETTE.into_iter().zip(curves).try_for_each(|(look, sorted)| frame.line(look, &steps(sorted)))
 }
 
 /// The corners of the empirical distribution function, in percent.
@@ -196,16 +162,7 @@ mod tests {
     fn the_curve_climbs_by_one_nth_at_every_value() {
         assert_eq!(
             steps(&[1.0, 2.0, 4.0, 8.0]),
-            [
-                (1.0, 0.0),
-                (1.0, 25.0),
-                (2.0, 25.0),
-                (2.0, 50.0),
-                (4.0, 50.0),
-                (4.0, 75.0),
-                (8.0, 75.0),
-                (8.0, 100.0)
-            ]
+            [(1.0, 0.0), (1.0, 25.0), (2.0, 25.0), (2.0, 50.0), (4.0, 50.0), (4.0, 75.0), (8.0, 75.0), (8.0, 100.0)]
         );
     }
 

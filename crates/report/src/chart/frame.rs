@@ -29,12 +29,7 @@ impl Place {
 
 /// Two panels side by side, `height` inside.
 pub(super) fn two_panels(top: f64, height: f64) -> [Place; 2] {
-    [62.0, 444.0].map(|left| Place {
-        left,
-        top,
-        width: 272.0,
-        height,
-    })
+    [62.0, 444.0].map(|left| Place { left, top, width: 272.0, height })
 }
 
 /// A panel with its axes drawn.
@@ -55,12 +50,7 @@ impl<'s, 'a> Frame<'s, 'a> {
         below: &str,
     ) -> Result<Self, super::sheet::DrawError> {
         let frame = Self { sheet, place, x, y };
-        sheet.text(
-            (place.left - 46.0, place.top - 12.0),
-            Anchor::Start,
-            HEAD,
-            head,
-        )?;
+        sheet.text((place.left - 46.0, place.top - 12.0), Anchor::Start, HEAD, head)?;
         for tick in &frame.y.ticks {
             let y = frame.y_at(tick.at);
             sheet.line(&[(place.left, y), (place.right(), y)], GRID, 1.0)?;
@@ -142,13 +132,7 @@ impl<'s, 'a> Frame<'s, 'a> {
     }
 
     /// Writes `text` beside a value where there is room.
-    pub(super) fn label(
-        &self,
-        places: &mut Places,
-        value: (f64, f64),
-        text: &str,
-        face: Type,
-    ) -> Drawn {
+    pub(super) fn label(&self, places: &mut Places, value: (f64, f64), text: &str, face: Type) -> Drawn {
         match places.near(self.at(value), text, LABEL.size) {
             Some((at, anchor)) => self.sheet.text(at, anchor, face, text),
             None => Ok(()),

@@ -34,46 +34,19 @@ pub(super) fn draw(scene: &Scene<'_>) -> Result<Option<Chart>, ReportError> {
         return Ok(None);
     }
     let title = scene.words.get("chart.frontier");
-    let svg = named(
-        NAME,
-        paper(HEIGHT, &title, &scene.subject(), |sheet| {
-            plot(scene, sheet, &points)
-        }),
-    )?;
-    let yes_no = |dominated: bool| {
-        scene
-            .words
-            .get(if dominated { "word.yes" } else { "word.no" })
-    };
+    let svg = named(NAME, paper(HEIGHT, &title, &scene.subject(), |sheet| plot(scene, sheet, &points)))?;
+    let yes_no = |dominated: bool| scene.words.get(if dominated { "word.yes" } else { "word.no" });
     let rows = points
         .iter()
-        .map(|point| {
-            vec![
-                count(point.concurrency),
-                figure(point.single),
-                figure(point.total),
-                yes_no(point.dominated),
-            ]
-        })
+        .map(|point| vec![count(point.concurrency), figure(point.single), figure(point.total), yes_no(point.dominated)])
         .collect();
-    let dominated: Vec<u32> = points
-        .iter()
-        .filter(|point| point.dominated)
-        .map(|point| point.concurrency)
-        .collect();
+    let dominated: Vec<u32> = points.iter().filter(|point| point.dominated).map(|point| point.concurrency).collect();
     Ok(Some(Chart {
         name: NAME,
         title,
         reading: prose::reading::frontier(&dominated, scene.words),
-        table: scene.table(
-            &[
-                "column.concurrency",
-                "column.single_tok_s",
-                "column.total_tok_s",
-                "column.dominated",
-            ],
-            rows,
-        ),
+        table: scene
+            .table(&["column.concurrency", "column.single_tok_s", "column.total_tok_s", "column.dominated"], rows),
         svg,
     }))
 }
@@ -112,18 +85,8 @@ pub(super) fn worth_and_dominated(
     [worth, dominated]: [String; 2],
 ) -> Result<(Place, Series), DrawError> {
     let hollow = PALETTE[0].hollow();
-    legend(
-        sheet,
-        (16.0, BODY + 10.0),
-        &[(PALETTE[0], worth), (hollow, dominated)],
-        Sample::Mark,
-    )?;
-    let place = Place {
-        left: 68.0,
-        top: BODY + 68.0,
-        width: 664.0,
-        height: 284.0,
-    };
+    legend(sheet, (16.0, BODY + 10.0), &[(PALETTE[0], worth), (hollow, dominated)], Sample::Mark)?;
+    let place = Place { left: 68.0, top: BODY + 68.0, width: 664.0, height: 284.0 };
     Ok((place, hollow))
 }
 
@@ -131,10 +94,7 @@ fn plot(scene: &Scene<'_>, sheet: &Sheet<'_>, points: &[Point]) -> Drawn {
     let keys = ["chart.worth", "chart.dominated"].map(|key| scene.words.get(key));
     let (place, hollow) = worth_and_dominated(sheet, keys)?;
     let max = |of: fn(&Point) -> f64| points.iter().map(of).fold(0.0, f64::max) * 1.06;
-    let axes = (
-        Axis::from_zero(max(|point| point.single), 8.0),
-        Axis::from_zero(max(|point| point.total), 5.0),
-    );
+    let axes = (Axis::from_zero(max(|point| point.single), 8.0), Axis::from_zero(max(|point| point.total), 5.0));
     let head = scene.words.get("chart.total_tok_s");
     let below = scene.words.get("chart.single_tok_s");
     let frame = Frame::draw(sheet, place, axes, &head, &below)?;
@@ -144,13 +104,8 @@ fn plot(scene: &Scene<'_>, sheet: &Sheet<'_>, points: &[Point]) -> Drawn {
     for (point, &value) in points.iter().zip(&values) {
         let look = if point.dominated { hollow } else { PALETTE[0] };
         look.marks(sheet, &[frame.at(value)])?;
-        let face = Type {
-            bold: !point.dominated,
-            ..LABEL
-        };
-        let mut text = scene
-            .words
-            .say("chart.level", &[("c", &count(point.concurrency))]);
+        let face = Type { bold: !point.dominated, ..LABEL };
+        let mut text = scene.words.say("chart.level", &[("c", &count(point.concurrency))]);
         if !point.valid {
             text.push_str(" †");
         }

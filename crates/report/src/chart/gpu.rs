@@ -24,15 +24,9 @@ const STEP: f64 = 132.0;
 type Panel = (&'static str, fn(&GpuSample) -> Option<f64>);
 
 const PANELS: [Panel; 3] = [
-    ("chart.gpu_util", |sample| {
-        sample.gpu_util_percent.map(f64::from)
-    }),
-    ("chart.power", |sample| {
-        Some(sample.power_average_mw.or(sample.power_instant_mw)? as f64 / 1000.0)
-    }),
-    ("chart.memory", |sample| {
-        Some(sample.memory_used_bytes? as f64 / f64::from(1 << 30))
-    }),
+    ("chart.gpu_util", |sample| sample.gpu_util_percent.map(f64::from)),
+    ("chart.power", |sample| Some(sample.power_average_mw.or(sample.power_instant_mw)? as f64 / 1000.0)),
+    ("chart.memory", |sample| Some(sample.memory_used_bytes? as f64 / f64::from(1 << 30))),
 ];
 
 pub(super) fn draw(scene: &Scene<'_>) -> Result<Option<Chart>, ReportError> {
@@ -57,44 +51,24 @@ pub(super) fn draw(scene: &Scene<'_>) -> Result<Option<Chart>, ReportError> {
         NAME,
         paper(height, &title, &scene.subject(), |sheet| {
             legend(sheet, (16.0, BODY + 10.0), &names, Sample::Line)?;
-            panels
-                .iter()
-                .enumerate()
-                .try_for_each(|(index, (head, curves))| {
-                    let place = panel_place(BODY + 64.0 + STEP * index as f64, 76.0);
-                    let y = if *head == "chart.gpu_util" {
-                        Axis::percent()
-                    } else {
-                        let values = curves.iter().flat_map(|curve| &curve.points);
-                        Axis::from_zero(values.map(|&(_, v)| v).fold(0.0, f64::max), 3.0)
-                    };
-                    let ends = Ends {
-                        first: index == 0,
-                        last: index + 1 == panels.len(),
-                    };
-                    panel(
-                        scene,
-                        (sheet, place, ends),
-                        (y, &scene.words.get(head)),
-                        end,
-                        curves,
-                    )
-                })
+            panels.iter().enumerate().try_for_each(|(index, (head, curves))| {
+                let place = panel_place(BODY + 64.0 + STEP * index as f64, 76.0);
+                let y = if *head == "chart.gpu_util" {
+                    Axis::percent()
+                } else {
+                    let values = curves.iter().flat_map(|curve| &curve.points);
+                    Axis::from_zero(values.map(|&(_, v)| v).fold(0.0, f64::max), 3.0)
+                };
+                let ends = Ends { first: index == 0, last: index + 1 == panels.len() };
+                panel(scene, (sheet, place, ends), (y, &scene.words.get(head)), end, curves)
+            })
         }),
     )?;
     Ok(Some(Chart {
         name: NAME,
         title,
         reading: prose::reading::gpu(scene.summary, scene.words),
-        table: scene.table(
-            &[
-                "column.concurrency",
-                "column.gpu_util",
-                "column.power",
-                "column.memory",
-            ],
-            rows(scene),
-        ),
+        table: scene.table(&["column.concurrency", "column.gpu_util", "column.power", "column.memory"], rows(scene)),
         svg,
     }))
 }
@@ -108,8 +82,7 @@ fn rows(scene: &Scene<'_>) -> Vec<Vec<String>> {
             let gpu = level.gpu.unwrap_or_default();
             vec![
                 count(level.concurrency),
-                gpu.gpu_util_percent_mean
-                    .map_or_else(|| maybe(None), figure),
+                gpu.gpu_util_percent_mean.map_or_else(|| maybe(None), figure),
                 maybe(gpu.power_w_mean),
                 gpu.memory_used_bytes_max.map_or_else(|| maybe(None), mib),
             ]
@@ -130,12 +103,7 @@ fn devices<'a>(scene: &'a Scene<'_>) -> Vec<&'a GpuDevice> {
         .collect()
 }
 
-fn curves(
-    scene: &Scene<'_>,
-    devices: &[&GpuDevice],
-    value: fn(&GpuSample) -> Option<f64>,
-    end: f64,
-) -> Vec<Curve> {
+fn curves(scene: &Scene<'_>, devices: &[&GpuDevice], value: fn(&GpuSample) -> Option<f64>, end: f64) -> Vec<Curve> {
     devices
         .iter()
         .map(|device| {
@@ -150,10 +118,7 @@ fn curves(
                     _ => None,
                 })
                 .collect();
-            Curve {
-                name: device.name.clone(),
-                points: thinned(&points, end.max(1e-9), 1400.0),
-            }
+            Curve { name: device.name.clone(), points: thinned(&points, end.max(1e-9), 1400.0) }
         })
         .filter(|curve| !curve.points.is_empty())
         .collect()

@@ -26,10 +26,7 @@ type Pick = fn(&LevelSummary) -> Option<Distribution>;
 pub(super) fn draw(scene: &Scene<'_>) -> Result<Option<Chart>, ReportError> {
     let levels = scene.levels();
     let with = |pick: Pick| -> Vec<(f64, Distribution)> {
-        levels
-            .iter()
-            .filter_map(|level| Some((f64::from(level.concurrency), pick(level)?)))
-            .collect()
+        levels.iter().filter_map(|level| Some((f64::from(level.concurrency), pick(level)?))).collect()
     };
     let ttft = with(|level| level.ttft_ms);
     let e2el = with(|level| level.e2el_ms);
@@ -95,23 +92,9 @@ fn key(scene: &Scene<'_>, sheet: &Sheet<'_>, percentile: bool) -> Drawn {
     }
     legend(sheet, (16.0, y), &entries, Sample::Both)?;
     let x = 34.0 + super::sheet::text_width(&entries[0].1, LABEL.size) + 36.0;
-    sheet.polygon(
-        &[
-            (x, y - 6.0),
-            (x + 28.0, y - 6.0),
-            (x + 28.0, y + 6.0),
-            (x, y + 6.0),
-        ],
-        PALETTE[0].colour,
-        0.16,
-    )?;
+    sheet.polygon(&[(x, y - 6.0), (x + 28.0, y - 6.0), (x + 28.0, y + 6.0), (x, y + 6.0)], PALETTE[0].colour, 0.16)?;
     let text = scene.words.get("chart.min_max");
-    sheet.text(
-        (x + 34.0, y + 4.0),
-        super::sheet::Anchor::Start,
-        LABEL,
-        &text,
-    )
+    sheet.text((x + 34.0, y + 4.0), super::sheet::Anchor::Start, LABEL, &text)
 }
 
 fn panel(
@@ -127,22 +110,13 @@ fn panel(
         tail.map_or(d.max, |p95| p95.value.max(d.mean.value))
     };
     let bottom = |d: &Distribution| if percentile { d.mean.value } else { d.min };
-    let low = values
-        .iter()
-        .map(|(_, d)| bottom(d))
-        .fold(f64::MAX, f64::min);
+    let low = values.iter().map(|(_, d)| bottom(d)).fold(f64::MAX, f64::min);
     let high = values.iter().map(|(_, d)| top(d)).fold(0.0, f64::max);
-    let axes = (
-        Axis::levels(&scene.levels()),
-        Axis::times(low, high, scene.figures),
-    );
+    let axes = (Axis::levels(&scene.levels()), Axis::times(low, high, scene.figures));
     let head = scene.words.get(head);
     let frame = Frame::draw(sheet, place, axes, &head, &scene.concurrency_title())?;
     let means: Vec<_> = values.iter().map(|&(c, d)| (c, d.mean.value)).collect();
-    let tail: Vec<_> = values
-        .iter()
-        .filter_map(|&(c, d)| Some((c, d.p95.filter(|_| percentile)?.value)))
-        .collect();
+    let tail: Vec<_> = values.iter().filter_map(|&(c, d)| Some((c, d.p95.filter(|_| percentile)?.value))).collect();
     if percentile {
         frame.line_with_marks(PALETTE[1], &tail)?;
     } else {

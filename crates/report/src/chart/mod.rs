@@ -57,8 +57,7 @@ impl Chart {
 
     /// For the HTML page, whose style sheet carries the same rules.
     pub(crate) fn inline(&self) -> String {
-        self.with_head("")
-            .replacen(" xmlns=\"http://www.w3.org/2000/svg\"", "", 1)
+        self.with_head("").replacen(" xmlns=\"http://www.w3.org/2000/svg\"", "", 1)
     }
 
     fn with_head(&self, style: &str) -> String {
@@ -81,12 +80,7 @@ pub(crate) fn all(
     words: &Words,
     figures: Figures,
 ) -> Result<Vec<Chart>, ReportError> {
-    let scene = Scene {
-        run,
-        summary,
-        words,
-        figures,
-    };
+    let scene = Scene { run, summary, words, figures };
     let drawn = [
         throughput::draw(&scene)?,
         latency::draw(&scene)?,
@@ -139,26 +133,16 @@ impl<'a> Scene<'a> {
     /// Of these values over concurrency, those of levels whose figures are not valid; they are drawn hollow.
     fn doubtful(&self, values: &[(f64, f64)]) -> Vec<(f64, f64)> {
         let invalid = |concurrency: f64| {
-            self.summary.levels.iter().any(|level| {
-                !level.invalid.is_empty()
-                    && f64::from(level.concurrency).total_cmp(&concurrency).is_eq()
-            })
+            self.summary
+                .levels
+                .iter()
+                .any(|level| !level.invalid.is_empty() && f64::from(level.concurrency).total_cmp(&concurrency).is_eq())
         };
-        values
-            .iter()
-            .copied()
-            .filter(|value| invalid(value.0))
-            .collect()
+        values.iter().copied().filter(|value| invalid(value.0)).collect()
     }
 
     fn table(&self, heads: &[&str], rows: Vec<Vec<String>>) -> Table {
-        Table::plain(
-            heads
-                .iter()
-                .map(|head| Column::number(self.words.get(head)))
-                .collect(),
-            rows,
-        )
+        Table::plain(heads.iter().map(|head| Column::number(self.words.get(head))).collect(), rows)
     }
 
     /// Axis text below every chart over levels.
@@ -170,8 +154,5 @@ impl<'a> Scene<'a> {
 type Drawn = Result<(), sheet::DrawError>;
 
 fn named<T>(chart: &'static str, drawn: Result<T, sheet::DrawError>) -> Result<T, ReportError> {
-    drawn.map_err(|error| ReportError::Chart {
-        chart,
-        message: error.to_string(),
-    })
+    drawn.map_err(|error| ReportError::Chart { chart, message: error.to_string() })
 }

@@ -19,17 +19,11 @@ struct Area {
 
 impl Area {
     fn touches(self, other: Self) -> bool {
-        self.left < other.right
-            && other.left < self.right
-            && self.top < other.bottom
-            && other.top < self.bottom
+        self.left < other.right && other.left < self.right && self.top < other.bottom && other.top < self.bottom
     }
 
     fn inside(self, other: Self) -> bool {
-        self.left >= other.left
-            && self.right <= other.right
-            && self.top >= other.top
-            && self.bottom <= other.bottom
+        self.left >= other.left && self.right <= other.right && self.top >= other.top && self.bottom <= other.bottom
     }
 }
 
@@ -39,25 +33,12 @@ pub(super) type Spot = ((f64, f64), Anchor);
 impl Places {
     /// Labels stay between these corners.
     pub(super) fn within((left, top): (f64, f64), (right, bottom): (f64, f64)) -> Self {
-        Self {
-            taken: Vec::new(),
-            bounds: Some(Area {
-                left,
-                top,
-                right,
-                bottom,
-            }),
-        }
+        Self { taken: Vec::new(), bounds: Some(Area { left, top, right, bottom }) }
     }
 
     /// Keeps labels off a mark.
     pub(super) fn block(&mut self, (x, y): (f64, f64), radius: f64) {
-        self.taken.push(Area {
-            left: x - radius,
-            top: y - radius,
-            right: x + radius,
-            bottom: y + radius,
-        });
+        self.taken.push(Area { left: x - radius, top: y - radius, right: x + radius, bottom: y + radius });
     }
 
     /// Keeps labels off a straight line, as a chain of small squares.
@@ -66,13 +47,7 @@ impl Places {
         let mut along = 0.0;
         while along <= length {
             let share = if length > 0.0 { along / length } else { 0.0 };
-            self.block(
-                (
-                    from.0 + (to.0 - from.0) * share,
-                    from.1 + (to.1 - from.1) * share,
-                ),
-                1.5,
-            );
+            self.block((from.0 + (to.0 - from.0) * share, from.1 + (to.1 - from.1) * share), 1.5);
             along += 4.0;
         }
     }
@@ -90,9 +65,7 @@ impl Places {
             ((x + 6.0, y + 9.0 + size * 0.7), Anchor::Start),
             ((x - 6.0, y + 9.0 + size * 0.7), Anchor::End),
         ];
-        candidates
-            .into_iter()
-            .find(|&spot| self.take(spot, text, size))
+        candidates.into_iter().find(|&spot| self.take(spot, text, size))
     }
 
     fn take(&mut self, ((x, y), anchor): Spot, text: &str, size: f64) -> bool {
@@ -102,12 +75,7 @@ impl Places {
             Anchor::Middle => x - width / 2.0,
             Anchor::End => x - width,
         };
-        let area = Area {
-            left: left - 1.0,
-            top: y - size * 0.82,
-            right: left + width + 1.0,
-            bottom: y + size * 0.22,
-        };
+        let area = Area { left: left - 1.0, top: y - size * 0.82, right: left + width + 1.0, bottom: y + size * 0.22 };
         let free = self.bounds.is_none_or(|bounds| area.inside(bounds))
             && !self.taken.iter().any(|other| area.touches(*other));
         if free {
@@ -131,9 +99,6 @@ mod tests {
             places.near((50.0, 50.0), "64", 12.0);
         }
         assert_eq!(places.near((50.0, 50.0), "64", 12.0), None);
-        assert_eq!(
-            places.near((0.0, 0.0), "wide label at the corner", 12.0),
-            None
-        );
+        assert_eq!(places.near((0.0, 0.0), "wide label at the corner", 12.0), None);
     }
 }

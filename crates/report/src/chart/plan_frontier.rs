@@ -33,28 +33,15 @@ struct Point<'a> {
 /// Choices in the formats that were asked for whose speed and hourly cost are known.
 fn points(plan: &Plan) -> Vec<Point<'_>> {
     let asked = plan.choices.iter().filter(|choice| choice.as_asked);
-    let known = asked.filter_map(|choice| {
-        Some(Point {
-            choice,
-            speed: choice.speed?,
-            usd: choice.cost.usd_per_hour()?,
-        })
-    });
+    let known =
+        asked.filter_map(|choice| Some(Point { choice, speed: choice.speed?, usd: choice.cost.usd_per_hour()? }));
     known.collect()
 }
 
 /// A plan is a computation, whatever the server was that the run measured.
 pub(super) fn subtitle(scene: &Scene<'_>, plan: &Plan) -> String {
-    let basis = if plan.basis.measured.is_empty() {
-        "chart.from_catalogue"
-    } else {
-        "chart.from_runs"
-    };
-    let parts = [
-        scene.words.get("chart.predicted"),
-        plan.model.clone(),
-        scene.words.get(basis),
-    ];
+    let basis = if plan.basis.measured.is_empty() { "chart.from_catalogue" } else { "chart.from_runs" };
+    let parts = [scene.words.get("chart.predicted"), plan.model.clone(), scene.words.get(basis)];
     crate::legible::one_line(&parts.join(" · "))
 }
 
@@ -67,12 +54,8 @@ pub(super) fn frontier(scene: &Scene<'_>) -> Result<Option<Chart>, ReportError> 
         return Ok(None);
     }
     let title = scene.words.get("chart.plan_frontier");
-    let svg = named(
-        FRONTIER,
-        paper(HEIGHT, &title, &subtitle(scene, plan), |sheet| {
-            plot_frontier(scene, sheet, &points)
-        }),
-    )?;
+    let svg =
+        named(FRONTIER, paper(HEIGHT, &title, &subtitle(scene, plan), |sheet| plot_frontier(scene, sheet, &points)))?;
     let best = points.iter().filter(|point| point.choice.on_frontier);
     let rows = best.clone().map(|point| {
         vec![
@@ -82,41 +65,22 @@ pub(super) fn frontier(scene: &Scene<'_>) -> Result<Option<Chart>, ReportError> 
             figure(point.speed.output_tokens_per_second.likely),
         ]
     });
-    let heads = [
-        "column.choice",
-        "column.hourly",
-        "column.plan_tpot",
-        "column.plan_total",
-    ];
+    let heads = ["column.choice", "column.hourly", "column.plan_tpot", "column.plan_total"];
     let table = scene.table(&heads, rows.collect());
     let count = |n: usize| crate::number::count(n as u64);
-    let reading = scene.words.say(
-        "reading.plan_frontier",
-        &[("on", &count(best.count())), ("all", &count(points.len()))],
-    );
-    Ok(Some(Chart {
-        name: FRONTIER,
-        title,
-        reading,
-        table,
-        svg,
-    }))
+    let reading =
+        scene.words.say("reading.plan_frontier", &[("on", &count(best.count())), ("all", &count(points.len()))]);
+    Ok(Some(Chart { name: FRONTIER, title, reading, table, svg }))
 }
 
 fn ends(values: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
-    (
-        values.clone().fold(f64::INFINITY, f64::min),
-        values.fold(0.0, f64::max),
-    )
+    (values.clone().fold(f64::INFINITY, f64::min), values.fold(0.0, f64::max))
 }
 
 fn axes(scene: &Scene<'_>, points: &[Point<'_>], of: Latency) -> (Axis, Axis) {
     let (fastest, slowest) = ends(points.iter().map(|point| of(&point.speed).likely * 1e3));
     let (least, most) = ends(points.iter().map(|point| point.usd));
-    (
-        Axis::times(fastest, slowest, scene.figures),
-        Axis::prices(least, most),
-    )
+    (Axis::times(fastest, slowest, scene.figures), Axis::prices(least, most))
 }
 
 fn plot_frontier(scene: &Scene<'_>, sheet: &Sheet<'_>, points: &[Point<'_>]) -> Drawn {
@@ -124,20 +88,10 @@ fn plot_frontier(scene: &Scene<'_>, sheet: &Sheet<'_>, points: &[Point<'_>]) -> 
     let (place, hollow) = worth_and_dominated(sheet, keys)?;
     let head = scene.words.get("column.hourly");
     let below = scene.words.get("chart.tpot_axis");
-    let frame = Frame::draw(
-        sheet,
-        place,
-        axes(scene, points, |speed| speed.tpot_s),
-        &head,
-        &below,
-    )?;
+    let frame = Frame::draw(sheet, place, axes(scene, points, |speed| speed.tpot_s), &head, &below)?;
     let at = |point: &Point<'_>| (point.speed.tpot_s.likely * 1e3, point.usd);
     let all: Vec<_> = points.iter().map(at).collect();
-    let behind: Vec<_> = points
-        .iter()
-        .filter(|point| !point.choice.on_frontier)
-        .map(at)
-        .collect();
+    let behind: Vec<_> = points.iter().filter(|point| !point.choice.on_frontier).map(at).collect();
     frame.marks(hollow, &behind)?;
     let mut places = frame.places(&[]);
     for &value in &all {
@@ -152,10 +106,7 @@ fn plot_frontier(scene: &Scene<'_>, sheet: &Sheet<'_>, points: &[Point<'_>]) -> 
 
 /// The least hourly cost at which a latency is reached, by latency: each point beats all slower ones that cost more.
 fn steps(points: &[Point<'_>], of: Latency) -> Vec<(f64, f64)> {
-    let mut sorted: Vec<(f64, f64)> = points
-        .iter()
-        .map(|point| (of(&point.speed).likely * 1e3, point.usd))
-        .collect();
+    let mut sorted: Vec<(f64, f64)> = points.iter().map(|point| (of(&point.speed).likely * 1e3, point.usd)).collect();
     sorted.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
     let mut least = f64::INFINITY;
     sorted.retain(|&(_, usd)| {
@@ -176,15 +127,8 @@ pub(super) fn slo(scene: &Scene<'_>) -> Result<Option<Chart>, ReportError> {
         return Ok(None);
     }
     let title = scene.words.get("chart.plan_slo");
-    let svg = named(
-        SLO,
-        paper(BODY + 330.0, &title, &subtitle(scene, plan), |sheet| {
-            plot_slo(scene, sheet, &points)
-        }),
-    )?;
-    let rows = tpot
-        .iter()
-        .map(|&(ms, usd)| vec![scene.figures.time(ms), dollars(usd)]);
+    let svg = named(SLO, paper(BODY + 330.0, &title, &subtitle(scene, plan), |sheet| plot_slo(scene, sheet, &points)))?;
+    let rows = tpot.iter().map(|&(ms, usd)| vec![scene.figures.time(ms), dollars(usd)]);
     let table = scene.table(&["column.plan_tpot", "column.hourly"], rows.collect());
     let reading = match (tpot.first(), tpot.last()) {
         (Some(&(fast, dear)), Some(&(slow, cheap))) => scene.words.say(
@@ -198,20 +142,12 @@ pub(super) fn slo(scene: &Scene<'_>) -> Result<Option<Chart>, ReportError> {
         ),
         _ => String::new(),
     };
-    Ok(Some(Chart {
-        name: SLO,
-        title,
-        reading,
-        table,
-        svg,
-    }))
+    Ok(Some(Chart { name: SLO, title, reading, table, svg }))
 }
 
 fn plot_slo(scene: &Scene<'_>, sheet: &Sheet<'_>, points: &[Point<'_>]) -> Drawn {
-    let of: [(&str, Latency); 2] = [
-        ("chart.tpot_axis", |speed| speed.tpot_s),
-        ("chart.ttft_axis", |speed| speed.ttft_s),
-    ];
+    let of: [(&str, Latency); 2] =
+        [("chart.tpot_axis", |speed| speed.tpot_s), ("chart.ttft_axis", |speed| speed.ttft_s)];
     for (place, (below, of)) in two_panels(BODY + 40.0, 216.0).into_iter().zip(of) {
         let head = scene.words.get("column.hourly");
         let below = scene.words.get(below);

@@ -8,9 +8,7 @@ use super::{
     axis::Axis,
     named,
     series::{BLUE, GREEN, SKY, VERMILLION},
-    sheet::{
-        AXIS, Anchor, BODY, GRID, LABEL, MUTED, Sheet, TICK, WIDTH, paper, shortened, text_width,
-    },
+    sheet::{AXIS, Anchor, BODY, GRID, LABEL, MUTED, Sheet, TICK, WIDTH, paper, shortened, text_width},
 };
 use crate::{
     ReportError,
@@ -33,34 +31,21 @@ const PARTS: [(&str, RGBColor, f64); 4] = [
 ];
 
 fn parts(memory: &Memory) -> [u64; 4] {
-    [
-        memory.weight_bytes,
-        memory.other_bytes,
-        memory.kv_used_bytes,
-        memory.kv_free_bytes,
-    ]
+    [memory.weight_bytes, memory.other_bytes, memory.kv_used_bytes, memory.kv_free_bytes]
 }
 
 pub(super) fn draw(scene: &Scene<'_>) -> Result<Option<Chart>, ReportError> {
     let Some(plan) = scene.summary.plan.as_deref() else {
         return Ok(None);
     };
-    let choices: Vec<&Choice> = shown(plan)
-        .into_iter()
-        .filter_map(|index| plan.choices.get(index))
-        .collect();
+    let choices: Vec<&Choice> = shown(plan).into_iter().filter_map(|index| plan.choices.get(index)).collect();
     if choices.is_empty() {
         return Ok(None);
     }
     let title = scene.words.get("chart.plan_memory");
     let height = BODY + 92.0 + ROW * choices.len() as f64;
     let subtitle = super::plan_frontier::subtitle(scene, plan);
-    let svg = named(
-        NAME,
-        paper(height, &title, &subtitle, |sheet| {
-            plot(scene, sheet, &choices)
-        }),
-    )?;
+    let svg = named(NAME, paper(height, &title, &subtitle, |sheet| plot(scene, sheet, &choices)))?;
     let rows = choices.iter().map(|choice| {
         let mut cells = vec![choice.name(), gib(choice.memory.visible_bytes)];
         cells.extend(parts(&choice.memory).map(gib));
@@ -86,10 +71,7 @@ pub(super) fn draw(scene: &Scene<'_>) -> Result<Option<Chart>, ReportError> {
 }
 
 fn reading(scene: &Scene<'_>, plan: &Plan, choices: &[&Choice]) -> String {
-    let best = plan
-        .recommended
-        .least_cost
-        .and_then(|index| plan.choices.get(index));
+    let best = plan.recommended.least_cost.and_then(|index| plan.choices.get(index));
     let choice = best.or_else(|| choices.first().copied());
     choice.map_or_else(String::new, |choice| {
         scene.words.say(
@@ -105,11 +87,7 @@ fn reading(scene: &Scene<'_>, plan: &Plan, choices: &[&Choice]) -> String {
 }
 
 fn plot(scene: &Scene<'_>, sheet: &Sheet<'_>, choices: &[&Choice]) -> Drawn {
-    let largest = choices
-        .iter()
-        .map(|choice| choice.memory.visible_bytes)
-        .max()
-        .unwrap_or(1);
+    let largest = choices.iter().map(|choice| choice.memory.visible_bytes).max().unwrap_or(1);
     let axis = Axis::from_zero(largest as f64 / GIB, 6.0);
     let top = BODY + 38.0;
     let bottom = top + ROW * choices.len() as f64;
@@ -152,20 +130,10 @@ fn key(scene: &Scene<'_>, sheet: &Sheet<'_>) -> Drawn {
     Ok(())
 }
 
-fn bar(
-    sheet: &Sheet<'_>,
-    (from, to): (f64, f64),
-    y: f64,
-    colour: RGBColor,
-    strength: f64,
-) -> Drawn {
+fn bar(sheet: &Sheet<'_>, (from, to): (f64, f64), y: f64, colour: RGBColor, strength: f64) -> Drawn {
     if to - from < 0.5 {
         return Ok(());
     }
     sheet.rect((from, y), (to, y + 14.0), colour.mix(strength).filled())?;
-    sheet.rect(
-        (from + 0.5, y + 0.5),
-        (to - 0.5, y + 13.5),
-        colour.stroke_width(2),
-    )
+    sheet.rect((from + 0.5, y + 0.5), (to - 0.5, y + 13.5), colour.stroke_width(2))
 }

@@ -96,12 +96,7 @@ fn row(level: &HeldOutLevel) -> Vec<String> {
 }
 
 fn place(index: usize) -> Place {
-    Place {
-        left: [62.0, 310.0, 558.0][index.min(2)],
-        top: BODY + 62.0,
-        width: 180.0,
-        height: 180.0,
-    }
+    Place { left: [62.0, 310.0, 558.0][index.min(2)], top: BODY + 62.0, width: 180.0, height: 180.0 }
 }
 
 fn missed() -> Series {
@@ -109,32 +104,19 @@ fn missed() -> Series {
 }
 
 fn key(scene: &Scene<'_>, sheet: &Sheet<'_>) -> Drawn {
-    let entries = [
-        (PALETTE[0], scene.words.get("chart.interval_held")),
-        (missed(), scene.words.get("chart.interval_missed")),
-    ];
+    let entries =
+        [(PALETTE[0], scene.words.get("chart.interval_held")), (missed(), scene.words.get("chart.interval_missed"))];
     legend(sheet, (16.0, BODY + 10.0), &entries, Sample::Mark)
 }
 
-fn panel(
-    scene: &Scene<'_>,
-    sheet: &Sheet<'_>,
-    place: Place,
-    (head, points, is_time): (&str, &[Held], bool),
-) -> Drawn {
+fn panel(scene: &Scene<'_>, sheet: &Sheet<'_>, place: Place, (head, points, is_time): (&str, &[Held], bool)) -> Drawn {
     let reaches = points.iter().flat_map(|held| {
         let told = held.predicted.map(|told| [told.low, told.high]);
         std::iter::once(held.measured).chain(told.into_iter().flatten())
     });
-    let (low, high) = reaches.fold((f64::MAX, 0.0_f64), |(low, high), value| {
-        (low.min(value), high.max(value))
-    });
+    let (low, high) = reaches.fold((f64::MAX, 0.0_f64), |(low, high), value| (low.min(value), high.max(value)));
     let axis = || {
-        if is_time {
-            Axis::times(low, high, scene.figures)
-        } else {
-            Axis::rates(low, high)
-        }
+        if is_time { Axis::times(low, high, scene.figures) } else { Axis::rates(low, high) }
     };
     let head = scene.words.get(head);
     let below = scene.words.get("chart.measured_axis");

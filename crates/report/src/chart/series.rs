@@ -40,51 +40,21 @@ pub(super) enum Mark {
 
 /// Looks in the order in which series take them.
 pub(super) const PALETTE: [Series; 5] = [
-    Series {
-        colour: BLUE,
-        mark: Mark::Disc,
-        dash: None,
-    },
-    Series {
-        colour: VERMILLION,
-        mark: Mark::Triangle,
-        dash: Some((7, 3)),
-    },
-    Series {
-        colour: GREEN,
-        mark: Mark::Square,
-        dash: Some((3, 2)),
-    },
-    Series {
-        colour: PURPLE,
-        mark: Mark::Ring,
-        dash: Some((10, 3)),
-    },
-    Series {
-        colour: ORANGE,
-        mark: Mark::Cross,
-        dash: Some((2, 3)),
-    },
+    Series { colour: BLUE, mark: Mark::Disc, dash: None },
+    Series { colour: VERMILLION, mark: Mark::Triangle, dash: Some((7, 3)) },
+    Series { colour: GREEN, mark: Mark::Square, dash: Some((3, 2)) },
+    Series { colour: PURPLE, mark: Mark::Ring, dash: Some((10, 3)) },
+    Series { colour: ORANGE, mark: Mark::Cross, dash: Some((2, 3)) },
 ];
 
 impl Mark {
-    pub(super) fn draw(
-        self,
-        root: &DrawingArea<SVGBackend<'_>, Shift>,
-        at: (i32, i32),
-        colour: RGBColor,
-    ) -> Drawn {
+    pub(super) fn draw(self, root: &DrawingArea<SVGBackend<'_>, Shift>, at: (i32, i32), colour: RGBColor) -> Drawn {
         match self {
             Self::Disc => root.draw(&Circle::new(at, 8, colour.filled())),
             Self::Triangle => root.draw(&TriangleMarker::new(at, 11, colour.filled())),
             Self::Square => {
                 let (x, y) = at;
-                let corners = vec![
-                    (x - 7, y - 7),
-                    (x + 7, y - 7),
-                    (x + 7, y + 7),
-                    (x - 7, y + 7),
-                ];
+                let corners = vec![(x - 7, y - 7), (x + 7, y - 7), (x + 7, y + 7), (x - 7, y + 7)];
                 root.draw(&Polygon::new(corners, colour.filled()))
             }
             Self::Ring => {
@@ -107,16 +77,11 @@ impl Series {
 
     /// The same series for points that do not count: hollow.
     pub(super) fn hollow(self) -> Self {
-        Self {
-            mark: Mark::Ring,
-            ..self
-        }
+        Self { mark: Mark::Ring, ..self }
     }
 
     pub(super) fn marks(self, sheet: &Sheet<'_>, points: &[(f64, f64)]) -> Drawn {
-        points
-            .iter()
-            .try_for_each(|&at| sheet.mark(self.mark, at, self.colour))
+        points.iter().try_for_each(|&at| sheet.mark(self.mark, at, self.colour))
     }
 }
 
@@ -129,12 +94,7 @@ pub(super) enum Sample {
 }
 
 /// One row of samples with their names, from `at` to the right.
-pub(super) fn legend(
-    sheet: &Sheet<'_>,
-    (mut x, y): (f64, f64),
-    entries: &[(Series, String)],
-    sample: Sample,
-) -> Drawn {
+pub(super) fn legend(sheet: &Sheet<'_>, (mut x, y): (f64, f64), entries: &[(Series, String)], sample: Sample) -> Drawn {
     for (series, name) in entries {
         if sample != Sample::Mark {
             series.line(sheet, &[(x, y), (x + 28.0, y)])?;

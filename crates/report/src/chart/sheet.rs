@@ -62,31 +62,11 @@ pub(super) struct Type {
     pub(super) bold: bool,
 }
 
-pub(super) const TITLE: Type = Type {
-    size: 17.0,
-    colour: INK,
-    bold: true,
-};
-pub(super) const SUBTITLE: Type = Type {
-    size: 12.5,
-    colour: MUTED,
-    bold: false,
-};
-pub(super) const HEAD: Type = Type {
-    size: 13.0,
-    colour: INK,
-    bold: true,
-};
-pub(super) const LABEL: Type = Type {
-    size: 12.0,
-    colour: INK,
-    bold: false,
-};
-pub(super) const TICK: Type = Type {
-    size: 12.0,
-    colour: MUTED,
-    bold: false,
-};
+pub(super) const TITLE: Type = Type { size: 17.0, colour: INK, bold: true };
+pub(super) const SUBTITLE: Type = Type { size: 12.5, colour: MUTED, bold: false };
+pub(super) const HEAD: Type = Type { size: 13.0, colour: INK, bold: true };
+pub(super) const LABEL: Type = Type { size: 12.0, colour: INK, bold: false };
+pub(super) const TICK: Type = Type { size: 12.0, colour: MUTED, bold: false };
 
 /// The paper.
 pub(super) struct Sheet<'a> {
@@ -120,10 +100,7 @@ pub(super) fn paper(
 /// First free line below title and subtitle.
 pub(super) const BODY: f64 = 62.0;
 
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "pixels of a sheet a few thousand wide"
-)]
+#[expect(clippy::cast_possible_truncation, reason = "pixels of a sheet a few thousand wide")]
 fn px(css: f64) -> i32 {
     (css * SCALE).round() as i32
 }
@@ -142,63 +119,32 @@ impl Sheet<'_> {
         };
         // The backend divides sizes by 1.24, and lifts `Bottom` text by half an ex above its point.
         let font = (FONT, face.size * SCALE * 1.24).into_font();
-        let font = if face.bold {
-            font.style(FontStyle::Bold)
-        } else {
-            font
-        };
-        let style = TextStyle::from(font)
-            .color(&face.colour)
-            .pos(Pos::new(h_pos, VPos::Bottom));
+        let font = if face.bold { font.style(FontStyle::Bold) } else { font };
+        let style = TextStyle::from(font).color(&face.colour).pos(Pos::new(h_pos, VPos::Bottom));
         let lowered = (at.0, at.1 + face.size * 0.26);
-        self.root
-            .draw(&Text::new(text.to_owned(), point(lowered), style))
+        self.root.draw(&Text::new(text.to_owned(), point(lowered), style))
     }
 
     pub(super) fn line(&self, points: &[(f64, f64)], colour: RGBColor, width: f64) -> Drawn {
         let points: Vec<_> = points.iter().copied().map(point).collect();
-        self.root
-            .draw(&PathElement::new(points, stroke(colour, width)))
+        self.root.draw(&PathElement::new(points, stroke(colour, width)))
     }
 
-    pub(super) fn dashed(
-        &self,
-        points: &[(f64, f64)],
-        colour: RGBColor,
-        width: f64,
-        (dash, gap): (i32, i32),
-    ) -> Drawn {
+    pub(super) fn dashed(&self, points: &[(f64, f64)], colour: RGBColor, width: f64, (dash, gap): (i32, i32)) -> Drawn {
         let points: Vec<_> = points.iter().copied().map(point).collect();
-        self.root.draw(&DashedPathElement::new(
-            points,
-            dash * 2,
-            gap * 2,
-            stroke(colour, width),
-        ))
+        self.root.draw(&DashedPathElement::new(points, dash * 2, gap * 2, stroke(colour, width)))
     }
 
     pub(super) fn polygon(&self, points: &[(f64, f64)], colour: RGBColor, opacity: f64) -> Drawn {
         let points: Vec<_> = points.iter().copied().map(point).collect();
-        self.root
-            .draw(&Polygon::new(points, colour.mix(opacity).filled()))
+        self.root.draw(&Polygon::new(points, colour.mix(opacity).filled()))
     }
 
-    pub(super) fn rect(
-        &self,
-        from: (f64, f64),
-        to: (f64, f64),
-        style: impl Into<ShapeStyle>,
-    ) -> Drawn {
-        self.root
-            .draw(&Rectangle::new([point(from), point(to)], style))
+    pub(super) fn rect(&self, from: (f64, f64), to: (f64, f64), style: impl Into<ShapeStyle>) -> Drawn {
+        self.root.draw(&Rectangle::new([point(from), point(to)], style))
     }
 
-    pub(super) fn mark(
-        &self,
-        mark: super::series::Mark,
-        at: (f64, f64),
-        colour: RGBColor,
-    ) -> Drawn {
+    pub(super) fn mark(&self, mark: super::series::Mark, at: (f64, f64), colour: RGBColor) -> Drawn {
         mark.draw(&self.root, point(at), colour)
     }
 }

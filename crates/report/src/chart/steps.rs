@@ -6,9 +6,7 @@
 
 /// The number of things going on over time, from beginnings and ends: `(seconds, number from then on)`.
 pub(super) fn in_progress(spans: impl Iterator<Item = (f64, f64)>) -> Vec<(f64, f64)> {
-    let mut events: Vec<(f64, f64)> = spans
-        .flat_map(|(from, to)| [(from, 1.0), (to, -1.0)])
-        .collect();
+    let mut events: Vec<(f64, f64)> = spans.flat_map(|(from, to)| [(from, 1.0), (to, -1.0)]).collect();
     // At one instant ends come before beginnings: a slot that sends its next request is one request, not two.
     events.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
     let mut running = 0.0;
@@ -74,21 +72,8 @@ mod tests {
     fn a_slot_that_goes_on_at_once_is_one_request() {
         let spans = [(0.0, 1.0), (1.0, 2.0), (0.5, 1.5)];
         let steps = in_progress(spans.into_iter());
-        assert_eq!(
-            steps,
-            [
-                (0.0, 1.0),
-                (0.5, 2.0),
-                (1.0, 1.0),
-                (1.0, 2.0),
-                (1.5, 1.0),
-                (2.0, 0.0)
-            ]
-        );
-        assert_eq!(
-            averaged(&steps, 2.0, 4),
-            [(0.25, 1.0), (0.75, 2.0), (1.25, 2.0), (1.75, 1.0)]
-        );
+        assert_eq!(steps, [(0.0, 1.0), (0.5, 2.0), (1.0, 1.0), (1.0, 2.0), (1.5, 1.0), (2.0, 0.0)]);
+        assert_eq!(averaged(&steps, 2.0, 4), [(0.25, 1.0), (0.75, 2.0), (1.25, 2.0), (1.75, 1.0)]);
         assert_eq!(averaged(&steps, 2.0, 1), [(1.0, 1.5)]);
     }
 

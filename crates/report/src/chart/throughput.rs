@@ -68,29 +68,13 @@ pub(super) fn draw(scene: &Scene<'_>) -> Result<Option<Chart>, ReportError> {
 }
 
 /// `(concurrency, figure)` of the levels that have the figure.
-pub(super) fn points(
-    levels: &[&LevelSummary],
-    figure: impl Fn(&LevelSummary) -> Option<f64>,
-) -> Vec<(f64, f64)> {
-    levels
-        .iter()
-        .filter_map(|level| Some((f64::from(level.concurrency), figure(level)?)))
-        .collect()
+pub(super) fn points(levels: &[&LevelSummary], figure: impl Fn(&LevelSummary) -> Option<f64>) -> Vec<(f64, f64)> {
+    levels.iter().filter_map(|level| Some((f64::from(level.concurrency), figure(level)?))).collect()
 }
 
-fn panel(
-    scene: &Scene<'_>,
-    sheet: &Sheet<'_>,
-    place: Place,
-    values: &[(f64, f64)],
-    look: usize,
-    head: &str,
-) -> Drawn {
+fn panel(scene: &Scene<'_>, sheet: &Sheet<'_>, place: Place, values: &[(f64, f64)], look: usize, head: &str) -> Drawn {
     let max = values.iter().map(|&(_, y)| y).fold(0.0, f64::max);
-    let axes = (
-        Axis::levels(&scene.levels()),
-        Axis::from_zero(max * 1.05, 5.0),
-    );
+    let axes = (Axis::levels(&scene.levels()), Axis::from_zero(max * 1.05, 5.0));
     let head = scene.words.get(head);
     let frame = Frame::draw(sheet, place, axes, &head, &scene.concurrency_title())?;
     frame.line_with_marks(PALETTE[look], values)?;
@@ -102,10 +86,7 @@ fn panel(
     let smallest = order.pop();
     order.splice(1.min(order.len())..1.min(order.len()), smallest);
     for (rank, index) in order.into_iter().enumerate() {
-        let face = Type {
-            bold: rank == 0,
-            ..LABEL
-        };
+        let face = Type { bold: rank == 0, ..LABEL };
         frame.label(&mut places, values[index], &figure(values[index].1), face)?;
     }
     Ok(())

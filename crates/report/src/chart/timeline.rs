@@ -78,13 +78,7 @@ pub(super) fn draw(scene: &Scene<'_>) -> Result<Option<Chart>, ReportError> {
     }))
 }
 
-fn request_panel(
-    scene: &Scene<'_>,
-    sheet: &Sheet<'_>,
-    end: f64,
-    curves: &[Curve],
-    last: bool,
-) -> Drawn {
+fn request_panel(scene: &Scene<'_>, sheet: &Sheet<'_>, end: f64, curves: &[Curve], last: bool) -> Drawn {
     let names = curves.iter().map(|curve| curve.name.clone());
     let names: Vec<_> = PALETTE.into_iter().zip(names).collect();
     legend(sheet, (16.0, BODY + 10.0), &names, Sample::Line)?;
@@ -99,67 +93,36 @@ fn request_panel(
 
 fn cache_panel(scene: &Scene<'_>, sheet: &Sheet<'_>, end: f64, points: Vec<(f64, f64)>) -> Drawn {
     let head = scene.words.get("chart.kv_usage");
-    let curve = Curve {
-        name: head.clone(),
-        points,
-    };
+    let curve = Curve { name: head.clone(), points };
     let place = panel_place(BODY + 302.0, 74.0);
-    let ends = Ends {
-        first: false,
-        last: true,
-    };
+    let ends = Ends { first: false, last: true };
     let y = (Axis::percent(), head.as_str());
     panel(scene, (sheet, place, ends), y, end, &[curve])
 }
 
 fn requests(scene: &Scene<'_>, end: f64) -> Vec<Curve> {
-    let sent = scene.run.requests.iter().map(|request| {
-        (
-            request.sent_ns.as_secs_f64(),
-            request.finished_ns.as_secs_f64(),
-        )
-    });
+    let sent =
+        scene.run.requests.iter().map(|request| (request.sent_ns.as_secs_f64(), request.finished_ns.as_secs_f64()));
     let client = averaged(&in_progress(sent), end, COLUMNS);
     [
         ("chart.in_flight", client),
-        (
-            "chart.running",
-            server_curve(scene, |sample| sample.running),
-        ),
-        (
-            "chart.waiting",
-            server_curve(scene, |sample| sample.waiting),
-        ),
+        ("chart.running", server_curve(scene, |sample| sample.running)),
+        ("chart.waiting", server_curve(scene, |sample| sample.waiting)),
     ]
     .into_iter()
     .filter(|(_, points)| !points.is_empty())
-    .map(|(name, points)| Curve {
-        name: scene.words.get(name),
-        points,
-    })
+    .map(|(name, points)| Curve { name: scene.words.get(name), points })
     .collect()
 }
 
-fn server_curve(
-    scene: &Scene<'_>,
-    value: impl Fn(&records::ServerSample) -> Option<f64>,
-) -> Vec<(f64, f64)> {
-    let points: Vec<_> = scene
-        .run
-        .server
-        .iter()
-        .filter_map(|sample| Some((sample.t_ns.as_secs_f64(), value(sample)?)))
-        .collect();
+fn server_curve(scene: &Scene<'_>, value: impl Fn(&records::ServerSample) -> Option<f64>) -> Vec<(f64, f64)> {
+    let points: Vec<_> =
+        scene.run.server.iter().filter_map(|sample| Some((sample.t_ns.as_secs_f64(), value(sample)?))).collect();
     thinned(&points, end_of(scene).max(1e-9), PANEL * 2.0)
 }
 
 pub(super) fn panel_place(top: f64, height: f64) -> Place {
-    Place {
-        left: 68.0,
-        top,
-        width: PANEL,
-        height,
-    }
+    Place { left: 68.0, top, width: PANEL, height }
 }
 
 /// A panel over the whole run, with its level bands. The head of the first stands above the names of the levels.
@@ -171,11 +134,7 @@ pub(super) fn panel(
     curves: &[Curve],
 ) -> Drawn {
     bands(scene, (sheet, place, ends), end)?;
-    let below = if ends.last {
-        scene.words.get("chart.elapsed_axis")
-    } else {
-        String::new()
-    };
+    let below = if ends.last { scene.words.get("chart.elapsed_axis") } else { String::new() };
     let beside = if ends.first { "" } else { head };
     if ends.first {
         let above = (place.left - 46.0, place.top - 23.0);
@@ -202,9 +161,7 @@ fn bands(scene: &Scene<'_>, (sheet, place, ends): (&Sheet<'_>, Place, Ends), end
         if !ends.first {
             continue;
         }
-        let text = scene
-            .words
-            .say("chart.level", &[("c", &count(level.concurrency))]);
+        let text = scene.words.say("chart.level", &[("c", &count(level.concurrency))]);
         let short = count(level.concurrency);
         let room = right - left + 2.0;
         for text in [text, short] {
@@ -238,10 +195,7 @@ fn span_of(scene: &Scene<'_>, level: &LevelSummary) -> Option<(f64, f64)> {
 pub(super) fn end_of(scene: &Scene<'_>) -> f64 {
     let requests = scene.run.requests.iter().map(|request| request.finished_ns);
     let phases = scene.run.phases.iter().map(|phase| phase.end_ns);
-    requests
-        .chain(phases)
-        .max()
-        .map_or(0.0, Offset::as_secs_f64)
+    requests.chain(phases).max().map_or(0.0, Offset::as_secs_f64)
 }
 
 fn row(scene: &Scene<'_>, level: &LevelSummary) -> Vec<String> {

@@ -35,11 +35,7 @@ pub fn comparison(comparison: &Comparison, language: Language) -> Result<String,
     for condition in &comparison.differing {
         let differs = words.say(
             "compare.differs",
-            &[
-                ("what", &*condition.what),
-                ("first", &*condition.first),
-                ("second", &*condition.second),
-            ],
+            &[("what", &*condition.what), ("first", &*condition.first), ("second", &*condition.second)],
         );
         lines.extend(wrapped(&differs, "- ", language, WIDTH));
     }
@@ -71,8 +67,7 @@ fn columns(comparison: &Comparison, words: &Words) -> Vec<Column> {
         (Some(low), Some(high)) => format!("{}, {}", signed(low), signed(high)),
         _ => ABSENT.into(),
     };
-    let maybe =
-        |x: Option<f64>, text: &dyn Fn(f64) -> String| x.map_or_else(|| ABSENT.into(), text);
+    let maybe = |x: Option<f64>, text: &dyn Fn(f64) -> String| x.map_or_else(|| ABSENT.into(), text);
     vec![
         column("console.concurrency", &|row| count(row.concurrency)),
         column("compare.metric", &|row| row.metric.replace('_', " ")),
@@ -80,9 +75,7 @@ fn columns(comparison: &Comparison, words: &Words) -> Vec<Column> {
         column("compare.second", &|row| value(row, row.second)),
         column("compare.change", &|row| signed(row.change)),
         column("compare.interval", &interval),
-        column("compare.p", &|row| {
-            maybe(row.p_value, &|p| format!("{p:.3}"))
-        }),
+        column("compare.p", &|row| maybe(row.p_value, &|p| format!("{p:.3}"))),
         column("compare.detectable", &|row| maybe(row.detectable, &percent)),
         column("compare.verdict", &|row| {
             words.get(match row.verdict {

@@ -41,9 +41,8 @@ pub fn over_runs_console(over: &OverRuns, language: Language, width: usize) -> S
 }
 
 fn columns(over: &OverRuns, words: &Words) -> Vec<Column> {
-    let cells = |of: &dyn Fn(&analysis::LevelOverRuns) -> String| -> Vec<String> {
-        over.levels.iter().map(of).collect()
-    };
+    let cells =
+        |of: &dyn Fn(&analysis::LevelOverRuns) -> String| -> Vec<String> { over.levels.iter().map(of).collect() };
     let mut columns: Vec<(u8, String, Vec<String>)> = vec![
         (
             0,
@@ -53,16 +52,8 @@ fn columns(over: &OverRuns, words: &Words) -> Vec<Column> {
                 format!("{}{mark}", count(level.concurrency))
             }),
         ),
-        (
-            0,
-            words.get("console.rate"),
-            cells(&|level| level.request_rate.map_or_else(|| ABSENT.into(), per_second)),
-        ),
-        (
-            1,
-            words.get("console.runs"),
-            cells(&|level| count(level.runs)),
-        ),
+        (0, words.get("console.rate"), cells(&|level| level.request_rate.map_or_else(|| ABSENT.into(), per_second))),
+        (1, words.get("console.runs"), cells(&|level| count(level.runs))),
     ];
     for (metric, head, cost, with_interval) in FIGURES {
         let text = cells(&|level| find(level, metric).map_or_else(|| ABSENT.into(), mean));

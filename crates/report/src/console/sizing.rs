@@ -78,15 +78,9 @@ fn gpus(section: &SizingSection, words: &Words) -> Vec<Column> {
     };
     let mut columns = vec![
         Column::words(0, words.get("column.gpu"), options().map(name)),
-        column(2, "column.vram", &|option| {
-            gigabytes(option.vram_gb * f64::from(option.count))
-        }),
-        column(0, "console.fits_simple", &|option| {
-            simple_text(option, words)
-        }),
-        column(0, "console.fits_exact", &|option| {
-            exact_text(option, words, held_tenths)
-        }),
+        column(2, "column.vram", &|option| gigabytes(option.vram_gb * f64::from(option.count))),
+        column(0, "console.fits_simple", &|option| simple_text(option, words)),
+        column(0, "console.fits_exact", &|option| exact_text(option, words, held_tenths)),
     ];
     if any_gain {
         columns.push(column(3, "console.fits_flags", &|option| {
@@ -95,18 +89,10 @@ fn gpus(section: &SizingSection, words: &Words) -> Vec<Column> {
         }));
     }
     columns.extend([
-        column(4, "console.cards_simple", &|option| {
-            simple_cards(option.simple_cards_needed)
-        }),
-        column(1, "console.cards_exact", &|option| {
-            exact_cards(option, words)
-        }),
-        column(1, "console.purchase", &|option| {
-            price(words, option.purchase_usd)
-        }),
-        column(2, "console.cloud_hour", &|option| {
-            price(words, option.cloud_usd_per_hour)
-        }),
+        column(4, "console.cards_simple", &|option| simple_cards(option.simple_cards_needed)),
+        column(1, "console.cards_exact", &|option| exact_cards(option, words)),
+        column(1, "console.purchase", &|option| price(words, option.purchase_usd)),
+        column(2, "console.cloud_hour", &|option| price(words, option.cloud_usd_per_hour)),
     ]);
     columns
 }

@@ -18,19 +18,12 @@ pub(super) struct Column {
 impl Column {
     /// Figures, flush right.
     pub(super) fn numbers(cost: u8, head: String, cells: impl Iterator<Item = String>) -> Self {
-        Self {
-            cost,
-            numeric: true,
-            cells: std::iter::once(head).chain(cells).collect(),
-        }
+        Self { cost, numeric: true, cells: std::iter::once(head).chain(cells).collect() }
     }
 
     /// Words, flush left.
     pub(super) fn words(cost: u8, head: String, cells: impl Iterator<Item = String>) -> Self {
-        Self {
-            numeric: false,
-            ..Self::numbers(cost, head, cells)
-        }
+        Self { numeric: false, ..Self::numbers(cost, head, cells) }
     }
 }
 
@@ -46,10 +39,8 @@ pub(super) fn grid(columns: &[Column], language: Language, width: usize) -> Vec<
                 (column.numeric, cells.collect())
             })
             .collect();
-        let widths: Vec<usize> = kept
-            .iter()
-            .map(|(_, cells)| cells.iter().map(|cell| cell.width()).max().unwrap_or(0))
-            .collect();
+        let widths: Vec<usize> =
+            kept.iter().map(|(_, cells)| cells.iter().map(|cell| cell.width()).max().unwrap_or(0)).collect();
         let total = widths.iter().sum::<usize>() + GAP.len() * widths.len().saturating_sub(1);
         if total > width && dear > 0 {
             dear -= 1;
@@ -67,11 +58,7 @@ fn line(columns: &[(bool, Vec<String>)], widths: &[usize], row: usize) -> String
         .map(|((numeric, cells), &width)| {
             let cell = cells.get(row).map_or("", String::as_str);
             let room = " ".repeat(width.saturating_sub(cell.width()));
-            if *numeric {
-                room + cell
-            } else {
-                cell.to_owned() + &room
-            }
+            if *numeric { room + cell } else { cell.to_owned() + &room }
         })
         .collect();
     cells.join(GAP).trim_end().to_owned()

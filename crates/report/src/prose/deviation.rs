@@ -16,10 +16,7 @@ pub(crate) fn sentences(deviations: &[Deviation], words: &Words) -> Vec<String> 
             None => groups.push((deviation, gpu(deviation).into_iter().collect())),
         }
     }
-    groups
-        .into_iter()
-        .map(|(deviation, gpus)| sentence(deviation, &gpus.join(", "), words))
-        .collect()
+    groups.into_iter().map(|(deviation, gpus)| sentence(deviation, &gpus.join(", "), words)).collect()
 }
 
 fn gpu(deviation: &Deviation) -> Option<&str> {
@@ -32,12 +29,7 @@ fn gpu(deviation: &Deviation) -> Option<&str> {
 /// The figures of a row on numbers of cards.
 fn cards(deviation: &Deviation) -> Option<(Option<u32>, u64, Option<u32>)> {
     match *deviation {
-        Deviation::CardsNeeded {
-            stated,
-            by_memory,
-            tensor_parallel,
-            ..
-        } => Some((stated, by_memory, tensor_parallel)),
+        Deviation::CardsNeeded { stated, by_memory, tensor_parallel, .. } => Some((stated, by_memory, tensor_parallel)),
         _ => None,
     }
 }
@@ -48,16 +40,9 @@ fn alike(a: &Deviation, b: &Deviation) -> bool {
 
 fn sentence(deviation: &Deviation, gpus: &str, words: &Words) -> String {
     match deviation {
-        Deviation::FormulaProduct {
-            stated_gb,
-            product_gib,
-        } => words.say(
-            "deviation.product",
-            &[
-                ("stated", &gigabytes(*stated_gb)),
-                ("product", &number(*product_gib, 1)),
-            ],
-        ),
+        Deviation::FormulaProduct { stated_gb, product_gib } => {
+            words.say("deviation.product", &[("stated", &gigabytes(*stated_gb)), ("product", &number(*product_gib, 1))])
+        }
         Deviation::KvWidth { used, actual } => words.say(
             "deviation.width",
             &[
@@ -66,32 +51,13 @@ fn sentence(deviation: &Deviation, gpus: &str, words: &Words) -> String {
                 ("ratio", &number(*used as f64 / *actual as f64, 1)),
             ],
         ),
-        Deviation::SlidingWindow {
-            windowed_layers,
-            layers,
-            window,
-        } => words.say(
+        Deviation::SlidingWindow { windowed_layers, layers, window } => words.say(
             "deviation.window",
-            &[
-                ("windowed", &count(*windowed_layers)),
-                ("layers", &count(*layers)),
-                ("window", &count(*window)),
-            ],
+            &[("windowed", &count(*windowed_layers)), ("layers", &count(*layers)), ("window", &count(*window))],
         ),
-        Deviation::TableRow { stated, method, .. } => words.say(
-            "deviation.row",
-            &[
-                ("gpu", gpus),
-                ("stated", &number(*stated, 0)),
-                ("method", &number(*method, 0)),
-            ],
-        ),
-        Deviation::CardsNeeded {
-            stated,
-            by_memory,
-            tensor_parallel,
-            ..
-        } => {
+        Deviation::TableRow { stated, method, .. } => words
+            .say("deviation.row", &[("gpu", gpus), ("stated", &number(*stated, 0)), ("method", &number(*method, 0))]),
+        Deviation::CardsNeeded { stated, by_memory, tensor_parallel, .. } => {
             let or_absent = |cards: Option<u32>| cards.map_or_else(|| ABSENT.into(), count);
             let values = [
                 ("gpu", gpus),

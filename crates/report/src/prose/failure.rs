@@ -15,9 +15,7 @@ pub(crate) struct Cause<'a> {
 }
 
 /// The most frequent one at these levels; of equally frequent ones that which was seen first.
-pub(crate) fn most_frequent<'a>(
-    levels: impl Iterator<Item = &'a LevelSummary>,
-) -> Option<Cause<'a>> {
+pub(crate) fn most_frequent<'a>(levels: impl Iterator<Item = &'a LevelSummary>) -> Option<Cause<'a>> {
     let mut causes: Vec<Cause<'a>> = Vec::new();
     for failure in levels.flat_map(|level| &level.failures) {
         let beside = ["warmup/", "cooldown/"];
@@ -26,11 +24,9 @@ pub(crate) fn most_frequent<'a>(
         }
         match causes.iter_mut().find(|cause| cause.kind == failure.kind) {
             Some(cause) => cause.count += failure.count,
-            None => causes.push(Cause {
-                kind: &failure.kind,
-                count: failure.count,
-                example: failure.example.as_deref(),
-            }),
+            None => {
+                causes.push(Cause { kind: &failure.kind, count: failure.count, example: failure.example.as_deref() })
+            }
         }
     }
     causes.reverse();
@@ -55,9 +51,5 @@ pub(crate) fn described(kind: &str, example: Option<&str>, words: &Words) -> Str
         Some(example) => format!("{kind}: “{example}”"),
         None => kind.to_owned(),
     };
-    if name.is_empty() {
-        code
-    } else {
-        format!("{name} ({code})")
-    }
+    if name.is_empty() { code } else { format!("{name} ({code})") }
 }

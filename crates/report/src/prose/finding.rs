@@ -34,11 +34,7 @@ struct Pen<'a> {
 
 /// All findings in words, in their order; those of one kind stand where the first of them does.
 pub(crate) fn all(summary: &Summary, words: &Words, figures: Figures) -> Vec<Told> {
-    let pen = Pen {
-        summary,
-        words,
-        figures,
-    };
+    let pen = Pen { summary, words, figures };
     let mut groups: Vec<(Severity, Vec<&FindingKind>)> = Vec::new();
     for finding in &summary.findings {
         let belongs = |(severity, kinds): &&mut (Severity, Vec<&FindingKind>)| {
@@ -83,9 +79,7 @@ fn sentence(kinds: &[&FindingKind], pen: Pen<'_>) -> String {
     if let Some(text) = told {
         return text;
     }
-    let texts = kinds
-        .iter()
-        .map(|what| throughput(what, pen).unwrap_or_else(|| conditions(what, pen.words)));
+    let texts = kinds.iter().map(|what| throughput(what, pen).unwrap_or_else(|| conditions(what, pen.words)));
     texts.collect::<Vec<_>>().join(" ")
 }
 
@@ -107,22 +101,9 @@ fn throughput(what: &FindingKind, pen: Pen<'_>) -> Option<String> {
                 ("ratio", &number(aggregate_tok_s / aggregate_there_tok_s, 1)),
             ],
         ),
-        FindingKind::StillGrowing {
-            concurrency,
-            growth_percent,
-        } => words.say(
-            "finding.still_growing",
-            &[
-                ("c", &count(*concurrency)),
-                ("growth", &percent(growth_percent / 100.0)),
-            ],
-        ),
-        FindingKind::BeyondPrintedConcurrency {
-            concurrency,
-            printed,
-            assumed_tokens,
-            actual_tokens,
-        } => words.say(
+        FindingKind::StillGrowing { concurrency, growth_percent } => words
+            .say("finding.still_growing", &[("c", &count(*concurrency)), ("growth", &percent(growth_percent / 100.0))]),
+        FindingKind::BeyondPrintedConcurrency { concurrency, printed, assumed_tokens, actual_tokens } => words.say(
             "finding.beyond_printed",
             &[
                 ("c", &count(*concurrency)),
@@ -181,14 +162,12 @@ pub(crate) fn metric_name(metric: &str, words: &Words) -> String {
 
 fn conditions(what: &FindingKind, words: &Words) -> String {
     match what {
-        FindingKind::Incomplete { reason } => words.say(
-            "finding.incomplete",
-            &[("reason", &end_reason(reason, words))],
-        ),
-        FindingKind::FewSamples { concurrencies, n } => words.say(
-            "finding.few_samples",
-            &[("levels", &list(concurrencies, words)), ("n", &count(*n))],
-        ),
+        FindingKind::Incomplete { reason } => {
+            words.say("finding.incomplete", &[("reason", &end_reason(reason, words))])
+        }
+        FindingKind::FewSamples { concurrencies, n } => {
+            words.say("finding.few_samples", &[("levels", &list(concurrencies, words)), ("n", &count(*n))])
+        }
         FindingKind::DebugBuild => words.get("finding.debug_build"),
         FindingKind::NoGpuTelemetry => words.get("finding.no_gpu"),
         FindingKind::NoServerMetrics => words.get("finding.no_server_metrics"),
@@ -207,9 +186,5 @@ pub(crate) fn end_reason(reason: &str, words: &Words) -> String {
         "failed" => words.get("ended.failed"),
         _ => return reason.to_owned(),
     };
-    if message.is_empty() {
-        known
-    } else {
-        format!("{known}: {message}")
-    }
+    if message.is_empty() { known } else { format!("{known}: {message}") }
 }

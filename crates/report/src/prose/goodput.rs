@@ -15,16 +15,10 @@ pub(crate) fn sentences(summary: &Summary, words: &Words, figures: Figures) -> V
     };
     let objectives = objectives(section, figures);
     let share = percent(section.attainment);
-    let capacity = section
-        .capacity_per_s
-        .unwrap_or_else(|| LoadCapacity::from(section.capacity));
+    let capacity = section.capacity_per_s.unwrap_or_else(|| LoadCapacity::from(section.capacity));
     let of_rate = section.capacity_per_s.is_some();
     let text = |load: f64| {
-        if of_rate {
-            per_second(load)
-        } else {
-            number(load.floor(), 0)
-        }
+        if of_rate { per_second(load) } else { number(load.floor(), 0) }
     };
     let held = capacity.held_at.map(text).unwrap_or_default();
     let failed = capacity.failed_at.map(text).unwrap_or_default();
@@ -42,10 +36,7 @@ pub(crate) fn sentences(summary: &Summary, words: &Words, figures: Figures) -> V
     };
     let say = |key: &str, c: &str, low: &str, high: &str| {
         let values = values(c, low, high);
-        let borrowed: Vec<(&str, &str)> = values
-            .iter()
-            .map(|(name, value)| (*name, &**value))
-            .collect();
+        let borrowed: Vec<(&str, &str)> = values.iter().map(|(name, value)| (*name, &**value)).collect();
         words.say(key, &borrowed)
     };
     let [between, at_least, about, beyond, below] = keys(of_rate);
@@ -64,11 +55,7 @@ pub(crate) fn sentences(summary: &Summary, words: &Words, figures: Figures) -> V
             _ => words.get("goodput.failures"),
         };
         let first = [("missed", &*missed), ("failed", &*failed)];
-        let key = if of_rate {
-            "goodput_rate.missed_first"
-        } else {
-            "goodput.missed_first"
-        };
+        let key = if of_rate { "goodput_rate.missed_first" } else { "goodput.missed_first" };
         sentences.push(words.say(key, &first));
     }
     sentences
@@ -85,25 +72,13 @@ fn keys(of_rate: bool) -> [&'static str; 5] {
             "goodput_rate.below",
         ]
     } else {
-        [
-            "goodput.between",
-            "goodput.at_least",
-            "goodput.about",
-            "goodput.beyond",
-            "goodput.below",
-        ]
+        ["goodput.between", "goodput.at_least", "goodput.about", "goodput.beyond", "goodput.below"]
     }
 }
 
 /// `TTFT ≤ 500 ms, TPOT ≤ 50 ms`.
 pub(crate) fn objectives(section: &GoodputSection, figures: Figures) -> String {
-    let parts = [
-        ("TTFT", section.ttft_ms),
-        ("TPOT", section.tpot_ms),
-        ("E2EL", section.e2el_ms),
-    ];
-    let parts = parts
-        .into_iter()
-        .filter_map(|(name, ms)| Some(format!("{name} ≤ {}", figures.limit(ms?))));
+    let parts = [("TTFT", section.ttft_ms), ("TPOT", section.tpot_ms), ("E2EL", section.e2el_ms)];
+    let parts = parts.into_iter().filter_map(|(name, ms)| Some(format!("{name} ≤ {}", figures.limit(ms?))));
     parts.collect::<Vec<_>>().join(", ")
 }

@@ -46,19 +46,12 @@ impl Completion {
 
 /// The level that was run with this concurrency.
 pub(crate) fn level_at(summary: &Summary, concurrency: u32) -> Option<&LevelSummary> {
-    summary
-        .levels
-        .iter()
-        .find(|level| level.concurrency == concurrency)
+    summary.levels.iter().find(|level| level.concurrency == concurrency)
 }
 
 /// Levels at which something completed, by concurrency.
 pub(crate) fn usable_levels(summary: &Summary) -> Vec<&LevelSummary> {
-    let mut levels: Vec<_> = summary
-        .levels
-        .iter()
-        .filter(|level| level.requests.completed > 0)
-        .collect();
+    let mut levels: Vec<_> = summary.levels.iter().filter(|level| level.requests.completed > 0).collect();
     levels.sort_by_key(|level| level.concurrency);
     levels
 }
@@ -91,11 +84,7 @@ pub(crate) fn in_the_valley(summary: &Summary, from: u32, from_tok_s: f64) -> Ve
     usable_levels(summary)
         .into_iter()
         .filter(|level| level.concurrency > from)
-        .take_while(|level| {
-            level
-                .output_tok_s
-                .is_some_and(|total| total <= from_tok_s * 1.02)
-        })
+        .take_while(|level| level.output_tok_s.is_some_and(|total| total <= from_tok_s * 1.02))
         .map(|level| level.concurrency)
         .collect()
 }

@@ -15,10 +15,7 @@ pub(crate) fn sentences(section: &PerformanceSection, words: &Words) -> Vec<Stri
         let errors: Vec<String> = tested
             .iter()
             .map(|(name, error)| {
-                let values = [
-                    ("figure", &*words.get(name)),
-                    ("error", &percent(error.median)),
-                ];
+                let values = [("figure", &*words.get(name)), ("error", &percent(error.median))];
                 words.say("performance.error", &values)
             })
             .collect();
@@ -33,12 +30,7 @@ pub(crate) fn sentences(section: &PerformanceSection, words: &Words) -> Vec<Stri
             ],
         ));
     }
-    sentences.extend(
-        section
-            .refused
-            .as_ref()
-            .map(|refused| reason(refused, words)),
-    );
+    sentences.extend(section.refused.as_ref().map(|refused| reason(refused, words)));
     sentences
 }
 
@@ -49,11 +41,7 @@ pub(crate) fn basis(section: &PerformanceSection, words: &Words) -> String {
     match gpu {
         Some(gpu) => words.say(
             "performance.with_catalogue",
-            &[
-                ("model", &*system.model),
-                ("gpu", gpu),
-                ("cards", &count(system.cards)),
-            ],
+            &[("model", &*system.model), ("gpu", gpu), ("cards", &count(system.cards))],
         ),
         None => words.say("performance.levels_alone", &[("model", &system.model)]),
     }
@@ -73,17 +61,13 @@ fn figures(section: &PerformanceSection) -> Vec<(&'static str, PredictionError)>
 /// Why there is no prediction.
 pub(crate) fn reason(refused: &Refused, words: &Words) -> String {
     match refused {
-        Refused::TooFewLevels { usable, needed } => words.say(
-            "performance.too_few",
-            &[("usable", &*count(*usable)), ("needed", &count(*needed))],
-        ),
-        Refused::OtherLaw { from } => {
-            words.say("performance.other_law", &[("from", &*count(*from))])
+        Refused::TooFewLevels { usable, needed } => {
+            words.say("performance.too_few", &[("usable", &*count(*usable)), ("needed", &count(*needed))])
         }
-        Refused::Untested { from, to } => words.say(
-            "performance.untested",
-            &[("from", &*number(*from, 0)), ("to", &number(*to, 0))],
-        ),
+        Refused::OtherLaw { from } => words.say("performance.other_law", &[("from", &*count(*from))]),
+        Refused::Untested { from, to } => {
+            words.say("performance.untested", &[("from", &*number(*from, 0)), ("to", &number(*to, 0))])
+        }
         Refused::Model { reason } => words.say("performance.model", &[("reason", reason)]),
         // A kind newer than this crate: better named by its own field names than left out.
         other => format!("{other:?}"),
@@ -97,20 +81,14 @@ pub(crate) fn left_out(level: &LeftOutLevel, words: &Words) -> String {
         LeftOut::OpenLoop => words.get("performance.open_loop"),
         LeftOut::LengthsUnknown => words.get("performance.lengths_unknown"),
         LeftOut::TooShort => words.get("performance.too_short"),
-        LeftOut::Failures { share } => {
-            words.say("performance.failures", &[("share", &percent(share))])
+        LeftOut::Failures { share } => words.say("performance.failures", &[("share", &percent(share))]),
+        LeftOut::Preempted { preemptions } => {
+            words.say("performance.preempted", &[("preemptions", &number(preemptions, 0))])
         }
-        LeftOut::Preempted { preemptions } => words.say(
-            "performance.preempted",
-            &[("preemptions", &number(preemptions, 0))],
-        ),
         other => format!("{other:?}"),
     };
     let name = match level.concurrency {
-        0 => words.say(
-            "performance.schedule",
-            &[("level", &count(level.level + 1))],
-        ),
+        0 => words.say("performance.schedule", &[("level", &count(level.level + 1))]),
         c => words.say("performance.level", &[("c", &count(c))]),
     };
     words.say("performance.left_out", &[("level", &*name), ("why", &why)])

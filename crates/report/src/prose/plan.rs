@@ -2,9 +2,7 @@
 
 use analysis::{
     Estimate,
-    planning::{
-        Change, Choice, Demand, Interval, Plan, Reason, Rejected, Room, Sensitivity, Slo, Speed,
-    },
+    planning::{Change, Choice, Demand, Interval, Plan, Reason, Rejected, Room, Sensitivity, Slo, Speed},
 };
 
 use crate::{
@@ -17,11 +15,7 @@ const MOST_SHOWN: usize = 16;
 
 /// An interval of seconds as an estimate in milliseconds.
 fn ms(interval: Interval) -> Estimate {
-    Estimate {
-        value: interval.likely * 1e3,
-        low: Some(interval.low * 1e3),
-        high: Some(interval.high * 1e3),
-    }
+    Estimate { value: interval.likely * 1e3, low: Some(interval.low * 1e3), high: Some(interval.high * 1e3) }
 }
 
 /// What was asked, in a sentence.
@@ -29,13 +23,9 @@ pub(crate) fn asked(plan: &Plan, words: &Words, figures: Figures) -> String {
     let asked = &plan.target;
     let load = match &asked.demand {
         Demand::Concurrency(requests) => words.say("plan.at_once", &[("n", &count(*requests))]),
-        Demand::Rate(day) => words.say(
-            "plan.at_rate",
-            &[
-                ("mean", &number(day.mean(), 2)),
-                ("peak", &number(day.peak(), 2)),
-            ],
-        ),
+        Demand::Rate(day) => {
+            words.say("plan.at_rate", &[("mean", &number(day.mean(), 2)), ("peak", &number(day.peak(), 2))])
+        }
     };
     let room = match asked.room {
         Room::Longest => "plan.room_longest",
@@ -60,10 +50,7 @@ pub(crate) fn asked(plan: &Plan, words: &Words, figures: Figures) -> String {
         text.push_str(&words.say("plan.objectives", &[("slo", &slo)]));
     }
     if asked.spare > 0 || asked.growth > 1.0 {
-        let values = [
-            ("spare", &*count(asked.spare)),
-            ("growth", &*number(asked.growth, 2)),
-        ];
+        let values = [("spare", &*count(asked.spare)), ("growth", &*number(asked.growth, 2))];
         text.push(' ');
         text.push_str(&words.say("plan.reserve", &values));
     }
@@ -76,14 +63,8 @@ fn open(format: Option<&str>, words: &Words) -> String {
 
 /// `TTFT ≤ 500 ms, TPOT ≤ 50 ms`.
 fn objectives(slo: Slo, figures: Figures) -> String {
-    let all = [
-        ("TTFT", slo.ttft_s),
-        ("TPOT", slo.tpot_s),
-        ("E2EL", slo.e2el_s),
-    ];
-    let given = all
-        .into_iter()
-        .filter_map(|(name, limit)| Some(format!("{name} ≤ {}", figures.limit(limit? * 1e3))));
+    let all = [("TTFT", slo.ttft_s), ("TPOT", slo.tpot_s), ("E2EL", slo.e2el_s)];
+    let given = all.into_iter().filter_map(|(name, limit)| Some(format!("{name} ≤ {}", figures.limit(limit? * 1e3))));
     given.collect::<Vec<_>>().join(", ")
 }
 
@@ -97,10 +78,7 @@ pub(crate) fn basis(plan: &Plan, words: &Words) -> String {
         return words.say("plan.from_catalogue", &[("factor", &factor)]);
     }
     let systems = plan.basis.measured.iter().map(|system| {
-        let gpu = system
-            .gpu
-            .clone()
-            .unwrap_or_else(|| words.get("word.unknown"));
+        let gpu = system.gpu.clone().unwrap_or_else(|| words.get("word.unknown"));
         words.say(
             "plan.measured_system",
             &[
@@ -113,34 +91,21 @@ pub(crate) fn basis(plan: &Plan, words: &Words) -> String {
         )
     });
     let systems = systems.collect::<Vec<_>>().join(", ");
-    words.say(
-        "plan.from_runs",
-        &[("systems", &systems), ("factor", &factor)],
-    )
+    words.say("plan.from_runs", &[("systems", &systems), ("factor", &factor)])
 }
 
 /// The choices that a reader is shown: the recommended ones, the frontier, and of each card the cheapest; in order.
 pub(crate) fn shown(plan: &Plan) -> Vec<usize> {
-    let mut wanted: Vec<usize> = recommended(plan)
-        .into_iter()
-        .filter_map(|(_, index)| index)
-        .collect();
+    let mut wanted: Vec<usize> = recommended(plan).into_iter().filter_map(|(_, index)| index).collect();
     let mut cards: Vec<&str> = Vec::new();
-    let asked = || {
-        plan.choices
-            .iter()
-            .enumerate()
-            .filter(|(_, choice)| choice.as_asked)
-    };
+    let asked = || plan.choices.iter().enumerate().filter(|(_, choice)| choice.as_asked);
     for (index, choice) in asked() {
         if !cards.contains(&&*choice.gpu) {
             cards.push(&choice.gpu);
             wanted.push(index);
         }
     }
-    let frontier = asked()
-        .filter(|(_, choice)| choice.on_frontier)
-        .map(|(index, _)| index);
+    let frontier = asked().filter(|(_, choice)| choice.on_frontier).map(|(index, _)| index);
     wanted.extend(frontier);
     // What was wanted first stays where not all have room.
     let mut kept: Vec<usize> = Vec::new();
@@ -167,21 +132,12 @@ pub(crate) fn recommended(plan: &Plan) -> [(&'static str, Option<usize>); 4] {
 /// What would cost less than the least-cost choice, were every prediction exact; `None` where nothing would.
 fn cheaper(plan: &Plan, words: &Words) -> Option<String> {
     let choice = plan.choices.get(plan.recommended.least_cost_if_exact?)?;
-    let values = [
-        ("name", &*choice.name()),
-        ("price", &purchase(choice, words)),
-    ];
+    let values = [("name", &*choice.name()), ("price", &purchase(choice, words))];
     Some(words.say("plan.cheaper", &values))
 }
 
 /// A recommended choice in a few sentences, by the key of its name.
-pub(crate) fn recommendation(
-    plan: &Plan,
-    key: &str,
-    index: Option<usize>,
-    words: &Words,
-    figures: Figures,
-) -> String {
+pub(crate) fn recommendation(plan: &Plan, key: &str, index: Option<usize>, words: &Words, figures: Figures) -> String {
     let Some(found) = index.and_then(|index| plan.choices.get(index)) else {
         return words.get("plan.none");
     };
@@ -215,10 +171,7 @@ fn choice(choice: &Choice, words: &Words, figures: Figures) -> String {
                 ("million", &million(choice, words)),
             ],
         ),
-        None => words.say(
-            "plan.no_speed",
-            &[("reason", choice.speed_unknown.as_deref().unwrap_or(ABSENT))],
-        ),
+        None => words.say("plan.no_speed", &[("reason", choice.speed_unknown.as_deref().unwrap_or(ABSENT))]),
     });
     if !choice.safely {
         let fewest = held_tenths(choice.seats.low);
@@ -226,11 +179,7 @@ fn choice(choice: &Choice, words: &Words, figures: Figures) -> String {
         text.push_str(&words.say("plan.not_safe", &[("fewest", &fewest)]));
     }
     if let Some(share) = choice.cost.break_even_utilisation {
-        let key = if share <= 1.0 {
-            "plan.break_even"
-        } else {
-            "plan.never_even"
-        };
+        let key = if share <= 1.0 { "plan.break_even" } else { "plan.never_even" };
         text.push(' ');
         text.push_str(&words.say(key, &[("share", &percent(share))]));
     }
@@ -244,12 +193,7 @@ fn choice(choice: &Choice, words: &Words, figures: Figures) -> String {
 /// `59.1 (45.0–61.2)` requests that a replica's cache holds.
 pub(crate) fn seats(choice: &Choice) -> String {
     let Interval { low, likely, high } = choice.seats;
-    format!(
-        "{} ({}–{})",
-        held_tenths(likely),
-        held_tenths(low),
-        held_tenths(high)
-    )
+    format!("{} ({}–{})", held_tenths(likely), held_tenths(low), held_tenths(high))
 }
 
 pub(crate) fn ttft(speed: &Speed, figures: Figures) -> String {
@@ -286,18 +230,8 @@ fn hour(choice: &Choice, words: &Words) -> String {
     choice.cost.cloud_per_hour.as_ref().map_or_else(
         || words.get("word.unknown"),
         |price| {
-            let offer = price
-                .offer
-                .clone()
-                .unwrap_or_else(|| words.get("option.any_offer"));
-            words.say(
-                "plan.rent",
-                &[
-                    ("price", &*dollars(price.usd)),
-                    ("offer", &*offer),
-                    ("date", &*price.date),
-                ],
-            )
+            let offer = price.offer.clone().unwrap_or_else(|| words.get("option.any_offer"));
+            words.say("plan.rent", &[("price", &*dollars(price.usd)), ("offer", &*offer), ("date", &*price.date)])
         },
     )
 }
@@ -306,9 +240,7 @@ fn hour(choice: &Choice, words: &Words) -> String {
 pub(crate) fn million(choice: &Choice, words: &Words) -> String {
     choice.cost.usd_per_million().map_or_else(
         || words.get("word.unknown"),
-        |Interval { low, likely, high }| {
-            format!("{} ({}–{})", dollars(likely), dollars(low), dollars(high))
-        },
+        |Interval { low, likely, high }| format!("{} ({}–{})", dollars(likely), dollars(low), dollars(high)),
     )
 }
 
@@ -317,24 +249,11 @@ fn reason(reason: &Reason, words: &Words, figures: Figures) -> String {
     match reason {
         Reason::HeadsNotShared { heads } => words.say("plan.heads", &[("heads", &count(*heads))]),
         Reason::MemoryUnknown => words.get("plan.memory_unknown"),
-        Reason::WeightsTooLarge {
-            needed_bytes,
-            usable_bytes,
-        } => words.say(
-            "plan.weights_too_large",
-            &[
-                ("needed", &gib(*needed_bytes)),
-                ("usable", &gib(*usable_bytes)),
-            ],
-        ),
-        Reason::NoRoom { requests } => {
-            words.say("plan.no_room", &[("requests", &number(*requests, 2))])
+        Reason::WeightsTooLarge { needed_bytes, usable_bytes } => {
+            words.say("plan.weights_too_large", &[("needed", &gib(*needed_bytes)), ("usable", &gib(*usable_bytes))])
         }
-        Reason::SloMissed {
-            metric,
-            likely_s,
-            limit_s,
-        } => words.say(
+        Reason::NoRoom { requests } => words.say("plan.no_room", &[("requests", &number(*requests, 2))]),
+        Reason::SloMissed { metric, likely_s, limit_s } => words.say(
             "plan.slo_missed",
             &[
                 ("metric", &*metric.to_uppercase()),
@@ -342,13 +261,9 @@ fn reason(reason: &Reason, words: &Words, figures: Figures) -> String {
                 ("limit", &figures.limit(limit_s * 1e3)),
             ],
         ),
-        Reason::TooMany { replicas } => {
-            words.say("plan.too_many", &[("replicas", &count(*replicas))])
-        }
+        Reason::TooMany { replicas } => words.say("plan.too_many", &[("replicas", &count(*replicas))]),
         Reason::Refused { message } => words.say("plan.refused", &[("message", message)]),
-        Reason::SpeedUnknown { message } => {
-            words.say("plan.speed_unknown", &[("message", message)])
-        }
+        Reason::SpeedUnknown { message } => words.say("plan.speed_unknown", &[("message", message)]),
         _ => ABSENT.into(),
     }
 }
@@ -356,10 +271,8 @@ fn reason(reason: &Reason, words: &Words, figures: Figures) -> String {
 /// The cards with no choice at all, together where they share the reason, which is that of their largest group.
 pub(crate) fn left_out(plan: &Plan, words: &Words, figures: Figures) -> Vec<String> {
     let asked = |rejected: &&Rejected| {
-        let same =
-            |asked: &Option<String>, own: &str| asked.as_deref().is_none_or(|asked| asked == own);
-        same(&plan.target.weights, &rejected.weights)
-            && same(&plan.target.kv_cache_dtype, &rejected.kv_cache_dtype)
+        let same = |asked: &Option<String>, own: &str| asked.as_deref().is_none_or(|asked| asked == own);
+        same(&plan.target.weights, &rejected.weights) && same(&plan.target.kv_cache_dtype, &rejected.kv_cache_dtype)
     };
     let mut last: Vec<&Rejected> = Vec::new();
     for rejected in plan.rejected.iter().filter(asked) {
@@ -403,20 +316,14 @@ pub(crate) fn change(changed: &Sensitivity, words: &Words) -> String {
 
 /// What the answer is then.
 pub(crate) fn answer(changed: &Sensitivity, words: &Words) -> String {
-    changed
-        .answer
-        .clone()
-        .unwrap_or_else(|| words.get("plan.nothing_holds"))
+    changed.answer.clone().unwrap_or_else(|| words.get("plan.nothing_holds"))
 }
 
 /// What the figures leave out.
 pub(crate) fn limits(plan: &Plan, words: &Words) -> String {
-    let power = plan.money.usd_per_kwh.map_or_else(
-        || words.get("plan.no_power"),
-        |usd| words.say("plan.power", &[("usd", &number(usd, 3))]),
-    );
-    words.say(
-        "plan.limits",
-        &[("years", &number(plan.money.years, 1)), ("power", &power)],
-    )
+    let power = plan
+        .money
+        .usd_per_kwh
+        .map_or_else(|| words.get("plan.no_power"), |usd| words.say("plan.power", &[("usd", &number(usd, 3))]));
+    words.say("plan.limits", &[("years", &number(plan.money.years, 1)), ("power", &power)])
 }

@@ -23,8 +23,7 @@ fn doubtful(summary: &Summary, words: &Words) -> String {
 
 /// Throughput of the server and of one request.
 pub(crate) fn throughput(summary: &Summary, words: &Words) -> String {
-    let (Some(total), Some(single)) = (summary.limits.peak_output, summary.limits.peak_per_request)
-    else {
+    let (Some(total), Some(single)) = (summary.limits.peak_output, summary.limits.peak_per_request) else {
         return words.get("reading.throughput_plain");
     };
     let mut text = words.say(
@@ -36,26 +35,18 @@ pub(crate) fn throughput(summary: &Summary, words: &Words) -> String {
             ("single", &figure(single.tok_s)),
         ],
     );
-    let falls = summary
-        .findings
-        .iter()
-        .filter_map(|finding| match &finding.what {
-            FindingKind::ThroughputCliff {
-                from,
-                to,
-                from_tok_s,
-                to_tok_s,
-            } => Some(words.say(
-                "reading.fall",
-                &[
-                    ("from", &count(*from)),
-                    ("to", &count(*to)),
-                    ("from_tok_s", &figure(*from_tok_s)),
-                    ("to_tok_s", &figure(*to_tok_s)),
-                ],
-            )),
-            _ => None,
-        });
+    let falls = summary.findings.iter().filter_map(|finding| match &finding.what {
+        FindingKind::ThroughputCliff { from, to, from_tok_s, to_tok_s } => Some(words.say(
+            "reading.fall",
+            &[
+                ("from", &count(*from)),
+                ("to", &count(*to)),
+                ("from_tok_s", &figure(*from_tok_s)),
+                ("to_tok_s", &figure(*to_tok_s)),
+            ],
+        )),
+        _ => None,
+    });
     for fall in falls {
         text.push(' ');
         text.push_str(&fall);
@@ -106,11 +97,7 @@ pub(crate) fn timeline(summary: &Summary, words: &Words) -> String {
     };
     let mut text = words.say(
         "reading.timeline",
-        &[
-            ("c", &count(level.concurrency)),
-            ("running", &figure(running)),
-            ("waiting", &figure(waiting)),
-        ],
+        &[("c", &count(level.concurrency)), ("running", &figure(running)), ("waiting", &figure(waiting))],
     );
     if let Some(usage) = server.kv_usage_max {
         text.push(' ');
@@ -130,22 +117,15 @@ pub(crate) fn distribution(levels: &[&LevelSummary], words: &Words, figures: Fig
     };
     words.say(
         "reading.distribution",
-        &[
-            ("c", &count(concurrency)),
-            ("min", &figures.time(e2el.min)),
-            ("max", &figures.time(e2el.max)),
-        ],
+        &[("c", &count(concurrency)), ("min", &figures.time(e2el.min)), ("max", &figures.time(e2el.max))],
     )
 }
 
 /// Which options hold the target.
 pub(crate) fn capacity(sizing: &SizingSection, words: &Words) -> String {
     let exact = sizing.options.iter().filter(|option| holds(sizing, option));
-    let simple = sizing
-        .options
-        .iter()
-        .filter(|option| option.simple_max_requests >= sizing.target_concurrency)
-        .count() as u64;
+    let simple =
+        sizing.options.iter().filter(|option| option.simple_max_requests >= sizing.target_concurrency).count() as u64;
     let values = [
         ("target", &*count(sizing.target_concurrency)),
         ("exact", &*count(exact.count() as u64)),
@@ -175,16 +155,8 @@ pub(crate) fn gpu(summary: &Summary, words: &Words) -> String {
         "reading.gpu",
         &[
             ("c", &count(concurrency)),
-            (
-                "util",
-                &gpu.gpu_util_percent_mean
-                    .map_or_else(|| ABSENT.into(), |u| percent(u / 100.0)),
-            ),
-            (
-                "power",
-                &gpu.power_w_mean
-                    .map_or_else(|| ABSENT.into(), |w| format!("{} W", figure(w))),
-            ),
+            ("util", &gpu.gpu_util_percent_mean.map_or_else(|| ABSENT.into(), |u| percent(u / 100.0))),
+            ("power", &gpu.power_w_mean.map_or_else(|| ABSENT.into(), |w| format!("{} W", figure(w)))),
         ],
     )
 }

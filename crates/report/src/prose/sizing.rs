@@ -12,18 +12,12 @@ pub(crate) const SMALL_LIMITS: &str = "--max-num-seqs 256 --max-num-batched-toke
 
 /// `2× A100 80GB`; one card goes without a number.
 pub(crate) fn option_name(option: &GpuOption) -> String {
-    if option.count == 1 {
-        option.gpu.clone()
-    } else {
-        format!("{}× {}", option.count, option.gpu)
-    }
+    if option.count == 1 { option.gpu.clone() } else { format!("{}× {}", option.count, option.gpu) }
 }
 
 /// Whether the option holds the target by the engine's arithmetic.
 pub(crate) fn holds(sizing: &SizingSection, option: &GpuOption) -> bool {
-    option
-        .exact_max_requests
-        .is_some_and(|fit| fit >= f64::from(sizing.target_concurrency))
+    option.exact_max_requests.is_some_and(|fit| fit >= f64::from(sizing.target_concurrency))
 }
 
 /// For what the section was computed.
@@ -66,10 +60,7 @@ pub(crate) fn gains(sizing: &SizingSection, words: &Words) -> String {
 /// The price with its day, or the word for an unknown one.
 pub(crate) fn dated(usd: Option<f64>, date: Option<&str>, words: &Words) -> String {
     match (usd, date) {
-        (Some(usd), Some(date)) => words.say(
-            "sizing.dated_price",
-            &[("price", &dollars(usd)), ("date", date)],
-        ),
+        (Some(usd), Some(date)) => words.say("sizing.dated_price", &[("price", &dollars(usd)), ("date", date)]),
         (Some(usd), None) => dollars(usd),
         (None, _) => words.get("word.unknown"),
     }

@@ -31,20 +31,9 @@ fn stability(summary: &Summary, words: &Words) -> String {
     };
     let level = level_at(summary, stable);
     let n = level.map_or(0, |level| level.requests.completed);
-    let low = level
-        .and_then(|level| level.success_rate?.low)
-        .map_or_else(|| crate::number::ABSENT.into(), percent);
-    let values = [
-        ("c", &*count(stable)),
-        ("tested", &*count(tested)),
-        ("n", &*count(n)),
-        ("low", &*low),
-    ];
-    let key = if stable == tested {
-        "verdict.stable_all"
-    } else {
-        "verdict.stable_some"
-    };
+    let low = level.and_then(|level| level.success_rate?.low).map_or_else(|| crate::number::ABSENT.into(), percent);
+    let values = [("c", &*count(stable)), ("tested", &*count(tested)), ("n", &*count(n)), ("low", &*low)];
+    let key = if stable == tested { "verdict.stable_all" } else { "verdict.stable_some" };
     words.say(key, &values)
 }
 
@@ -55,44 +44,26 @@ fn failures(summary: &Summary, words: &Words) -> Option<String> {
     let rates = rates.filter_map(|level| Some(level.success_rate?.value));
     let completed = words.say(
         "verdict.completed",
-        &[
-            ("completed", &count(all.completed)),
-            ("measured", &count(all.measured)),
-            ("range", &percent_range(rates)),
-        ],
+        &[("completed", &count(all.completed)), ("measured", &count(all.measured)), ("range", &percent_range(rates))],
     );
     let Some(cause) = failure::most_frequent(summary.levels.iter()) else {
         return Some(completed);
     };
     let described = failure::described(cause.kind, cause.example, words);
-    let key = if cause.count == all.failed {
-        "verdict.only_cause"
-    } else {
-        "verdict.cause"
-    };
-    let values = [
-        ("count", &*count(cause.count)),
-        ("failed", &*count(all.failed)),
-        ("failure", &*described),
-    ];
+    let key = if cause.count == all.failed { "verdict.only_cause" } else { "verdict.cause" };
+    let values = [("count", &*count(cause.count)), ("failed", &*count(all.failed)), ("failure", &*described)];
     Some(format!("{completed} {}", words.say(key, &values)))
 }
 
 fn peak(summary: &Summary, words: &Words, figures: Figures) -> String {
     let peak = summary.limits.peak_output;
-    let Some((peak, level)) = peak.and_then(|p| Some((p, level_at(summary, p.concurrency)?)))
-    else {
-        return most_requests(summary, words, figures)
-            .unwrap_or_else(|| words.get("verdict.no_valid_level"));
+    let Some((peak, level)) = peak.and_then(|p| Some((p, level_at(summary, p.concurrency)?))) else {
+        return most_requests(summary, words, figures).unwrap_or_else(|| words.get("verdict.no_valid_level"));
     };
     let e2el = mean_e2el(level);
     // A level that is not valid may show more: said, so that the table does not seem to contradict.
     let more = |level: &&LevelSummary| level.output_tok_s > Some(peak.tok_s);
-    let key = if usable_levels(summary).iter().any(more) {
-        "verdict.peak_of_valid"
-    } else {
-        "verdict.peak"
-    };
+    let key = if usable_levels(summary).iter().any(more) { "verdict.peak_of_valid" } else { "verdict.peak" };
     words.say(
         key,
         &[
@@ -106,8 +77,7 @@ fn peak(summary: &Summary, words: &Words, figures: Figures) -> String {
 
 /// Where no output is asked for (embeddings): the valid level with most requests per second.
 fn most_requests(summary: &Summary, words: &Words, figures: Figures) -> Option<String> {
-    let without_output =
-        |level: &&LevelSummary| level.invalid.is_empty() && level.output_tok_s.is_none();
+    let without_output = |level: &&LevelSummary| level.invalid.is_empty() && level.output_tok_s.is_none();
     let levels = summary.levels.iter().filter(without_output);
     let most = levels.max_by(|a, b| a.requests_per_s.total_cmp(&b.requests_per_s))?;
     let values = [
@@ -119,19 +89,16 @@ fn most_requests(summary: &Summary, words: &Words, figures: Figures) -> Option<S
 }
 
 fn mean_e2el(level: &LevelSummary) -> Estimate {
-    let unknown = Estimate {
-        value: f64::NAN,
-        low: None,
-        high: None,
-    };
+    let unknown = Estimate { value: f64::NAN, low: None, high: None };
     level.e2el_ms.map_or(unknown, |e2el| e2el.mean)
 }
 
 fn growth(summary: &Summary, words: &Words) -> Option<String> {
     let peak_at = summary.limits.peak_output?.concurrency;
-    let still = summary.findings.iter().any(|finding| {
-        matches!(finding.what, FindingKind::StillGrowing { concurrency, .. } if concurrency == peak_at)
-    });
+    let still = summary
+        .findings
+        .iter()
+        .any(|finding| matches!(finding.what, FindingKind::StillGrowing { concurrency, .. } if concurrency == peak_at));
     if still {
         return Some(words.get("verdict.still_growing"));
     }

@@ -99,21 +99,11 @@ pub(crate) struct Item {
 
 impl Item {
     pub(super) fn plain(text: String) -> Self {
-        Self {
-            label: None,
-            text,
-            tone: "plain",
-            code: None,
-        }
+        Self { label: None, text, tone: "plain", code: None }
     }
 
     pub(super) fn labelled(label: String, text: String) -> Self {
-        Self {
-            label: Some(label),
-            text,
-            tone: "plain",
-            code: None,
-        }
+        Self { label: Some(label), text, tone: "plain", code: None }
     }
 
     pub(super) fn with_code(self, code: Option<String>) -> Self {
@@ -141,27 +131,15 @@ pub(crate) struct Column {
 
 impl Column {
     pub(crate) fn number(head: String) -> Self {
-        Self {
-            head,
-            numeric: true,
-            code: false,
-        }
+        Self { head, numeric: true, code: false }
     }
 
     pub(crate) fn text(head: String) -> Self {
-        Self {
-            head,
-            numeric: false,
-            code: false,
-        }
+        Self { head, numeric: false, code: false }
     }
 
     pub(super) fn code(head: String) -> Self {
-        Self {
-            head,
-            numeric: false,
-            code: true,
-        }
+        Self { head, numeric: false, code: true }
     }
 }
 
@@ -195,15 +173,8 @@ impl From<String> for Cell {
 
 impl Table {
     pub(crate) fn plain(columns: Vec<Column>, rows: Vec<Vec<String>>) -> Self {
-        let rows = rows
-            .into_iter()
-            .map(|cells| Row::new(cells, false))
-            .collect();
-        Self {
-            columns,
-            rows,
-            notes: Vec::new(),
-        }
+        let rows = rows.into_iter().map(|cells| Row::new(cells, false)).collect();
+        Self { columns, rows, notes: Vec::new() }
     }
 
     /// Without the columns that hold no figure in any row; the first column stays.
@@ -212,9 +183,8 @@ impl Table {
             let mut cells = self.rows.iter().filter_map(|row| row.cells.get(column));
             cells.all(|cell| cell.text == ABSENT)
         };
-        let keep: Vec<bool> = (0..self.columns.len())
-            .map(|column| column == 0 || self.rows.is_empty() || !absent(column))
-            .collect();
+        let keep: Vec<bool> =
+            (0..self.columns.len()).map(|column| column == 0 || self.rows.is_empty() || !absent(column)).collect();
         let kept = |index: &mut usize| {
             let keep = keep.get(*index).copied().unwrap_or(true);
             *index += 1;

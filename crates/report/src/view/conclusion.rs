@@ -37,10 +37,10 @@ pub(super) fn parts(desk: &Desk<'_>) -> Vec<Part> {
 fn present(desk: &Desk<'_>) -> Table {
     let limits = &desk.summary.limits;
     let tested = || desk.summary.levels.iter().map(|level| level.concurrency);
-    let range = tested().min().zip(tested().max()).map_or_else(
-        || ABSENT.into(),
-        |(least, most)| format!("{}–{}", count(least), count(most)),
-    );
+    let range = tested()
+        .min()
+        .zip(tested().max())
+        .map_or_else(|| ABSENT.into(), |(least, most)| format!("{}–{}", count(least), count(most)));
     let success = Completion::of(desk.summary).map_or_else(
         || ABSENT.into(),
         |all| {
@@ -53,33 +53,21 @@ fn present(desk: &Desk<'_>) -> Table {
             let up_to = widest.and_then(|row| row.concurrency).or(tight.concurrency);
             let low = count(tight.concurrency.unwrap_or_default());
             let high = count(up_to.unwrap_or_default());
-            if low == high {
-                low
-            } else {
-                format!("{low}–{high}")
-            }
+            if low == high { low } else { format!("{low}–{high}") }
         }
         _ => desk.get("conclusion.none_recommended"),
     };
     let peak = limits.peak_output.map_or_else(
         || ABSENT.into(),
         |peak| {
-            let values = [
-                ("tok_s", &*figure(peak.tok_s)),
-                ("c", &*count(peak.concurrency)),
-            ];
+            let values = [("tok_s", &*figure(peak.tok_s)), ("c", &*count(peak.concurrency))];
             desk.words.say("conclusion.peak_value", &values)
         },
     );
     let rows = [
         ("conclusion.range", range),
         ("conclusion.success", success),
-        (
-            "conclusion.stable",
-            limits
-                .largest_stable
-                .map_or_else(|| desk.get("conclusion.none_stable"), count),
-        ),
+        ("conclusion.stable", limits.largest_stable.map_or_else(|| desk.get("conclusion.none_stable"), count)),
         ("conclusion.recommended", recommended),
         ("conclusion.peak", peak),
     ]
@@ -103,10 +91,7 @@ fn suited(desk: &Desk<'_>) -> Vec<Item> {
             ("statistic", &*desk.get(statistic_key(row.statistic))),
             ("c", &*count(concurrency)),
         ];
-        items.push(Item::labelled(
-            desk.get("conclusion.suited"),
-            desk.words.say("conclusion.suited_text", &values),
-        ));
+        items.push(Item::labelled(desk.get("conclusion.suited"), desk.words.say("conclusion.suited_text", &values)));
     }
     let limits = &desk.summary.limits;
     let peak = limits
@@ -121,10 +106,7 @@ fn suited(desk: &Desk<'_>) -> Vec<Item> {
             ("total", &*crate::number::maybe(level.output_tok_s)),
             ("e2el", &*e2el),
         ];
-        items.push(Item::labelled(
-            desk.get("conclusion.batch"),
-            desk.words.say("conclusion.batch_text", &values),
-        ));
+        items.push(Item::labelled(desk.get("conclusion.batch"), desk.words.say("conclusion.batch_text", &values)));
     }
     items
 }
@@ -132,21 +114,15 @@ fn suited(desk: &Desk<'_>) -> Vec<Item> {
 fn target(desk: &Desk<'_>) -> Option<Table> {
     let sizing = desk.summary.sizing.as_ref()?;
     let none = || desk.get("option.none");
-    let with_price = |option: Option<&analysis::GpuOption>,
-                      price: fn(&analysis::GpuOption) -> Option<f64>| {
+    let with_price = |option: Option<&analysis::GpuOption>, price: fn(&analysis::GpuOption) -> Option<f64>| {
         option.map_or_else(none, |option| {
             let price = price(option).map_or_else(|| desk.get("word.unknown"), dollars);
             format!("{} ({price})", option_name(option))
         })
     };
     let per_hour = cheapest_cloud(sizing).map_or_else(none, |option| {
-        let hour = option
-            .cloud_usd_per_hour
-            .map_or_else(|| desk.get("word.unknown"), dollars);
-        desk.words.say(
-            "conclusion.per_hour",
-            &[("name", &option_name(option)), ("hour", &hour)],
-        )
+        let hour = option.cloud_usd_per_hour.map_or_else(|| desk.get("word.unknown"), dollars);
+        desk.words.say("conclusion.per_hour", &[("name", &option_name(option)), ("hour", &hour)])
     });
     let total = gigabytes(sizing.simple.total_gb);
     let mut rows = vec![
@@ -154,21 +130,12 @@ fn target(desk: &Desk<'_>) -> Option<Table> {
             "conclusion.load",
             desk.words.say(
                 "conclusion.load_value",
-                &[
-                    ("target", &count(sizing.target_concurrency)),
-                    ("tokens", &count(sizing.context_tokens)),
-                ],
+                &[("target", &count(sizing.target_concurrency)), ("tokens", &count(sizing.context_tokens))],
             ),
         ),
         ("conclusion.memory", total),
-        (
-            "conclusion.least_cost",
-            with_price(cheapest_purchase(sizing), |option| option.purchase_usd),
-        ),
-        (
-            "conclusion.performance",
-            with_price(fastest_purchase(sizing), |option| option.purchase_usd),
-        ),
+        ("conclusion.least_cost", with_price(cheapest_purchase(sizing), |option| option.purchase_usd)),
+        ("conclusion.performance", with_price(fastest_purchase(sizing), |option| option.purchase_usd)),
         ("conclusion.cloud", per_hour),
     ];
     let gains = gains(sizing, desk.words);
@@ -177,12 +144,6 @@ fn target(desk: &Desk<'_>) -> Option<Table> {
         let text = desk.words.say("conclusion.free_gain", &values);
         rows.push(("sizing.free_label", text));
     }
-    let rows = rows
-        .into_iter()
-        .map(|(name, value)| vec![desk.get(name), value])
-        .collect();
-    Some(Table::plain(
-        desk.texts(&["column.requirement", "column.result"]),
-        rows,
-    ))
+    let rows = rows.into_iter().map(|(name, value)| vec![desk.get(name), value]).collect();
+    Some(Table::plain(desk.texts(&["column.requirement", "column.result"]), rows))
 }

@@ -20,27 +20,16 @@ pub(super) fn parts(desk: &Desk<'_>) -> Vec<Part> {
     parts.push(desk.part("part.latencies", blocks));
     parts.extend(super::promise::scaling(desk));
     parts.extend(super::promise::samples(desk));
-    let blocks = [side_by_side(desk), engine(desk)]
-        .into_iter()
-        .flatten()
-        .map(Block::Table);
+    let blocks = [side_by_side(desk), engine(desk)].into_iter().flatten().map(Block::Table);
     let blocks: Vec<Block> = blocks.collect();
     parts.push(desk.part(
         "part.server",
-        if blocks.is_empty() {
-            vec![Block::Paragraph {
-                text: desk.get("evidence.no_server"),
-            }]
-        } else {
-            blocks
-        },
+        if blocks.is_empty() { vec![Block::Paragraph { text: desk.get("evidence.no_server") }] } else { blocks },
     ));
     let mut blocks: Vec<Block> = gpu(desk).map(Block::Table).into_iter().collect();
     blocks.extend(desk.chart("gpu"));
     if blocks.is_empty() {
-        blocks.push(Block::Paragraph {
-            text: desk.get("evidence.no_gpu"),
-        });
+        blocks.push(Block::Paragraph { text: desk.get("evidence.no_gpu") });
     }
     parts.push(desk.part("part.gpu", blocks));
     parts.push(desk.part("part.failures", vec![failures(desk)]));
@@ -53,8 +42,7 @@ fn latencies(desk: &Desk<'_>) -> Table {
         .levels
         .iter()
         .map(|level| {
-            let at = |d: Option<Distribution>,
-                      pick: fn(Distribution) -> Option<analysis::Estimate>| {
+            let at = |d: Option<Distribution>, pick: fn(Distribution) -> Option<analysis::Estimate>| {
                 maybe(d.and_then(pick).map(|estimate| estimate.value))
             };
             vec![
@@ -93,9 +81,7 @@ fn latencies(desk: &Desk<'_>) -> Table {
         "column.osl",
         "column.short",
     ]);
-    Table::plain(columns, rows)
-        .without_empty_columns()
-        .with_notes(vec![desk.get("note.latencies")])
+    Table::plain(columns, rows).without_empty_columns().with_notes(vec![desk.get("note.latencies")])
 }
 
 fn side_by_side(desk: &Desk<'_>) -> Option<Table> {
@@ -114,29 +100,16 @@ fn side_by_side(desk: &Desk<'_>) -> Option<Table> {
             }
         }
     }
-    let mut columns = vec![
-        Column::number(desk.get("column.concurrency")),
-        Column::text(desk.get("column.metric")),
-    ];
+    let mut columns = vec![Column::number(desk.get("column.concurrency")), Column::text(desk.get("column.metric"))];
     columns.extend(desk.numbers(&["column.client", "column.server", "column.difference"]));
     columns.push(Column::text(desk.get("column.source")));
-    (!rows.is_empty())
-        .then(|| Table::plain(columns, rows).with_notes(vec![desk.get("note.accounts")]))
+    (!rows.is_empty()).then(|| Table::plain(columns, rows).with_notes(vec![desk.get("note.accounts")]))
 }
 
-fn account_row(
-    desk: &Desk<'_>,
-    level: &LevelSummary,
-    metric: &str,
-    account: SideBySide,
-) -> Vec<String> {
+fn account_row(desk: &Desk<'_>, level: &LevelSummary, metric: &str, account: SideBySide) -> Vec<String> {
     let is_time = matches!(metric, "ttft" | "e2el");
     let text = |value: f64| {
-        if is_time {
-            format!("{} ms", figure(value))
-        } else {
-            number(value, 0)
-        }
+        if is_time { format!("{} ms", figure(value)) } else { number(value, 0) }
     };
     vec![
         count(level.concurrency),
@@ -165,18 +138,14 @@ fn engine(desk: &Desk<'_>) -> Option<Table> {
                 maybe(server.running_mean),
                 maybe(server.waiting_mean),
                 share(server.kv_usage_max),
-                server
-                    .preemptions
-                    .map_or_else(|| ABSENT.into(), |p| number(p, 0)),
+                server.preemptions.map_or_else(|| ABSENT.into(), |p| number(p, 0)),
                 share(server.prefix_hit_rate),
                 share(server.external_prefix_hit_rate),
                 maybe(server.queue_ms),
                 maybe(server.prefill_ms),
                 maybe(server.decode_ms),
                 share(server.draft_acceptance_rate),
-                server
-                    .tokens_per_draft
-                    .map_or_else(|| ABSENT.into(), |t| number(t, 2)),
+                server.tokens_per_draft.map_or_else(|| ABSENT.into(), |t| number(t, 2)),
             ])
         })
         .collect();
@@ -211,11 +180,9 @@ fn gpu(desk: &Desk<'_>) -> Option<Table> {
                 gpu.memory_used_bytes_max.map_or_else(|| ABSENT.into(), mib),
                 maybe(gpu.gpu_util_percent_mean),
                 maybe(gpu.power_w_mean),
-                gpu.temperature_c_max
-                    .map_or_else(|| ABSENT.into(), |t| number(f64::from(t), 0)),
+                gpu.temperature_c_max.map_or_else(|| ABSENT.into(), |t| number(f64::from(t), 0)),
                 maybe(gpu.energy_j),
-                gpu.j_per_output_token
-                    .map_or_else(|| ABSENT.into(), |j| number(j, 2)),
+                gpu.j_per_output_token.map_or_else(|| ABSENT.into(), |j| number(j, 2)),
             ])
         })
         .collect();
@@ -248,9 +215,7 @@ fn failures(desk: &Desk<'_>) -> Block {
         }
     }
     if rows.is_empty() {
-        return Block::Paragraph {
-            text: desk.get("evidence.no_failures"),
-        };
+        return Block::Paragraph { text: desk.get("evidence.no_failures") };
     }
     let columns = vec![
         Column::number(desk.get("column.concurrency")),

@@ -5,8 +5,7 @@ use analysis::{Distribution, Estimate, Invalid, LevelSummary};
 
 use super::{Cell, Desk, Row, Table};
 use crate::number::{
-    ABSENT, count, figure, interval, maybe, mean_only, mib, number, percent, percent_interval,
-    rate_planned, rate_sent,
+    ABSENT, count, figure, interval, maybe, mean_only, mib, number, percent, percent_interval, rate_planned, rate_sent,
 };
 
 pub(super) fn levels(desk: &Desk<'_>) -> Table {
@@ -30,17 +29,9 @@ pub(super) fn levels(desk: &Desk<'_>) -> Table {
         .summary
         .levels
         .iter()
-        .map(|level| Row {
-            cells: level_row(level),
-            strong: peak == Some(level.concurrency),
-        })
+        .map(|level| Row { cells: level_row(level), strong: peak == Some(level.concurrency) })
         .collect();
-    Table {
-        columns,
-        rows,
-        notes: level_notes(desk),
-    }
-    .without_empty_columns()
+    Table { columns, rows, notes: level_notes(desk) }.without_empty_columns()
 }
 
 fn level_row(level: &LevelSummary) -> Vec<Cell> {
@@ -59,9 +50,7 @@ fn level_row(level: &LevelSummary) -> Vec<Cell> {
         rate_sent(level.request_rate).into(),
         count(level.requests.measured).into(),
         Cell {
-            text: level
-                .success_rate
-                .map_or_else(|| ABSENT.into(), |rate| percent(rate.value)),
+            text: level.success_rate.map_or_else(|| ABSENT.into(), |rate| percent(rate.value)),
             small: level.success_rate.and_then(percent_interval),
         },
         mean(level.ttft_ms),
@@ -96,19 +85,11 @@ fn level_notes(desk: &Desk<'_>) -> Vec<String> {
         notes.push(desk.get("note.memory_left_out"));
     }
     for level in levels {
-        let reasons: Vec<String> = level
-            .invalid
-            .iter()
-            .map(|reason| invalid(desk, reason))
-            .collect();
+        let reasons: Vec<String> = level.invalid.iter().map(|reason| invalid(desk, reason)).collect();
         if !reasons.is_empty() {
-            notes.push(desk.words.say(
-                "note.invalid",
-                &[
-                    ("c", &count(level.concurrency)),
-                    ("reasons", &reasons.join("; ")),
-                ],
-            ));
+            notes.push(
+                desk.words.say("note.invalid", &[("c", &count(level.concurrency)), ("reasons", &reasons.join("; "))]),
+            );
         }
     }
     notes
@@ -117,12 +98,10 @@ fn level_notes(desk: &Desk<'_>) -> Vec<String> {
 fn invalid(desk: &Desk<'_>, reason: &Invalid) -> String {
     match reason {
         Invalid::NothingCompleted => desk.get("invalid.nothing_completed"),
-        Invalid::ClientBusy { cpu_percent } => desk
-            .words
-            .say("invalid.client_busy", &[("cpu", &figure(*cpu_percent))]),
-        Invalid::ClientLate { lag_p99_ms } => desk
-            .words
-            .say("invalid.client_late", &[("lag", &number(*lag_p99_ms, 2))]),
+        Invalid::ClientBusy { cpu_percent } => desk.words.say("invalid.client_busy", &[("cpu", &figure(*cpu_percent))]),
+        Invalid::ClientLate { lag_p99_ms } => {
+            desk.words.say("invalid.client_late", &[("lag", &number(*lag_p99_ms, 2))])
+        }
         Invalid::Stopped => desk.get("invalid.stopped"),
         // A kind newer than this crate: better named by its own field names than left out.
         other => format!("{other:?}"),

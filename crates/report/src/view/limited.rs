@@ -9,9 +9,7 @@ pub(super) fn parts(desk: &Desk<'_>) -> Vec<Part> {
     let limits = limits(desk).map(|table| ("limited.title", table));
     let energy = energy(desk).map(|table| ("joules.title", table));
     let tables = [limits, energy].into_iter().flatten();
-    tables
-        .map(|(title, table)| desk.part(title, vec![Block::Table(table)]))
-        .collect()
+    tables.map(|(title, table)| desk.part(title, vec![Block::Table(table)])).collect()
 }
 
 fn limits(desk: &Desk<'_>) -> Option<Table> {
@@ -49,16 +47,8 @@ fn verdict(verdict: BottleneckVerdict) -> &'static str {
 }
 
 fn evidence(desk: &Desk<'_>, bottleneck: &Bottleneck) -> String {
-    let said: Vec<String> = bottleneck
-        .evidence
-        .iter()
-        .filter_map(|evidence| saw(desk, evidence))
-        .collect();
-    if said.is_empty() {
-        ABSENT.into()
-    } else {
-        said.join("; ")
-    }
+    let said: Vec<String> = bottleneck.evidence.iter().filter_map(|evidence| saw(desk, evidence)).collect();
+    if said.is_empty() { ABSENT.into() } else { said.join("; ") }
 }
 
 fn saw(desk: &Desk<'_>, evidence: &BottleneckEvidence) -> Option<String> {
@@ -85,27 +75,14 @@ fn saw(desk: &Desk<'_>, evidence: &BottleneckEvidence) -> Option<String> {
 fn saw_more(desk: &Desk<'_>, evidence: &BottleneckEvidence) -> Option<String> {
     use BottleneckEvidence as E;
     let (key, value, name, second) = match evidence {
-        E::WaitingFor { reason, mean } => (
-            "limited.saw_waiting_for",
-            figure(*mean),
-            "reason",
-            reason.clone(),
-        ),
-        E::KvUsage { max, full_from } => {
-            ("limited.saw_kv", percent(*max), "full", percent(*full_from))
+        E::WaitingFor { reason, mean } => ("limited.saw_waiting_for", figure(*mean), "reason", reason.clone()),
+        E::KvUsage { max, full_from } => ("limited.saw_kv", percent(*max), "full", percent(*full_from)),
+        E::GrowthToNext { concurrency, share } => {
+            ("limited.saw_growth_next", percent(*share), "concurrency", count(*concurrency))
         }
-        E::GrowthToNext { concurrency, share } => (
-            "limited.saw_growth_next",
-            percent(*share),
-            "concurrency",
-            count(*concurrency),
-        ),
-        E::GrowthFromPrevious { concurrency, share } => (
-            "limited.saw_growth_previous",
-            percent(*share),
-            "concurrency",
-            count(*concurrency),
-        ),
+        E::GrowthFromPrevious { concurrency, share } => {
+            ("limited.saw_growth_previous", percent(*share), "concurrency", count(*concurrency))
+        }
         _ => return None,
     };
     Some(desk.words.say(key, &[("value", &value), (name, &second)]))
@@ -130,19 +107,13 @@ fn missing(desk: &Desk<'_>, bottleneck: &Bottleneck) -> String {
             other => other.to_owned(),
         })
         .collect();
-    if names.is_empty() {
-        ABSENT.into()
-    } else {
-        names.join(", ")
-    }
+    if names.is_empty() { ABSENT.into() } else { names.join(", ") }
 }
 
 fn energy(desk: &Desk<'_>) -> Option<Table> {
     let levels = desk.summary.levels.iter();
     let known = levels.filter_map(|level| Some((level.concurrency, level.energy.as_ref()?)));
-    let rows: Vec<Vec<String>> = known
-        .map(|(concurrency, energy)| energy_row(desk, concurrency, energy))
-        .collect();
+    let rows: Vec<Vec<String>> = known.map(|(concurrency, energy)| energy_row(desk, concurrency, energy)).collect();
     let mut columns = desk.numbers(&[
         "column.concurrency",
         "joules.energy",
@@ -170,11 +141,7 @@ fn energy_row(desk: &Desk<'_>, concurrency: u32, energy: &EnergyLevel) -> Vec<St
         fine(energy.j_per_output_token),
         fine(energy.j_per_total_token),
         fine(energy.above_idle_j_per_output_token),
-        if codes.is_empty() {
-            desk.get("joules.is_valid")
-        } else {
-            codes.join(", ")
-        },
+        if codes.is_empty() { desk.get("joules.is_valid") } else { codes.join(", ") },
     ]
 }
 

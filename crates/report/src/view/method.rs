@@ -20,11 +20,7 @@ pub(super) fn subject(desk: &Desk<'_>) -> Vec<Fact> {
         let version = run.engine_version.as_deref().unwrap_or_default();
         format!("{name} {version}").trim_end().to_owned()
     });
-    let gpus = if run.gpus.is_empty() {
-        desk.get("subject.no_gpu")
-    } else {
-        run.gpus.join(", ")
-    };
+    let gpus = if run.gpus.is_empty() { desk.get("subject.no_gpu") } else { run.gpus.join(", ") };
     [
         ("subject.started", date(run.started_unix_s)),
         ("subject.model", run.model.clone()),
@@ -34,10 +30,7 @@ pub(super) fn subject(desk: &Desk<'_>) -> Vec<Fact> {
         ("subject.run", run.run_id.clone()),
     ]
     .into_iter()
-    .map(|(name, value)| Fact {
-        name: desk.get(name),
-        value,
-    })
+    .map(|(name, value)| Fact { name: desk.get(name), value })
     .collect()
 }
 
@@ -45,18 +38,10 @@ fn workload(desk: &Desk<'_>) -> String {
     let run = &desk.summary.run;
     let osl = count(run.osl);
     match run.isl_mean {
-        Some(isl) => desk.words.say(
-            "subject.workload_value",
-            &[
-                ("name", &run.workload),
-                ("isl", &number(isl, 0)),
-                ("osl", &osl),
-            ],
-        ),
-        None => desk.words.say(
-            "subject.workload_output",
-            &[("name", &run.workload), ("osl", &osl)],
-        ),
+        Some(isl) => desk
+            .words
+            .say("subject.workload_value", &[("name", &run.workload), ("isl", &number(isl, 0)), ("osl", &osl)]),
+        None => desk.words.say("subject.workload_output", &[("name", &run.workload), ("osl", &osl)]),
     }
 }
 
@@ -65,10 +50,7 @@ fn date(unix_s: u64) -> String {
     i64::try_from(unix_s)
         .ok()
         .and_then(|s| Timestamp::from_second(s).ok())
-        .map_or_else(
-            || ABSENT.into(),
-            |at| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
-        )
+        .map_or_else(|| ABSENT.into(), |at| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())
 }
 
 pub(super) fn parts(desk: &Desk<'_>) -> Vec<Part> {
@@ -76,11 +58,7 @@ pub(super) fn parts(desk: &Desk<'_>) -> Vec<Part> {
     let mut definitions: Vec<Item> = [
         "define.window",
         "define.ttft",
-        if desk.run.manifest.plan.retries > 0 {
-            "define.e2el_retries"
-        } else {
-            "define.e2el"
-        },
+        if desk.run.manifest.plan.retries > 0 { "define.e2el_retries" } else { "define.e2el" },
         "define.tpot",
         "define.total",
         "define.single",
@@ -92,20 +70,13 @@ pub(super) fn parts(desk: &Desk<'_>) -> Vec<Part> {
     .collect();
     definitions.extend(tokens_per_chunk(desk));
     let mut parts = vec![
-        desk.part(
-            "part.definitions",
-            vec![Block::Bullets { items: definitions }],
-        ),
+        desk.part("part.definitions", vec![Block::Bullets { items: definitions }]),
         desk.part(
             "part.setup",
             vec![
                 Block::Table(setup(desk)),
-                Block::Paragraph {
-                    text: desk.get("method.command"),
-                },
-                Block::Code {
-                    text: run.argv.join(" "),
-                },
+                Block::Paragraph { text: desk.get("method.command") },
+                Block::Code { text: run.argv.join(" ") },
             ],
         ),
     ];
@@ -124,16 +95,11 @@ fn tokens_per_chunk(desk: &Desk<'_>) -> Option<Item> {
     let levels = desk.summary.levels.iter();
     let (at, values): (Vec<u32>, Vec<f64>) = levels
         .filter_map(|level| {
-            let several = level
-                .tokens_per_chunk
-                .filter(|&mean| mean > SEVERAL_TOKENS)?;
+            let several = level.tokens_per_chunk.filter(|&mean| mean > SEVERAL_TOKENS)?;
             Some((level.concurrency, several))
         })
         .unzip();
-    let values = [
-        ("c", &*list(&at, desk.words)),
-        ("range", &*range(values.into_iter(), |mean| number(mean, 2))),
-    ];
+    let values = [("c", &*list(&at, desk.words)), ("range", &*range(values.into_iter(), |mean| number(mean, 2)))];
     (!at.is_empty()).then(|| Item::plain(desk.words.say("define.chunks", &values)))
 }
 
@@ -141,18 +107,8 @@ fn setup(desk: &Desk<'_>) -> Table {
     let run = &desk.summary.run;
     let plan = &desk.run.manifest.plan;
     let yes_no = |yes: bool| desk.get(if yes { "word.yes" } else { "word.no" });
-    let counts = |values: &[u64]| {
-        values
-            .iter()
-            .copied()
-            .map(count)
-            .collect::<Vec<_>>()
-            .join(", ")
-    };
-    let mut rows = vec![
-        ("setup.url", run.url.clone()),
-        ("setup.endpoint", plan.endpoint.clone()),
-    ];
+    let counts = |values: &[u64]| values.iter().copied().map(count).collect::<Vec<_>>().join(", ");
+    let mut rows = vec![("setup.url", run.url.clone()), ("setup.endpoint", plan.endpoint.clone())];
     rows.extend(load(desk));
     rows.extend([
         ("setup.requests", counts(&plan.requests)),
@@ -160,10 +116,7 @@ fn setup(desk: &Desk<'_>) -> Table {
         ("setup.stream", yes_no(plan.stream)),
         ("setup.ignore_eos", yes_no(plan.ignore_eos)),
         ("setup.osl", count(run.osl)),
-        (
-            "setup.timeout",
-            desk.figures.seconds(plan.request_timeout_ns as f64 / 1e9),
-        ),
+        ("setup.timeout", desk.figures.seconds(plan.request_timeout_ns as f64 / 1e9)),
         ("setup.seed", run.seed.to_string()),
         ("setup.duration", desk.figures.seconds(run.duration_s)),
         ("setup.client", run.client.clone()),
@@ -179,19 +132,14 @@ fn setup(desk: &Desk<'_>) -> Table {
     if run.skipped_lines > 0 {
         rows.push(("setup.skipped", count(run.skipped_lines)));
     }
-    let rows = rows
-        .into_iter()
-        .map(|(name, value)| vec![desk.get(name), value])
-        .collect();
+    let rows = rows.into_iter().map(|(name, value)| vec![desk.get(name), value]).collect();
     Table::plain(desk.texts(&["column.item", "column.value"]), rows)
 }
 
 /// What decides when requests are sent, level by level.
 fn load(desk: &Desk<'_>) -> Vec<(&'static str, String)> {
     let plan = &desk.run.manifest.plan;
-    let closed: Vec<String> = (plan.levels.iter().filter(|&&slots| slots > 0))
-        .map(|&slots| count(slots))
-        .collect();
+    let closed: Vec<String> = (plan.levels.iter().filter(|&&slots| slots > 0)).map(|&slots| count(slots)).collect();
     let rates: Vec<String> = (plan.arrivals.iter().flatten())
         .map(|arrivals| match (arrivals.per_second, arrivals.ramp) {
             _ if arrivals.recorded => desk.get("setup.recorded"),
@@ -259,29 +207,15 @@ fn client(desk: &Desk<'_>) -> Option<Table> {
     if clients.all(|client| client.stamped_by_kernel) {
         notes.push(desk.get("note.stamped_by_kernel"));
     }
-    (!rows.is_empty()).then(|| {
-        Table::plain(columns, rows)
-            .without_empty_columns()
-            .with_notes(notes)
-    })
+    (!rows.is_empty()).then(|| Table::plain(columns, rows).without_empty_columns().with_notes(notes))
 }
 
 /// What lies in the run folder.
 pub(super) fn files(desk: &Desk<'_>) -> Vec<Part> {
-    let own = |stem: &str, extension: &str| {
-        Language::ALL
-            .map(|language| language.file(stem, extension))
-            .join(", ")
-    };
+    let own = |stem: &str, extension: &str| Language::ALL.map(|language| language.file(stem, extension)).join(", ");
     let mut rows = vec![
-        (
-            records::run_dir::MANIFEST.to_owned(),
-            desk.get("file.manifest"),
-        ),
-        (
-            records::run_dir::REQUESTS.to_owned(),
-            desk.get("file.requests"),
-        ),
+        (records::run_dir::MANIFEST.to_owned(), desk.get("file.manifest")),
+        (records::run_dir::REQUESTS.to_owned(), desk.get("file.requests")),
         (records::run_dir::PHASES.to_owned(), desk.get("file.phases")),
     ];
     if !desk.run.gpu.is_empty() {
@@ -291,31 +225,14 @@ pub(super) fn files(desk: &Desk<'_>) -> Vec<Part> {
         rows.push((records::run_dir::SERVER.to_owned(), desk.get("file.server")));
     }
     rows.extend([
-        (
-            records::run_dir::SUMMARY.to_owned(),
-            desk.get("file.summary"),
-        ),
+        (records::run_dir::SUMMARY.to_owned(), desk.get("file.summary")),
         ("levels.csv".to_owned(), desk.get("file.levels")),
         (own("report", "md"), desk.get("file.markdown")),
         (own("report", "html"), desk.get("file.html")),
     ]);
-    rows.extend(desk.charts.iter().map(|chart| {
-        (
-            desk.words.language.chart_file(chart.name),
-            chart.title.clone(),
-        )
-    }));
-    let rows = rows
-        .into_iter()
-        .map(|(file, what)| vec![file, what])
-        .collect();
-    let columns = vec![
-        Column::code(desk.get("column.file")),
-        Column::text(desk.get("column.content")),
-    ];
+    rows.extend(desk.charts.iter().map(|chart| (desk.words.language.chart_file(chart.name), chart.title.clone())));
+    let rows = rows.into_iter().map(|(file, what)| vec![file, what]).collect();
+    let columns = vec![Column::code(desk.get("column.file")), Column::text(desk.get("column.content"))];
     let table = Table::plain(columns, rows).with_notes(vec![desk.get("file.note")]);
-    vec![Part {
-        title: None,
-        blocks: vec![Block::Table(table)],
-    }]
+    vec![Part { title: None, blocks: vec![Block::Table(table)] }]
 }

@@ -49,10 +49,7 @@ impl Desk<'_> {
     }
 
     fn part(&self, title: &str, blocks: Vec<Block>) -> Part {
-        Part {
-            title: Some(self.get(title)),
-            blocks,
-        }
+        Part { title: Some(self.get(title)), blocks }
     }
 
     fn chart(&self, name: &str) -> Option<Block> {
@@ -67,17 +64,11 @@ impl Desk<'_> {
     }
 
     fn numbers(&self, heads: &[&str]) -> Vec<Column> {
-        heads
-            .iter()
-            .map(|head| Column::number(self.get(head)))
-            .collect()
+        heads.iter().map(|head| Column::number(self.get(head))).collect()
     }
 
     fn texts(&self, heads: &[&str]) -> Vec<Column> {
-        heads
-            .iter()
-            .map(|head| Column::text(self.get(head)))
-            .collect()
+        heads.iter().map(|head| Column::text(self.get(head))).collect()
     }
 }
 
@@ -89,30 +80,16 @@ pub(crate) fn document(
     words: &Words,
     figures: Figures,
 ) -> Document {
-    let desk = Desk {
-        run,
-        summary,
-        words,
-        figures,
-        charts,
-    };
+    let desk = Desk { run, summary, words, figures, charts };
     let mut operation = operation::parts(&desk);
     operation.extend(limited::parts(&desk));
-    let section = |id, title, parts| Section {
-        id,
-        title: desk.get(title),
-        parts,
-    };
+    let section = |id, title, parts| Section { id, title: desk.get(title), parts };
     let engine = engine_name(summary);
     let sections = [
         section("results", "section.results", results::parts(&desk)),
         section("operation", "section.operation", operation),
         section("sizing", "section.sizing", sizing::parts(&desk)),
-        section(
-            "prediction",
-            "section.prediction",
-            performance::parts(&desk),
-        ),
+        section("prediction", "section.prediction", performance::parts(&desk)),
         section("plan", "section.plan", plan::parts(&desk)),
         section("conclusion", "section.conclusion", conclusion::parts(&desk)),
         section("evidence", "section.evidence", evidence::parts(&desk)),
@@ -127,14 +104,8 @@ pub(crate) fn document(
         },
         subject: method::subject(&desk),
         banners: banners(summary, words),
-        sections: sections
-            .into_iter()
-            .filter(|section| !section.parts.is_empty())
-            .collect(),
-        footer: words.say(
-            "title.footer",
-            &[("tool", &summary.run.tool), ("run", &summary.run.run_id)],
-        ),
+        sections: sections.into_iter().filter(|section| !section.parts.is_empty()).collect(),
+        footer: words.say("title.footer", &[("tool", &summary.run.tool), ("run", &summary.run.run_id)]),
         data_word: words.get("word.data"),
         contents_word: words.get("word.contents"),
     }
@@ -166,10 +137,7 @@ pub(crate) fn banners(summary: &Summary, words: &Words) -> Vec<Banner> {
         banners.push(Banner {
             kind: "incomplete",
             head: words.get("banner.incomplete_head"),
-            text: words.say(
-                "banner.incomplete",
-                &[("reason", &reason), ("levels", &count(run))],
-            ),
+            text: words.say("banner.incomplete", &[("reason", &reason), ("levels", &count(run))]),
         });
     }
     banners

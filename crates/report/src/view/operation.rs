@@ -11,24 +11,11 @@ use crate::{
 pub(super) fn parts(desk: &Desk<'_>) -> Vec<Part> {
     if usable_levels(desk.summary).is_empty() {
         let text = desk.get("operation.nothing");
-        return vec![Part {
-            title: None,
-            blocks: vec![Block::Paragraph { text }],
-        }];
+        return vec![Part { title: None, blocks: vec![Block::Paragraph { text }] }];
     }
     let mut parts = Vec::new();
-    if let Some(level) = desk
-        .summary
-        .limits
-        .largest_stable
-        .and_then(|c| level_at(desk.summary, c))
-    {
-        parts.push(desk.part(
-            "part.maximum",
-            vec![Block::Bullets {
-                items: maximum(desk, level),
-            }],
-        ));
+    if let Some(level) = desk.summary.limits.largest_stable.and_then(|c| level_at(desk.summary, c)) {
+        parts.push(desk.part("part.maximum", vec![Block::Bullets { items: maximum(desk, level) }]));
     }
     parts.push(desk.part("part.slo", vec![Block::Table(objectives(desk))]));
     parts.extend(super::promise::goodput(desk));
@@ -38,26 +25,13 @@ pub(super) fn parts(desk: &Desk<'_>) -> Vec<Part> {
 }
 
 fn maximum(desk: &Desk<'_>, level: &LevelSummary) -> Vec<Item> {
-    let e2el = level
-        .e2el_ms
-        .map_or_else(|| ABSENT.into(), |d| desk.figures.time_estimate(d.mean));
+    let e2el = level.e2el_ms.map_or_else(|| ABSENT.into(), |d| desk.figures.time_estimate(d.mean));
     [
         ("operation.max_level", count(level.concurrency)),
-        (
-            "operation.max_success",
-            level
-                .success_rate
-                .map_or_else(|| ABSENT.into(), percent_estimate),
-        ),
+        ("operation.max_success", level.success_rate.map_or_else(|| ABSENT.into(), percent_estimate)),
         ("operation.max_e2el", e2el),
-        (
-            "operation.max_total",
-            format!("{} tok/s", maybe(level.output_tok_s)),
-        ),
-        (
-            "operation.max_single",
-            format!("{} tok/s", mean_only(level.per_request_tok_s)),
-        ),
+        ("operation.max_total", format!("{} tok/s", maybe(level.output_tok_s))),
+        ("operation.max_single", format!("{} tok/s", mean_only(level.per_request_tok_s))),
     ]
     .into_iter()
     .map(|(name, value)| Item::labelled(desk.get(name), value))
@@ -72,21 +46,14 @@ fn objectives(desk: &Desk<'_>) -> Table {
         Column::number(desk.get("column.total_tok_s")),
         Column::text(desk.get("column.remark")),
     ];
-    let mut rows: Vec<Row> = desk
-        .summary
-        .slo
-        .iter()
-        .map(|row| Row::new(objective(desk, row), false))
-        .collect();
+    let mut rows: Vec<Row> = desk.summary.slo.iter().map(|row| Row::new(objective(desk, row), false)).collect();
     let limits = &desk.summary.limits;
     let peaks = [
         ("slo.total", limits.peak_output, "slo.total_remark"),
         ("slo.single", limits.peak_per_request, "slo.single_remark"),
     ];
     for (name, peak, remark) in peaks {
-        let Some((peak, level)) =
-            peak.and_then(|p| Some((p, level_at(desk.summary, p.concurrency)?)))
-        else {
+        let Some((peak, level)) = peak.and_then(|p| Some((p, level_at(desk.summary, p.concurrency)?))) else {
             continue;
         };
         let e2el = level.e2el_ms.map(|d| d.mean);
@@ -104,11 +71,7 @@ fn objectives(desk: &Desk<'_>) -> Table {
     if desk.summary.slo.is_empty() {
         notes.insert(0, desk.get("slo.nothing_held"));
     }
-    Table {
-        columns,
-        rows,
-        notes,
-    }
+    Table { columns, rows, notes }
 }
 
 fn time(desk: &Desk<'_>, value: Option<Estimate>) -> String {
@@ -120,13 +83,11 @@ fn with_caution(desk: &Desk<'_>, level: &LevelSummary, mut text: String) -> Stri
     let requests = level.requests;
     if requests.failed > 0 {
         text.push(' ');
-        text.push_str(&desk.words.say(
-            "caution.failed",
-            &[
-                ("failed", &count(requests.failed)),
-                ("measured", &count(requests.measured)),
-            ],
-        ));
+        text.push_str(
+            &desk
+                .words
+                .say("caution.failed", &[("failed", &count(requests.failed)), ("measured", &count(requests.measured))]),
+        );
     }
     if !level.invalid.is_empty() {
         text.push(' ');
@@ -150,42 +111,23 @@ fn objective(desk: &Desk<'_>, row: &SloRow) -> Vec<String> {
     let statistic = words.get(statistic_key(row.statistic));
     let name = words.say("slo.below", &[("limit", &limit), ("statistic", &statistic)]);
     let Some(concurrency) = row.concurrency else {
-        return vec![
-            name,
-            ABSENT.into(),
-            ABSENT.into(),
-            ABSENT.into(),
-            words.get("slo.none"),
-        ];
+        return vec![name, ABSENT.into(), ABSENT.into(), ABSENT.into(), words.get("slo.none")];
     };
     let estimate = level_at(desk.summary, concurrency)
         .and_then(|level| held(level, row.statistic))
-        .or(row.e2el_ms.map(|value| Estimate {
-            value,
-            low: None,
-            high: None,
-        }));
-    let next = usable_levels(desk.summary)
-        .into_iter()
-        .find(|level| level.concurrency > concurrency);
+        .or(row.e2el_ms.map(|value| Estimate { value, low: None, high: None }));
+    let next = usable_levels(desk.summary).into_iter().find(|level| level.concurrency > concurrency);
     let mut remark = match next {
         Some(next) if row.bounded => words.say(
             "slo.bounded",
             &[
                 ("next", &count(next.concurrency)),
-                (
-                    "e2el",
-                    &held(next, row.statistic)
-                        .map_or_else(|| ABSENT.into(), |e| desk.figures.time(e.value)),
-                ),
+                ("e2el", &held(next, row.statistic).map_or_else(|| ABSENT.into(), |e| desk.figures.time(e.value))),
             ],
         ),
         _ => words.get("slo.unbounded"),
     };
-    if estimate
-        .and_then(|e| e.high)
-        .is_some_and(|high| high > row.e2el_below_ms)
-    {
+    if estimate.and_then(|e| e.high).is_some_and(|high| high > row.e2el_below_ms) {
         remark.push(' ');
         remark.push_str(&words.get("slo.tight"));
     }
@@ -214,22 +156,12 @@ fn between(desk: &Desk<'_>, row: &SloRow) -> Option<String> {
 
 /// The tightest and the widest objective that more than the smallest level held.
 pub(super) fn held_objectives(desk: &Desk<'_>) -> (Option<SloRow>, Option<SloRow>) {
-    let smallest = usable_levels(desk.summary)
-        .first()
-        .map_or(0, |level| level.concurrency);
-    let mut rows: Vec<SloRow> = desk
-        .summary
-        .slo
-        .iter()
-        .filter(|row| row.concurrency.is_some_and(|c| c > smallest))
-        .copied()
-        .collect();
+    let smallest = usable_levels(desk.summary).first().map_or(0, |level| level.concurrency);
+    let mut rows: Vec<SloRow> =
+        desk.summary.slo.iter().filter(|row| row.concurrency.is_some_and(|c| c > smallest)).copied().collect();
     rows.sort_by(|a, b| a.e2el_below_ms.total_cmp(&b.e2el_below_ms));
     let tightest = rows.first().copied();
-    let widest = rows
-        .last()
-        .copied()
-        .filter(|row| Some(row.concurrency) != tightest.map(|t| t.concurrency));
+    let widest = rows.last().copied().filter(|row| Some(row.concurrency) != tightest.map(|t| t.concurrency));
     (tightest, widest)
 }
 
@@ -260,31 +192,15 @@ fn scenarios(desk: &Desk<'_>) -> Vec<Item> {
     };
     let (tightest, widest) = held_objectives(desk);
     if let Some(peak) = limits.peak_per_request {
-        add(
-            "scenario.single",
-            "scenario.single_text",
-            peak.concurrency,
-            None,
-        );
+        add("scenario.single", "scenario.single_text", peak.concurrency, None);
     }
-    for (name, row) in [
-        ("scenario.interactive", tightest),
-        ("scenario.busy", widest),
-    ] {
+    for (name, row) in [("scenario.interactive", tightest), ("scenario.busy", widest)] {
         if let Some((row, concurrency)) = row.and_then(|row| Some((row, row.concurrency?))) {
             add(name, "scenario.objective_text", concurrency, Some(row));
         }
     }
-    if let Some(peak) = limits
-        .peak_output
-        .filter(|peak| !is_also_fastest(limits, *peak))
-    {
-        add(
-            "scenario.batch",
-            "scenario.batch_text",
-            peak.concurrency,
-            None,
-        );
+    if let Some(peak) = limits.peak_output.filter(|peak| !is_also_fastest(limits, *peak)) {
+        add("scenario.batch", "scenario.batch_text", peak.concurrency, None);
     }
     items.extend(valleys(desk));
     items
@@ -293,20 +209,13 @@ fn scenarios(desk: &Desk<'_>) -> Vec<Item> {
 /// Levels to stay away from: slower for everyone, and no more in all.
 fn valleys(desk: &Desk<'_>) -> impl Iterator<Item = Item> {
     desk.summary.findings.iter().filter_map(|finding| {
-        let FindingKind::ThroughputCliff {
-            from, from_tok_s, ..
-        } = finding.what
-        else {
+        let FindingKind::ThroughputCliff { from, from_tok_s, .. } = finding.what else {
             return None;
         };
         let levels = in_the_valley(desk.summary, from, from_tok_s);
         let text = desk.words.say(
             "scenario.avoid_text",
-            &[
-                ("levels", &list(&levels, desk.words)),
-                ("from", &count(from)),
-                ("from_tok_s", &figure(from_tok_s)),
-            ],
+            &[("levels", &list(&levels, desk.words)), ("from", &count(from)), ("from_tok_s", &figure(from_tok_s))],
         );
         (!levels.is_empty()).then(|| Item::labelled(desk.get("scenario.avoid"), text))
     })

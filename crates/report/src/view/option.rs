@@ -24,11 +24,7 @@ fn cheapest(sizing: &SizingSection, price: fn(&GpuOption) -> Option<f64>) -> Opt
         .options
         .iter()
         .filter(|option| holds(sizing, option) && price(option).is_some())
-        .min_by(|a, b| {
-            price(a)
-                .unwrap_or(f64::MAX)
-                .total_cmp(&price(b).unwrap_or(f64::MAX))
-        })
+        .min_by(|a, b| price(a).unwrap_or(f64::MAX).total_cmp(&price(b).unwrap_or(f64::MAX)))
 }
 
 /// The least purchase price among options that hold the target.
@@ -53,9 +49,7 @@ fn fastest(sizing: &SizingSection, eligible: impl Fn(&GpuOption) -> bool) -> Opt
         .filter(|option| option.memory_bandwidth_gb_s.is_some())
         .min_by(|a, b| {
             let by_bandwidth = bandwidth(b).total_cmp(&bandwidth(a));
-            by_bandwidth
-                .then(price(a).total_cmp(&price(b)))
-                .then(a.count.cmp(&b.count))
+            by_bandwidth.then(price(a).total_cmp(&price(b))).then(a.count.cmp(&b.count))
         })
 }
 
@@ -81,10 +75,7 @@ pub(super) fn options(desk: &Desk<'_>, sizing: &SizingSection) -> Vec<Item> {
 
 /// What starts vLLM so on this option; with small limits where those gain requests.
 fn command(sizing: &SizingSection, option: &GpuOption) -> String {
-    let mut words = vec![
-        format!("vllm serve {}", sizing.model),
-        format!("--max-model-len {}", sizing.context_tokens),
-    ];
+    let mut words = vec![format!("vllm serve {}", sizing.model), format!("--max-model-len {}", sizing.context_tokens)];
     if option.count > 1 {
         words.push(parallel_flag(option));
     }
@@ -111,23 +102,11 @@ fn about(desk: &Desk<'_>, sizing: &SizingSection, key: &str, option: &GpuOption)
             ("name", &*option_name(option)),
             ("fit", &*held(option.exact_max_requests.unwrap_or(0.0))),
             ("target", &*count(sizing.target_concurrency)),
-            (
-                "vram",
-                &*gigabytes(option.vram_gb * f64::from(option.count)),
-            ),
-            (
-                "purchase",
-                &*dated(option.purchase_usd, purchase_date, words),
-            ),
+            ("vram", &*gigabytes(option.vram_gb * f64::from(option.count))),
+            ("purchase", &*dated(option.purchase_usd, purchase_date, words)),
             ("hour", &*dated(hour, cloud_date, words)),
-            (
-                "month",
-                &*price(words, hour.map(|usd| usd * HOURS_PER_MONTH)),
-            ),
-            (
-                "offer",
-                &*offer.unwrap_or_else(|| words.get("option.any_offer")),
-            ),
+            ("month", &*price(words, hour.map(|usd| usd * HOURS_PER_MONTH))),
+            ("offer", &*offer.unwrap_or_else(|| words.get("option.any_offer"))),
             ("flag", &*parallel_flag(option)),
         ],
     );
@@ -151,9 +130,8 @@ fn least_cost(desk: &Desk<'_>, sizing: &SizingSection) -> String {
         options.filter(|option| holds(sizing, option) && option.purchase_usd.is_some())
     };
     let fewest = priced().map(|option| option.count).min();
-    let fewer = priced()
-        .filter(|option| Some(option.count) == fewest && option.count < cheapest.count)
-        .min_by(|a, b| {
+    let fewer =
+        priced().filter(|option| Some(option.count) == fewest && option.count < cheapest.count).min_by(|a, b| {
             let usd = |option: &GpuOption| option.purchase_usd.unwrap_or(f64::MAX);
             usd(a).total_cmp(&usd(b))
         });
@@ -200,23 +178,15 @@ fn bandwidth(desk: &Desk<'_>, sizing: &SizingSection, option: &GpuOption) -> Str
     match of_yardstick {
         Some(yardstick) => desk.words.say(
             "option.bandwidth_ratio",
-            &[
-                ("rate", &number(rate, 0)),
-                ("ratio", &number(rate / yardstick, 1)),
-                ("yardstick", YARDSTICK),
-            ],
+            &[("rate", &number(rate, 0)), ("ratio", &number(rate / yardstick, 1)), ("yardstick", YARDSTICK)],
         ),
-        None => desk
-            .words
-            .say("option.bandwidth", &[("rate", &number(rate, 0))]),
+        None => desk.words.say("option.bandwidth", &[("rate", &number(rate, 0))]),
     }
 }
 
 fn cloud(desk: &Desk<'_>, sizing: &SizingSection) -> String {
-    cheapest_cloud(sizing).map_or_else(
-        || desk.get("option.none"),
-        |option| about(desk, sizing, "option.cloud_text", option),
-    )
+    cheapest_cloud(sizing)
+        .map_or_else(|| desk.get("option.none"), |option| about(desk, sizing, "option.cloud_text", option))
 }
 
 /// What the measured server, as it is, holds of the target, and how many like it would hold all.
@@ -234,10 +204,7 @@ fn keep(desk: &Desk<'_>, sizing: &SizingSection) -> String {
                 ("tokens", &count(sizing.context_tokens)),
                 ("replicas", &number(replicas, 0)),
                 ("target", &number(target, 0)),
-                (
-                    "purchase",
-                    &price(desk.words, unit.map(|usd| usd * cards * replicas)),
-                ),
+                ("purchase", &price(desk.words, unit.map(|usd| usd * cards * replicas))),
             ],
         ));
     } else {
@@ -248,16 +215,11 @@ fn keep(desk: &Desk<'_>, sizing: &SizingSection) -> String {
         .filter(|level| Some(level.concurrency) <= desk.summary.limits.largest_stable)
         .find(|level| level.concurrency >= sizing.target_concurrency);
     if let Some(level) = measured {
-        let tokens = mean_of(level.prompt_tokens).unwrap_or(0.0)
-            + mean_of(level.output_tokens).unwrap_or(0.0);
+        let tokens = mean_of(level.prompt_tokens).unwrap_or(0.0) + mean_of(level.output_tokens).unwrap_or(0.0);
         let e2el = mean_of(level.e2el_ms).map_or_else(|| ABSENT.into(), |ms| desk.figures.time(ms));
         sentences.push(desk.words.say(
             "option.keep_measured",
-            &[
-                ("c", &count(level.concurrency)),
-                ("tokens", &number(tokens, 0)),
-                ("e2el", &e2el),
-            ],
+            &[("c", &count(level.concurrency)), ("tokens", &number(tokens, 0)), ("e2el", &e2el)],
         ));
     }
     sentences.join(" ")
@@ -266,20 +228,13 @@ fn keep(desk: &Desk<'_>, sizing: &SizingSection) -> String {
 /// Requests of the sizing's length that the measured server's pool holds, by its own account.
 fn present_capacity(desk: &Desk<'_>, sizing: &SizingSection) -> Option<f64> {
     let capacity = desk.summary.capacity.as_ref()?;
-    let printed = capacity
-        .max_concurrency
-        .filter(|_| capacity.max_model_len == Some(sizing.context_tokens));
-    let computed = capacity
-        .kv_cache_bytes
-        .map(|bytes| bytes as f64 / sizing.exact_kv_bytes_per_request as f64);
+    let printed = capacity.max_concurrency.filter(|_| capacity.max_model_len == Some(sizing.context_tokens));
+    let computed = capacity.kv_cache_bytes.map(|bytes| bytes as f64 / sizing.exact_kv_bytes_per_request as f64);
     printed.or(computed).filter(|each| *each >= 1.0)
 }
 
 /// One card of the kind that the measured server runs on, if the catalogue has it.
 fn present_gpu<'a>(desk: &Desk<'_>, sizing: &'a SizingSection) -> Option<&'a GpuOption> {
     let name = desk.summary.run.gpus.first()?;
-    sizing
-        .options
-        .iter()
-        .find(|option| option.count == 1 && name.contains(&option.gpu))
+    sizing.options.iter().find(|option| option.count == 1 && name.contains(&option.gpu))
 }

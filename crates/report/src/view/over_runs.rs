@@ -24,17 +24,9 @@ pub(crate) const FIGURES: [(&str, &str); 10] = [
 
 /// The document.
 pub(crate) fn document(over: &OverRuns, words: &Words) -> Document {
-    let tables = vec![
-        Block::Lead {
-            text: lead(over, words),
-        },
-        Block::Table(means(over, words)),
-    ];
+    let tables = vec![Block::Lead { text: lead(over, words) }, Block::Table(means(over, words))];
     let scatter = vec![Block::Table(scatter(over, words))];
-    let part = |title: &str, blocks| Part {
-        title: Some(words.get(title)),
-        blocks,
-    };
+    let part = |title: &str, blocks| Part { title: Some(words.get(title)), blocks };
     Document {
         language: words.language.tag(),
         title: words.say("runs.title", &[("n", &count(over.run_ids.len() as u64))]),
@@ -62,13 +54,7 @@ pub(crate) fn banners(over: &OverRuns, words: &Words) -> Vec<Banner> {
     let cut_off = (made < over.planned_runs).then(|| Banner {
         kind: "incomplete",
         head: words.get("banner.incomplete_head"),
-        text: words.say(
-            "runs.cut_off",
-            &[
-                ("n", &*count(made)),
-                ("planned", &*count(over.planned_runs)),
-            ],
-        ),
+        text: words.say("runs.cut_off", &[("n", &*count(made)), ("planned", &*count(over.planned_runs))]),
     });
     simulated.into_iter().chain(cut_off).collect()
 }
@@ -87,10 +73,7 @@ fn subject(over: &OverRuns, words: &Words) -> Vec<Fact> {
         ("subject.run", over.run_ids.join(", ")),
     ]
     .into_iter()
-    .map(|(name, value)| Fact {
-        name: words.get(name),
-        value,
-    })
+    .map(|(name, value)| Fact { name: words.get(name), value })
     .collect()
 }
 
@@ -105,25 +88,14 @@ fn table(over: &OverRuns, words: &Words, cell: fn(&FigureOverRuns) -> Cell) -> T
     let rows = over.levels.iter().map(|level| {
         let mark = if level.invalid_runs == 0 { "" } else { " †" };
         let rate = level.request_rate.map_or_else(|| ABSENT.into(), per_second);
-        let mut cells: Vec<Cell> = vec![
-            format!("{}{mark}", count(level.concurrency)).into(),
-            rate.into(),
-            count(level.runs).into(),
-        ];
-        cells.extend(FIGURES.iter().map(|(metric, _)| {
-            find(level, metric).map_or_else(|| Cell::from(ABSENT.to_owned()), cell)
-        }));
-        Row {
-            cells,
-            strong: false,
-        }
+        let mut cells: Vec<Cell> =
+            vec![format!("{}{mark}", count(level.concurrency)).into(), rate.into(), count(level.runs).into()];
+        cells.extend(
+            FIGURES.iter().map(|(metric, _)| find(level, metric).map_or_else(|| Cell::from(ABSENT.to_owned()), cell)),
+        );
+        Row { cells, strong: false }
     });
-    Table {
-        columns: columns(words),
-        rows: rows.collect(),
-        notes: Vec::new(),
-    }
-    .without_empty_columns()
+    Table { columns: columns(words), rows: rows.collect(), notes: Vec::new() }.without_empty_columns()
 }
 
 /// The figure of this name.
@@ -147,11 +119,7 @@ pub(crate) fn mean(of: &FigureOverRuns) -> String {
 fn means(over: &OverRuns, words: &Words) -> Table {
     let table = table(over, words, |of| Cell {
         text: mean(of),
-        small: if is_share(of) {
-            percent_interval(of.mean)
-        } else {
-            interval(of.mean)
-        },
+        small: if is_share(of) { percent_interval(of.mean) } else { interval(of.mean) },
     });
     let mut notes = vec![words.get("runs.note")];
     if over.levels.iter().any(|level| level.invalid_runs > 0) {
@@ -162,11 +130,7 @@ fn means(over: &OverRuns, words: &Words) -> Table {
 
 /// Standard deviation in percent of the mean; for a share in percentage points, as it stands.
 pub(crate) fn deviation(of: &FigureOverRuns) -> Option<f64> {
-    let share = if is_share(of) {
-        of.stddev?
-    } else {
-        of.stddev? / of.mean.value
-    };
+    let share = if is_share(of) { of.stddev? } else { of.stddev? / of.mean.value };
     Some(share * 100.0).filter(|percent| percent.is_finite())
 }
 

@@ -7,8 +7,7 @@ use super::{Block, Cell, Column, Desk, Item, Part, Row, Table};
 use crate::{
     number::{ABSENT, count, dollars, held_tenths, number, percent},
     prose::plan::{
-        answer, asked, basis, change, left_out, limits, million, recommendation, recommended,
-        shown, total, tpot, ttft,
+        answer, asked, basis, change, left_out, limits, million, recommendation, recommended, shown, total, tpot, ttft,
     },
 };
 
@@ -21,12 +20,8 @@ pub(super) fn parts(desk: &Desk<'_>) -> Vec<Part> {
         desk.part(
             "part.plan_asked",
             vec![
-                Block::Lead {
-                    text: asked(plan, desk.words, desk.figures),
-                },
-                Block::Paragraph {
-                    text: basis(plan, desk.words),
-                },
+                Block::Lead { text: asked(plan, desk.words, desk.figures) },
+                Block::Paragraph { text: basis(plan, desk.words) },
             ],
         ),
         desk.part("part.plan_choices", choices(desk, plan)),
@@ -45,9 +40,7 @@ pub(super) fn parts(desk: &Desk<'_>) -> Vec<Part> {
 
 fn choices(desk: &Desk<'_>, plan: &Plan) -> Vec<Block> {
     if !plan.choices.iter().any(|choice| choice.as_asked) {
-        return vec![Block::Paragraph {
-            text: desk.get("plan.nothing"),
-        }];
+        return vec![Block::Paragraph { text: desk.get("plan.nothing") }];
     }
     let mut columns = vec![Column::text(desk.get("column.choice"))];
     columns.extend(desk.numbers(&[
@@ -61,23 +54,13 @@ fn choices(desk: &Desk<'_>, plan: &Plan) -> Vec<Block> {
         "column.million",
         "column.joules_at_most",
     ]));
-    let strong = |index: usize| {
-        recommended(plan)
-            .iter()
-            .any(|(_, found)| *found == Some(index))
-    };
+    let strong = |index: usize| recommended(plan).iter().any(|(_, found)| *found == Some(index));
     let rows = shown(plan).into_iter().filter_map(|index| {
         let row = row(desk, plan.choices.get(index)?);
-        Some(Row {
-            strong: strong(index),
-            cells: row,
-        })
+        Some(Row { strong: strong(index), cells: row })
     });
-    let table = Table {
-        columns,
-        rows: rows.collect(),
-        notes: vec![desk.get("plan.table_note"), limits(plan, desk.words)],
-    };
+    let table =
+        Table { columns, rows: rows.collect(), notes: vec![desk.get("plan.table_note"), limits(plan, desk.words)] };
     let mut blocks = vec![Block::Table(table.without_empty_columns())];
     for chart in ["plan_memory", "plan_frontier", "plan_slo"] {
         blocks.extend(desk.chart(chart));
@@ -88,10 +71,9 @@ fn choices(desk: &Desk<'_>, plan: &Plan) -> Vec<Block> {
 /// A figure whose interval stands small below it.
 fn with_interval(text: &str) -> Cell {
     match text.split_once(" (") {
-        Some((figure, interval)) => Cell {
-            text: figure.to_owned(),
-            small: Some(interval.trim_end_matches(')').to_owned()),
-        },
+        Some((figure, interval)) => {
+            Cell { text: figure.to_owned(), small: Some(interval.trim_end_matches(')').to_owned()) }
+        }
         None => text.to_owned().into(),
     }
 }
@@ -112,9 +94,7 @@ fn row(desk: &Desk<'_>, choice: &Choice) -> Vec<Cell> {
         usd(cost.purchase.as_ref().map(|price| price.usd)).into(),
         usd(cost.cloud_per_hour.as_ref().map(|price| price.usd)).into(),
         with_interval(&million(choice, desk.words)),
-        cost.joules_per_token_at_most
-            .map_or_else(absent, |joules| format!("≤ {}", number(joules, 1)))
-            .into(),
+        cost.joules_per_token_at_most.map_or_else(absent, |joules| format!("≤ {}", number(joules, 1))).into(),
     ]
 }
 
@@ -124,20 +104,14 @@ fn recommendations(desk: &Desk<'_>, plan: &Plan) -> Vec<Block> {
         let text = recommendation(plan, key, index, desk.words, desk.figures);
         Item::labelled(desk.get(key), text).with_code(found.map(|found| found.command.clone()))
     };
-    vec![Block::Bullets {
-        items: recommended(plan).into_iter().map(item).collect(),
-    }]
+    vec![Block::Bullets { items: recommended(plan).into_iter().map(item).collect() }]
 }
 
 /// Of each card the best use of money, best first.
 fn efficiency(desk: &Desk<'_>, plan: &Plan) -> Vec<Block> {
     let mut cards: Vec<&str> = Vec::new();
     let mut rows = Vec::new();
-    for choice in plan
-        .by_efficiency
-        .iter()
-        .filter_map(|index| plan.choices.get(*index))
-    {
+    for choice in plan.by_efficiency.iter().filter_map(|index| plan.choices.get(*index)) {
         if cards.contains(&&*choice.gpu) {
             continue;
         }
@@ -147,22 +121,14 @@ fn efficiency(desk: &Desk<'_>, plan: &Plan) -> Vec<Block> {
             count(cards.len() as u64),
             choice.name(),
             million(choice, desk.words),
-            choice
-                .cost
-                .usd_per_hour()
-                .map_or_else(|| ABSENT.into(), dollars),
+            choice.cost.usd_per_hour().map_or_else(|| ABSENT.into(), dollars),
             even.map_or_else(|| ABSENT.into(), percent),
         ]);
     }
     if rows.is_empty() {
-        return vec![Block::Paragraph {
-            text: desk.get("plan.none"),
-        }];
+        return vec![Block::Paragraph { text: desk.get("plan.none") }];
     }
-    let mut columns = vec![
-        Column::number(desk.get("column.rank")),
-        Column::text(desk.get("column.choice")),
-    ];
+    let mut columns = vec![Column::number(desk.get("column.rank")), Column::text(desk.get("column.choice"))];
     columns.extend(desk.numbers(&["column.million", "column.hourly", "column.even"]));
     let table = Table::plain(columns, rows).with_notes(vec![desk.get("plan.efficiency_note")]);
     vec![Block::Table(table)]
@@ -175,22 +141,14 @@ fn sensitivity(desk: &Desk<'_>, plan: &Plan) -> Vec<Block> {
             change(changed, desk.words),
             answer(changed, desk.words),
             usd(changed.purchase_usd),
-            desk.get(if changed.changes {
-                "word.yes"
-            } else {
-                "word.no"
-            }),
+            desk.get(if changed.changes { "word.yes" } else { "word.no" }),
         ];
         Row::new(cells, changed.changes)
     });
     let mut columns = desk.texts(&["column.change", "column.then"]);
     columns.push(Column::number(desk.get("column.purchase")));
     columns.push(Column::text(desk.get("column.another")));
-    vec![Block::Table(Table {
-        columns,
-        rows: rows.collect(),
-        notes: vec![desk.get("plan.sensitivity_note")],
-    })]
+    vec![Block::Table(Table { columns, rows: rows.collect(), notes: vec![desk.get("plan.sensitivity_note")] })]
 }
 
 fn fleet(desk: &Desk<'_>, plan: &Plan) -> Option<Part> {
@@ -204,17 +162,9 @@ fn fleet(desk: &Desk<'_>, plan: &Plan) -> Option<Part> {
             percent(of_hour.waits_too_long),
         ]
     });
-    let columns = desk.numbers(&[
-        "column.hour",
-        "column.arrivals",
-        "column.replicas",
-        "column.waits",
-        "column.waits_long",
-    ]);
-    let note = desk.words.say(
-        "plan.fleet_note",
-        &[("mean", &number(day.mean_replicas, 1))],
-    );
+    let columns =
+        desk.numbers(&["column.hour", "column.arrivals", "column.replicas", "column.waits", "column.waits_long"]);
+    let note = desk.words.say("plan.fleet_note", &[("mean", &number(day.mean_replicas, 1))]);
     let table = Table::plain(columns, rows.collect()).with_notes(vec![note]);
     Some(desk.part("part.plan_fleet", vec![Block::Table(table)]))
 }

@@ -12,9 +12,7 @@ use crate::{
 pub(super) fn goodput(desk: &Desk<'_>) -> Option<Part> {
     let section = desk.summary.goodput.as_ref()?;
     let sentences = prose::goodput::sentences(desk.summary, desk.words, desk.figures);
-    let mut blocks = vec![Block::Paragraph {
-        text: sentences.join(" "),
-    }];
+    let mut blocks = vec![Block::Paragraph { text: sentences.join(" ") }];
     let share = |share: Option<f64>| share.map_or_else(|| ABSENT.into(), percent);
     let rows = desk.summary.levels.iter().filter_map(|level| {
         let goodput = level.goodput?;
@@ -41,9 +39,7 @@ pub(super) fn goodput(desk: &Desk<'_>) -> Option<Part> {
     columns.push(Column::text(desk.get("column.holds_objectives")));
     let table = Table::plain(columns, rows.collect()).without_empty_columns();
     let share = percent(section.attainment);
-    blocks.push(Block::Table(table.with_notes(vec![
-        desk.words.say("goodput.note", &[("share", &share)]),
-    ])));
+    blocks.push(Block::Table(table.with_notes(vec![desk.words.say("goodput.note", &[("share", &share)])])));
     Some(desk.part("part.goodput", blocks))
 }
 
@@ -64,13 +60,10 @@ pub(super) fn scaling(desk: &Desk<'_>) -> Option<Part> {
     let mut items = vec![
         Item::plain(law(desk, &scaling)),
         Item::plain(match (scaling.peak, scaling.ceiling_tok_s) {
-            (Some(peak), Some(ceiling)) => desk.words.say(
-                "scaling.peak",
-                &[("c", &number(peak, 0)), ("tok_s", &figure(ceiling))],
-            ),
-            (None, Some(ceiling)) => desk
-                .words
-                .say("scaling.ceiling", &[("tok_s", &figure(ceiling))]),
+            (Some(peak), Some(ceiling)) => {
+                desk.words.say("scaling.peak", &[("c", &number(peak, 0)), ("tok_s", &figure(ceiling))])
+            }
+            (None, Some(ceiling)) => desk.words.say("scaling.ceiling", &[("tok_s", &figure(ceiling))]),
             _ => desk.get("scaling.no_peak"),
         }),
     ];
@@ -79,21 +72,12 @@ pub(super) fn scaling(desk: &Desk<'_>) -> Option<Part> {
         items.push(Item::plain(desk.words.say("scaling.knee", &[("c", &knee)])));
     }
     if scaling.levels_before > 0 {
-        let mut before: Vec<u32> = desk
-            .summary
-            .levels
-            .iter()
-            .map(|level| level.concurrency)
-            .filter(|c| *c < scaling.from)
-            .collect();
+        let mut before: Vec<u32> =
+            desk.summary.levels.iter().map(|level| level.concurrency).filter(|c| *c < scaling.from).collect();
         before.sort_unstable();
-        items.push(Item::plain(desk.words.say(
-            "scaling.from",
-            &[
-                ("from", &count(scaling.from)),
-                ("levels", &list(&before, desk.words)),
-            ],
-        )));
+        items.push(Item::plain(
+            desk.words.say("scaling.from", &[("from", &count(scaling.from)), ("levels", &list(&before, desk.words))]),
+        ));
     }
     Some(desk.part("part.scaling", vec![Block::Bullets { items }]))
 }
@@ -132,22 +116,14 @@ pub(super) fn samples(desk: &Desk<'_>) -> Option<Part> {
         effective.map_or_else(|| ABSENT.into(), |n| number(n, 0))
     };
     let rows = levels.iter().map(|level| {
-        let settled = level.steady.map(|steady| {
-            desk.get(if steady.settled {
-                "word.yes"
-            } else {
-                "word.no"
-            })
-        });
+        let settled = level.steady.map(|steady| desk.get(if steady.settled { "word.yes" } else { "word.no" }));
         let adjusted = level.failure_adjusted;
         vec![
             count(level.concurrency),
             count(level.requests.completed),
             effective(level.ttft_ms),
             effective(level.e2el_ms),
-            level
-                .output_tok_s_estimate
-                .map_or_else(|| ABSENT.into(), estimate),
+            level.output_tok_s_estimate.map_or_else(|| ABSENT.into(), estimate),
             settled.unwrap_or_else(|| ABSENT.into()),
             time(adjusted.and_then(|of| of.ttft_ms.p95)),
             time(adjusted.and_then(|of| of.e2el_ms.p95)),

@@ -54,40 +54,23 @@ fn tiles(desk: &Desk<'_>) -> Vec<Tile> {
     let limits = &desk.summary.limits;
     let mut tiles = Vec::new();
     let mut tile = |name: &str, value: String, note: String| {
-        tiles.push(Tile {
-            name: desk.get(name),
-            value,
-            note,
-        });
+        tiles.push(Tile { name: desk.get(name), value, note });
     };
     if let (Some(stable), Some(tested)) = (limits.largest_stable, limits.largest_tested) {
-        let note = desk
-            .words
-            .say("tile.stable_note", &[("tested", &count(tested))]);
+        let note = desk.words.say("tile.stable_note", &[("tested", &count(tested))]);
         tile("tile.stable", count(stable), note);
     }
     if let (None, Some(completion)) = (limits.largest_stable, Completion::of(desk.summary)) {
-        let values = [
-            ("completed", &*count(completion.completed)),
-            ("measured", &*count(completion.measured)),
-        ];
+        let values = [("completed", &*count(completion.completed)), ("measured", &*count(completion.measured))];
         let note = desk.words.say("tile.success_note", &values);
         tile("tile.success", percent(completion.share()), note);
     }
     let at = |c: u32| desk.words.say("tile.at", &[("c", &count(c))]);
     if let Some(peak) = limits.peak_output {
-        tile(
-            "tile.total",
-            format!("{} tok/s", figure(peak.tok_s)),
-            at(peak.concurrency),
-        );
+        tile("tile.total", format!("{} tok/s", figure(peak.tok_s)), at(peak.concurrency));
     }
     if let Some(peak) = limits.peak_per_request {
-        tile(
-            "tile.single",
-            format!("{} tok/s", figure(peak.tok_s)),
-            at(peak.concurrency),
-        );
+        tile("tile.single", format!("{} tok/s", figure(peak.tok_s)), at(peak.concurrency));
     }
     let levels = usable_levels(desk.summary);
     if let (Some(first), Some(last)) = (levels.first(), levels.last()) {
@@ -95,11 +78,7 @@ fn tiles(desk: &Desk<'_>) -> Vec<Tile> {
         let mut grown = |name: &str, pick: fn(&LevelSummary) -> Option<Distribution>| {
             if let (Some(from), Some(to)) = (mean_of(pick(first)), mean_of(pick(last))) {
                 let value = format!("{} → {}", desk.figures.time(from), desk.figures.time(to));
-                tile(
-                    name,
-                    value,
-                    desk.words.say("tile.growth", &[("levels", &note)]),
-                );
+                tile(name, value, desk.words.say("tile.growth", &[("levels", &note)]));
             }
         };
         grown("tile.ttft", |level| level.ttft_ms);
@@ -117,25 +96,14 @@ fn capacity(desk: &Desk<'_>) -> Option<Table> {
         ("capacity.blocks", capacity.gpu_blocks.map(count)),
         ("capacity.block_size", tokens(capacity.block_size)),
         ("capacity.max_model_len", tokens(capacity.max_model_len)),
-        (
-            "capacity.max_concurrency",
-            capacity
-                .max_concurrency
-                .map(|x| format!("{}x", number(x, 2))),
-        ),
+        ("capacity.max_concurrency", capacity.max_concurrency.map(|x| format!("{}x", number(x, 2)))),
         ("capacity.slots", capacity.slots.map(count)),
     ]
     .into_iter()
     .filter_map(|(name, value)| Some(vec![desk.get(name), value?]))
     .collect();
-    let columns = vec![
-        Column::text(desk.get("column.item")),
-        Column::number(desk.get("column.value")),
-    ];
-    let mut notes = vec![
-        desk.words
-            .say("capacity.source", &[("source", &capacity.source)]),
-    ];
+    let columns = vec![Column::text(desk.get("column.item")), Column::number(desk.get("column.value"))];
+    let mut notes = vec![desk.words.say("capacity.source", &[("source", &capacity.source)])];
     if capacity.max_concurrency.is_some() {
         notes.push(desk.get("capacity.meaning"));
     }
@@ -145,10 +113,7 @@ fn capacity(desk: &Desk<'_>) -> Option<Table> {
 fn limits(desk: &Desk<'_>) -> Table {
     let mut rows = levels_of_note(desk);
     rows.extend(growths(desk));
-    let rows = rows
-        .into_iter()
-        .map(|(name, value, remark)| vec![desk.get(name), value, remark])
-        .collect();
+    let rows = rows.into_iter().map(|(name, value, remark)| vec![desk.get(name), value, remark]).collect();
     let columns = vec![
         Column::text(desk.get("column.item")),
         Column::number(desk.get("column.value")),
@@ -173,30 +138,15 @@ fn levels_of_note(desk: &Desk<'_>) -> Vec<Limit> {
     };
     let level = |c: Option<u32>| c.map_or_else(|| ABSENT.into(), count);
     let peak = |name, peak: Option<Peak>| {
-        let tok_s = peak.map_or_else(
-            || ABSENT.into(),
-            |peak| format!("{} tok/s", figure(peak.tok_s)),
-        );
+        let tok_s = peak.map_or_else(|| ABSENT.into(), |peak| format!("{} tok/s", figure(peak.tok_s)));
         (name, level(peak.map(|peak| peak.concurrency)), tok_s)
     };
     vec![
-        (
-            "limit.stable",
-            level(limits.largest_stable),
-            desk.get(stable_remark),
-        ),
-        (
-            "limit.tested",
-            level(limits.largest_tested),
-            desk.get("limit.tested_remark"),
-        ),
+        ("limit.stable", level(limits.largest_stable), desk.get(stable_remark)),
+        ("limit.tested", level(limits.largest_tested), desk.get("limit.tested_remark")),
         peak("limit.total_peak", limits.peak_output),
         peak("limit.single_peak", limits.peak_per_request),
-        (
-            "limit.saturation",
-            level(limits.saturation),
-            desk.get(saturation_remark),
-        ),
+        ("limit.saturation", level(limits.saturation), desk.get(saturation_remark)),
     ]
 }
 
@@ -222,11 +172,8 @@ fn growths(desk: &Desk<'_>) -> impl Iterator<Item = Limit> {
 fn stable_note(desk: &Desk<'_>) -> Option<String> {
     let level = level_at(desk.summary, desk.summary.limits.largest_stable?)?;
     let low = level.success_rate?.low?;
-    Some(desk.words.say(
-        "limit.stable_note",
-        &[
-            ("n", &count(level.requests.completed)),
-            ("low", &number(low * 100.0, 1)),
-        ],
-    ))
+    Some(
+        desk.words
+            .say("limit.stable_note", &[("n", &count(level.requests.completed)), ("low", &number(low * 100.0, 1))]),
+    )
 }

@@ -16,32 +16,19 @@ use crate::{
 pub(super) fn parts(desk: &Desk<'_>) -> Vec<Part> {
     let Some(sizing) = &desk.summary.sizing else {
         let text = desk.get("sizing.none");
-        return vec![Part {
-            title: None,
-            blocks: vec![Block::Paragraph { text }],
-        }];
+        return vec![Part { title: None, blocks: vec![Block::Paragraph { text }] }];
     };
     let mut comparison = vec![Block::Table(comparison(desk, sizing))];
     if let Some(text) = free_gain(sizing, desk.words) {
         comparison.push(Block::Bullets {
-            items: vec![Item {
-                label: Some(desk.get("sizing.free_label")),
-                text,
-                tone: "insight",
-                code: None,
-            }],
+            items: vec![Item { label: Some(desk.get("sizing.free_label")), text, tone: "insight", code: None }],
         });
     }
     comparison.extend(desk.chart("capacity"));
     let mut parts = vec![
         desk.part(
             "part.memory",
-            vec![
-                Block::Paragraph {
-                    text: assumptions(sizing, desk.words),
-                },
-                Block::Table(memory(desk, sizing)),
-            ],
+            vec![Block::Paragraph { text: assumptions(sizing, desk.words) }, Block::Table(memory(desk, sizing))],
         ),
         desk.part("part.gpus", comparison),
     ];
@@ -49,17 +36,9 @@ pub(super) fn parts(desk: &Desk<'_>) -> Vec<Part> {
         let sentences = prose::deviation::sentences(&sizing.deviations, desk.words);
         let items = sentences.into_iter().map(Item::plain).collect();
         let text = desk.get("sizing.deviations");
-        parts.push(desk.part(
-            "part.deviations",
-            vec![Block::Paragraph { text }, Block::Bullets { items }],
-        ));
+        parts.push(desk.part("part.deviations", vec![Block::Paragraph { text }, Block::Bullets { items }]));
     }
-    parts.push(desk.part(
-        "part.options",
-        vec![Block::Bullets {
-            items: option::options(desk, sizing),
-        }],
-    ));
+    parts.push(desk.part("part.options", vec![Block::Bullets { items: option::options(desk, sizing) }]));
     parts.push(desk.part("part.costs", cost::costs(desk, sizing)));
     parts
 }
@@ -69,35 +48,13 @@ pub(crate) fn memory_rows(sizing: &SizingSection, words: &Words) -> [[String; 3]
     let simple = &sizing.simple;
     let target = u64::from(sizing.target_concurrency);
     let kv = sizing.exact_kv_bytes_per_request;
-    let sum = kv
-        .saturating_mul(target)
-        .saturating_add(sizing.weight_bytes);
+    let sum = kv.saturating_mul(target).saturating_add(sizing.weight_bytes);
     let rows = [
-        (
-            "sizing.weights",
-            gigabytes(simple.weights_gb),
-            gib(sizing.weight_bytes),
-        ),
-        (
-            "sizing.kv_per_request",
-            gigabytes(simple.kv_per_request_gb),
-            gib(kv),
-        ),
-        (
-            "sizing.kv_all",
-            gigabytes(simple.kv_per_request_gb * target as f64),
-            gib(kv.saturating_mul(target)),
-        ),
-        (
-            "sizing.overhead",
-            gigabytes(simple.overhead_gb),
-            words.get("sizing.per_gpu"),
-        ),
-        (
-            "sizing.total",
-            gigabytes(simple.total_gb),
-            words.say("sizing.plus_overhead", &[("sum", &gib(sum))]),
-        ),
+        ("sizing.weights", gigabytes(simple.weights_gb), gib(sizing.weight_bytes)),
+        ("sizing.kv_per_request", gigabytes(simple.kv_per_request_gb), gib(kv)),
+        ("sizing.kv_all", gigabytes(simple.kv_per_request_gb * target as f64), gib(kv.saturating_mul(target))),
+        ("sizing.overhead", gigabytes(simple.overhead_gb), words.get("sizing.per_gpu")),
+        ("sizing.total", gigabytes(simple.total_gb), words.say("sizing.plus_overhead", &[("sum", &gib(sum))])),
     ];
     rows.map(|(name, simple, exact)| [words.get(name), simple, exact])
 }
@@ -112,11 +69,7 @@ fn memory(desk: &Desk<'_>, sizing: &SizingSection) -> Table {
     ];
     Table {
         columns,
-        rows: rows
-            .into_iter()
-            .enumerate()
-            .map(|(index, row)| Row::new(row.into(), index == last))
-            .collect(),
+        rows: rows.into_iter().enumerate().map(|(index, row)| Row::new(row.into(), index == last)).collect(),
         notes: vec![desk.get("sizing.memory_note")],
     }
 }
@@ -130,11 +83,7 @@ pub(crate) fn simple_text(option: &GpuOption, words: &Words) -> String {
 }
 
 /// Requests that fit by the engine's arithmetic, as `figure` writes them.
-pub(crate) fn exact_text(
-    option: &GpuOption,
-    words: &Words,
-    figure: impl Fn(f64) -> String,
-) -> String {
+pub(crate) fn exact_text(option: &GpuOption, words: &Words, figure: impl Fn(f64) -> String) -> String {
     match option.exact_max_requests {
         Some(fit) => figure(fit),
         None if option.exact_unknown => words.get("word.unknown"),
@@ -156,10 +105,7 @@ pub(crate) fn simple_cards(cards: Option<u32>) -> String {
 }
 
 fn comparison(desk: &Desk<'_>, sizing: &SizingSection) -> Table {
-    let mut columns = vec![
-        Column::text(desk.get("column.gpu")),
-        Column::number(desk.get("column.vram")),
-    ];
+    let mut columns = vec![Column::text(desk.get("column.gpu")), Column::number(desk.get("column.vram"))];
     columns.extend(desk.numbers(&["column.fits_simple", "column.fits_exact"]));
     let values = [("target", &*count(sizing.target_concurrency))];
     columns.push(Column::text(desk.words.say("column.holds", &values)));
@@ -173,22 +119,13 @@ fn comparison(desk: &Desk<'_>, sizing: &SizingSection) -> Table {
     let mut notes = vec![desk.get("sizing.table_note")];
     let gains = |option: &GpuOption| option.exact_max_requests_at_256_seqs.is_some();
     if sizing.options.iter().any(gains) {
-        notes.push(
-            desk.words
-                .say("sizing.gain_note", &[("flags", SMALL_LIMITS)]),
-        );
+        notes.push(desk.words.say("sizing.gain_note", &[("flags", SMALL_LIMITS)]));
     }
     if sizing.options.iter().any(|option| option.exact_unknown) {
         notes.push(desk.get("sizing.unknown_note"));
     }
     notes.extend(price_sources(sizing, desk.words));
-    Table {
-        columns,
-        rows: rows
-            .map(|option| comparison_row(desk, sizing, option))
-            .collect(),
-        notes,
-    }
+    Table { columns, rows: rows.map(|option| comparison_row(desk, sizing, option)).collect(), notes }
 }
 
 fn comparison_row(desk: &Desk<'_>, sizing: &SizingSection, option: &GpuOption) -> Row {
@@ -198,15 +135,8 @@ fn comparison_row(desk: &Desk<'_>, sizing: &SizingSection, option: &GpuOption) -
         (true, false) => ("sizing.yes", !simple_holds),
         (false, false) => ("sizing.no", simple_holds),
     };
-    let by_simple = if simple_holds {
-        "sizing.simple_yes"
-    } else {
-        "sizing.simple_no"
-    };
-    let verdict = Cell {
-        text: desk.get(verdict),
-        small: differs.then(|| desk.get(by_simple)),
-    };
+    let by_simple = if simple_holds { "sizing.simple_yes" } else { "sizing.simple_no" };
+    let verdict = Cell { text: desk.get(verdict), small: differs.then(|| desk.get(by_simple)) };
     let gain = option.exact_max_requests_at_256_seqs;
     let exact = Cell {
         text: exact_text(option, desk.words, held_tenths),

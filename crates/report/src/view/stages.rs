@@ -18,11 +18,7 @@ pub(super) fn table(desk: &Desk<'_>) -> Option<Table> {
                 per_second(stage.planned_per_s),
                 number(stage.seconds, 1),
                 count(stage.requests),
-                if stage.requests == 0 {
-                    ABSENT.into()
-                } else {
-                    percent(success)
-                },
+                if stage.requests == 0 { ABSENT.into() } else { percent(success) },
                 mean_only(stage.ttft_ms),
                 p95.map_or_else(|| ABSENT.into(), |p95| figure(p95.value)),
                 mean_only(stage.e2el_ms),
@@ -43,18 +39,12 @@ pub(super) fn table(desk: &Desk<'_>) -> Option<Table> {
         "column.e2el_intended",
         "column.total_tok_s",
     ]);
-    (!rows.is_empty()).then(|| {
-        Table::plain(columns, rows)
-            .without_empty_columns()
-            .with_notes(vec![desk.get("note.stages")])
-    })
+    (!rows.is_empty())
+        .then(|| Table::plain(columns, rows).without_empty_columns().with_notes(vec![desk.get("note.stages")]))
 }
 
 /// `2 → 5 → 2`.
 pub(super) fn rates(stages: &[RateStage]) -> String {
-    let rates: Vec<String> = stages
-        .iter()
-        .map(|stage| per_second(stage.per_second))
-        .collect();
+    let rates: Vec<String> = stages.iter().map(|stage| per_second(stage.per_second)).collect();
     rates.join(" → ")
 }

@@ -20,8 +20,7 @@ pub(super) fn table(desk: &Desk<'_>) -> Option<Table> {
                 count(level.concurrency),
                 count(turn.turn + 1),
                 count(turn.completed),
-                turn.prompt_tokens_mean
-                    .map_or_else(|| ABSENT.into(), |tokens| number(tokens, 0)),
+                turn.prompt_tokens_mean.map_or_else(|| ABSENT.into(), |tokens| number(tokens, 0)),
                 cached.map_or_else(|| ABSENT.into(), |(cached, all)| percent(cached / all)),
                 mean_only(turn.ttft_ms),
                 p90.map_or_else(|| ABSENT.into(), |p90| figure(p90.value)),
@@ -39,18 +38,10 @@ pub(super) fn table(desk: &Desk<'_>) -> Option<Table> {
         "column.ttft_p90",
         "column.e2el_mean",
     ]);
-    let more = if more.is_empty() {
-        String::new()
-    } else {
-        desk.words
-            .say("note.more_turns", &[("shown", &count(SHOWN))])
-    };
+    let more =
+        if more.is_empty() { String::new() } else { desk.words.say("note.more_turns", &[("shown", &count(SHOWN))]) };
     let note = desk.words.say("note.turns", &[("more", &more)]);
-    (!rows.is_empty()).then(|| {
-        Table::plain(columns, rows)
-            .without_empty_columns()
-            .with_notes(vec![note])
-    })
+    (!rows.is_empty()).then(|| Table::plain(columns, rows).without_empty_columns().with_notes(vec![note]))
 }
 
 /// Rows of the set-up.
@@ -66,13 +57,7 @@ pub(super) fn setup(desk: &Desk<'_>) -> Vec<(&'static str, String)> {
     };
     let think = figure("think_time_ms").unwrap_or(0.0);
     vec![
-        (
-            "setup.session_turns",
-            spread(turns, figure("session_turns_stddev")),
-        ),
-        (
-            "setup.think_time",
-            format!("{} ms", spread(think, figure("think_time_stddev_ms"))),
-        ),
+        ("setup.session_turns", spread(turns, figure("session_turns_stddev"))),
+        ("setup.think_time", format!("{} ms", spread(think, figure("think_time_stddev_ms")))),
     ]
 }

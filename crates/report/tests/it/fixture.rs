@@ -7,30 +7,23 @@ use std::time::Duration;
 
 use analysis::{LevelSummary, Summary};
 use records::{
-    ClockAnchor, Connection, EngineKind, GpuDevice, GpuLine, GpuSample, Manifest, Offset, Outcome,
-    Phase, PhaseKind, Plan, RequestRecord, RunData, SCHEMA_VERSION, ServerCounters, ServerSample,
-    Stage, Target, Tool,
+    ClockAnchor, Connection, EngineKind, GpuDevice, GpuLine, GpuSample, Manifest, Offset, Outcome, Phase, PhaseKind,
+    Plan, RequestRecord, RunData, SCHEMA_VERSION, ServerCounters, ServerSample, Stage, Target, Tool,
 };
 
 /// The reference report's run.
 pub(crate) fn rtx3090() -> (RunData, Summary) {
-    run(include_str!(
-        "../../../../fixtures/report/summary_rtx3090.json"
-    ))
+    run(include_str!("../../../../fixtures/report/summary_rtx3090.json"))
 }
 
 /// llama.cpp: no capacity, no sizing, no GPU, but percentiles.
 pub(crate) fn llama_cpp() -> (RunData, Summary) {
-    run(include_str!(
-        "../../../../fixtures/report/summary_llama_cpp.json"
-    ))
+    run(include_str!("../../../../fixtures/report/summary_llama_cpp.json"))
 }
 
 /// A simulated run that lost its server.
 pub(crate) fn partial() -> (RunData, Summary) {
-    run(include_str!(
-        "../../../../fixtures/report/summary_partial.json"
-    ))
+    run(include_str!("../../../../fixtures/report/summary_partial.json"))
 }
 
 fn run(json: &str) -> (RunData, Summary) {
@@ -60,10 +53,7 @@ pub(crate) fn raw(summary: &Summary) -> RunData {
     for level in &summary.levels {
         let end = requests_of(level, now, &mut data.requests);
         telemetry_of(level, (now, end), summary, &mut data);
-        for (kind, from, to) in [
-            (PhaseKind::Warmup, now, now + 0.1),
-            (PhaseKind::Measure, now + 0.1, end),
-        ] {
+        for (kind, from, to) in [(PhaseKind::Warmup, now, now + 0.1), (PhaseKind::Measure, now + 0.1, end)] {
             data.phases.push(Phase {
                 kind,
                 level: Some(level.level),
@@ -86,10 +76,7 @@ fn requests_of(level: &LevelSummary, from: f64, requests: &mut Vec<RequestRecord
     let mut end = from + 1.0;
     let e2el = level.e2el_ms.map_or(500.0, |d| d.mean.value) / 1000.0;
     let ttft = level.ttft_ms.map_or(100.0, |d| d.mean.value) / 1000.0;
-    let each = level
-        .requests
-        .measured
-        .div_ceil(u64::from(level.concurrency));
+    let each = level.requests.measured.div_ceil(u64::from(level.concurrency));
     let first = requests.len() as u64;
     for slot in 0..level.concurrency {
         let mut sent = from + 0.1 + f64::from(slot) * 0.002;
@@ -112,9 +99,7 @@ fn requests_of(level: &LevelSummary, from: f64, requests: &mut Vec<RequestRecord
                 head_ns: None,
                 chunks: records::Chunks {
                     count: 2,
-                    since_sent_ns: [ttft * (1.0 + 0.2 * wave), latency]
-                        .map(|s| at(s).0)
-                        .to_vec(),
+                    since_sent_ns: [ttft * (1.0 + 0.2 * wave), latency].map(|s| at(s).0).to_vec(),
                     tokens: Vec::new(),
                 },
                 first_output_ns: None,
@@ -125,9 +110,7 @@ fn requests_of(level: &LevelSummary, from: f64, requests: &mut Vec<RequestRecord
                 output_tokens: None,
                 server_timings: None,
                 outcome: if completed {
-                    Outcome::Completed {
-                        finish_reason: Some("length".into()),
-                    }
+                    Outcome::Completed { finish_reason: Some("length".into()) }
                 } else {
                     Outcome::NoTokens
                 },
@@ -139,12 +122,7 @@ fn requests_of(level: &LevelSummary, from: f64, requests: &mut Vec<RequestRecord
     end
 }
 
-fn telemetry_of(
-    level: &LevelSummary,
-    (from, to): (f64, f64),
-    summary: &Summary,
-    data: &mut RunData,
-) {
+fn telemetry_of(level: &LevelSummary, (from, to): (f64, f64), summary: &Summary, data: &mut RunData) {
     let mut t = from;
     while t < to {
         let part = (t - from) / (to - from);
@@ -156,9 +134,7 @@ fn telemetry_of(
                 engine: EngineKind::Vllm,
                 running: server.running_mean.map(|mean| (mean * steady).round()),
                 waiting: server.waiting_mean,
-                kv_usage: server
-                    .kv_usage_max
-                    .map(|max| max * steady * (0.85 + 0.15 * (t * 0.7).sin())),
+                kv_usage: server.kv_usage_max.map(|max| max * steady * (0.85 + 0.15 * (t * 0.7).sin())),
                 counters: ServerCounters::default(),
                 detail: records::ServerDetail::default(),
             });
@@ -169,9 +145,7 @@ fn telemetry_of(
                 t_ns: at(t),
                 uuid: format!("GPU-{name}"),
                 gpu_util_percent: Some(if part < 0.02 { 12 } else { 97 }),
-                power_average_mw: gpu
-                    .power_w_mean
-                    .map(|w| at(w * (0.97 + 0.03 * (t * 1.3).sin())).0 / 1_000_000),
+                power_average_mw: gpu.power_w_mean.map(|w| at(w * (0.97 + 0.03 * (t * 1.3).sin())).0 / 1_000_000),
                 memory_used_bytes: gpu.memory_used_bytes_max,
                 ..GpuSample::default()
             }));
@@ -183,43 +157,21 @@ fn telemetry_of(
 fn manifest(summary: &Summary) -> Manifest {
     let run = &summary.run;
     let target = match &run.simulated_profile {
-        Some(profile) => Target::Simulated {
-            url: run.url.clone(),
-            profile: profile.clone(),
-        },
-        None => Target::Server {
-            url: run.url.clone(),
-        },
+        Some(profile) => Target::Simulated { url: run.url.clone(), profile: profile.clone() },
+        None => Target::Server { url: run.url.clone() },
     };
     Manifest {
         schema_version: SCHEMA_VERSION,
         run_id: run.run_id.clone(),
-        tool: Tool {
-            name: "plimsoll".into(),
-            version: "0.1.0".into(),
-            git_revision: None,
-            profile: "release".into(),
-        },
+        tool: Tool { name: "plimsoll".into(), version: "0.1.0".into(), git_revision: None, profile: "release".into() },
         argv: run.argv.clone(),
         target,
         plan: Plan {
-            levels: summary
-                .levels
-                .iter()
-                .map(|level| level.concurrency)
-                .collect(),
-            requests: summary
-                .levels
-                .iter()
-                .map(|level| level.requests.measured)
-                .collect(),
+            levels: summary.levels.iter().map(|level| level.concurrency).collect(),
+            requests: summary.levels.iter().map(|level| level.requests.measured).collect(),
             arrivals: Vec::new(),
             durations_ns: Vec::new(),
-            warmup_requests: summary
-                .levels
-                .iter()
-                .map(|level| level.requests.warmup)
-                .collect(),
+            warmup_requests: summary.levels.iter().map(|level| level.requests.warmup).collect(),
             endpoint: "/v1/chat/completions".into(),
             model: run.model.clone(),
             stream: true,
@@ -235,10 +187,7 @@ fn manifest(summary: &Summary) -> Manifest {
         },
         host: records::Host::default(),
         engine: records::EngineFacts::default(),
-        started: ClockAnchor {
-            offset_ns: Offset::ZERO,
-            unix_ns: run.started_unix_s * 1_000_000_000,
-        },
+        started: ClockAnchor { offset_ns: Offset::ZERO, unix_ns: run.started_unix_s * 1_000_000_000 },
         ended: None,
         end: None,
         resumed: Vec::new(),

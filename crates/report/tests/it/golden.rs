@@ -32,11 +32,9 @@ fn markdown_of_a_simulated_run_that_broke_off() {
 
 #[test]
 fn console_of_every_run() {
-    for (name, (_, summary)) in [
-        ("rtx3090", fixture::rtx3090()),
-        ("llama_cpp", fixture::llama_cpp()),
-        ("partial", fixture::partial()),
-    ] {
+    for (name, (_, summary)) in
+        [("rtx3090", fixture::rtx3090()), ("llama_cpp", fixture::llama_cpp()), ("partial", fixture::partial())]
+    {
         for language in Language::ALL {
             let text = console(&summary, language, 100);
             insta::assert_snapshot!(format!("{name}.{}.console", language.tag()), text);
@@ -65,8 +63,5 @@ fn levels_csv() {
     let (run, summary) = fixture::partial();
     let files = render(&run, &summary, Language::En).unwrap();
     let csv = files.iter().find(|file| file.path == "levels.csv").unwrap();
-    insta::assert_snapshot!(
-        "partial.levels.csv",
-        String::from_utf8(csv.bytes.clone()).unwrap()
-    );
+    insta::assert_snapshot!("partial.levels.csv", String::from_utf8(csv.bytes.clone()).unwrap());
 }

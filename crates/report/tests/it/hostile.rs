@@ -62,31 +62,19 @@ fn poisoned() -> (RunData, Summary) {
 #[test]
 fn pages_and_charts_show_hostile_text_as_text() {
     let (run, summary) = poisoned();
-    for (language, page) in [
-        (Language::En, "report.html"),
-        (Language::Ko, "report.ko.html"),
-    ] {
+    for (language, page) in [(Language::En, "report.html"), (Language::Ko, "report.ko.html")] {
         let files = render(&run, &summary, language).unwrap();
         let page = parsed(text_of(&files, page));
         assert!(!page.descendants().any(|node| node.has_tag_name("script")));
-        assert!(page.descendants().any(|node| {
-            node.text()
-                .is_some_and(|t| t.contains("<script>alert('x')</script>"))
-        }));
+        assert!(
+            page.descendants().any(|node| { node.text().is_some_and(|t| t.contains("<script>alert('x')</script>")) })
+        );
         for file in &files {
             let text = std::str::from_utf8(&file.bytes).unwrap();
-            assert!(
-                !text.contains('\u{1b}') && !text.contains('\u{202e}'),
-                "{}",
-                file.path
-            );
+            assert!(!text.contains('\u{1b}') && !text.contains('\u{202e}'), "{}", file.path);
             if file.path.starts_with("charts/") {
                 let chart = roxmltree::Document::parse(text).unwrap();
-                assert!(
-                    !chart
-                        .descendants()
-                        .any(|node| node.tag_name().name() == "script")
-                );
+                assert!(!chart.descendants().any(|node| node.tag_name().name() == "script"));
             }
         }
     }
@@ -99,10 +87,7 @@ fn markdown_shows_hostile_text_as_text() {
         let files = render(&run, &summary, language).unwrap();
         let markdown = text_of(&files, path);
         let mut columns = 0;
-        for event in Parser::new_ext(
-            markdown,
-            Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH,
-        ) {
+        for event in Parser::new_ext(markdown, Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH) {
             match event {
                 Event::Html(html) | Event::InlineHtml(html) => panic!("markup: {html}"),
                 Event::Start(Tag::Link { dest_url, .. }) => panic!("link: {dest_url}"),
@@ -116,10 +101,7 @@ fn markdown_shows_hostile_text_as_text() {
                 _ => {}
             }
         }
-        let heads = markdown
-            .lines()
-            .filter(|line| line.starts_with("# "))
-            .count();
+        let heads = markdown.lines().filter(|line| line.starts_with("# ")).count();
         assert_eq!(heads, 1, "the title is the only heading of its rank");
     }
 }

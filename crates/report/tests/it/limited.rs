@@ -1,9 +1,6 @@
 //! What limited each level, and its energy, in both languages.
 
-use analysis::{
-    Bottleneck, BottleneckEvidence as Evidence, BottleneckVerdict as Verdict, EnergyLevel,
-    WindowIssue,
-};
+use analysis::{Bottleneck, BottleneckEvidence as Evidence, BottleneckVerdict as Verdict, EnergyLevel, WindowIssue};
 use records::{RunData, RunDir};
 use report::{Language, render};
 
@@ -16,14 +13,8 @@ fn document(language: Language) -> String {
         level.bottleneck = Some(Bottleneck {
             verdict,
             evidence: vec![
-                Evidence::KvUsage {
-                    max: 0.97,
-                    full_from: 0.9,
-                },
-                Evidence::WaitingFor {
-                    reason: "capacity".into(),
-                    mean: 2.5,
-                },
+                Evidence::KvUsage { max: 0.97, full_from: 0.9 },
+                Evidence::WaitingFor { reason: "capacity".into(), mean: 2.5 },
                 Evidence::DramActive { percent: 61.0 },
             ],
             missing: vec!["gpu_profiling".into()],
@@ -31,10 +22,7 @@ fn document(language: Language) -> String {
         level.energy = Some(EnergyLevel {
             energy_j: Some(1200.0),
             j_per_output_token: Some(60.0),
-            issues: vec![WindowIssue::EnergyMismatch {
-                counter_j: 1200.0,
-                integral_j: 1000.0,
-            }],
+            issues: vec![WindowIssue::EnergyMismatch { counter_j: 1200.0, integral_j: 1000.0 }],
             ..EnergyLevel::default()
         });
     }
@@ -45,10 +33,7 @@ fn document(language: Language) -> String {
 #[test]
 fn verdict_evidence_and_what_was_not_seen_stand_in_one_row() {
     let text = document(Language::En);
-    let row = text
-        .lines()
-        .find(|line| line.contains("memory for the KV cache"))
-        .expect("a row");
+    let row = text.lines().find(|line| line.contains("memory for the KV cache")).expect("a row");
     for part in [
         "KV cache up to 97.0 % (full from 90.0 %)",
         "waiting for capacity 2.5",
@@ -58,10 +43,7 @@ fn verdict_evidence_and_what_was_not_seen_stand_in_one_row() {
         assert!(row.contains(part), "{part}: {row}");
     }
     assert!(text.contains("nothing: more load gives more"));
-    let energy = text
-        .lines()
-        .find(|line| line.contains("energy") && line.contains("mismatch"))
-        .expect("a row");
+    let energy = text.lines().find(|line| line.contains("energy") && line.contains("mismatch")).expect("a row");
     for part in ["1,200", "60.000"] {
         assert!(energy.contains(part), "{part}: {energy}");
     }
@@ -78,16 +60,12 @@ fn both_languages_have_all_the_words() {
 /// A run on vLLM 0.12.0 with 24 KV blocks: the figures are those that its `/metrics` gave, averaged by hand.
 #[test]
 fn a_real_run_shows_running_waiting_and_cache_of_each_level() {
-    let folder = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../../fixtures/runs/vllm-0.12.0-full-kv"
-    );
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/runs/vllm-0.12.0-full-kv");
     let run = RunData::load(&RunDir::open(folder.as_ref()).expect("a run")).expect("a whole run");
     let summary = analysis::summarise(&run, None, None);
-    for (language, cache) in [
-        (Language::En, "| 16 | memory for the KV cache |"),
-        (Language::Ko, "| 16 | KV 캐시 메모리 |"),
-    ] {
+    for (language, cache) in
+        [(Language::En, "| 16 | memory for the KV cache |"), (Language::Ko, "| 16 | KV 캐시 메모리 |")]
+    {
         let files = render(&run, &summary, language).expect("renders");
         let text = String::from_utf8(files[0].bytes.clone()).expect("documents are UTF-8");
         for row in [

@@ -30,30 +30,25 @@ fn rates_are_in_report_console_and_csv() {
             most_in_flight: 64,
         });
     }
-    for (language, asked, open) in [
-        (Language::En, "Rate asked, 1/s", "open loop: requests"),
-        (Language::Ko, "요청률 계획, 1/s", "개루프: 서버의"),
-    ] {
+    for (language, asked, open) in
+        [(Language::En, "Rate asked, 1/s", "open loop: requests"), (Language::Ko, "요청률 계획, 1/s", "개루프: 서버의")]
+    {
         let files = render(&run, &summary, language).unwrap();
-        let name = if language == Language::En {
-            "report.md"
-        } else {
-            "report.ko.md"
-        };
+        let name = if language == Language::En { "report.md" } else { "report.ko.md" };
         let document = text_of(&files, name);
         for expected in [asked, open, "2.50 → 137", "2.43"] {
             assert!(document.contains(expected), "{name}: {expected}");
         }
         assert!(!document.contains("폐루프") && !document.contains("closed loop:"));
         let csv = text_of(&files, "levels.csv");
-        assert!(csv.lines().next().unwrap().contains(
-            "request_rate_planned,request_rate_planned_until,request_rate_sent,send_lag_max_ms"
-        ));
+        assert!(
+            csv.lines()
+                .next()
+                .unwrap()
+                .contains("request_rate_planned,request_rate_planned_until,request_rate_sent,send_lag_max_ms")
+        );
         assert!(csv.lines().nth(1).unwrap().contains("2.5,137,2.43,1.25"));
         let text = console(&summary, language, 200);
-        assert!(
-            text.contains("2.50 -> 137") && text.contains("2.43"),
-            "{text}"
-        );
+        assert!(text.contains("2.50 -> 137") && text.contains("2.43"), "{text}");
     }
 }

@@ -16,11 +16,7 @@ fn documents(run: &RunData, summary: &Summary) -> [String; 2] {
 }
 
 fn around(mean: f64) -> Distribution {
-    let estimate = Estimate {
-        value: mean,
-        low: None,
-        high: None,
-    };
+    let estimate = Estimate { value: mean, low: None, high: None };
     Distribution {
         n: 9,
         effective: None,
@@ -51,20 +47,13 @@ fn turns_are_told_up_to_twelve() {
     };
     summary.levels[0].turns = (0..14).map(turn).collect();
     for (document, words) in documents(&run, &summary).iter().zip([
-        [
-            "Turns of a conversation",
-            "first 12 are",
-            "each slot is a user",
-        ],
+        ["Turns of a conversation", "first 12 are", "each slot is a user"],
         ["대화당 턴 수", "처음 12턴", "사용자 한 명"],
     ]) {
         for expected in words {
             assert!(document.contains(expected), "{expected}: {document}");
         }
-        assert!(
-            document.contains("| 12 | 9 | 400 | 75.0 % | 82.5 |"),
-            "{document}"
-        );
+        assert!(document.contains("| 12 | 9 | 400 | 75.0 % | 82.5 |"), "{document}");
         assert!(!document.contains("| 13 | 9 | 400 |"));
         assert!(document.contains("2,500 ± 250"), "{document}");
     }
@@ -87,10 +76,7 @@ fn stages_are_told_one_by_one() {
     for document in documents(&run, &summary) {
         let second = "| 2 | 1.00 | 60.0 | 60 | 50.0 % | 71.5 | 500.0 | 510.0 | 123.0 |";
         assert!(document.contains(second), "{document}");
-        assert!(
-            document.contains("| 3 | 0.50 | 60.0 | 0 | — |"),
-            "{document}"
-        );
+        assert!(document.contains("| 3 | 0.50 | 60.0 | 0 | — |"), "{document}");
     }
 }
 
@@ -98,11 +84,7 @@ fn stages_are_told_one_by_one() {
 fn without_output_levels_are_compared_by_their_requests() {
     let (run, mut summary) = fixture::llama_cpp();
     summary.limits.peak_output = None;
-    for (level, rate) in summary
-        .levels
-        .iter_mut()
-        .zip([3.0, 7.25, 5.0, 1.0, 1.0, 1.0, 1.0, 1.0])
-    {
+    for (level, rate) in summary.levels.iter_mut().zip([3.0, 7.25, 5.0, 1.0, 1.0, 1.0, 1.0, 1.0]) {
         level.output_tok_s = None;
         level.requests_per_s = rate;
         level.invalid.clear();

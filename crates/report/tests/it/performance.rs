@@ -26,10 +26,9 @@ fn section_of(markdown: &str, head: &str) -> String {
 #[test]
 fn a_recorded_run_is_predicted_level_by_level() {
     let (run, summary) = recorded();
-    for (language, head) in [
-        (Language::En, "## 4. What the levels predict"),
-        (Language::Ko, "## 4. 측정 단계로 본 예측"),
-    ] {
+    for (language, head) in
+        [(Language::En, "## 4. What the levels predict"), (Language::Ko, "## 4. 측정 단계로 본 예측")]
+    {
         let files = render(&run, &summary, language).unwrap();
         let name = match language {
             Language::En => "report.md",
@@ -54,26 +53,14 @@ fn the_chart_has_a_point_and_a_whisker_for_every_prediction() {
     let (run, summary) = recorded();
     let files = render(&run, &summary, Language::En).unwrap();
     let svg = roxmltree::Document::parse(text_of(&files, "charts/prediction.svg")).unwrap();
-    let circles = svg
-        .descendants()
-        .filter(|n| n.has_tag_name("circle"))
-        .count();
+    let circles = svg.descendants().filter(|n| n.has_tag_name("circle")).count();
     let section = summary.performance.unwrap();
     let figures = |level: &analysis::HeldOutLevel| {
-        [level.ttft_ms, level.tpot_ms, level.output_tok_s]
-            .into_iter()
-            .flatten()
-            .collect::<Vec<_>>()
+        [level.ttft_ms, level.tpot_ms, level.output_tok_s].into_iter().flatten().collect::<Vec<_>>()
     };
     let points: Vec<_> = section.levels.iter().flat_map(figures).collect();
-    let held = points
-        .iter()
-        .filter(|held| held.holds() == Some(true))
-        .count();
-    let missed = points
-        .iter()
-        .filter(|held| held.holds() == Some(false))
-        .count();
+    let held = points.iter().filter(|held| held.holds() == Some(true)).count();
+    let missed = points.iter().filter(|held| held.holds() == Some(false)).count();
     // A disc where the interval held, two circles (a ring) where it did not; one of each in the legend.
     assert_eq!(circles, held + 2 * missed + 3);
     assert!(held > 10, "{held} {missed}");
@@ -84,18 +71,10 @@ fn every_reason_has_its_sentence_in_both_languages() {
     let (run, mut summary) = recorded();
     let section: &mut PerformanceSection = summary.performance.as_mut().unwrap();
     let reasons = [
-        Refused::TooFewLevels {
-            usable: 2,
-            needed: 3,
-        },
+        Refused::TooFewLevels { usable: 2, needed: 3 },
         Refused::OtherLaw { from: 2 },
-        Refused::Untested {
-            from: 1.0,
-            to: 85.3,
-        },
-        Refused::Model {
-            reason: "the KV cache would run full".into(),
-        },
+        Refused::Untested { from: 1.0, to: 85.3 },
+        Refused::Model { reason: "the KV cache would run full".into() },
     ];
     for (level, reason) in section.levels.iter_mut().zip(reasons) {
         level.refused = Some(reason);
@@ -108,14 +87,8 @@ fn every_reason_has_its_sentence_in_both_languages() {
         LeftOut::Failures { share: 0.25 },
         LeftOut::Preempted { preemptions: 7.0 },
     ];
-    section.left_out = (0..)
-        .zip(why)
-        .map(|(level, why)| LeftOutLevel {
-            level,
-            concurrency: level * 10,
-            why,
-        })
-        .collect();
+    section.left_out =
+        (0..).zip(why).map(|(level, why)| LeftOutLevel { level, concurrency: level * 10, why }).collect();
     let english = render(&run, &summary, Language::En).unwrap();
     let english = text_of(&english, "report.md");
     for sentence in [

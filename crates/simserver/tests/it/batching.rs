@@ -8,12 +8,7 @@ use simserver::engine::{Engine, Eos, FinishReason, Request, RequestId, Token};
 const MS: Duration = Duration::from_millis(1);
 
 /// Steps of 10 ms + 1 ms per decode + 0.5 ms per prompt token, no noise, 5 ms of admission, blocks of 4 tokens.
-fn profile(
-    max_num_seqs: u32,
-    max_num_batched_tokens: u32,
-    num_gpu_blocks: u32,
-    max_model_len: u32,
-) -> Profile {
+fn profile(max_num_seqs: u32, max_num_batched_tokens: u32, num_gpu_blocks: u32, max_model_len: u32) -> Profile {
     Profile::from_toml(&format!(
         r#"
         name = "test"
@@ -54,18 +49,11 @@ struct Trace {
 }
 
 fn drain(engine: &mut Engine) -> Trace {
-    let mut trace = Trace {
-        tokens: Vec::new(),
-        preempted: Vec::new(),
-    };
+    let mut trace = Trace { tokens: Vec::new(), preempted: Vec::new() };
     while let Some(start) = engine.next_start() {
         let step = engine.step(start);
         trace.preempted.push(step.preempted);
-        trace.tokens.extend(
-            step.tokens
-                .iter()
-                .map(|&token| (start + step.duration, token)),
-        );
+        trace.tokens.extend(step.tokens.iter().map(|&token| (start + step.duration, token)));
     }
     trace
 }
@@ -73,10 +61,7 @@ fn drain(engine: &mut Engine) -> Trace {
 impl Trace {
     /// Instants of the tokens of one request, in ms.
     fn of(&self, id: u64) -> Vec<f64> {
-        let mine = self
-            .tokens
-            .iter()
-            .filter(|(_, token)| token.request == RequestId(id));
+        let mine = self.tokens.iter().filter(|(_, token)| token.request == RequestId(id));
         mine.map(|(at, _)| at.as_secs_f64() * 1e3).collect()
     }
 }
@@ -91,9 +76,7 @@ fn one_slot_serves_first_come_first_served_in_closed_form() {
     let trace = drain(&mut engine);
     // Prefill 10 + 20·0.5 = 20 ms, five decodes of 11 ms: service 75 ms, the k-th request waits for k of them.
     for (k, id) in [(0.0, 0), (1.0, 1), (2.0, 2)] {
-        let expected: Vec<f64> = (0..6)
-            .map(|i| 5.0 + k * 75.0 + 20.0 + f64::from(i) * 11.0)
-            .collect();
+        let expected: Vec<f64> = (0..6).map(|i| 5.0 + k * 75.0 + 20.0 + f64::from(i) * 11.0).collect();
         assert_eq!(trace.of(id), expected);
     }
     let last = trace.tokens.last().unwrap().1.end.unwrap();
@@ -162,14 +145,8 @@ fn a_step_that_preempts_admits_nobody() {
     // takes a chunk of 4 in, step 8 finds no block for the next and preempts it again; request 0 ends. Steps 9 and 10 recompute
     // 5 + 3 tokens.
     assert_eq!(trace.preempted, [0, 0, 0, 0, 0, 1, 0, 1, 0, 0, 0, 0, 0]);
-    assert_eq!(
-        trace.of(0),
-        [17.5, 30.0, 42.0, 54.0, 66.0, 77.0, 90.0, 101.0]
-    );
-    assert_eq!(
-        trace.of(1),
-        [30.0, 42.0, 54.0, 66.0, 125.0, 136.0, 147.0, 158.0]
-    );
+    assert_eq!(trace.of(0), [17.5, 30.0, 42.0, 54.0, 66.0, 77.0, 90.0, 101.0]);
+    assert_eq!(trace.of(1), [30.0, 42.0, 54.0, 66.0, 125.0, 136.0, 147.0, 158.0]);
 }
 
 #[test]
@@ -217,10 +194,7 @@ fn littles_law_holds_over_a_busy_period() {
     let arrivals: Vec<(Duration, Request)> = (0u32..60)
         .map(|i| {
             let at = Duration::from_millis(u64::from(37 * i + (i * i) % 29));
-            (
-                at,
-                request(&profile, u64::from(i), 3 + i % 17, 1 + (i * 7) % 23),
-            )
+            (at, request(&profile, u64::from(i), 3 + i % 17, 1 + (i * 7) % 23))
         })
         .collect();
     let mut coming = arrivals.iter().peekable();
@@ -233,9 +207,7 @@ fn littles_law_holds_over_a_busy_period() {
     };
     loop {
         let start = engine.next_start();
-        if let Some((at, request)) =
-            coming.next_if(|(at, _)| start.is_none_or(|start| *at <= start))
-        {
+        if let Some((at, request)) = coming.next_if(|(at, _)| start.is_none_or(|start| *at <= start)) {
             engine.submit(request, *at);
             let level = in_engine + 1.0;
             advance(*at, &mut in_engine, level, &mut last);
@@ -260,10 +232,7 @@ fn littles_law_holds_over_a_busy_period() {
     assert!(in_engine.abs() < 1e-12, "all served");
     let horizon = last.as_secs_f64();
     let (mean_in_engine, rate, mean_sojourn) = (integral / horizon, 60.0 / horizon, sojourn / 60.0);
-    assert!(
-        mean_in_engine > 1.0,
-        "a queue worth the name: {mean_in_engine}"
-    );
+    assert!(mean_in_engine > 1.0, "a queue worth the name: {mean_in_engine}");
     assert!(
         (mean_in_engine - rate * mean_sojourn).abs() < 1e-9 * mean_in_engine,
         "{mean_in_engine} against {rate} x {mean_sojourn}"

@@ -31,9 +31,7 @@ pub(crate) struct Connection(BufReader<TcpStream>);
 impl Connection {
     pub(crate) fn open(server: &SimServer) -> Self {
         let address = server.url().replace("http://", "");
-        Self(BufReader::new(
-            TcpStream::connect(address).expect("the server listens"),
-        ))
+        Self(BufReader::new(TcpStream::connect(address).expect("the server listens")))
     }
 
     pub(crate) fn send(&mut self, method: &str, path: &str, body: &str) {
@@ -41,18 +39,13 @@ impl Connection {
             "{method} {path} HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
             body.len()
         );
-        self.0
-            .get_mut()
-            .write_all(request.as_bytes())
-            .expect("sent");
+        self.0.get_mut().write_all(request.as_bytes()).expect("sent");
     }
 
     /// One line with its end; empty when the server has closed the connection.
     pub(crate) fn line(&mut self) -> String {
         let mut line = String::new();
-        self.0
-            .read_line(&mut line)
-            .map_or_else(|_| String::new(), |_| line)
+        self.0.read_line(&mut line).map_or_else(|_| String::new(), |_| line)
     }
 
     pub(crate) fn receive(&mut self) -> Reply {
@@ -65,11 +58,7 @@ impl Connection {
             };
             headers.push((name.to_owned(), value.to_owned()));
         }
-        let mut reply = Reply {
-            status,
-            headers,
-            chunks: Vec::new(),
-        };
+        let mut reply = Reply { status, headers, chunks: Vec::new() };
         if let Some(length) = reply.header("content-length") {
             let length = length.parse().expect("a length");
             reply.chunks.push(self.exactly(length));
@@ -145,9 +134,7 @@ pub(crate) fn talkative_server() -> SimServer {
 /// A chat of 37 tokens, as the captures have: 108 bytes make 27, the template adds 10.
 pub(crate) fn chat(rest: &str) -> String {
     let content = "x".repeat(108);
-    format!(
-        r#"{{"model":"smollm2-135m","messages":[{{"role":"user","content":"{content}"}}]{rest}}}"#
-    )
+    format!(r#"{{"model":"smollm2-135m","messages":[{{"role":"user","content":"{content}"}}]{rest}}}"#)
 }
 
 /// A completion of 4 tokens, as the captures have.
@@ -157,9 +144,7 @@ pub(crate) fn completion(rest: &str) -> String {
 
 /// Head lines and body of a capture.
 pub(crate) fn capture(name: &str) -> (Vec<String>, String) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../fixtures/vllm-0.11.2")
-        .join(name);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/vllm-0.11.2").join(name);
     let text = std::fs::read_to_string(path).expect("a capture");
     match text.split_once("\r\n\r\n") {
         Some((head, body)) => (head.lines().map(str::to_owned).collect(), body.to_owned()),

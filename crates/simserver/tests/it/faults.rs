@@ -28,8 +28,7 @@ fn a_client_that_goes_away_aborts_its_request() {
     // Left alone, the request would end after two seconds and count as a success.
     let page = loop {
         let page = ask(&server, "GET", "/metrics", "").body();
-        if page.contains("vllm:num_requests_running{engine=\"0\",model_name=\"smollm2-135m\"} 0.0")
-        {
+        if page.contains("vllm:num_requests_running{engine=\"0\",model_name=\"smollm2-135m\"} 0.0") {
             break page;
         }
     };
@@ -39,31 +38,18 @@ fn a_client_that_goes_away_aborts_its_request() {
         );
         assert!(page.contains(&none), "{page}");
     }
-    assert!(
-        page.contains("vllm:kv_cache_usage_perc{engine=\"0\",model_name=\"smollm2-135m\"} 0.0\n")
-    );
+    assert!(page.contains("vllm:kv_cache_usage_perc{engine=\"0\",model_name=\"smollm2-135m\"} 0.0\n"));
 }
 
 #[test]
 fn a_dying_server_cuts_what_it_was_doing_and_is_gone() {
-    let server = SimServer::start(SimConfig {
-        die_after: Some(3),
-        ..SimConfig::new(quick_profile())
-    })
-    .unwrap();
+    let server = SimServer::start(SimConfig { die_after: Some(3), ..SimConfig::new(quick_profile()) }).unwrap();
     let short = completion(r#","ignore_eos":true,"max_tokens":2"#);
     for _ in 0..2 {
-        assert_eq!(
-            ask(&server, "POST", "/v1/completions", &short).status,
-            "HTTP/1.1 200 OK"
-        );
+        assert_eq!(ask(&server, "POST", "/v1/completions", &short).status, "HTTP/1.1 200 OK");
     }
     let mut cut = Connection::open(&server);
-    cut.send(
-        "POST",
-        "/v1/completions",
-        &completion(r#","stream":true,"ignore_eos":true,"max_tokens":2000"#),
-    );
+    cut.send("POST", "/v1/completions", &completion(r#","stream":true,"ignore_eos":true,"max_tokens":2000"#));
     skip_until(&mut cut, "data: {");
     // Pages do not count; the fourth generation is one too many.
     assert_eq!(ask(&server, "GET", "/health", "").status, "HTTP/1.1 200 OK");
@@ -88,10 +74,7 @@ fn a_dying_server_cuts_what_it_was_doing_and_is_gone() {
 fn a_stopped_server_frees_its_port_and_another_takes_it() {
     let server = quick_server();
     let address = server.url().replace("http://", "");
-    let taken = SimServer::start(SimConfig {
-        listen: address.parse().unwrap(),
-        ..SimConfig::new(quick_profile())
-    });
+    let taken = SimServer::start(SimConfig { listen: address.parse().unwrap(), ..SimConfig::new(quick_profile()) });
     assert!(taken.unwrap_err().to_string().contains(&address));
     server.stop();
     assert!(TcpStream::connect(&address).is_err());

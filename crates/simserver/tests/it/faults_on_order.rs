@@ -55,10 +55,7 @@ fn raw(server: &SimServer, faults: &str, path: &str, body: &str) -> Raw {
             true
         }
     };
-    Raw {
-        bytes: String::from_utf8(bytes).expect("UTF-8"),
-        reset,
-    }
+    Raw { bytes: String::from_utf8(bytes).expect("UTF-8"), reset }
 }
 
 fn streamed(server: &SimServer, faults: &str) -> Raw {
@@ -72,17 +69,13 @@ fn whole(server: &SimServer, faults: &str) -> Raw {
 }
 
 fn data(body: &str) -> Vec<&str> {
-    body.lines()
-        .filter_map(|line| line.strip_prefix("data: "))
-        .collect()
+    body.lines().filter_map(|line| line.strip_prefix("data: ")).collect()
 }
 
 fn text(body: &str) -> String {
     let content = |event: &&str| {
         let json: serde_json::Value = serde_json::from_str(event).ok()?;
-        json["choices"][0]["delta"]["content"]
-            .as_str()
-            .map(str::to_owned)
+        json["choices"][0]["delta"]["content"].as_str().map(str::to_owned)
     };
     data(body).iter().filter_map(content).collect()
 }
@@ -103,16 +96,9 @@ fn connections_are_reset_and_cut() {
     let server = quick_server();
     let before = streamed(&server, "reset-before-head");
     assert!(before.reset && before.bytes.is_empty());
-    for answer in [
-        streamed(&server, "reset-after-head"),
-        whole(&server, "reset-after-head"),
-    ] {
+    for answer in [streamed(&server, "reset-after-head"), whole(&server, "reset-after-head")] {
         assert!(answer.reset);
-        assert!(
-            answer.bytes.starts_with("HTTP/1.1 200 OK\r\n"),
-            "{}",
-            answer.bytes
-        );
+        assert!(answer.bytes.starts_with("HTTP/1.1 200 OK\r\n"), "{}", answer.bytes);
     }
     let later = streamed(&server, "reset-after-head,after=3");
     assert!(later.reset);
@@ -167,11 +153,7 @@ fn drops_are_small_and_complete() {
     let largest = dripped
         .bytes
         .split("\r\n")
-        .filter_map(|line| {
-            (line.len() < 4)
-                .then(|| usize::from_str_radix(line, 16).ok())
-                .flatten()
-        })
+        .filter_map(|line| (line.len() < 4).then(|| usize::from_str_radix(line, 16).ok()).flatten())
         .max();
     assert!(largest <= Some(300), "{largest:?}");
     let begun = Instant::now();
@@ -192,9 +174,8 @@ fn frames_go_wrong() {
 
     let malformed = streamed(&server, "malformed,after=2").body();
     let events = data(&malformed);
-    let broken: Vec<usize> = (0..events.len())
-        .filter(|&i| serde_json::from_str::<serde_json::Value>(events[i]).is_err())
-        .collect();
+    let broken: Vec<usize> =
+        (0..events.len()).filter(|&i| serde_json::from_str::<serde_json::Value>(events[i]).is_err()).collect();
     assert_eq!(broken, [3, events.len() - 1], "the broken one and [DONE]");
     assert_eq!(text(&malformed), SIX);
 
@@ -233,39 +214,24 @@ fn counts_go_wrong() {
     assert_eq!(usages("wrong-counts=-4; duplicate-usage"), [2, 2]);
     let body = whole(&server, "wrong-counts=5").body();
     assert!(body.contains(r#""completion_tokens":11"#));
-    assert!(
-        whole(&server, "no-usage")
-            .body()
-            .contains(r#""usage":null"#)
-    );
+    assert!(whole(&server, "no-usage").body().contains(r#""usage":null"#));
 }
 
 #[test]
 fn faults_of_the_server_strike_their_share_and_are_counted() {
-    let rules: Vec<FaultRule> = ["status=503@0.3", "delay-accept=1ms@0.5"]
-        .iter()
-        .map(|rule| rule.parse().unwrap())
-        .collect();
+    let rules: Vec<FaultRule> =
+        ["status=503@0.3", "delay-accept=1ms@0.5"].iter().map(|rule| rule.parse().unwrap()).collect();
     let statuses = |fault_seed| {
-        let server = SimServer::start(SimConfig {
-            faults: rules.clone(),
-            fault_seed,
-            ..SimConfig::new(quick_profile())
-        })
-        .unwrap();
-        let answers: Vec<bool> = (0..60)
-            .map(|_| whole(&server, "").head().contains("503"))
-            .collect();
+        let server =
+            SimServer::start(SimConfig { faults: rules.clone(), fault_seed, ..SimConfig::new(quick_profile()) })
+                .unwrap();
+        let answers: Vec<bool> = (0..60).map(|_| whole(&server, "").head().contains("503")).collect();
         let page = ask(&server, "GET", "/metrics", "").body();
         let struck = answers.iter().filter(|struck| **struck).count();
-        let counted =
-            format!("simserver:faults_total{{fault=\"status\",profile=\"quick\"}} {struck}.0");
+        let counted = format!("simserver:faults_total{{fault=\"status\",profile=\"quick\"}} {struck}.0");
         assert!(page.contains(&counted), "{counted}");
         let told = ask(&server, "GET", "/simulation", "").body();
-        assert!(
-            told.contains(r#""faults":["status=503@0.3","delay-accept=1ms@0.5"]"#),
-            "{told}"
-        );
+        assert!(told.contains(r#""faults":["status=503@0.3","delay-accept=1ms@0.5"]"#), "{told}");
         answers
     };
     let once = statuses(1);
@@ -279,11 +245,7 @@ fn faults_of_the_server_strike_their_share_and_are_counted() {
 #[test]
 fn nobody_listens_or_the_connection_is_refused_now_and_then() {
     let refusing = |rule: &str| {
-        SimServer::start(SimConfig {
-            faults: vec![rule.parse().unwrap()],
-            ..SimConfig::new(quick_profile())
-        })
-        .unwrap()
+        SimServer::start(SimConfig { faults: vec![rule.parse().unwrap()], ..SimConfig::new(quick_profile()) }).unwrap()
     };
     let never = refusing("refuse");
     let error = TcpStream::connect(never.address()).unwrap_err();
@@ -292,8 +254,7 @@ fn nobody_listens_or_the_connection_is_refused_now_and_then() {
     let sometimes = refusing("refuse@0.5");
     let health = |_| {
         let mut socket = TcpStream::connect(sometimes.address()).unwrap();
-        let sent =
-            socket.write_all(b"GET /health HTTP/1.1\r\nhost: t\r\nconnection: close\r\n\r\n");
+        let sent = socket.write_all(b"GET /health HTTP/1.1\r\nhost: t\r\nconnection: close\r\n\r\n");
         let mut answer = String::new();
         sent.is_ok() && socket.read_to_string(&mut answer).is_ok() && answer.contains("200 OK")
     };
@@ -307,9 +268,5 @@ fn nonsense_in_the_header_is_refused_in_words() {
     let answer = streamed(&server, "cut,before=3");
     assert!(answer.head().starts_with("HTTP/1.1 400"));
     assert!(answer.body().contains("it takes no `before`"));
-    assert!(
-        streamed(&server, "refuse")
-            .head()
-            .starts_with("HTTP/1.1 400")
-    );
+    assert!(streamed(&server, "refuse").head().starts_with("HTTP/1.1 400"));
 }

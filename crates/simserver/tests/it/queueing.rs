@@ -40,17 +40,8 @@ fn profile(slots: u32, step_ms: f64, eos_mean_tokens: u32, noise: &str) -> Profi
 }
 
 fn arrivals(rate: f64, count: usize, seed: u64, max_tokens: u32, eos: Eos) -> Vec<Arrival> {
-    let arrival = |at| Arrival {
-        at,
-        prompt_tokens: 1,
-        max_tokens,
-        eos,
-        prompt: PromptBlocks::unshared(),
-    };
-    poisson(rate, count, seed)
-        .into_iter()
-        .map(arrival)
-        .collect()
+    let arrival = |at| Arrival { at, prompt_tokens: 1, max_tokens, eos, prompt: PromptBlocks::unshared() };
+    poisson(rate, count, seed).into_iter().map(arrival).collect()
 }
 
 /// Mean of `of` with the half-width of its 99 % interval: 25 batch means, Student's t of 24 degrees of freedom 2.797. The first
@@ -58,11 +49,8 @@ fn arrivals(rate: f64, count: usize, seed: u64, max_tokens: u32, eos: Eos) -> Ve
 fn batch_means(served: &[Served], of: impl Fn(&Served) -> f64) -> (f64, f64) {
     let served = &served[served.len() / 20..];
     let size = served.len() / 25;
-    let means: Vec<f64> = served
-        .chunks_exact(size)
-        .take(25)
-        .map(|batch| batch.iter().map(&of).sum::<f64>() / size as f64)
-        .collect();
+    let means: Vec<f64> =
+        served.chunks_exact(size).take(25).map(|batch| batch.iter().map(&of).sum::<f64>() / size as f64).collect();
     let mean = means.iter().sum::<f64>() / 25.0;
     let variance = means.iter().map(|m| (m - mean).powi(2)).sum::<f64>() / 24.0;
     (mean, 2.797 * (variance / 25.0).sqrt())
@@ -76,16 +64,10 @@ fn erlang_c(c: u32, offered: f64) -> f64 {
 }
 
 #[track_caller]
-#[expect(
-    clippy::print_stdout,
-    reason = "the figures are for whoever asks for them"
-)]
+#[expect(clippy::print_stdout, reason = "the figures are for whoever asks for them")]
 fn assert_within(what: &str, (mean, half): (f64, f64), truth: f64, bias: f64) {
     println!("{what}: {mean:.4} ± {half:.4} against {truth:.4}");
-    assert!(
-        (mean - truth).abs() <= half + bias,
-        "{what}: {mean} ± {half} against {truth}"
-    );
+    assert!((mean - truth).abs() <= half + bias, "{what}: {mean} ± {half} against {truth}");
     assert!(half < 0.25 * truth, "{what}: the interval says something");
 }
 
@@ -107,32 +89,15 @@ fn one_slot_with_exponential_service_is_m_m_1() {
         let arrivals = arrivals(rate, count, 11, 1, Eos::Ignored);
         let served = open_loop(&profile, &arrivals).unwrap().served;
         let wait = batch_means(&served, |s| s.queued.as_secs_f64());
-        assert_within(
-            &format!("M/M/1 at {load}: wait"),
-            wait,
-            load / (100.0 - rate),
-            0.0,
-        );
+        assert_within(&format!("M/M/1 at {load}: wait"), wait, load / (100.0 - rate), 0.0);
         let sojourn = batch_means(&served, |s| s.e2el().as_secs_f64());
-        assert_within(
-            &format!("M/M/1 at {load}: sojourn"),
-            sojourn,
-            1.0 / (100.0 - rate),
-            0.0,
-        );
+        assert_within(&format!("M/M/1 at {load}: sojourn"), sojourn, 1.0 / (100.0 - rate), 0.0);
         let waits = batch_means(&served, |s| f64::from(u8::from(!s.queued.is_zero())));
         assert_within(&format!("M/M/1 at {load}: waits"), waits, load, 0.0);
         // The sojourn is exponential: half of them are above ln 2 times the mean.
         let median = 2f64.ln() / (100.0 - rate);
-        let above = batch_means(&served, |s| {
-            f64::from(u8::from(s.e2el().as_secs_f64() > median))
-        });
-        assert_within(
-            &format!("M/M/1 at {load}: above the median"),
-            above,
-            0.5,
-            0.0,
-        );
+        let above = batch_means(&served, |s| f64::from(u8::from(s.e2el().as_secs_f64() > median)));
+        assert_within(&format!("M/M/1 at {load}: above the median"), above, 0.5, 0.0);
     }
 }
 
@@ -142,39 +107,20 @@ fn several_slots_with_geometric_outputs_are_m_m_c() {
     // to end, half a millisecond on average: the bias that is allowed for.
     let steady = "noise_fraction = 0";
     let (mean, step) = (0.1, 0.001);
-    for (slots, load, count) in [
-        (1, 0.7, 40_000),
-        (2, 0.8, 40_000),
-        (4, 0.8, 50_000),
-        (16, 0.85, 60_000),
-    ] {
+    for (slots, load, count) in [(1, 0.7, 40_000), (2, 0.8, 40_000), (4, 0.8, 50_000), (16, 0.85, 60_000)] {
         let profile = profile(slots, step * 1e3, 100, steady);
         let c = f64::from(slots);
         let rate = load * c / mean;
         let eos = Eos::Allowed { min_tokens: 0 };
-        let served = open_loop(&profile, &arrivals(rate, count, slots.into(), 60_000, eos))
-            .unwrap()
-            .served;
+        let served = open_loop(&profile, &arrivals(rate, count, slots.into(), 60_000, eos)).unwrap().served;
         let truth = erlang_c(slots, load * c) / (c / mean - rate);
         let wait = batch_means(&served, |s| s.queued.as_secs_f64());
         assert_within(&format!("M/M/{slots} at {load}: wait"), wait, truth, step);
-        let waits = batch_means(&served, |s| {
-            f64::from(u8::from(s.queued.as_secs_f64() > step))
-        });
+        let waits = batch_means(&served, |s| f64::from(u8::from(s.queued.as_secs_f64() > step)));
         // Of the waits, one in a hundred is shorter than the step that it is told from.
-        assert_within(
-            &format!("M/M/{slots} at {load}: waits"),
-            waits,
-            erlang_c(slots, load * c),
-            0.02,
-        );
+        assert_within(&format!("M/M/{slots} at {load}: waits"), waits, erlang_c(slots, load * c), 0.02);
         let service = batch_means(&served, |s| f64::from(s.output_tokens));
-        assert_within(
-            &format!("M/M/{slots} at {load}: tokens"),
-            service,
-            100.0,
-            0.0,
-        );
+        assert_within(&format!("M/M/{slots} at {load}: tokens"), service, 100.0, 0.0);
     }
 }
 
@@ -201,8 +147,7 @@ fn littles_law_holds_in_an_open_loop() {
         };
         let until = step.as_ref().map(|(start, step)| *start + step.duration);
         // What comes while a step runs is in the queue from its own instant on.
-        while let Some((id, at)) = coming.next_if(|(_, at)| until.is_none_or(|until| **at < until))
-        {
+        while let Some((id, at)) = coming.next_if(|(_, at)| until.is_none_or(|until| **at < until)) {
             engine.submit(&Request::new(RequestId(id), budget, Eos::Ignored), *at);
             change(*at, gauge + 1.0, &mut gauge, &mut since);
             if until.is_none() {
@@ -211,18 +156,8 @@ fn littles_law_holds_in_an_open_loop() {
         }
         if let (Some((_, step)), Some(until)) = (step, until) {
             let stats = engine.stats();
-            change(
-                until,
-                (stats.running + stats.waiting) as f64,
-                &mut gauge,
-                &mut since,
-            );
-            sojourn += step
-                .tokens
-                .iter()
-                .filter_map(|token| token.end)
-                .map(|end| end.e2e.as_secs_f64())
-                .sum::<f64>();
+            change(until, (stats.running + stats.waiting) as f64, &mut gauge, &mut since);
+            sojourn += step.tokens.iter().filter_map(|token| token.end).map(|end| end.e2e.as_secs_f64()).sum::<f64>();
         }
     }
     let horizon = since.as_secs_f64();
@@ -253,13 +188,9 @@ fn throughput_times_residence_is_the_concurrency_of_a_closed_loop() {
         })
         .collect();
     let (from, to) = (Duration::from_secs(1), *ends.iter().min().unwrap());
-    let inside: Vec<&Served> = served
-        .iter()
-        .filter(|s| s.last_token > from && s.last_token <= to)
-        .collect();
+    let inside: Vec<&Served> = served.iter().filter(|s| s.last_token > from && s.last_token <= to).collect();
     let throughput = inside.len() as f64 / to.saturating_sub(from).as_secs_f64();
-    let residence =
-        inside.iter().map(|s| s.e2el().as_secs_f64()).sum::<f64>() / inside.len() as f64;
+    let residence = inside.iter().map(|s| s.e2el().as_secs_f64()).sum::<f64>() / inside.len() as f64;
     println!("X·R = {:.4}", throughput * residence);
     // Requests that the window cuts at either end are half a request a slot: 24 of 1,900.
     assert!((throughput * residence / 24.0 - 1.0).abs() < 24.0 / 1900.0);

@@ -18,11 +18,7 @@ const REFERENCE: [(u32, f64, f64); 8] = [
 ];
 
 fn mean_ms(served: &[Served], of: impl Fn(&Served) -> Duration) -> f64 {
-    served
-        .iter()
-        .map(|s| of(s).as_secs_f64() * 1e3)
-        .sum::<f64>()
-        / served.len() as f64
+    served.iter().map(|s| of(s).as_secs_f64() * 1e3).sum::<f64>() / served.len() as f64
 }
 
 fn reference_load(concurrency: u32, requests_per_slot: u32, prompt_tokens: u32) -> Vec<Served> {
@@ -58,14 +54,8 @@ fn reference_table_comes_out_of_the_closed_loop() {
             // 64 prompts of 40 tokens exceed max_num_batched_tokens: a lone wave starts on an idle engine, the later
             // ones behind the stragglers of the wave before; the report's figure lies between.
             let ttft_limit = if concurrency == 64 { 0.06 } else { 0.02 };
-            assert!(
-                ttft_off.abs() < ttft_limit,
-                "{concurrency} x {waves}: TTFT off by {ttft_off}"
-            );
-            assert!(
-                latency_off.abs() < 0.015,
-                "{concurrency} x {waves}: latency off by {latency_off}"
-            );
+            assert!(ttft_off.abs() < ttft_limit, "{concurrency} x {waves}: TTFT off by {ttft_off}");
+            assert!(latency_off.abs() < 0.015, "{concurrency} x {waves}: latency off by {latency_off}");
         }
     }
 }
@@ -78,17 +68,9 @@ fn reference_table_holds_for_prompts_of_about_40_tokens() {
             let served = reference_load(concurrency, 3, prompt_tokens);
             let ttft_off = off(mean_ms(&served, Served::ttft), ttft);
             let latency_off = off(mean_ms(&served, Served::e2el), latency);
-            println!(
-                "{concurrency:3} of {prompt_tokens}: TTFT {ttft_off:+.4}, latency {latency_off:+.4}"
-            );
-            assert!(
-                ttft_off.abs() < 0.10,
-                "{concurrency} of {prompt_tokens}: TTFT off by {ttft_off}"
-            );
-            assert!(
-                latency_off.abs() < 0.03,
-                "{concurrency} of {prompt_tokens}: {latency_off}"
-            );
+            println!("{concurrency:3} of {prompt_tokens}: TTFT {ttft_off:+.4}, latency {latency_off:+.4}");
+            assert!(ttft_off.abs() < 0.10, "{concurrency} of {prompt_tokens}: TTFT off by {ttft_off}");
+            assert!(latency_off.abs() < 0.03, "{concurrency} of {prompt_tokens}: {latency_off}");
         }
     }
 }
@@ -123,17 +105,9 @@ fn h100_profile_gives_the_tpot_of_its_sweep_at_two_lengths() {
             },
         )
         .unwrap();
-        let got = mean_ms(&served, |s| {
-            s.last_token.saturating_sub(s.first_token) / (osl - 1)
-        });
-        println!(
-            "{isl} {osl} {concurrency}: TPOT {got:.2} against {tpot}, {:+.1} %",
-            off(got, tpot) * 100.0
-        );
-        assert!(
-            off(got, tpot).abs() < 0.05,
-            "{isl} {concurrency}: {got} against {tpot}"
-        );
+        let got = mean_ms(&served, |s| s.last_token.saturating_sub(s.first_token) / (osl - 1));
+        println!("{isl} {osl} {concurrency}: TPOT {got:.2} against {tpot}, {:+.1} %", off(got, tpot) * 100.0);
+        assert!(off(got, tpot).abs() < 0.05, "{isl} {concurrency}: {got} against {tpot}");
     }
 }
 

@@ -48,10 +48,7 @@ fn profile(settings: &Settings) -> Profile {
     let groups = settings.full + settings.sliding;
     let window = match settings.sliding {
         0 => String::new(),
-        sliding => format!(
-            "sliding_window = {{ tokens = {}, groups = {sliding} }}",
-            settings.window
-        ),
+        sliding => format!("sliding_window = {{ tokens = {}, groups = {sliding} }}", settings.window),
     };
     Profile::from_toml(&format!(
         r#"
@@ -93,18 +90,12 @@ fn request(profile: &Profile, id: u64, arriving: &Arriving) -> Request {
     let shared = (0..arriving.shared).map(|i| (arriving.family.unwrap_or(0) + 1) * 100_000 + i);
     let own = (0..arriving.own).map(|i| 10_000_000 + id * 10_000 + i);
     let length = u32::try_from(arriving.shared + arriving.own).expect("short");
-    let budget = profile
-        .admit(length, Some(arriving.max_tokens))
-        .expect("fits");
-    Request {
-        prompt: profile.prompt_blocks(shared.chain(own)),
-        ..Request::new(RequestId(id), budget, Eos::Ignored)
-    }
+    let budget = profile.admit(length, Some(arriving.max_tokens)).expect("fits");
+    Request { prompt: profile.prompt_blocks(shared.chain(own)), ..Request::new(RequestId(id), budget, Eos::Ignored) }
 }
 
 fn follow(name: &str) -> u64 {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join(format!("../../fixtures/vllm-0.11.2/schedule_{name}.json"));
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../fixtures/vllm-0.11.2/schedule_{name}.json"));
     let text = std::fs::read_to_string(path).expect("a trace");
     let trace: Trace = serde_json::from_str(&text).expect("a trace");
     let profile = profile(&trace.settings);
@@ -125,11 +116,7 @@ fn follow(name: &str) -> u64 {
         made.sort_unstable();
         let usable = f64::from(trace.settings.num_gpu_blocks - 1);
         let free = ((1.0 - step.stats.kv_usage) * usable).round();
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a whole number of blocks"
-        )]
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a whole number of blocks")]
         let ours = Step(
             theirs.0,
             step.prefill_tokens,
@@ -144,11 +131,7 @@ fn follow(name: &str) -> u64 {
         );
         assert_eq!(ours, *theirs, "{name}");
     }
-    assert_eq!(
-        engine.next_start(),
-        None,
-        "{name}: nothing is left, as in vLLM"
-    );
+    assert_eq!(engine.next_start(), None, "{name}: nothing is left, as in vLLM");
     preempted
 }
 
@@ -198,8 +181,7 @@ struct Sent {
 
 #[test]
 fn a_real_server_with_a_small_cache_runs_queues_and_preempts_in_the_same_order() {
-    let path =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/vllm-0.11.2/waiting_order.json");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/vllm-0.11.2/waiting_order.json");
     let text = std::fs::read_to_string(path).expect("a capture");
     let seen: Seen = serde_json::from_str(&text).expect("a capture");
     let profile = profile(&Settings {
@@ -221,12 +203,7 @@ fn a_real_server_with_a_small_cache_runs_queues_and_preempts_in_the_same_order()
     // From when all had come, what was seen now and then is part of what happened, in its order.
     let all_there = seen.gauges.iter().position(|g| g.0 + g.1 == 16);
     let mut happened = ours.gauges.iter();
-    for (place, theirs) in seen
-        .gauges
-        .iter()
-        .enumerate()
-        .skip(all_there.expect("all came"))
-    {
+    for (place, theirs) in seen.gauges.iter().enumerate().skip(all_there.expect("all came")) {
         assert!(happened.any(|ours| ours == theirs), "{place}: {theirs:?}");
     }
     assert_eq!(ours.gauges.last(), seen.gauges.last());
@@ -243,11 +220,7 @@ struct Happened {
 fn serve(profile: &Profile, requests: &[Sent], gap: Duration) -> Happened {
     let mut engine = Engine::new(profile);
     let mut coming = (0u32..).zip(requests).peekable();
-    let mut happened = Happened {
-        first: Vec::new(),
-        ended: Vec::new(),
-        gauges: Vec::new(),
-    };
+    let mut happened = Happened { first: Vec::new(), ended: Vec::new(), gauges: Vec::new() };
     let mut preempted = 0;
     while coming.peek().is_some() || engine.next_start().is_some() {
         let now = engine.next_start().unwrap_or_default();
@@ -268,9 +241,7 @@ fn serve(profile: &Profile, requests: &[Sent], gap: Duration) -> Happened {
             }
         }
         let stats = step.stats;
-        happened
-            .gauges
-            .push((stats.running, stats.waiting, preempted));
+        happened.gauges.push((stats.running, stats.waiting, preempted));
     }
     happened
 }

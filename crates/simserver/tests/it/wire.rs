@@ -29,10 +29,7 @@ fn normalised(text: &str) -> String {
         let mut rest = std::mem::take(&mut text);
         while let Some(at) = rest.find(opening) {
             let value = at + opening.len();
-            let end = value
-                + rest[value..]
-                    .find(closing)
-                    .expect("a closing quote or comma");
+            let end = value + rest[value..].find(closing).expect("a closing quote or comma");
             text.push_str(&rest[..value]);
             // A token without text stays one.
             text.push_str(if value == end { "" } else { word });
@@ -50,50 +47,24 @@ fn events(stream: &str) -> Vec<String> {
 #[test]
 fn streams_are_vllms_byte_for_byte() {
     let server = quick_server();
-    let stream = |tokens: u32, more: &str| {
-        format!(r#","stream":true,"ignore_eos":true,"max_tokens":{tokens}{more}"#)
-    };
+    let stream = |tokens: u32, more: &str| format!(r#","stream":true,"ignore_eos":true,"max_tokens":{tokens}{more}"#);
     let usage = r#","stream_options":{"include_usage":true}"#;
     let continuous = r#","stream_options":{"include_usage":true,"continuous_usage_stats":true}"#;
     let eos = r#","stream":true,"min_tokens":31,"max_tokens":200,"stream_options":{"include_usage":true}"#;
     for (file, path, body) in [
-        (
-            "chat_stream_usage",
-            "/v1/chat/completions",
-            chat(&stream(12, usage)),
-        ),
-        (
-            "chat_stream_nousage",
-            "/v1/chat/completions",
-            chat(&stream(6, "")),
-        ),
-        (
-            "chat_stream_usage_continuous",
-            "/v1/chat/completions",
-            chat(&stream(6, continuous)),
-        ),
+        ("chat_stream_usage", "/v1/chat/completions", chat(&stream(12, usage))),
+        ("chat_stream_nousage", "/v1/chat/completions", chat(&stream(6, ""))),
+        ("chat_stream_usage_continuous", "/v1/chat/completions", chat(&stream(6, continuous))),
         ("chat_stream_eos_allowed", "/v1/chat/completions", chat(eos)),
-        (
-            "chat_stream_n2",
-            "/v1/chat/completions",
-            chat(&stream(4, &format!(r#","n":2{usage}"#))),
-        ),
+        ("chat_stream_n2", "/v1/chat/completions", chat(&stream(4, &format!(r#","n":2{usage}"#)))),
         (
             // There it was "e", met in the first token; here "b" of "harbor" is.
             "chat_stream_stop_string",
             "/v1/chat/completions",
             chat(&stream(40, &format!(r#","stop":["b"]{usage}"#))),
         ),
-        (
-            "completions_stream_usage",
-            "/v1/completions",
-            completion(&stream(8, usage)),
-        ),
-        (
-            "completions_stream_max_tokens_1",
-            "/v1/completions",
-            completion(&stream(1, usage)),
-        ),
+        ("completions_stream_usage", "/v1/completions", completion(&stream(8, usage))),
+        ("completions_stream_max_tokens_1", "/v1/completions", completion(&stream(1, usage))),
     ] {
         let (head, body_of_vllm) = capture(&format!("{file}.txt"));
         let reply = ask(&server, "POST", path, &body);
@@ -101,16 +72,8 @@ fn streams_are_vllms_byte_for_byte() {
         let kind = format!("content-type: {}", reply.header("content-type").unwrap());
         assert!(head.contains(&kind), "{file}: {kind}");
         assert_eq!(reply.header("transfer-encoding"), Some("chunked"), "{file}");
-        assert_eq!(
-            reply.header("x-simulated"),
-            Some("plimsoll quick"),
-            "{file}"
-        );
-        assert_eq!(
-            normalised(&reply.body()),
-            normalised(&body_of_vllm),
-            "{file}"
-        );
+        assert_eq!(reply.header("x-simulated"), Some("plimsoll quick"), "{file}");
+        assert_eq!(normalised(&reply.body()), normalised(&body_of_vllm), "{file}");
         // One HTTP chunk per event, see chat_stream_usage_rawchunks.txt.
         assert_eq!(reply.chunks, events(&reply.body()), "{file}");
     }
@@ -130,20 +93,13 @@ fn the_responses_api_is_vllms_byte_for_byte() {
         assert_eq!(reply.status, head[0], "{file}");
         let kind = format!("content-type: {}", reply.header("content-type").unwrap());
         assert!(head.contains(&kind), "{file}: {kind}");
-        assert_eq!(
-            normalised(&reply.body()),
-            normalised(&body_of_vllm),
-            "{file}"
-        );
+        assert_eq!(normalised(&reply.body()), normalised(&body_of_vllm), "{file}");
         if stream {
             assert_eq!(reply.chunks, events(&reply.body()), "{file}");
         }
     }
     // What was found in the prefix cache is told: the second time all full blocks of the prompt but the last token's.
-    let long = format!(
-        r#"{{"model":"smollm2-135m","input":"{}","max_output_tokens":2}}"#,
-        "y".repeat(4 * 300)
-    );
+    let long = format!(r#"{{"model":"smollm2-135m","input":"{}","max_output_tokens":2}}"#, "y".repeat(4 * 300));
     let cached = |reply: &str| {
         let reply: serde_json::Value = serde_json::from_str(reply).unwrap();
         reply["usage"]["input_tokens_details"]["cached_tokens"].as_u64()
@@ -163,11 +119,7 @@ fn embeddings_have_vllms_form() {
     let without_vector = |text: &str| {
         let (before, rest) = text.split_once(r#""embedding":["#).unwrap();
         let (vector, after) = rest.split_once(']').unwrap();
-        assert!(
-            vector
-                .split(',')
-                .all(|number| number.parse::<f64>().is_ok())
-        );
+        assert!(vector.split(',').all(|number| number.parse::<f64>().is_ok()));
         normalised(&format!("{before}{after}"))
     };
     assert_eq!(without_vector(&reply.body()), without_vector(&body_of_vllm));
@@ -188,11 +140,7 @@ fn captured_chunk_framing_is_one_event_each() {
         if size == 0 {
             break;
         }
-        assert!(
-            event.starts_with("data: ")
-                && event.ends_with("\n\n")
-                && event.matches("\n\n").count() == 1
-        );
+        assert!(event.starts_with("data: ") && event.ends_with("\n\n") && event.matches("\n\n").count() == 1);
         rest = &after[size + 2..];
         count += 1;
     }
@@ -204,40 +152,15 @@ fn whole_responses_and_pages_are_vllms_byte_for_byte() {
     let server = quick_server();
     let asked = |tokens: u32| format!(r#","ignore_eos":true,"max_tokens":{tokens}"#);
     for (file, method, path, body) in [
-        (
-            "chat_nonstream",
-            "POST",
-            "/v1/chat/completions",
-            chat(&asked(6)),
-        ),
-        (
-            "completions_nonstream",
-            "POST",
-            "/v1/completions",
-            completion(&asked(4)),
-        ),
+        ("chat_nonstream", "POST", "/v1/chat/completions", chat(&asked(6))),
+        ("completions_nonstream", "POST", "/v1/completions", completion(&asked(4))),
         ("get_v1_models", "GET", "/v1/models", String::new()),
         ("get_health", "GET", "/health", String::new()),
         ("err_404", "GET", "/props", String::new()),
         ("err_get_405", "GET", "/v1/chat/completions", String::new()),
-        (
-            "err_bad_model",
-            "POST",
-            "/v1/chat/completions",
-            chat("").replace("smollm2-135m", "no-such-model"),
-        ),
-        (
-            "err_max_tokens_0",
-            "POST",
-            "/v1/chat/completions",
-            chat(r#","max_tokens":0"#),
-        ),
-        (
-            "err_max_tokens_too_big",
-            "POST",
-            "/v1/chat/completions",
-            chat(r#","max_tokens":100000,"stream":true"#),
-        ),
+        ("err_bad_model", "POST", "/v1/chat/completions", chat("").replace("smollm2-135m", "no-such-model")),
+        ("err_max_tokens_0", "POST", "/v1/chat/completions", chat(r#","max_tokens":0"#)),
+        ("err_max_tokens_too_big", "POST", "/v1/chat/completions", chat(r#","max_tokens":100000,"stream":true"#)),
         (
             "err_prompt_too_long",
             "POST",
@@ -248,22 +171,12 @@ fn whole_responses_and_pages_are_vllms_byte_for_byte() {
         let (head, body_of_vllm) = capture(&format!("{file}.txt"));
         let reply = ask(&server, method, path, &body);
         assert_eq!(reply.status, head[0], "{file}");
-        assert_eq!(
-            normalised(&reply.body()),
-            normalised(&body_of_vllm),
-            "{file}"
-        );
+        assert_eq!(normalised(&reply.body()), normalised(&body_of_vllm), "{file}");
         for header in ["content-type", "allow"] {
-            let captured = head
-                .iter()
-                .find_map(|line| line.strip_prefix(&format!("{header}: ")));
+            let captured = head.iter().find_map(|line| line.strip_prefix(&format!("{header}: ")));
             assert_eq!(reply.header(header), captured, "{file}: {header}");
         }
-        assert_eq!(
-            reply.header("x-simulated"),
-            Some("plimsoll quick"),
-            "{file}"
-        );
+        assert_eq!(reply.header("x-simulated"), Some("plimsoll quick"), "{file}");
     }
 }
 
@@ -271,38 +184,21 @@ fn whole_responses_and_pages_are_vllms_byte_for_byte() {
 fn validation_errors_begin_like_vllms() {
     let server = quick_server();
     for (file, body) in [
-        (
-            "err_missing_messages",
-            r#"{"model":"smollm2-135m"}"#.to_owned(),
-        ),
+        ("err_missing_messages", r#"{"model":"smollm2-135m"}"#.to_owned()),
         ("err_wrong_type", chat(r#","max_tokens":"four""#)),
-        (
-            "err_invalid_json",
-            r#"{"model": "smollm2-135m", "messages":"#.to_owned(),
-        ),
+        ("err_invalid_json", r#"{"model": "smollm2-135m", "messages":"#.to_owned()),
     ] {
         let (head, body_of_vllm) = capture(&format!("{file}.txt"));
         let reply = ask(&server, "POST", "/v1/chat/completions", &body);
         assert_eq!(reply.status, head[0], "{file}");
-        let error =
-            |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap()["error"].clone();
+        let error = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap()["error"].clone();
         let (ours, theirs) = (error(&reply.body()), error(&body_of_vllm));
         for field in ["type", "param", "code"] {
             assert_eq!(ours[field], theirs[field], "{file}: {field}");
         }
         // vLLM goes on with an echo of the input and a traceback. Where the JSON breaks is the parser's opinion.
-        let upto = if file == "err_invalid_json" {
-            "'loc'"
-        } else {
-            ", 'input'"
-        };
-        let theirs = theirs["message"]
-            .as_str()
-            .unwrap()
-            .split(upto)
-            .next()
-            .unwrap()
-            .to_owned();
+        let upto = if file == "err_invalid_json" { "'loc'" } else { ", 'input'" };
+        let theirs = theirs["message"].as_str().unwrap().split(upto).next().unwrap().to_owned();
         let ours = ours["message"].as_str().unwrap();
         assert!(ours.starts_with(&theirs), "{file}: {ours}");
     }
@@ -313,8 +209,7 @@ fn simulation_is_told_to_whoever_asks() {
     let server = quick_server();
     let version = ask(&server, "GET", "/version", "").body();
     assert_eq!(version, r#"{"version":"0.11.2+plimsoll.sim"}"#);
-    let page: serde_json::Value =
-        serde_json::from_str(&ask(&server, "GET", "/simulation", "").body()).unwrap();
+    let page: serde_json::Value = serde_json::from_str(&ask(&server, "GET", "/simulation", "").body()).unwrap();
     assert_eq!(page["simulated"], true);
     assert_eq!(page["profile"]["name"], "quick");
     assert_eq!(page["profile"]["timing"]["base_ms"], 1.0);
@@ -323,19 +218,12 @@ fn simulation_is_told_to_whoever_asks() {
 #[test]
 fn tokenize_counts_by_the_same_rule_as_generation() {
     let server = quick_server();
-    for (body, path) in [
-        (chat(""), "/v1/chat/completions"),
-        (completion(""), "/v1/completions"),
-    ] {
+    for (body, path) in [(chat(""), "/v1/chat/completions"), (completion(""), "/v1/completions")] {
         let tokenized: serde_json::Value =
             serde_json::from_str(&ask(&server, "POST", "/tokenize", &body).body()).unwrap();
-        let generated: serde_json::Value =
-            serde_json::from_str(&ask(&server, "POST", path, &body).body()).unwrap();
+        let generated: serde_json::Value = serde_json::from_str(&ask(&server, "POST", path, &body).body()).unwrap();
         assert_eq!(tokenized["count"], generated["usage"]["prompt_tokens"]);
-        assert_eq!(
-            tokenized["tokens"].as_array().unwrap().len() as u64,
-            tokenized["count"].as_u64().unwrap()
-        );
+        assert_eq!(tokenized["tokens"].as_array().unwrap().len() as u64, tokenized["count"].as_u64().unwrap());
         assert_eq!(tokenized["max_model_len"], 2048);
     }
 }
@@ -345,10 +233,7 @@ fn tokenize_answers_in_vllms_form() {
     // Same fields in the same order, same head; the ids and strings are the vocabulary's, which the simulated server has not.
     let server = quick_server();
     let with_strings = chat(r#","return_token_strs":true"#);
-    for (file, body) in [
-        ("tokenize", completion("")),
-        ("tokenize_chat_strings", with_strings),
-    ] {
+    for (file, body) in [("tokenize", completion("")), ("tokenize_chat_strings", with_strings)] {
         let (head, theirs) = capture(&format!("{file}.txt"));
         let reply = ask(&server, "POST", "/tokenize", &body);
         assert_eq!(reply.status, head[0]);
@@ -397,11 +282,7 @@ fn no_token_comes_before_its_time() {
     let server = SimServer::start(SimConfig::new(Profile::builtin("fixed").unwrap())).unwrap();
     let mut connection = Connection::open(&server);
     let begun = Instant::now();
-    connection.send(
-        "POST",
-        "/v1/completions",
-        r#"{"prompt":"x","stream":true,"ignore_eos":true,"max_tokens":3}"#,
-    );
+    connection.send("POST", "/v1/completions", r#"{"prompt":"x","stream":true,"ignore_eos":true,"max_tokens":3}"#);
     let mut arrivals = Vec::new();
     while arrivals.len() < 3 {
         if connection.line().starts_with("data: {") {
@@ -410,9 +291,6 @@ fn no_token_comes_before_its_time() {
     }
     for (index, arrival) in arrivals.iter().enumerate() {
         let due = Duration::from_millis(100 + 10 * index as u64);
-        assert!(
-            *arrival >= due,
-            "token {index} at {arrival:?}, due at {due:?}"
-        );
+        assert!(*arrival >= due, "token {index} at {arrival:?}, due at {due:?}");
     }
 }

@@ -58,14 +58,8 @@ impl Sweep {
 
     /// The half of the systems that this one is in: a bit of the FNV-1a hash of its name, as in `learn.py`.
     pub(crate) fn half(&self) -> usize {
-        let name = [
-            self.engine.as_str(),
-            &self.model.name,
-            &self.weights,
-            &self.gpu.name,
-            &self.cards.to_string(),
-        ]
-        .join("|");
+        let name =
+            [self.engine.as_str(), &self.model.name, &self.weights, &self.gpu.name, &self.cards.to_string()].join("|");
         let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
         let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325, step);
         usize::from(hash >> 40 & 1 == 1)
@@ -102,10 +96,7 @@ pub(crate) fn read() -> Vec<Sweep> {
             isl,
             osl,
             is_short: !fields[14].is_empty(),
-            levels: levels[fields[0]]
-                .iter()
-                .map(|level| observation(level, isl, osl))
-                .collect(),
+            levels: levels[fields[0]].iter().map(|level| observation(level, isl, osl)).collect(),
         }
     };
     SWEEPS.lines().skip(1).map(sweep).collect()
@@ -114,11 +105,7 @@ pub(crate) fn read() -> Vec<Sweep> {
 fn observation(fields: &[Option<f64>; 4], isl: f64, osl: f64) -> Observation {
     let [concurrency, ttft_ms, tpot_ms, rate] = *fields;
     Observation {
-        load: Load {
-            concurrency: concurrency.expect("every level has one"),
-            isl,
-            osl,
-        },
+        load: Load { concurrency: concurrency.expect("every level has one"), isl, osl },
         ttft_s: ttft_ms.map(|ms| ms / 1e3),
         tpot_s: tpot_ms.map(|ms| ms / 1e3),
         output_tokens_per_second: rate,

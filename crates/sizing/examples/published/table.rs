@@ -29,11 +29,7 @@ impl Misses {
             return "– | – | –".to_owned();
         }
         let held = 100.0 * self.held as f64 / self.errors.len() as f64;
-        format!(
-            "{:.1} | {:.1} | {held:.0}",
-            quantile(&self.errors, 0.5),
-            quantile(&self.errors, 0.9)
-        )
+        format!("{:.1} | {:.1} | {held:.0}", quantile(&self.errors, 0.5), quantile(&self.errors, 0.9))
     }
 }
 
@@ -42,10 +38,7 @@ fn quantile(errors: &[f64], q: f64) -> f64 {
     let mut sorted = errors.to_vec();
     sorted.sort_by(f64::total_cmp);
     let at = q * (sorted.len() - 1) as f64;
-    let below = (0..sorted.len())
-        .rev()
-        .find(|&n| n as f64 <= at)
-        .unwrap_or(0);
+    let below = (0..sorted.len()).rev().find(|&n| n as f64 <= at).unwrap_or(0);
     let above = (below + 1).min(sorted.len() - 1);
     100.0 * (sorted[below] + (sorted[above] - sorted[below]) * at.fract())
 }
@@ -76,17 +69,12 @@ fn alone(out: &mut String, sweeps: &[Sweep], priors: &[Priors; 2]) {
             .expect("facts of published systems are in the catalogue");
         for level in &sweep.levels {
             let predicted = model.predict(level.load).expect("a load");
-            let floor = level
-                .tpot_s
-                .map(|tpot| (model.roofline_s(level.load) / tpot - 1.0).abs());
+            let floor = level.tpot_s.map(|tpot| (model.roofline_s(level.load) / tpot - 1.0).abs());
             for group in groups_of(sweep, level.load) {
                 let group = groups.entry(group).or_default();
                 group.tpot.add(predicted.tpot_s, level.tpot_s);
                 group.ttft.add(predicted.ttft_s, level.ttft_s);
-                group.rate.add(
-                    predicted.output_tokens_per_second,
-                    level.output_tokens_per_second,
-                );
+                group.rate.add(predicted.output_tokens_per_second, level.output_tokens_per_second);
                 group.roofline.extend(floor);
             }
         }
@@ -100,10 +88,7 @@ fn alone(out: &mut String, sweeps: &[Sweep], priors: &[Priors; 2]) {
         let floor = if group.roofline.is_empty() {
             "– | –".to_owned()
         } else {
-            let (median, p90) = (
-                quantile(&group.roofline, 0.5),
-                quantile(&group.roofline, 0.9),
-            );
+            let (median, p90) = (quantile(&group.roofline, 0.5), quantile(&group.roofline, 0.9));
             format!("{median:.0} | {p90:.0}")
         };
         writeln!(
@@ -120,11 +105,7 @@ fn alone(out: &mut String, sweeps: &[Sweep], priors: &[Priors; 2]) {
 }
 
 fn groups_of(sweep: &Sweep, load: Load) -> [(u8, String); 6] {
-    let class = if sweep.is_mixture() {
-        "mixtures of experts"
-    } else {
-        "dense models"
-    };
+    let class = if sweep.is_mixture() { "mixtures of experts" } else { "dense models" };
     let load = match load.concurrency {
         c if c <= 8.0 => "1 to 8 at once",
         c if c <= 32.0 => "to 32",
@@ -135,15 +116,7 @@ fn groups_of(sweep: &Sweep, load: Load) -> [(u8, String); 6] {
     let place = order.iter().position(|name| *name == load).unwrap_or(0);
     [
         (0, "all".to_owned()),
-        (
-            0,
-            if sweep.is_short {
-                "of these, short sweeps"
-            } else {
-                "of these, curated sweeps"
-            }
-            .to_owned(),
-        ),
+        (0, if sweep.is_short { "of these, short sweeps" } else { "of these, curated sweeps" }.to_owned()),
         (1, sweep.gpu.name.clone()),
         (2, sweep.engine.clone()),
         (3, class.to_owned()),
@@ -157,11 +130,7 @@ fn calibrated(out: &mut String, sweeps: &[Sweep], priors: &[Priors; 2]) {
     let mut line: [Vec<f64>; 2] = Default::default();
     let mut used = 0;
     for sweep in sweeps {
-        let levels: Vec<&Observation> = sweep
-            .levels
-            .iter()
-            .filter(|level| level.tpot_s.is_some())
-            .collect();
+        let levels: Vec<&Observation> = sweep.levels.iter().filter(|level| level.tpot_s.is_some()).collect();
         if levels.len() < 4 {
             continue;
         }
@@ -171,15 +140,12 @@ fn calibrated(out: &mut String, sweeps: &[Sweep], priors: &[Priors; 2]) {
         }
         used += 1;
         let before = Performance::of_with(&sweep.system(), &priors[sweep.half()]);
-        let model = before
-            .and_then(|before| before.fitted(&[*low, *high]))
-            .expect("two levels are enough");
+        let model = before.and_then(|before| before.fitted(&[*low, *high])).expect("two levels are enough");
         for (at, level) in levels.iter().enumerate() {
             if at == 1 || at == levels.len() - 2 {
                 continue;
             }
-            let inside =
-                (low.load.concurrency..=high.load.concurrency).contains(&level.load.concurrency);
+            let inside = (low.load.concurrency..=high.load.concurrency).contains(&level.load.concurrency);
             let place = usize::from(!inside);
             let Ok(predicted) = model.predict(level.load) else {
                 tpot[place].refused += 1;
@@ -191,12 +157,12 @@ fn calibrated(out: &mut String, sweeps: &[Sweep], priors: &[Priors; 2]) {
         }
     }
     writeln!(
-            out,
+        out,
         "\nCalibrated on the two inner levels of a sweep ({used} sweeps of four levels and more):\n\n\
          | levels | n | refused | TPOT | p90 | held | straight line | p90 | TTFT | p90 | held |\n\
          |---|---|---|---|---|---|---|---|---|---|---|"
     )
-        .expect("a string takes everything");
+    .expect("a string takes everything");
     for (place, name) in ["between the two", "outside"].into_iter().enumerate() {
         writeln!(
             out,
@@ -256,10 +222,7 @@ fn carried(out: &mut String, sweeps: &[Sweep], priors: &[Priors; 2]) {
         let (mut tpot, mut ttft, mut pairs) = (Misses::default(), Misses::default(), 0);
         for (own, model) in kinds.iter().zip(&models) {
             let Ok(model) = model else { continue };
-            for other in kinds
-                .iter()
-                .filter(|other| differ(own[0], other[0], change))
-            {
+            for other in kinds.iter().filter(|other| differ(own[0], other[0], change)) {
                 let Ok(there) = model.transferred(&other[0].system()) else {
                     continue;
                 };
@@ -312,8 +275,5 @@ fn differ(own: &Sweep, other: &Sweep, change: usize) -> bool {
         && own.kv_bytes == other.kv_bytes
         && own.half() == other.half();
     let differences = facts(own).into_iter().zip(facts(other)).enumerate();
-    alike
-        && differences
-            .into_iter()
-            .all(|(at, (a, b))| (a != b) == (at == change))
+    alike && differences.into_iter().all(|(at, (a, b))| (a != b) == (at == change))
 }

@@ -19,48 +19,24 @@ pub(super) fn by_index(fields: &Fields<'_>) -> Result<Option<Vec<Caches>>, Confi
         "falcon_h1" => return Ok(Some(vec![vec![full(fields)?, mamba(fields)?]; layers])),
         _ => {}
     }
-    let (is_full, other): (Box<dyn Fn(usize) -> bool>, Cache) = if let Some(every) = fields
-        .number(&["full_attention_interval"])?
-        .filter(|n| *n > 0)
-    {
-        (
-            Box::new(move |layer| (layer as u64 + 1).is_multiple_of(every)),
-            linear(fields)?,
-        )
-    } else if let Some(every) = fields.number(&["attn_layer_period"])?.filter(|n| *n > 0) {
-        let offset = fields.number(&["attn_layer_offset"])?.unwrap_or(0);
-        (
-            Box::new(move |layer| layer as u64 % every == offset),
-            mamba(fields)?,
-        )
-    } else if let Some(list) = fields.numbers("attn_layer_indices")? {
-        (
-            Box::new(move |layer| list.contains(&(layer as u64))),
-            mamba(fields)?,
-        )
-    } else if let Some(list) = fields.numbers("full_attn_idxs")? {
-        (
-            Box::new(move |layer| list.contains(&(layer as u64))),
-            convolution(fields)?,
-        )
-    } else if matches!(
-        fields.model_type(),
-        "qwen3_next" | "qwen3_5_text" | "qwen3_5_moe_text"
-    ) {
-        fields.assume("one layer in 4 keeps all tokens, the default of its model type");
-        (
-            Box::new(|layer| (layer + 1).is_multiple_of(4)),
-            linear(fields)?,
-        )
-    } else {
-        return Ok(None);
-    };
+    let (is_full, other): (Box<dyn Fn(usize) -> bool>, Cache) =
+        if let Some(every) = fields.number(&["full_attention_interval"])?.filter(|n| *n > 0) {
+            (Box::new(move |layer| (layer as u64 + 1).is_multiple_of(every)), linear(fields)?)
+        } else if let Some(every) = fields.number(&["attn_layer_period"])?.filter(|n| *n > 0) {
+            let offset = fields.number(&["attn_layer_offset"])?.unwrap_or(0);
+            (Box::new(move |layer| layer as u64 % every == offset), mamba(fields)?)
+        } else if let Some(list) = fields.numbers("attn_layer_indices")? {
+            (Box::new(move |layer| list.contains(&(layer as u64))), mamba(fields)?)
+        } else if let Some(list) = fields.numbers("full_attn_idxs")? {
+            (Box::new(move |layer| list.contains(&(layer as u64))), convolution(fields)?)
+        } else if matches!(fields.model_type(), "qwen3_next" | "qwen3_5_text" | "qwen3_5_moe_text") {
+            fields.assume("one layer in 4 keeps all tokens, the default of its model type");
+            (Box::new(|layer| (layer + 1).is_multiple_of(4)), linear(fields)?)
+        } else {
+            return Ok(None);
+        };
     let whole = full(fields)?;
-    Ok(Some(
-        (0..layers)
-            .map(|layer| vec![if is_full(layer) { whole } else { other }])
-            .collect(),
-    ))
+    Ok(Some((0..layers).map(|layer| vec![if is_full(layer) { whole } else { other }]).collect()))
 }
 
 /// Models found by search, whose every block has heads of its own or none.
@@ -75,12 +51,10 @@ fn by_block(fields: &Fields<'_>, blocks: &[Value]) -> Result<Vec<Caches>, Config
             return Ok(Vec::new());
         }
         let in_group = attention.get("n_heads_in_group").and_then(Value::as_u64);
-        let in_group = in_group
-            .filter(|heads| *heads > 0)
-            .ok_or_else(|| ConfigError::Missing {
-                field: "n_heads_in_group",
-                model_type: fields.model_type().to_owned(),
-            })?;
+        let in_group = in_group.filter(|heads| *heads > 0).ok_or_else(|| ConfigError::Missing {
+            field: "n_heads_in_group",
+            model_type: fields.model_type().to_owned(),
+        })?;
         let own = Heads::new(query / in_group, dim.unwrap_or(width / query.max(1)));
         Ok(vec![(LayerKind::Full, Holds::Heads(own))])
     };
@@ -88,13 +62,7 @@ fn by_block(fields: &Fields<'_>, blocks: &[Value]) -> Result<Vec<Caches>, Config
 }
 
 /// Types whose `sliding_window` is that of every layer.
-const ALL_SLIDE: [&str; 5] = [
-    "mistral",
-    "mixtral",
-    "phi3",
-    "starcoder2",
-    "phi4_multimodal",
-];
+const ALL_SLIDE: [&str; 5] = ["mistral", "mixtral", "phi3", "starcoder2", "phi4_multimodal"];
 
 /// Attention with a window or chunk in all, some or none of the layers.
 pub(super) fn by_window(fields: &Fields<'_>) -> Result<Vec<Caches>, ConfigError> {
@@ -109,13 +77,11 @@ pub(super) fn by_window(fields: &Fields<'_>) -> Result<Vec<Caches>, ConfigError>
         if fields.number(&["attention_chunk_size"])?.is_none() {
             return Ok(vec![vec![whole]; layers]);
         }
-        let written = fields
-            .numbers("no_rope_layers")?
-            .filter(|list| !list.is_empty());
+        let written = fields.numbers("no_rope_layers")?.filter(|list| !list.is_empty());
         return Ok(match written {
-            Some(rope) => some(chunked(fields)?, &|layer| {
-                usize::try_from(layer).ok().and_then(|at| rope.get(at)) == Some(&0)
-            }),
+            Some(rope) => {
+                some(chunked(fields)?, &|layer| usize::try_from(layer).ok().and_then(|at| rope.get(at)) == Some(&0))
+            }
             None => some(chunked(fields)?, &|layer| (layer + 1).is_multiple_of(4)),
         });
     }
@@ -124,9 +90,7 @@ pub(super) fn by_window(fields: &Fields<'_>) -> Result<Vec<Caches>, ConfigError>
         return Ok(vec![vec![whole]; layers]);
     }
     if let Some(every) = window_pattern(fields)? {
-        return Ok(some(sliding(fields)?, &|layer| {
-            (layer + 1).is_multiple_of(every)
-        }));
+        return Ok(some(sliding(fields)?, &|layer| (layer + 1).is_multiple_of(every)));
     }
     if fields.flag("use_sliding_window") == Some(true) {
         let full_until = fields.number(&["max_window_layers"])?.unwrap_or(0);
@@ -155,8 +119,6 @@ fn window_pattern(fields: &Fields<'_>) -> Result<Option<u64>, ConfigError> {
         other if other.starts_with("gemma4") => 6,
         _ => return Ok(None),
     };
-    fields.assume(format!(
-        "one layer in {every} keeps all tokens, the default of its model type"
-    ));
+    fields.assume(format!("one layer in {every} keeps all tokens, the default of its model type"));
     Ok(Some(every))
 }

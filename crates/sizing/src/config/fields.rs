@@ -10,9 +10,7 @@ use serde_json::{Map, Value};
 use super::ConfigError;
 
 static DEFAULTS: LazyLock<toml::Table> = LazyLock::new(|| {
-    include_str!("../../catalogue/config_defaults.toml")
-        .parse()
-        .expect("the embedded defaults are read by a test")
+    include_str!("../../catalogue/config_defaults.toml").parse().expect("the embedded defaults are read by a test")
 });
 
 /// Largest number that a dimension may be, so that products of three stay below 2^63.
@@ -27,11 +25,7 @@ pub(super) struct Fields<'a> {
 
 impl<'a> Fields<'a> {
     pub(super) fn new(own: &'a Map<String, Value>, model_type: &'a str) -> Self {
-        Self {
-            own,
-            model_type,
-            assumed: RefCell::default(),
-        }
+        Self { own, model_type, assumed: RefCell::default() }
     }
 
     pub(super) const fn model_type(&self) -> &'a str {
@@ -73,10 +67,7 @@ impl<'a> Fields<'a> {
         Ok(names.iter().find_map(|name| {
             let value = self.default(name)?.as_integer()?;
             let value = u64::try_from(value).ok()?;
-            self.assume(format!(
-                "{name} = {value}, the default of model type {}",
-                self.model_type
-            ));
+            self.assume(format!("{name} = {value}, the default of model type {}", self.model_type));
             Some(value)
         }))
     }
@@ -117,10 +108,9 @@ impl<'a> Fields<'a> {
             return Ok(None);
         };
         let names = list.iter().map(|value| {
-            value.as_str().ok_or_else(|| ConfigError::NotUnderstood {
-                field: name.to_owned(),
-                value: value.to_string(),
-            })
+            value
+                .as_str()
+                .ok_or_else(|| ConfigError::NotUnderstood { field: name.to_owned(), value: value.to_string() })
         });
         let names: Vec<_> = names.collect::<Result<_, _>>()?;
         Ok((!names.is_empty()).then_some(names))
@@ -143,10 +133,7 @@ fn dimension(field: &str, value: &Value) -> Result<u64, ConfigError> {
     });
     number
         .filter(|number| *number <= LARGEST || field.contains("max_position"))
-        .ok_or_else(|| ConfigError::NotUnderstood {
-            field: field.to_owned(),
-            value: value.to_string(),
-        })
+        .ok_or_else(|| ConfigError::NotUnderstood { field: field.to_owned(), value: value.to_string() })
 }
 
 #[cfg(test)]
@@ -158,12 +145,7 @@ mod tests {
         assert!(DEFAULTS.len() > 150);
         for (model_type, fields) in DEFAULTS.iter() {
             let fields = fields.as_table().unwrap();
-            assert!(
-                fields
-                    .values()
-                    .all(|value| value.is_integer() || value.is_bool()),
-                "{model_type}"
-            );
+            assert!(fields.values().all(|value| value.is_integer() || value.is_bool()), "{model_type}");
         }
         assert!(knows("gemma3_text") && !knows("in-house"));
     }

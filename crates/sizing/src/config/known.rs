@@ -196,20 +196,8 @@ const KNOWN: &[&str] = &[
 ];
 
 /// Parts of names that speak of another tower, whose layers have no cache.
-const OTHER_TOWER: [&str; 12] = [
-    "vision",
-    "image",
-    "audio",
-    "video",
-    "speech",
-    "tts",
-    "visual",
-    "img",
-    "vit_",
-    "mm_",
-    "talker",
-    "token2wav",
-];
+const OTHER_TOWER: [&str; 12] =
+    ["vision", "image", "audio", "video", "speech", "tts", "visual", "img", "vit_", "mm_", "talker", "token2wav"];
 
 /// An unknown field that could change the cache, and says something: neither null, false, 0, nor empty.
 pub(super) fn check(fields: &Map<String, Value>) -> Result<(), ConfigError> {
@@ -227,13 +215,11 @@ pub(super) fn check(fields: &Map<String, Value>) -> Result<(), ConfigError> {
         Value::Object(map) => map.is_empty(),
         Value::Bool(true) => false,
     };
-    let unknown = fields.iter().find(|(name, value)| {
-        telling(name) && !elsewhere(name) && !empty(value) && !KNOWN.contains(&name.as_str())
-    });
+    let unknown = fields
+        .iter()
+        .find(|(name, value)| telling(name) && !elsewhere(name) && !empty(value) && !KNOWN.contains(&name.as_str()));
     match unknown {
-        Some((name, _)) => Err(ConfigError::UnknownField {
-            field: name.clone(),
-        }),
+        Some((name, _)) => Err(ConfigError::UnknownField { field: name.clone() }),
         None => Ok(()),
     }
 }

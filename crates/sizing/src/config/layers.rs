@@ -23,18 +23,13 @@ pub(super) fn refuse(
         "minimax_m3" | "minimax_m3_vl" => "its block-sparse index has a cache of its own",
         "recurrent_gemma" | "rwkv" | "xlstm" | "zaya" => "vLLM does not serve it",
         "glm5_next" | "qwen4_exp" => "its indexers and states have several shapes",
-        _ if own.contains_key("cross_attention_layers") => {
-            "its cross attention keeps image tokens of varying number"
-        }
+        _ if own.contains_key("cross_attention_layers") => "its cross attention keeps image tokens of varying number",
         _ if is_encoder_decoder(outer) && !outer.contains_key("max_source_positions") => {
             "it is an encoder-decoder whose encoder length is not stated"
         }
         _ => return Ok(()),
     };
-    Err(ConfigError::Unsupported {
-        model_type: model_type.to_owned(),
-        reason,
-    })
+    Err(ConfigError::Unsupported { model_type: model_type.to_owned(), reason })
 }
 
 fn is_encoder_decoder(config: &Map<String, Value>) -> bool {
@@ -64,32 +59,17 @@ pub(super) fn per_layer(fields: &Fields<'_>) -> Result<Vec<Caches>, ConfigError>
 
 /// Number of layers.
 pub(super) fn count(fields: &Fields<'_>) -> Result<usize, ConfigError> {
-    let names = [
-        "num_hidden_layers",
-        "n_layer",
-        "n_layers",
-        "num_layers",
-        "decoder_layers",
-    ];
+    let names = ["num_hidden_layers", "n_layer", "n_layers", "num_layers", "decoder_layers"];
     let layers = fields.needed(&names)?;
     match usize::try_from(layers) {
         Ok(layers) if layers <= 4096 => Ok(layers),
-        _ => Err(ConfigError::NotUnderstood {
-            field: "num_hidden_layers".to_owned(),
-            value: layers.to_string(),
-        }),
+        _ => Err(ConfigError::NotUnderstood { field: "num_hidden_layers".to_owned(), value: layers.to_string() }),
     }
 }
 
 /// Query heads.
 pub(super) fn query_heads(fields: &Fields<'_>) -> Result<u64, ConfigError> {
-    fields.needed(&[
-        "num_attention_heads",
-        "n_head",
-        "n_heads",
-        "num_heads",
-        "decoder_attention_heads",
-    ])
+    fields.needed(&["num_attention_heads", "n_head", "n_heads", "num_heads", "decoder_attention_heads"])
 }
 
 pub(super) fn hidden_size(fields: &Fields<'_>) -> Result<Option<u64>, ConfigError> {
@@ -100,9 +80,7 @@ pub(super) fn hidden_size(fields: &Fields<'_>) -> Result<Option<u64>, ConfigErro
 fn heads(fields: &Fields<'_>) -> Result<Heads, ConfigError> {
     let query = query_heads(fields)?;
     let new_falcon = fields.flag("new_decoder_architecture") == Some(true);
-    let nested = fields
-        .value("attn_config")
-        .and_then(|config| config.get("kv_n_heads"));
+    let nested = fields.value("attn_config").and_then(|config| config.get("kv_n_heads"));
     let kv_heads = if fields.flag("multi_query") == Some(true) && !new_falcon {
         1
     } else if fields.flag("multi_query_attention") == Some(true) {
@@ -110,13 +88,7 @@ fn heads(fields: &Fields<'_>) -> Result<Heads, ConfigError> {
     } else if let Some(kv_heads) = nested.and_then(Value::as_u64) {
         kv_heads
     } else {
-        let names = [
-            "num_key_value_heads",
-            "num_kv_heads",
-            "n_head_kv",
-            "n_kv_heads",
-            "num_attention_groups",
-        ];
+        let names = ["num_key_value_heads", "num_kv_heads", "n_head_kv", "n_kv_heads", "num_attention_groups"];
         fields.number(&names)?.unwrap_or(query)
     };
     let key_dim = match fields.number(&["head_dim", "kv_channels", "attention_head_dim"])? {
@@ -130,16 +102,8 @@ fn heads(fields: &Fields<'_>) -> Result<Heads, ConfigError> {
         },
     };
     let own_value = matches!(fields.model_type(), "mimo_v2_flash" | "mimo_v2");
-    let value_dim = if own_value {
-        fields.number(&["v_head_dim"])?
-    } else {
-        None
-    };
-    Ok(Heads {
-        kv_heads,
-        head_dim: key_dim,
-        value_dim: value_dim.filter(|value| *value != key_dim),
-    })
+    let value_dim = if own_value { fields.number(&["v_head_dim"])? } else { None };
+    Ok(Heads { kv_heads, head_dim: key_dim, value_dim: value_dim.filter(|value| *value != key_dim) })
 }
 
 /// A full-attention layer, whose heads may differ from those of window layers (Gemma 4).
@@ -176,16 +140,11 @@ pub(super) fn chunked(fields: &Fields<'_>) -> Result<Cache, ConfigError> {
 }
 
 fn encoder_decoder(fields: &Fields<'_>) -> Result<Vec<Caches>, ConfigError> {
-    let layers = usize::try_from(fields.needed(&["decoder_layers"])?)
-        .unwrap_or(0)
-        .min(4096);
+    let layers = usize::try_from(fields.needed(&["decoder_layers"])?).unwrap_or(0).min(4096);
     let kv_heads = fields.needed(&["decoder_attention_heads"])?;
     let own = Heads::new(kv_heads, fields.needed(&["d_model"])? / kv_heads.max(1));
     let encoder_tokens = Tokens::new(fields.needed(&["max_source_positions"])?);
-    let both = vec![
-        (LayerKind::Full, Holds::Heads(own)),
-        (LayerKind::Cross { encoder_tokens }, Holds::Heads(own)),
-    ];
+    let both = vec![(LayerKind::Full, Holds::Heads(own)), (LayerKind::Cross { encoder_tokens }, Holds::Heads(own))];
     Ok(vec![both; layers])
 }
 
@@ -198,13 +157,8 @@ fn latent(fields: &Fields<'_>) -> Result<Option<Vec<Caches>>, ConfigError> {
         return Ok(None);
     }
     let sparse = fields.number(&["index_topk"])?.is_some();
-    let attention = (
-        LayerKind::Full,
-        Holds::Latent {
-            latent_dim: rank + fields.needed(&["qk_rope_head_dim"])?,
-            sparse,
-        },
-    );
+    let attention =
+        (LayerKind::Full, Holds::Latent { latent_dim: rank + fields.needed(&["qk_rope_head_dim"])?, sparse });
     let layers = count(fields)?;
     if let Some(config) = fields.value("linear_attn_config") {
         return kimi(config, attention, layers).map(Some);
@@ -239,25 +193,13 @@ fn kimi(config: &Value, attention: Cache, layers: usize) -> Result<Vec<Caches>, 
             .get(name)
             .and_then(Value::as_u64)
             .filter(|n| *n < 1 << 21)
-            .ok_or_else(|| ConfigError::Missing {
-                field: name,
-                model_type: "kimi_linear".to_owned(),
-            })
+            .ok_or_else(|| ConfigError::Missing { field: name, model_type: "kimi_linear".to_owned() })
     };
-    let states = delta(
-        number("num_heads")?,
-        number("head_dim")?,
-        number("short_conv_kernel_size")?,
-    );
+    let states = delta(number("num_heads")?, number("head_dim")?, number("short_conv_kernel_size")?);
     let list = config.get("full_attn_layers").and_then(Value::as_array);
-    let full = list.ok_or(ConfigError::Missing {
-        field: "full_attn_layers",
-        model_type: "kimi_linear".to_owned(),
-    })?;
+    let full = list.ok_or(ConfigError::Missing { field: "full_attn_layers", model_type: "kimi_linear".to_owned() })?;
     let is_full = |layer: usize| full.iter().any(|at| at.as_u64() == Some(layer as u64 + 1));
-    Ok((0..layers)
-        .map(|layer| vec![if is_full(layer) { attention } else { states }])
-        .collect())
+    Ok((0..layers).map(|layer| vec![if is_full(layer) { attention } else { states }]).collect())
 }
 
 /// Models that write the type of every layer down.
@@ -267,43 +209,21 @@ fn by_pattern(fields: &Fields<'_>) -> Result<Option<Vec<Caches>>, ConfigError> {
             'M' => Ok(vec![mamba(fields)?]),
             '*' => Ok(vec![full(fields)?]),
             '-' | 'E' => Ok(Vec::new()),
-            other => Err(ConfigError::UnknownLayerType {
-                name: other.to_string(),
-            }),
+            other => Err(ConfigError::UnknownLayerType { name: other.to_string() }),
         };
-        return pattern
-            .chars()
-            .map(of_letter)
-            .collect::<Result<_, _>>()
-            .map(Some);
+        return pattern.chars().map(of_letter).collect::<Result<_, _>>().map(Some);
     }
     if let Some(types) = fields.numbers("attn_type_list")? {
         let of_type = |kind: &u64| match kind {
             0 => Ok(vec![linear(fields)?]),
             1 => Ok(vec![full(fields)?]),
-            other => Err(ConfigError::UnknownLayerType {
-                name: other.to_string(),
-            }),
+            other => Err(ConfigError::UnknownLayerType { name: other.to_string() }),
         };
-        return types
-            .iter()
-            .map(of_type)
-            .collect::<Result<_, _>>()
-            .map(Some);
+        return types.iter().map(of_type).collect::<Result<_, _>>().map(Some);
     }
     if let Some(windows) = fields.numbers("hybrid_layer_pattern")? {
-        let of_layer = |window: &u64| {
-            Ok(vec![if *window == 1 {
-                sliding(fields)?
-            } else {
-                full(fields)?
-            }])
-        };
-        return windows
-            .iter()
-            .map(of_layer)
-            .collect::<Result<_, _>>()
-            .map(Some);
+        let of_layer = |window: &u64| Ok(vec![if *window == 1 { sliding(fields)? } else { full(fields)? }]);
+        return windows.iter().map(of_layer).collect::<Result<_, _>>().map(Some);
     }
     let names = match fields.names("layer_types")? {
         Some(names) => Some(names),
@@ -315,11 +235,7 @@ fn by_pattern(fields: &Fields<'_>) -> Result<Option<Vec<Caches>>, ConfigError> {
     if fields.model_type() == "falcon_h1" {
         return Ok(None);
     }
-    names
-        .iter()
-        .map(|name| by_name(fields, name))
-        .collect::<Result<_, _>>()
-        .map(Some)
+    names.iter().map(|name| by_name(fields, name)).collect::<Result<_, _>>().map(Some)
 }
 
 fn by_name(fields: &Fields<'_>, name: &str) -> Result<Caches, ConfigError> {
@@ -335,20 +251,13 @@ fn by_name(fields: &Fields<'_>, name: &str) -> Result<Caches, ConfigError> {
         "hybrid" if fields.model_type() == "zamba2" => {
             let query = query_heads(fields)?;
             let width = hidden_size(fields)?.unwrap_or(0) * 2;
-            let wide = Heads::new(
-                query,
-                fields
-                    .number(&["attention_head_dim"])?
-                    .unwrap_or(width / query.max(1)),
-            );
+            let wide = Heads::new(query, fields.number(&["attention_head_dim"])?.unwrap_or(width / query.max(1)));
             vec![mamba(fields)?, (LayerKind::Full, Holds::Heads(wide))]
         }
         "conv" | "short_conv" => vec![convolution(fields)?],
         "mlp" | "moe" | "dense" | "-" => Vec::new(),
         other => {
-            return Err(ConfigError::UnknownLayerType {
-                name: other.to_owned(),
-            });
+            return Err(ConfigError::UnknownLayerType { name: other.to_owned() });
         }
     })
 }
@@ -362,11 +271,7 @@ pub(super) fn shape(layers: &[Caches], fields: &Fields<'_>) -> Result<Shape, Con
         for &(kind, holds) in caches {
             let same = |group: &LayerGroup| group.kind == kind && group.holds == holds;
             let found = groups.iter().position(same).unwrap_or_else(|| {
-                groups.push(LayerGroup {
-                    kind,
-                    holds,
-                    count: 0,
-                });
+                groups.push(LayerGroup { kind, holds, count: 0 });
                 groups.len() - 1
             });
             if let Some(group) = groups.get_mut(found) {
@@ -377,11 +282,7 @@ pub(super) fn shape(layers: &[Caches], fields: &Fields<'_>) -> Result<Shape, Con
         order.push(mask);
     }
     let attends = |group: &LayerGroup| !matches!(group.holds, Holds::State { .. });
-    let attention_heads = if groups.iter().any(attends) {
-        query_heads(fields)?
-    } else {
-        0
-    };
+    let attention_heads = if groups.iter().any(attends) { query_heads(fields)? } else { 0 };
     Ok(Shape {
         attention_heads,
         vocabulary: fields.needed(&["vocab_size", "padded_vocab_size"])?,

@@ -60,12 +60,9 @@ impl Checkpoint {
     pub fn from_json(text: &str) -> Result<Self, ConfigError> {
         let value: Value = serde_json::from_str(text)
             .or_else(|error| serde_json::from_str(&finite(text)).map_err(|_| error))
-            .map_err(|error| ConfigError::NotJson {
-                reason: error.to_string(),
-            })?;
-        let outer = value.as_object().ok_or_else(|| ConfigError::NotJson {
-            reason: "it is not an object".to_owned(),
-        })?;
+            .map_err(|error| ConfigError::NotJson { reason: error.to_string() })?;
+        let outer =
+            value.as_object().ok_or_else(|| ConfigError::NotJson { reason: "it is not an object".to_owned() })?;
         let (own, model_type) = language_model(outer)?;
         layers::refuse(outer, own, &model_type)?;
         known::check(own)?;
@@ -74,12 +71,7 @@ impl Checkpoint {
         let mut shape = layers::shape(&per_layer, &fields)?;
         shape.largest_item = largest_item(outer);
         let parameters = parameters::count(&fields, &per_layer)?;
-        let max_position = [
-            "max_position_embeddings",
-            "n_positions",
-            "max_sequence_length",
-            "seq_length",
-        ];
+        let max_position = ["max_position_embeddings", "n_positions", "max_sequence_length", "seq_length"];
         let quantisation = quantisation(outer, own);
         Ok(Self {
             shape,
@@ -110,28 +102,17 @@ impl Checkpoint {
 fn finite(text: &str) -> String {
     let quoted = text.split('"').enumerate();
     let outside = quoted.map(|(part, text)| match part % 2 {
-        0 => text
-            .replace("-Infinity", "null")
-            .replace("Infinity", "null")
-            .replace("NaN", "null"),
+        0 => text.replace("-Infinity", "null").replace("Infinity", "null").replace("NaN", "null"),
         _ => text.to_owned(),
     });
     outside.collect::<Vec<_>>().join("\"")
 }
 
 /// Where multimodal configs keep their language model.
-const NESTED: [&str; 5] = [
-    "text_config",
-    "llm_config",
-    "language_config",
-    "thinker_config",
-    "text_model_config",
-];
+const NESTED: [&str; 5] = ["text_config", "llm_config", "language_config", "thinker_config", "text_model_config"];
 
 /// The fields of the language model, and its type.
-fn language_model(
-    outer: &Map<String, Value>,
-) -> Result<(&Map<String, Value>, String), ConfigError> {
+fn language_model(outer: &Map<String, Value>) -> Result<(&Map<String, Value>, String), ConfigError> {
     let mut level = outer;
     let mut model_type = outer.get("model_type").and_then(Value::as_str);
     while let Some(inner) = NESTED.iter().find_map(|name| level.get(*name)?.as_object()) {
@@ -151,50 +132,32 @@ fn language_model(
         None if level.contains_key("n_layers") => Ok((level, "mistral".to_owned())),
         // Without a type there are no defaults: every field has to be there.
         None if level.contains_key("num_hidden_layers") => Ok((level, "unnamed".to_owned())),
-        None => Err(ConfigError::Missing {
-            field: "model_type",
-            model_type: "any".to_owned(),
-        }),
+        None => Err(ConfigError::Missing { field: "model_type", model_type: "any".to_owned() }),
     }
 }
 
 /// Tokens of the largest multimodal item, for models that see an item in one step: a video of 32 frames in Gemma 4.
 fn largest_item(outer: &Map<String, Value>) -> Option<Tokens> {
     let model_type = outer.get("model_type")?.as_str()?;
-    let sees = outer
-        .get("vision_config")
-        .is_some_and(|config| !config.is_null());
-    (model_type.starts_with("gemma4")
-        && (sees || outer.contains_key("vision_soft_tokens_per_image")))
-    .then_some(Tokens::new(2496))
+    let sees = outer.get("vision_config").is_some_and(|config| !config.is_null());
+    (model_type.starts_with("gemma4") && (sees || outer.contains_key("vision_soft_tokens_per_image")))
+        .then_some(Tokens::new(2496))
 }
 
 fn draft_layers(fields: &Fields<'_>) -> Result<u64, ConfigError> {
-    let names = [
-        "mtp_num_hidden_layers",
-        "num_nextn_predict_layers",
-        "num_mtp_layers",
-    ];
+    let names = ["mtp_num_hidden_layers", "num_nextn_predict_layers", "num_mtp_layers"];
     Ok(fields.number(&names)?.unwrap_or(0))
 }
 
-fn quantisation<'a>(
-    outer: &'a Map<String, Value>,
-    own: &'a Map<String, Value>,
-) -> Option<&'a Map<String, Value>> {
+fn quantisation<'a>(outer: &'a Map<String, Value>, own: &'a Map<String, Value>) -> Option<&'a Map<String, Value>> {
     let of = |map: &'a Map<String, Value>| map.get("quantization_config")?.as_object();
     of(outer).or_else(|| of(own))
 }
 
 fn quantisation_name(config: &Map<String, Value>) -> String {
-    let method = config
-        .get("quant_method")
-        .and_then(Value::as_str)
-        .unwrap_or("unknown");
+    let method = config.get("quant_method").and_then(Value::as_str).unwrap_or("unknown");
     let inner = config.get("quantization").and_then(Value::as_object);
-    let algorithm = config
-        .get("quant_algo")
-        .or_else(|| inner?.get("quant_algo"));
+    let algorithm = config.get("quant_algo").or_else(|| inner?.get("quant_algo"));
     match algorithm.and_then(Value::as_str) {
         Some(algorithm) => format!("{method} {algorithm}"),
         None => method.to_owned(),
@@ -206,18 +169,13 @@ fn declared_kv_dtype(config: &Map<String, Value>) -> Option<KvDtype> {
     let inner = config.get("quantization").and_then(Value::as_object);
     let find = |name: &str| {
         let inner = inner.and_then(|inner| inner.get(name));
-        inner
-            .or_else(|| config.get(name))
-            .filter(|value| !value.is_null())
+        inner.or_else(|| config.get(name)).filter(|value| !value.is_null())
     };
     if let Some(name) = find("kv_cache_quant_algo").and_then(Value::as_str) {
         return name.to_lowercase().parse().ok();
     }
     let scheme = find("kv_cache_scheme")?;
-    match (
-        scheme.get("num_bits")?.as_u64()?,
-        scheme.get("type")?.as_str()?,
-    ) {
+    match (scheme.get("num_bits")?.as_u64()?, scheme.get("type")?.as_str()?) {
         (8, "float") => Some(KvDtype::Fp8),
         (4, "float") => Some(KvDtype::Nvfp4),
         _ => None,
@@ -245,9 +203,7 @@ pub enum ConfigError {
         model_type: String,
     },
     /// A field has a value that is not understood.
-    #[error(
-        "`{field}` is {value}, which is not understood\nhint: correct it, or describe the layers in a catalogue"
-    )]
+    #[error("`{field}` is {value}, which is not understood\nhint: correct it, or describe the layers in a catalogue")]
     NotUnderstood {
         /// The field.
         field: String,

@@ -37,14 +37,8 @@ const OTHER: [&str; 16] = [
     "mamba2",
 ];
 
-pub(super) fn count(
-    fields: &Fields<'_>,
-    layers: &[Caches],
-) -> Result<Option<ParameterCount>, ConfigError> {
-    let per_layer_embeddings = fields
-        .number(&["hidden_size_per_layer_input"])?
-        .unwrap_or(0)
-        > 0;
+pub(super) fn count(fields: &Fields<'_>, layers: &[Caches]) -> Result<Option<ParameterCount>, ConfigError> {
+    let per_layer_embeddings = fields.number(&["hidden_size_per_layer_input"])?.unwrap_or(0) > 0;
     let irregular = fields.value("block_configs").is_some() || per_layer_embeddings;
     if irregular || OTHER.contains(&fields.model_type()) {
         return Ok(None);
@@ -77,62 +71,31 @@ fn attention(fields: &Fields<'_>, holds: &Holds, hidden: u64) -> Result<Option<u
     Ok(match *holds {
         Holds::Heads(own) => {
             let query = query_heads(fields)? * own.head_dim;
-            let gate = fields.flag("attn_output_gate") == Some(true)
-                || fields.model_type() == "qwen3_next";
+            let gate = fields.flag("attn_output_gate") == Some(true) || fields.model_type() == "qwen3_next";
             let projected = if gate { 2 * query } else { query };
-            let normed = if fields.model_type().starts_with("qwen3") {
-                2 * own.head_dim
-            } else {
-                0
-            };
+            let normed = if fields.model_type().starts_with("qwen3") { 2 * own.head_dim } else { 0 };
             Some(hidden * (projected + own.kv_heads * own.pair() + query) + normed)
         }
         Holds::Latent { .. } => {
             let (query, rank) = (query_heads(fields)?, fields.needed(&["kv_lora_rank"])?);
             let rope = fields.needed(&["qk_rope_head_dim"])?;
-            let (nope, value) = (
-                fields.needed(&["qk_nope_head_dim"])?,
-                fields.needed(&["v_head_dim"])?,
-            );
+            let (nope, value) = (fields.needed(&["qk_nope_head_dim"])?, fields.needed(&["v_head_dim"])?);
             let width = query * (nope + rope);
             let queries = match fields.number(&["q_lora_rank"])? {
                 Some(low) => hidden * low + low * width,
                 None => hidden * width,
             };
-            Some(
-                queries
-                    + hidden * (rank + rope)
-                    + rank * query * (nope + value)
-                    + query * value * hidden,
-            )
+            Some(queries + hidden * (rank + rope) + rank * query * (nope + value) + query * value * hidden)
         }
         Holds::Index { .. } => {
-            let (heads, dim) = (
-                fields.number(&["index_n_heads"])?,
-                fields.number(&["index_head_dim"])?,
-            );
+            let (heads, dim) = (fields.number(&["index_n_heads"])?, fields.number(&["index_head_dim"])?);
             let low = fields.number(&["q_lora_rank"])?;
             let of = |heads: u64, dim: u64, low: u64| heads * dim * low + hidden * (dim + heads);
-            heads
-                .zip(dim)
-                .zip(low)
-                .map(|((heads, dim), low)| of(heads, dim, low))
+            heads.zip(dim).zip(low).map(|((heads, dim), low)| of(heads, dim, low))
         }
-        Holds::State {
-            shape:
-                StateShape::Gdn {
-                    key_heads,
-                    value_heads,
-                    key_dim,
-                    value_dim,
-                    ..
-                },
-            ..
-        } => {
+        Holds::State { shape: StateShape::Gdn { key_heads, value_heads, key_dim, value_dim, .. }, .. } => {
             let values = value_heads * value_dim;
-            Some(
-                hidden * (2 * key_heads * key_dim + 2 * values + 2 * value_heads) + values * hidden,
-            )
+            Some(hidden * (2 * key_heads * key_dim + 2 * values + 2 * value_heads) + values * hidden)
         }
         Holds::State { .. } => None,
     })
@@ -140,14 +103,9 @@ fn attention(fields: &Fields<'_>, holds: &Holds, hidden: u64) -> Result<Option<u
 
 fn mlp(fields: &Fields<'_>, hidden: u64, layer: u64) -> Result<Option<u64>, ConfigError> {
     let gated = |width: u64| 3 * hidden * width;
-    let experts = fields
-        .number(&["num_experts", "num_local_experts", "n_routed_experts"])?
-        .filter(|n| *n > 1);
+    let experts = fields.number(&["num_experts", "num_local_experts", "n_routed_experts"])?.filter(|n| *n > 1);
     let dense_first = fields.number(&["first_k_dense_replace"])?.unwrap_or(0);
-    let every = fields
-        .number(&["decoder_sparse_step", "interleave_moe_layer_step"])?
-        .unwrap_or(1)
-        .max(1);
+    let every = fields.number(&["decoder_sparse_step", "interleave_moe_layer_step"])?.unwrap_or(1).max(1);
     let sparse = layer >= dense_first && (layer + 1).is_multiple_of(every);
     let dense = fields.number(&["intermediate_size"])?;
     let Some(experts) = experts.filter(|_| sparse) else {
@@ -161,16 +119,10 @@ fn mlp(fields: &Fields<'_>, hidden: u64, layer: u64) -> Result<Option<u64>, Conf
         return Ok(None);
     };
     // Gemma 4 runs a dense MLP beside its experts.
-    let beside = if fields.flag("enable_moe_block") == Some(true) {
-        dense.map_or(0, gated)
-    } else {
-        0
-    };
+    let beside = if fields.flag("enable_moe_block") == Some(true) { dense.map_or(0, gated) } else { 0 };
     let shared = match fields.number(&["shared_expert_intermediate_size"])? {
         Some(shared) => gated(shared) + hidden,
         None => gated(width) * fields.number(&["n_shared_experts"])?.unwrap_or(0),
     };
-    Ok(Some(
-        gated(width) * experts + shared + beside + hidden * experts,
-    ))
+    Ok(Some(gated(width) * experts + shared + beside + hidden * experts))
 }

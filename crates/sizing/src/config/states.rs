@@ -16,10 +16,7 @@ fn dtype(fields: &Fields<'_>) -> Result<StateDtype, ConfigError> {
             Some("float16" | "bfloat16") => return Ok(StateDtype::Bits16),
             Some("auto") => return Ok(StateDtype::Model),
             Some(other) => {
-                return Err(ConfigError::NotUnderstood {
-                    field: field.to_owned(),
-                    value: other.to_owned(),
-                });
+                return Err(ConfigError::NotUnderstood { field: field.to_owned(), value: other.to_owned() });
             }
         }
     }
@@ -46,37 +43,18 @@ pub(super) fn mamba(fields: &Fields<'_>) -> Result<Cache, ConfigError> {
     };
     let heads = match fields.model_type() {
         "mamba" | "falcon_mamba" | "jamba" => None,
-        _ => fields.number(&[
-            "mamba_n_heads",
-            "mamba_num_heads",
-            "n_mamba_heads",
-            "num_heads",
-        ])?,
+        _ => fields.number(&["mamba_n_heads", "mamba_num_heads", "n_mamba_heads", "num_heads"])?,
     };
     let kernel = fields.needed(&["mamba_d_conv", "conv_kernel"])?;
     let state_dim = fields.needed(&["mamba_d_state", "ssm_state_size", "state_size"])?;
-    let missing = || ConfigError::Missing {
-        field: "mamba_expand",
-        model_type: fields.model_type().to_owned(),
-    };
+    let missing = || ConfigError::Missing { field: "mamba_expand", model_type: fields.model_type().to_owned() };
     let Some(heads) = heads.filter(|heads| *heads > 0) else {
-        let shape = StateShape::Mamba1 {
-            channels: channels.ok_or_else(missing)?,
-            state_dim,
-            kernel,
-        };
+        let shape = StateShape::Mamba1 { channels: channels.ok_or_else(missing)?, state_dim, kernel };
         return Ok(state(shape, dtype(fields)?));
     };
-    let names: &[&'static str] = if pure {
-        &["head_dim"]
-    } else {
-        &["mamba_d_head", "mamba_head_dim", "mamba_headdim"]
-    };
-    let written = if fields.text("mamba_d_head") == Some("auto") {
-        None
-    } else {
-        fields.number(names)?
-    };
+    let names: &[&'static str] =
+        if pure { &["head_dim"] } else { &["mamba_d_head", "mamba_head_dim", "mamba_headdim"] };
+    let written = if fields.text("mamba_d_head") == Some("auto") { None } else { fields.number(names)? };
     let shape = StateShape::Mamba2 {
         heads,
         head_channels: match written {
@@ -84,13 +62,9 @@ pub(super) fn mamba(fields: &Fields<'_>) -> Result<Cache, ConfigError> {
             None => channels.ok_or_else(missing)? / heads,
         },
         state_dim,
-        groups: fields
-            .number(&["mamba_n_groups", "n_groups", "mamba_ngroups"])?
-            .unwrap_or(1),
+        groups: fields.number(&["mamba_n_groups", "n_groups", "mamba_ngroups"])?.unwrap_or(1),
         kernel,
-        chunk: fields
-            .number(&["mamba_chunk_size", "chunk_size"])?
-            .unwrap_or(256),
+        chunk: fields.number(&["mamba_chunk_size", "chunk_size"])?.unwrap_or(256),
     };
     Ok(state(shape, dtype(fields)?))
 }
@@ -112,10 +86,7 @@ pub(super) fn linear(fields: &Fields<'_>) -> Result<Cache, ConfigError> {
         Some(channels) => channels,
         None => fields.needed(&["hidden_size"])? / heads.max(1),
     };
-    Ok(state(
-        StateShape::Linear { heads, channels },
-        dtype(fields)?,
-    ))
+    Ok(state(StateShape::Linear { heads, channels }, dtype(fields)?))
 }
 
 /// A short convolution.
@@ -129,10 +100,6 @@ pub(super) fn convolution(fields: &Fields<'_>) -> Result<Cache, ConfigError> {
 
 /// Kimi delta attention; its recurrent state is float32 unless a flag says otherwise.
 pub(super) fn delta(heads: u64, channels: u64, kernel: u64) -> Cache {
-    let shape = StateShape::Kda {
-        heads,
-        channels,
-        kernel,
-    };
+    let shape = StateShape::Kda { heads, channels, kernel };
     state(shape, StateDtype::Float32)
 }

@@ -25,11 +25,7 @@ struct Prior {
 
 impl Prior {
     const fn gib(low: f64, middle: f64, high: f64) -> Self {
-        Self {
-            low: Bytes::from_gib(low),
-            middle: Bytes::from_gib(middle),
-            high: Bytes::from_gib(high),
-        }
+        Self { low: Bytes::from_gib(low), middle: Bytes::from_gib(middle), high: Bytes::from_gib(high) }
     }
 }
 
@@ -92,11 +88,7 @@ impl MemoryBudget {
         let ranks = (deployment.tensor_parallel).checked_mul(deployment.pipeline_parallel)?;
         let default = f64::from(u32::try_from(rules.utilization_percent).ok()?) / 100.0;
         let activation = activation(rules.sampler, deployment);
-        let outside = if ranks == 1 {
-            OUTSIDE_ONE
-        } else {
-            OUTSIDE_SEVERAL
-        };
+        let outside = if ranks == 1 { OUTSIDE_ONE } else { OUTSIDE_SEVERAL };
         let graphs = (rules.graphs_reserved && !deployment.eager).then_some(GRAPHS);
         let graphs = graphs.unwrap_or(Prior::gib(0.0, 0.0, 0.0));
         let terms = [activation, outside, graphs];
@@ -146,16 +138,9 @@ const fn sampler_tenths(sampler: Sampler) -> [u64; 3] {
 }
 
 fn activation(sampler: Sampler, deployment: &Deployment<'_>) -> Prior {
-    let logits = deployment
-        .max_num_seqs
-        .saturating_mul(deployment.vocabulary);
-    let [low, middle, high] =
-        sampler_tenths(sampler).map(|tenths| Bytes::new(logits.saturating_mul(tenths) / 10));
-    Prior {
-        low: low.max(SCRATCH.low),
-        middle: middle.max(SCRATCH.middle),
-        high: high.max(SCRATCH.high),
-    }
+    let logits = deployment.max_num_seqs.saturating_mul(deployment.vocabulary);
+    let [low, middle, high] = sampler_tenths(sampler).map(|tenths| Bytes::new(logits.saturating_mul(tenths) / 10));
+    Prior { low: low.max(SCRATCH.low), middle: middle.max(SCRATCH.middle), high: high.max(SCRATCH.high) }
 }
 
 impl<'a> Deployment<'a> {

@@ -240,9 +240,7 @@ impl FromStr for KvDtype {
             "int8_per_token_head" | "fp8_per_token_head" => Ok(Self::PerTokenHead8),
             "nvfp4" => Ok(Self::Nvfp4),
             "float32" | "fp32" | "float" => Ok(Self::Float32),
-            _ => Err(UnknownKvDtype {
-                name: name.to_owned(),
-            }),
+            _ => Err(UnknownKvDtype { name: name.to_owned() }),
         }
     }
 }

@@ -46,34 +46,19 @@ pub(super) fn layout(
     }
     let page = buckets.first().map_or(first.page, |bucket| bucket.page);
     let most = match flags.pipeline_parallel {
-        1 => groups
-            .iter()
-            .map(|group| group.layers)
-            .max()
-            .unwrap_or(size),
+        1 => groups.iter().map(|group| group.layers).max().unwrap_or(size),
         stages => {
             let stages = stages_of(shape, &buckets, stages)?;
             let of_bucket = stages.iter().flat_map(|stage| stage.iter().zip(&buckets));
-            let fullest = of_bucket
-                .map(|(range, bucket)| fullest_group(*range, bucket.layers.div_ceil(size)))
-                .max();
+            let fullest = of_bucket.map(|(range, bucket)| fullest_group(*range, bucket.layers.div_ceil(size))).max();
             fullest.unwrap_or(size)
         }
     };
-    Ok(Layout {
-        groups,
-        bytes_per_block: page.times(most),
-        buckets: origin,
-    })
+    Ok(Layout { groups, bytes_per_block: page.times(most), buckets: origin })
 }
 
 /// One group whose block holds a page of every layer.
-fn one_group(
-    rules: &Rules,
-    shape: &Shape,
-    flags: &EngineFlags,
-    buckets: &[Bucket],
-) -> Result<Layout, KvCacheError> {
+fn one_group(rules: &Rules, shape: &Shape, flags: &EngineFlags, buckets: &[Bucket]) -> Result<Layout, KvCacheError> {
     let first = buckets.first().ok_or(KvCacheError::NoLayers)?;
     let alike = buckets.iter().all(|bucket| bucket.page == first.page);
     if rules.unequal_layers == UnequalLayers::Refused && !alike {
@@ -87,25 +72,17 @@ fn one_group(
     };
     let sum = |layers: &mut dyn Iterator<Item = u64>| -> Bytes {
         let pages = buckets.iter().zip(layers);
-        pages
-            .map(|(bucket, layers)| bucket.page.times(layers))
-            .sum()
+        pages.map(|(bucket, layers)| bucket.page.times(layers)).sum()
     };
     let bytes_per_block = match flags.pipeline_parallel {
         1 => sum(&mut buckets.iter().map(|bucket| bucket.layers)),
         stages => {
             let stages = stages_of(shape, buckets, stages)?;
-            let bytes = stages
-                .iter()
-                .map(|stage| sum(&mut stage.iter().map(|(from, to)| to - from)));
+            let bytes = stages.iter().map(|stage| sum(&mut stage.iter().map(|(from, to)| to - from)));
             bytes.max().unwrap_or_default()
         }
     };
-    Ok(Layout {
-        groups: vec![group],
-        bytes_per_block,
-        buckets: vec![*first],
-    })
+    Ok(Layout { groups: vec![group], bytes_per_block, buckets: vec![*first] })
 }
 
 enum Unified {
@@ -150,12 +127,7 @@ fn cut(bucket: &Bucket, size: u64) -> impl Iterator<Item = KvGroup> + use<> {
     let groups = layers.div_ceil(size);
     (0..groups).map(move |group| {
         let dealt = layers / groups + u64::from(group < layers % groups);
-        KvGroup {
-            kind,
-            layers: dealt,
-            padding: size - dealt,
-            block_size,
-        }
+        KvGroup { kind, layers: dealt, padding: size - dealt, block_size }
     })
 }
 
@@ -166,11 +138,7 @@ const fn fullest_group((from, to): (u64, u64), groups: u64) -> u64 {
 
 /// For every pipeline stage, which layers of every bucket it holds. What does not divide goes to the stages before the
 /// last, as vLLM deals it; a drafter stands on the last.
-fn stages_of(
-    shape: &Shape,
-    buckets: &[Bucket],
-    stages: u64,
-) -> Result<Vec<Vec<(u64, u64)>>, KvCacheError> {
+fn stages_of(shape: &Shape, buckets: &[Bucket], stages: u64) -> Result<Vec<Vec<(u64, u64)>>, KvCacheError> {
     let order = shape.in_order().ok_or(KvCacheError::UnknownOrder)?;
     let layers = order.len() as u64;
     if stages > layers {

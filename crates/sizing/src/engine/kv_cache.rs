@@ -72,16 +72,11 @@ impl KvCachePlan {
         };
         let mode = state_mode(rules, shape, flags);
         let per_group = layout.groups.iter().zip(&layout.buckets);
-        let blocks_of_group: Vec<u64> = per_group
-            .map(|(group, bucket)| blocks_of_request(rules, group, bucket, mode, flags))
-            .collect();
+        let blocks_of_group: Vec<u64> =
+            per_group.map(|(group, bucket)| blocks_of_request(rules, group, bucket, mode, flags)).collect();
         let blocks_per_request = blocks_of_group.iter().copied().fold(0, u64::saturating_add);
         let length = flags.max_model_len.get();
-        let smallest = layout
-            .groups
-            .iter()
-            .map(|group| group.block_size.get())
-            .min();
+        let smallest = layout.groups.iter().map(|group| group.block_size.get()).min();
         let block = smallest.unwrap_or(1).max(1);
         let max_concurrency = match rules.request {
             Request::Tokens => blocks.get() as f64 * block as f64 / length as f64,
@@ -90,9 +85,7 @@ impl KvCachePlan {
         let kv_cache_tokens = Tokens::new(match rules.tokens_line {
             TokensLine::BlocksOfAGroup => {
                 let of_group = blocks.get() / layout.groups.len() as u64;
-                of_group
-                    .saturating_mul(block)
-                    .saturating_mul(flags.decode_context_parallel)
+                of_group.saturating_mul(block).saturating_mul(flags.decode_context_parallel)
             }
             TokensLine::Concurrency => whole(max_concurrency * length as f64),
         });
@@ -192,11 +185,7 @@ impl KvCachePlan {
     }
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "`as` saturates; vLLM truncates too"
-)]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates; vLLM truncates too")]
 const fn whole(tokens: f64) -> u64 {
     tokens as u64
 }
@@ -223,21 +212,13 @@ impl fmt::Display for KvCachePlan {
 }
 
 /// Blocks that one request of L tokens may hold in one group.
-fn blocks_of_request(
-    rules: &Rules,
-    group: &KvGroup,
-    bucket: &Bucket,
-    mode: StateMode,
-    flags: &EngineFlags,
-) -> u64 {
+fn blocks_of_request(rules: &Rules, group: &KvGroup, bucket: &Bucket, mode: StateMode, flags: &EngineFlags) -> u64 {
     let length = flags.max_model_len.get();
     let block = group.block_size.get().max(1);
     let step = flags.max_num_batched_tokens.get();
     let batched = step.saturating_mul(steps_in_flight(rules.in_flight, flags));
     match group.kind {
-        LayerKind::Full => length
-            .div_ceil(flags.decode_context_parallel)
-            .div_ceil(block),
+        LayerKind::Full => length.div_ceil(flags.decode_context_parallel).div_ceil(block),
         LayerKind::Sliding { window } => {
             let kept = window.get().saturating_sub(1).saturating_add(batched);
             // The window rarely begins at a block's edge: one block more.
@@ -252,22 +233,11 @@ fn blocks_of_request(
     }
 }
 
-fn states_of_request(
-    rules: &Rules,
-    bucket: &Bucket,
-    mode: StateMode,
-    block: u64,
-    flags: &EngineFlags,
-) -> u64 {
+fn states_of_request(rules: &Rules, bucket: &Bucket, mode: StateMode, block: u64, flags: &EngineFlags) -> u64 {
     let drafted = flags.speculation.tokens;
     let by_length = flags.max_model_len.get().div_ceil(block);
-    let checkpoints = matches!(
-        bucket.holds,
-        Holds::State {
-            shape: StateShape::Mamba2 { .. } | StateShape::Kda { .. },
-            ..
-        }
-    );
+    let checkpoints =
+        matches!(bucket.holds, Holds::State { shape: StateShape::Mamba2 { .. } | StateShape::Kda { .. }, .. });
     match (rules.states, mode) {
         (States::Refused | States::One, _) => 1,
         (States::ByLength, _) | (_, StateMode::All) => by_length,
@@ -353,9 +323,7 @@ pub enum KvCacheError {
     )]
     UnknownOrder,
     /// There are more stages than layers.
-    #[error(
-        "{stages} pipeline stages for {layers} layers\nhint: give at most as many stages as layers"
-    )]
+    #[error("{stages} pipeline stages for {layers} layers\nhint: give at most as many stages as layers")]
     TooManyStages {
         /// Layers.
         layers: u64,

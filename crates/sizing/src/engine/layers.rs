@@ -26,18 +26,11 @@ pub(super) struct Bucket {
 }
 
 /// Layers by kind and size, in the model's order.
-pub(super) fn buckets(
-    rules: &Rules,
-    shape: &Shape,
-    flags: &EngineFlags,
-) -> Result<Vec<Bucket>, KvCacheError> {
+pub(super) fn buckets(rules: &Rules, shape: &Shape, flags: &EngineFlags) -> Result<Vec<Bucket>, KvCacheError> {
     flags.check()?;
     let tensor_parallel = flags.tensor_parallel;
     if !shape.attention_heads.is_multiple_of(tensor_parallel) {
-        return Err(KvCacheError::IndivisibleHeads {
-            heads: shape.attention_heads,
-            tensor_parallel,
-        });
+        return Err(KvCacheError::IndivisibleHeads { heads: shape.attention_heads, tensor_parallel });
     }
     let block = block(rules, shape, flags)?;
     let mut buckets: Vec<Bucket> = Vec::with_capacity(shape.layers.len());
@@ -76,26 +69,12 @@ fn drafted(shape: &Shape, group: &LayerGroup, flags: &EngineFlags) -> u64 {
     let indexes = |of: &LayerGroup| matches!(of.holds, Holds::Index { .. });
     let mut attention = shape.layers.iter().filter(full).filter(|of| !indexes(of));
     let first = attention.next();
-    if full(&group) && (first == Some(group) || indexes(group)) {
-        flags.speculation.layers
-    } else {
-        0
-    }
+    if full(&group) && (first == Some(group) || indexes(group)) { flags.speculation.layers } else { 0 }
 }
 
 /// Which tokens a layer keeps in this version and with these flags.
-fn kept(
-    rules: &Rules,
-    kind: LayerKind,
-    shape: &Shape,
-    flags: &EngineFlags,
-) -> Result<LayerKind, KvCacheError> {
-    let mixed = || {
-        shape
-            .layers
-            .iter()
-            .any(|other| other.kind == LayerKind::Full)
-    };
+fn kept(rules: &Rules, kind: LayerKind, shape: &Shape, flags: &EngineFlags) -> Result<LayerKind, KvCacheError> {
+    let mixed = || shape.layers.iter().any(|other| other.kind == LayerKind::Full);
     let is_chunked = |group: &LayerGroup| matches!(group.kind, LayerKind::Chunked { .. });
     let chunks = shape.names_chunk || shape.layers.iter().any(is_chunked);
     let managed = flags.hybrid_manager && (flags.chunked_hybrid || !chunks);
@@ -108,9 +87,7 @@ fn kept(
             return Err(KvCacheError::WindowAcrossRanks);
         }
         LayerKind::Sliding { .. } if rules.pool == Pool::AllFull => LayerKind::Full,
-        LayerKind::Sliding { .. } | LayerKind::Chunked { .. } if one_pool && mixed() => {
-            LayerKind::Full
-        }
+        LayerKind::Sliding { .. } | LayerKind::Chunked { .. } if one_pool && mixed() => LayerKind::Full,
         kind => kind,
     })
 }
@@ -137,14 +114,10 @@ fn block(rules: &Rules, shape: &Shape, flags: &EngineFlags) -> Result<Block, KvC
             largest = largest.max(Some(page(&group.holds, flags, 1, None)?));
         }
     }
-    let attention = (shape.layers.iter())
-        .find(|group| group.count > 0 && matches!(group.holds, Holds::Heads(_)) || latent(group));
+    let attention =
+        (shape.layers.iter()).find(|group| group.count > 0 && matches!(group.holds, Holds::Heads(_)) || latent(group));
     let (Some(state), Some(attention)) = (largest, attention) else {
-        return Ok(Block {
-            tokens,
-            of_states: length,
-            state: None,
-        });
+        return Ok(Block { tokens, of_states: length, state: None });
     };
     let one = page(&attention.holds, flags, 1, None)?.get().max(1);
     let alignment = match attention.holds {
@@ -205,21 +178,13 @@ pub(super) fn state_mode(rules: &Rules, shape: &Shape, flags: &EngineFlags) -> S
 }
 
 /// Bytes of one layer's block of `tokens` on one GPU. KV heads are shared until one is left, latent vectors never.
-fn page(
-    holds: &Holds,
-    flags: &EngineFlags,
-    tokens: u64,
-    state_page: Option<Bytes>,
-) -> Result<Bytes, KvCacheError> {
+fn page(holds: &Holds, flags: &EngineFlags, tokens: u64, state_page: Option<Bytes>) -> Result<Bytes, KvCacheError> {
     let ranks = flags.tensor_parallel;
     let one = match *holds {
         Holds::Heads(heads) => {
             let total = heads.kv_heads;
             if total == 0 || !total.is_multiple_of(ranks) && !ranks.is_multiple_of(total) {
-                return Err(KvCacheError::IndivisibleKvHeads {
-                    heads: total,
-                    tensor_parallel: ranks,
-                });
+                return Err(KvCacheError::IndivisibleKvHeads { heads: total, tensor_parallel: ranks });
             }
             flags.kv_dtype.heads((total / ranks).max(1), &heads)
         }
@@ -229,9 +194,7 @@ fn page(
             let dtype = flags.state_dtype.unwrap_or(dtype);
             let element = flags.kv_dtype.model_element();
             let state = shape.bytes(ranks, element, dtype, flags.speculation.tokens);
-            let state = state.ok_or(KvCacheError::IndivisibleState {
-                tensor_parallel: ranks,
-            })?;
+            let state = state.ok_or(KvCacheError::IndivisibleState { tensor_parallel: ranks })?;
             return Ok(state_page.map_or(state, |page| page.max(state)));
         }
     };

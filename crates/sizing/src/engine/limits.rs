@@ -18,10 +18,7 @@ pub struct ServingDefaults {
 
 impl ServingDefaults {
     /// Of an OpenAI server on a card of less than 70 GiB, and on every A100.
-    pub const SMALL: Self = Self {
-        max_num_batched_tokens: Tokens::new(2048),
-        max_num_seqs: 256,
-    };
+    pub const SMALL: Self = Self { max_num_batched_tokens: Tokens::new(2048), max_num_seqs: 256 };
 
     /// Of an OpenAI server on this GPU.
     pub(super) fn on(rules: &Rules, gpu: &GpuSpec) -> Self {
@@ -33,18 +30,12 @@ impl ServingDefaults {
             Limits::Early if memory >= LARGE => (8192, 256),
             _ => return Self::SMALL,
         };
-        Self {
-            max_num_batched_tokens: Tokens::new(batched),
-            max_num_seqs: seqs,
-        }
+        Self { max_num_batched_tokens: Tokens::new(batched), max_num_seqs: seqs }
     }
 
     /// The step raised to the model's largest multimodal item, where the version does so.
     pub(super) fn raised_for(self, rules: &Rules, shape: &Shape) -> Self {
         let item = shape.largest_item.filter(|_| rules.items_raise_step);
-        Self {
-            max_num_batched_tokens: self.max_num_batched_tokens.max(item.unwrap_or_default()),
-            ..self
-        }
+        Self { max_num_batched_tokens: self.max_num_batched_tokens.max(item.unwrap_or_default()), ..self }
     }
 }

@@ -53,10 +53,7 @@ impl Engine {
     /// The same version's old engine, V0 (`VLLM_USE_V1=0`, up to 0.10): every layer keeps every token, and blocks are printed.
     #[must_use]
     pub fn v0(self) -> Self {
-        Self {
-            rules: self.rules.of_v0(),
-            ..self
-        }
+        Self { rules: self.rules.of_v0(), ..self }
     }
 
     /// The newest version whose arithmetic is known.
@@ -74,12 +71,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`KvCacheError`] when the flags are impossible, or when this version refuses the model or the parallelism.
-    pub fn plan(
-        &self,
-        shape: &Shape,
-        flags: &EngineFlags,
-        memory: KvMemory,
-    ) -> Result<KvCachePlan, KvCacheError> {
+    pub fn plan(&self, shape: &Shape, flags: &EngineFlags, memory: KvMemory) -> Result<KvCachePlan, KvCacheError> {
         KvCachePlan::new(&self.rules, shape, flags, memory)
     }
 
@@ -95,10 +87,7 @@ impl Engine {
         memory: KvMemory,
     ) -> Result<Option<Tokens>, KvCacheError> {
         let starts = |length: u64| {
-            let flags = EngineFlags {
-                max_model_len: Tokens::new(length),
-                ..*flags
-            };
+            let flags = EngineFlags { max_model_len: Tokens::new(length), ..*flags };
             self.plan(shape, &flags, memory).map(|plan| plan.starts())
         };
         let (mut fits, mut too_long) = (0, flags.max_model_len.get().saturating_add(1));
@@ -148,21 +137,10 @@ impl Engine {
 
     /// What one GPU of a tensor-parallel group spends its memory on, in 16-bit weights and by default flags; `None`
     /// when it is not known how much memory the GPU shows to programs.
-    pub fn memory_budget(
-        &self,
-        model: &ModelSpec,
-        gpu: &GpuSpec,
-        tensor_parallel: u64,
-    ) -> Option<MemoryBudget> {
+    pub fn memory_budget(&self, model: &ModelSpec, gpu: &GpuSpec, tensor_parallel: u64) -> Option<MemoryBudget> {
         let (weights, vocabulary) = (model.weights_16_bit(), model.shape.value.vocabulary);
         let limits = self.serving_defaults(gpu);
-        self.budget(&Deployment::by_default(
-            weights,
-            vocabulary,
-            gpu,
-            tensor_parallel,
-            limits,
-        ))
+        self.budget(&Deployment::by_default(weights, vocabulary, gpu, tensor_parallel, limits))
     }
 
     /// What one GPU of a deployment spends its memory on; `None` when it is not known how much memory the GPU shows to

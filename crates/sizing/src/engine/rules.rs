@@ -8,10 +8,7 @@
 use super::version::{EngineError, Version};
 
 /// What differs between versions.
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a rule of its own that a version has or has not"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a rule of its own that a version has or has not")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Rules {
     pub(super) pool: Pool,
@@ -198,147 +195,65 @@ pub(super) struct Change {
 }
 
 const fn change(since: (u16, u16), says: &'static str, apply: fn(&mut Rules)) -> Change {
-    Change {
-        since: Version::new(0, since.0, since.1),
-        says,
-        apply,
-    }
+    Change { since: Version::new(0, since.0, since.1), says, apply }
 }
 
 /// All changes, oldest first.
 pub(super) static CHANGES: [Change; 26] = [
-    change(
-        (8, 0),
-        "the V1 engine prints tokens instead of blocks",
-        |r| r.lines = Lines::Two,
-    ),
-    change(
-        (9, 0),
-        "a request takes whole blocks, so its need is rounded up",
-        |r| r.request = Request::Blocks,
-    ),
-    change(
-        (9, 0),
-        "large cards other than an A100 schedule 1,024 sequences",
-        |r| r.limits = Limits::LargeButA100,
-    ),
-    change(
-        (9, 1),
-        "window layers form groups of their own and free what left the window",
-        |r| r.pool = Pool::Groups,
-    ),
-    change(
-        (9, 2),
-        "state-space layers are pooled with attention, one block a request",
-        |r| r.states = States::One,
-    ),
-    change(
-        (11, 0),
-        "layers that differ only in size form one group",
-        |r| r.unequal_layers = UnequalLayers::OneGroup,
-    ),
-    change(
-        (11, 1),
-        "states are counted by the blocks of the length",
-        |r| r.states = States::ByLength,
-    ),
-    change(
-        (12, 0),
-        "smaller pages of another kind take more tokens a block",
-        |r| r.unequal_pages = UnequalPages::Scaled,
-    ),
-    change(
-        (12, 0),
-        "nearly equal kinds of layers are padded up (1.25) instead of cut into groups",
-        |r| r.group_slack_percent = 125,
-    ),
-    change(
-        (12, 0),
-        "`auto` takes the kind of KV cache that the checkpoint declares",
-        |r| r.checkpoint_kv_dtype = true,
-    ),
+    change((8, 0), "the V1 engine prints tokens instead of blocks", |r| r.lines = Lines::Two),
+    change((9, 0), "a request takes whole blocks, so its need is rounded up", |r| r.request = Request::Blocks),
+    change((9, 0), "large cards other than an A100 schedule 1,024 sequences", |r| r.limits = Limits::LargeButA100),
+    change((9, 1), "window layers form groups of their own and free what left the window", |r| r.pool = Pool::Groups),
+    change((9, 2), "state-space layers are pooled with attention, one block a request", |r| r.states = States::One),
+    change((11, 0), "layers that differ only in size form one group", |r| r.unequal_layers = UnequalLayers::OneGroup),
+    change((11, 1), "states are counted by the blocks of the length", |r| r.states = States::ByLength),
+    change((12, 0), "smaller pages of another kind take more tokens a block", |r| {
+        r.unequal_pages = UnequalPages::Scaled
+    }),
+    change((12, 0), "nearly equal kinds of layers are padded up (1.25) instead of cut into groups", |r| {
+        r.group_slack_percent = 125
+    }),
+    change((12, 0), "`auto` takes the kind of KV cache that the checkpoint declares", |r| r.checkpoint_kv_dtype = true),
     change(
         (15, 0),
         "states are counted by cache mode: 1, or 2 with aligned prefix caching, and one for every draft token",
         |r| r.states = States::ByMode,
     ),
-    change(
-        (18, 0),
-        "kinds of layers are padded up to a ratio of 1.5",
-        |r| r.group_slack_percent = 150,
-    ),
-    change(
-        (18, 0),
-        "top-k and top-p without sorting: a smaller activation peak",
-        |r| r.sampler = Sampler::Triton,
-    ),
+    change((18, 0), "kinds of layers are padded up to a ratio of 1.5", |r| r.group_slack_percent = 150),
+    change((18, 0), "top-k and top-p without sorting: a smaller activation peak", |r| r.sampler = Sampler::Triton),
     change((20, 0), "92 % of the memory is used instead of 90 %", |r| {
         r.utilization_percent = 92;
     }),
-    change(
-        (20, 0),
-        "CUDA graphs are taken off before the KV cache",
-        |r| r.graphs_reserved = true,
-    ),
-    change(
-        (20, 1),
-        "the printed tokens are concurrency × longest length, no longer blocks of one group",
-        |r| r.tokens_line = TokensLine::Concurrency,
-    ),
+    change((20, 0), "CUDA graphs are taken off before the KV cache", |r| r.graphs_reserved = true),
+    change((20, 1), "the printed tokens are concurrency × longest length, no longer blocks of one group", |r| {
+        r.tokens_line = TokensLine::Concurrency
+    }),
     change((21, 0), "FlashInfer samples", |r| {
         r.sampler = Sampler::FlashInfer;
     }),
-    change(
-        (22, 0),
-        "a step is at least as large as the largest multimodal item",
-        |r| r.items_raise_step = true,
-    ),
-    change(
-        (24, 0),
-        "pages that do not divide the largest are padded",
-        |r| r.unequal_pages = UnequalPages::Padded,
-    ),
+    change((22, 0), "a step is at least as large as the largest multimodal item", |r| r.items_raise_step = true),
+    change((24, 0), "pages that do not divide the largest are padded", |r| r.unequal_pages = UnequalPages::Padded),
     change(
         (26, 0),
         "window layers reserve the tokens of every step under way: twice with asynchronous scheduling",
         |r| r.in_flight = InFlight::Stages,
     ),
-    change(
-        (27, 0),
-        "what can be neither scaled nor padded keeps everything",
-        |r| r.unequal_pages = UnequalPages::PaddedOrFull,
-    ),
-    change(
-        (28, 0),
-        "cards of 160 GiB and more schedule 16,384 tokens; both figures stand on one line",
-        |r| {
-            r.limits = Limits::Huge;
-            r.lines = Lines::One;
-        },
-    ),
-    change(
-        (28, 0),
-        "prefix caching keeps aligned states by default",
-        |r| r.states = States::AlignByDefault,
-    ),
-    change(
-        (29, 0),
-        "the null block no longer counts as capacity when the longest request is checked",
-        |r| r.null_block_checked = true,
-    ),
-    change(
-        (30, 0),
-        "one step more than pipeline stages is under way",
-        |r| r.in_flight = InFlight::StagesAndOne,
-    ),
-    change(
-        (32, 0),
-        "no state at every block; a prefill keeps a checkpoint state of Mamba-2 and KDA",
-        |r| {
-            r.states = States::NoAll;
-            r.checkpoint_state = true;
-        },
-    ),
+    change((27, 0), "what can be neither scaled nor padded keeps everything", |r| {
+        r.unequal_pages = UnequalPages::PaddedOrFull
+    }),
+    change((28, 0), "cards of 160 GiB and more schedule 16,384 tokens; both figures stand on one line", |r| {
+        r.limits = Limits::Huge;
+        r.lines = Lines::One;
+    }),
+    change((28, 0), "prefix caching keeps aligned states by default", |r| r.states = States::AlignByDefault),
+    change((29, 0), "the null block no longer counts as capacity when the longest request is checked", |r| {
+        r.null_block_checked = true
+    }),
+    change((30, 0), "one step more than pipeline stages is under way", |r| r.in_flight = InFlight::StagesAndOne),
+    change((32, 0), "no state at every block; a prefill keeps a checkpoint state of Mamba-2 and KDA", |r| {
+        r.states = States::NoAll;
+        r.checkpoint_state = true;
+    }),
 ];
 
 /// Oldest and newest version whose arithmetic is known; 0.33 was published for CUDA only and has not been read.
@@ -348,11 +263,7 @@ const NEWEST: Version = Version::new(0, 32, 0);
 /// The rules of a version.
 pub(super) fn of(version: Version) -> Result<Rules, EngineError> {
     if version < OLDEST || version.without_patch() > NEWEST.without_patch() {
-        return Err(EngineError::Unsupported {
-            version,
-            first: OLDEST,
-            last: NEWEST,
-        });
+        return Err(EngineError::Unsupported { version, first: OLDEST, last: NEWEST });
     }
     Ok(up_to(version))
 }
@@ -384,11 +295,7 @@ mod tests {
 
     #[test]
     fn versions_outside_the_table_name_the_range() {
-        for version in [
-            Version::new(0, 5, 5),
-            Version::new(0, 33, 0),
-            Version::new(1, 0, 0),
-        ] {
+        for version in [Version::new(0, 5, 5), Version::new(0, 33, 0), Version::new(1, 0, 0)] {
             let message = of(version).unwrap_err().to_string();
             assert!(message.contains("known are 0.6.0 to 0.32.0"), "{message}");
         }

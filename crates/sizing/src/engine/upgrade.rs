@@ -29,10 +29,7 @@ impl Engine {
         memory: KvMemory,
     ) -> Result<Vec<Step>, UpgradeError> {
         if newer.version < self.version {
-            return Err(UpgradeError {
-                from: self.version,
-                to: newer.version,
-            });
+            return Err(UpgradeError { from: self.version, to: newer.version });
         }
         let mut rules = rules::of(self.version).unwrap_or(self.rules);
         let mut last = KvCachePlan::new(&rules, shape, flags, memory);
@@ -46,11 +43,7 @@ impl Engine {
                 (last, plan) => last.is_err() && plan.is_err(),
             };
             if !same {
-                steps.push(Step {
-                    since: change.since,
-                    rule: change.says,
-                    plan: plan.clone(),
-                });
+                steps.push(Step { since: change.since, rule: change.says, plan: plan.clone() });
             }
             last = plan;
         }

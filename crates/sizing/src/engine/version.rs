@@ -13,11 +13,7 @@ pub struct Version {
 
 impl Version {
     pub(crate) const fn new(major: u16, minor: u16, patch: u16) -> Self {
-        Self {
-            major,
-            minor,
-            patch,
-        }
+        Self { major, minor, patch }
     }
 
     /// The first two numbers.
@@ -37,9 +33,7 @@ impl FromStr for Version {
 
     /// Reads `0.11.2`, `v0.11.2`, `0.11.2.post2`, `0.11.2rc1+build`: three numbers, then anything that is no digit.
     fn from_str(text: &str) -> Result<Self, EngineError> {
-        let unreadable = || EngineError::Unreadable {
-            text: text.to_owned(),
-        };
+        let unreadable = || EngineError::Unreadable { text: text.to_owned() };
         let trimmed = text.trim();
         let mut rest = trimmed.strip_prefix('v').unwrap_or(trimmed);
         let mut numbers = [0_u16; 3];
@@ -67,9 +61,7 @@ pub enum EngineError {
         text: String,
     },
     /// The version's arithmetic is not known.
-    #[error(
-        "the KV cache arithmetic of vLLM {version} is not known\nhint: known are {first} to {last}"
-    )]
+    #[error("the KV cache arithmetic of vLLM {version} is not known\nhint: known are {first} to {last}")]
     Unsupported {
         /// The version.
         version: Version,
@@ -101,15 +93,7 @@ mod tests {
 
     #[test]
     fn other_strings_are_refused() {
-        for text in [
-            "",
-            "main",
-            "0.11",
-            "0.11.x",
-            "b1-7e4c0a9",
-            "0.99999.1",
-            "0..1",
-        ] {
+        for text in ["", "main", "0.11", "0.11.x", "b1-7e4c0a9", "0.99999.1", "0..1"] {
             assert!(text.parse::<Version>().is_err(), "{text}");
         }
     }

@@ -25,8 +25,7 @@ impl Day {
         let peak = peak_to_mean.clamp(1.0, 23.9);
         let shape = |k: f64| -> Vec<f64> {
             let height = |hour: u32| {
-                let angle =
-                    (f64::from(hour) - PEAK_HOUR) * std::f64::consts::TAU / f64::from(HOURS);
+                let angle = (f64::from(hour) - PEAK_HOUR) * std::f64::consts::TAU / f64::from(HOURS);
                 (k * (angle.cos() - 1.0)).exp()
             };
             let all: Vec<f64> = (0..HOURS).map(height).collect();
@@ -43,12 +42,7 @@ impl Day {
                 high = middle;
             }
         }
-        Self(
-            shape(low)
-                .into_iter()
-                .map(|share| share * mean_per_s)
-                .collect(),
-        )
+        Self(shape(low).into_iter().map(|share| share * mean_per_s).collect())
     }
 
     /// Rates as they are, one for each hour; `None` for none at all, or for one that is negative or not a number.

@@ -15,16 +15,8 @@ impl Queue {
     /// So many servers, arrivals a second, and seconds of service each; `None` when one of them is not positive and finite.
     pub fn new(servers: u32, rate_per_s: f64, service_s: f64) -> Option<Self> {
         let offered = rate_per_s * service_s;
-        let valid = servers > 0
-            && rate_per_s > 0.0
-            && service_s > 0.0
-            && service_s.is_finite()
-            && offered.is_finite();
-        valid.then_some(Self {
-            servers,
-            offered,
-            service_s,
-        })
+        let valid = servers > 0 && rate_per_s > 0.0 && service_s > 0.0 && service_s.is_finite() && offered.is_finite();
+        valid.then_some(Self { servers, offered, service_s })
     }
 
     /// Offered traffic, in Erlangs: servers that would be busy were there enough of them.
@@ -78,11 +70,7 @@ pub(super) struct Recursion {
 impl Recursion {
     /// Without any server everything is lost.
     pub(super) const fn new(offered: f64) -> Self {
-        Self {
-            offered,
-            servers: 0,
-            reciprocal: 1.0,
-        }
+        Self { offered, servers: 0, reciprocal: 1.0 }
     }
 
     pub(super) fn grow_to(&mut self, servers: u32) {
@@ -121,10 +109,7 @@ mod tests {
     }
 
     fn close(left: f64, right: f64, tolerance: f64) {
-        assert!(
-            (left - right).abs() <= tolerance * right.abs(),
-            "{left} against {right}"
-        );
+        assert!((left - right).abs() <= tolerance * right.abs(), "{left} against {right}");
     }
 
     /// One server: C = ρ and a mean wait of ρ/(1 − ρ) service times. Two: C = 2ρ²/(1 + ρ).
@@ -133,11 +118,7 @@ mod tests {
         for busy in [0.05, 0.3, 0.5, 0.9, 0.999] {
             close(queue(1, busy).waits(), busy, 1e-12);
             close(queue(1, busy).mean_wait_s(), busy / (1.0 - busy), 1e-9);
-            close(
-                queue(2, 2.0 * busy).waits(),
-                2.0 * busy * busy / (1.0 + busy),
-                1e-12,
-            );
+            close(queue(2, 2.0 * busy).waits(), 2.0 * busy * busy / (1.0 + busy), 1e-12);
         }
     }
 
@@ -182,20 +163,12 @@ mod tests {
         let over = queue(3, 3.0);
         assert_eq!((over.waits(), over.waits_longer(1e9)), (1.0, 1.0));
         assert!(over.mean_wait_s().is_infinite());
-        for (servers, rate, service) in [
-            (0, 1.0, 1.0),
-            (1, 0.0, 1.0),
-            (1, 1.0, f64::NAN),
-            (1, f64::INFINITY, 1.0),
-            (1, -1.0, -1.0),
-        ] {
+        for (servers, rate, service) in
+            [(0, 1.0, 1.0), (1, 0.0, 1.0), (1, 1.0, f64::NAN), (1, f64::INFINITY, 1.0), (1, -1.0, -1.0)]
+        {
             assert_eq!(Queue::new(servers, rate, service), None);
         }
         let huge = queue(100_000, 99_000.0);
-        assert!(
-            huge.waits() > 0.0 && huge.waits() < 0.01,
-            "{}",
-            huge.waits()
-        );
+        assert!(huge.waits() > 0.0 && huge.waits() < 0.01, "{}", huge.waits());
     }
 }

@@ -51,13 +51,11 @@ impl Replica {
         let mut recursion = Recursion::new(offered);
         let least = offered / f64::from(self.seats);
         // One recursion serves all numbers of replicas, from the first that is not overrun.
-        (1..=most)
-            .filter(|replicas| f64::from(*replicas) > least)
-            .find(|replicas| {
-                recursion.grow_to(replicas.saturating_mul(self.seats));
-                let late = recursion.waits_longer(patience.wait_s / self.service_s);
-                1.0 - late >= patience.share
-            })
+        (1..=most).filter(|replicas| f64::from(*replicas) > least).find(|replicas| {
+            recursion.grow_to(replicas.saturating_mul(self.seats));
+            let late = recursion.waits_longer(patience.wait_s / self.service_s);
+            1.0 - late >= patience.share
+        })
     }
 }
 
@@ -69,14 +67,8 @@ mod tests {
     /// (published with its waiting probability of 17.4 % and service level of 88.8 %); 13 reach 79.6 %.
     #[test]
     fn the_textbook_call_centre_needs_fourteen() {
-        let agent = Replica {
-            seats: 1,
-            service_s: 180.0,
-        };
-        let patience = Patience {
-            wait_s: 20.0,
-            share: 0.8,
-        };
+        let agent = Replica { seats: 1, service_s: 180.0 };
+        let patience = Patience { wait_s: 20.0, share: 0.8 };
         assert_eq!(agent.needed(200.0 / 3600.0, patience, 64), Some(14));
         assert_eq!(agent.needed(200.0 / 3600.0, patience, 13), None);
         assert_eq!(agent.needed(0.0, patience, 64), Some(0));
@@ -88,14 +80,8 @@ mod tests {
     /// One pool of 14 seats answers as 14 agents do, so two replicas of seven are as good and three of five are one too many.
     #[test]
     fn seats_of_replicas_are_servers_of_one_queue() {
-        let patience = Patience {
-            wait_s: 20.0,
-            share: 0.8,
-        };
-        let of = |seats| Replica {
-            seats,
-            service_s: 180.0,
-        };
+        let patience = Patience { wait_s: 20.0, share: 0.8 };
+        let of = |seats| Replica { seats, service_s: 180.0 };
         assert_eq!(of(7).needed(200.0 / 3600.0, patience, 64), Some(2));
         assert_eq!(of(5).needed(200.0 / 3600.0, patience, 64), Some(3));
     }

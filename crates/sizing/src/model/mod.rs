@@ -137,11 +137,7 @@ pub struct Heads {
 impl Heads {
     /// Heads whose keys and values have the same size.
     pub const fn new(kv_heads: u64, head_dim: u64) -> Self {
-        Self {
-            kv_heads,
-            head_dim,
-            value_dim: None,
-        }
+        Self { kv_heads, head_dim, value_dim: None }
     }
 
     /// Elements of one head's key and value.
@@ -156,11 +152,7 @@ impl Heads {
 impl LayerGroup {
     /// `count` layers that keep all tokens of these heads.
     pub const fn full(count: u64, heads: Heads) -> Self {
-        Self {
-            kind: LayerKind::Full,
-            holds: Holds::Heads(heads),
-            count,
-        }
+        Self { kind: LayerKind::Full, holds: Holds::Heads(heads), count }
     }
 
     /// KV heads × head dimension, elements of one token's key in one layer; `None` where the layer has no KV heads.
@@ -230,20 +222,13 @@ impl ModelSpec {
 
     /// Layers with a cache, of all kinds.
     pub fn layers(&self) -> u64 {
-        self.shape
-            .value
-            .layers
-            .iter()
-            .map(|group| group.count)
-            .sum()
+        self.shape.value.layers.iter().map(|group| group.count).sum()
     }
 
     /// KV bytes of one token with two bytes an element, were every layer to keep it: what a dense formula counts.
     pub fn kv_bytes_per_token_16_bit(&self) -> Bytes {
         let layers = self.shape.value.layers.iter();
-        layers
-            .map(|group| group.bytes_per_token_16_bit().times(group.count))
-            .sum()
+        layers.map(|group| group.bytes_per_token_16_bit().times(group.count)).sum()
     }
 
     /// Whether `name` is this model's: in full, without its owner, or an alias; case does not matter. A path counts by
@@ -253,7 +238,6 @@ impl ModelSpec {
         let last = |of: &str| of.rsplit('/').next().map(str::to_lowercase);
         name.eq_ignore_ascii_case(&self.name)
             || last(name) == last(&self.name)
-            || (self.aliases.iter())
-                .any(|alias| last(name).as_deref() == Some(&alias.to_lowercase()))
+            || (self.aliases.iter()).any(|alias| last(name).as_deref() == Some(&alias.to_lowercase()))
     }
 }

@@ -100,68 +100,26 @@ impl StateShape {
     /// Bytes of the state of one layer and sequence on one of `ranks` GPUs. `element` is the model's own size, `drafted`
     /// the number of speculative tokens, whose convolution inputs are kept too. `None` when the heads or channels cannot
     /// be shared evenly.
-    pub fn bytes(
-        &self,
-        ranks: u64,
-        element: u64,
-        dtype: StateDtype,
-        drafted: u64,
-    ) -> Option<Bytes> {
+    pub fn bytes(&self, ranks: u64, element: u64, dtype: StateDtype, drafted: u64) -> Option<Bytes> {
         let share = |of: u64| (ranks > 0 && of.is_multiple_of(ranks)).then(|| of / ranks);
         let recurrent = dtype.bytes(element);
         let taps = |kernel: u64| (kernel.saturating_sub(1)).saturating_add(drafted);
         let (conv, state) = match *self {
-            Self::Mamba1 {
-                channels,
-                state_dim,
-                kernel,
-            } => {
+            Self::Mamba1 { channels, state_dim, kernel } => {
                 let own = share(channels)?;
-                (
-                    product([own, kernel.saturating_sub(1)]),
-                    product([own, state_dim]),
-                )
+                (product([own, kernel.saturating_sub(1)]), product([own, state_dim]))
             }
-            Self::Mamba2 {
-                heads,
-                head_channels,
-                state_dim,
-                groups,
-                kernel,
-                ..
-            } => {
+            Self::Mamba2 { heads, head_channels, state_dim, groups, kernel, .. } => {
                 // Groups that do not divide are repeated on every rank.
-                let groups = if groups.is_multiple_of(ranks.max(1)) {
-                    groups
-                } else {
-                    ranks
-                };
-                let width =
-                    product([heads, head_channels]).saturating_add(product([2, groups, state_dim]));
-                (
-                    product([share(width)?, taps(kernel)]),
-                    product([share(heads)?, head_channels, state_dim]),
-                )
+                let groups = if groups.is_multiple_of(ranks.max(1)) { groups } else { ranks };
+                let width = product([heads, head_channels]).saturating_add(product([2, groups, state_dim]));
+                (product([share(width)?, taps(kernel)]), product([share(heads)?, head_channels, state_dim]))
             }
-            Self::Gdn {
-                key_heads,
-                value_heads,
-                key_dim,
-                value_dim,
-                kernel,
-            } => {
-                let width = product([2, key_heads, key_dim])
-                    .saturating_add(product([value_heads, value_dim]));
-                (
-                    product([share(width)?, taps(kernel)]),
-                    product([share(value_heads)?, value_dim, key_dim]),
-                )
+            Self::Gdn { key_heads, value_heads, key_dim, value_dim, kernel } => {
+                let width = product([2, key_heads, key_dim]).saturating_add(product([value_heads, value_dim]));
+                (product([share(width)?, taps(kernel)]), product([share(value_heads)?, value_dim, key_dim]))
             }
-            Self::Kda {
-                heads,
-                channels,
-                kernel,
-            } => (
+            Self::Kda { heads, channels, kernel } => (
                 product([share(product([3, heads, channels]))?, taps(kernel)]),
                 product([share(heads)?, channels, channels]),
             ),
@@ -192,25 +150,10 @@ mod tests {
     /// a float32 one; pages 1,072 × 512 B (fp8, one head) and 784 × 4,096 B less the padding.
     #[test]
     fn states_have_the_bytes_that_block_sizes_of_logs_imply() {
-        let next = StateShape::Gdn {
-            key_heads: 16,
-            value_heads: 32,
-            key_dim: 128,
-            value_dim: 128,
-            kernel: 4,
-        };
-        assert_eq!(
-            next.bytes(2, 2, StateDtype::Model, 0),
-            Some(Bytes::new(1072 * 512))
-        );
+        let next = StateShape::Gdn { key_heads: 16, value_heads: 32, key_dim: 128, value_dim: 128, kernel: 4 };
+        assert_eq!(next.bytes(2, 2, StateDtype::Model, 0), Some(Bytes::new(1072 * 512)));
         assert_eq!(next.bytes(3, 2, StateDtype::Model, 0), None);
-        let qwen27 = StateShape::Gdn {
-            key_heads: 16,
-            value_heads: 48,
-            key_dim: 128,
-            value_dim: 128,
-            kernel: 4,
-        };
+        let qwen27 = StateShape::Gdn { key_heads: 16, value_heads: 48, key_dim: 128, value_dim: 128, kernel: 4 };
         let bytes = qwen27.bytes(1, 2, StateDtype::Float32, 0).unwrap().get();
         assert!(bytes > 768 * 4096 && bytes <= 784 * 4096, "{bytes}");
     }

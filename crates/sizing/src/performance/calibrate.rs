@@ -31,18 +31,13 @@ impl Posterior {
         for (k, spread) in prior.spread.iter().enumerate() {
             covariance[k][k] = spread * spread;
         }
-        Self {
-            logs: prior.mean,
-            covariance,
-        }
+        Self { logs: prior.mean, covariance }
     }
 
     /// Variance of a figure whose logarithm has this gradient.
     pub(super) fn variance(&self, gradient: &Logs) -> f64 {
         let row = |row: &Logs| row.iter().zip(gradient).map(|(c, g)| c * g).sum::<f64>();
-        let sum: f64 = (self.covariance.iter().zip(gradient))
-            .map(|(c, g)| g * row(c))
-            .sum();
+        let sum: f64 = (self.covariance.iter().zip(gradient)).map(|(c, g)| g * row(c)).sum();
         sum.max(0.0)
     }
 }
@@ -74,11 +69,7 @@ pub(super) fn gradients(demand: &Demand, logs: &Logs, load: Load) -> [Logs; 3] {
 /// Logarithms of what was measured. Throughput says nothing new where TTFT and TPOT are known: a closed loop ties the three
 /// (Little's law).
 pub(super) fn measured(observation: &Observation) -> [Option<f64>; 3] {
-    let log = |value: Option<f64>| {
-        value
-            .filter(|value| value.is_finite() && *value > 0.0)
-            .map(f64::ln)
-    };
+    let log = |value: Option<f64>| value.filter(|value| value.is_finite() && *value > 0.0).map(f64::ln);
     let (ttft, tpot) = (log(observation.ttft_s), log(observation.tpot_s));
     let throughput = match (ttft, tpot) {
         (Some(_), Some(_)) => None,
@@ -109,10 +100,7 @@ pub(super) fn posterior(demand: &Demand, prior: &Prior, observations: &[Observat
     }
     let (precision, _) = normal(demand, prior, observations, &logs);
     let covariance = linear::factor(&precision).map(|lower| linear::inverse(&lower));
-    Posterior {
-        logs,
-        covariance: covariance.unwrap_or(Posterior::prior(prior).covariance),
-    }
+    Posterior { logs, covariance: covariance.unwrap_or(Posterior::prior(prior).covariance) }
 }
 
 /// A step that lowers the cost, and the cost there; more damping until one does.
@@ -153,16 +141,9 @@ fn weight(z: f64, scale: f64) -> f64 {
 }
 
 /// Minus twice the logarithm of the posterior density, but for a constant.
-pub(super) fn misfit(
-    demand: &Demand,
-    prior: &Prior,
-    observations: &[Observation],
-    logs: &Logs,
-) -> f64 {
+pub(super) fn misfit(demand: &Demand, prior: &Prior, observations: &[Observation], logs: &Logs) -> f64 {
     let expected = prior.mean.iter().zip(&prior.spread);
-    let mut sum: f64 = (logs.iter().zip(expected))
-        .map(|(log, (mean, spread))| surprise((log - mean) / spread))
-        .sum();
+    let mut sum: f64 = (logs.iter().zip(expected)).map(|(log, (mean, spread))| surprise((log - mean) / spread)).sum();
     for observation in observations {
         let predicted = log_times(demand, logs, observation.load);
         for (figure, measured) in measured(observation).into_iter().enumerate() {
@@ -175,12 +156,7 @@ pub(super) fn misfit(
 }
 
 /// The precision of the parameters and the slope of the cost at `logs`.
-fn normal(
-    demand: &Demand,
-    prior: &Prior,
-    observations: &[Observation],
-    logs: &Logs,
-) -> (Matrix<PARAMETERS>, Logs) {
+fn normal(demand: &Demand, prior: &Prior, observations: &[Observation], logs: &Logs) -> (Matrix<PARAMETERS>, Logs) {
     let mut precision = [[0.0; PARAMETERS]; PARAMETERS];
     let mut slope = [0.0; PARAMETERS];
     for k in 0..PARAMETERS {

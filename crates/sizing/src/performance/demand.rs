@@ -57,11 +57,7 @@ pub(super) struct Rates {
 }
 
 /// A machine of which nothing is known: a desktop's memory and a few cores.
-const UNKNOWN_RATES: Rates = Rates {
-    bandwidth: 50e9,
-    flops: 1e12,
-    link: UNKNOWN_LINK,
-};
+const UNKNOWN_RATES: Rates = Rates { bandwidth: 50e9, flops: 1e12, link: UNKNOWN_LINK };
 
 /// Layers of one kind: what they hold and read of a sequence.
 #[derive(Clone, Copy, Debug)]
@@ -92,9 +88,7 @@ impl Kernel {
     pub(super) fn of_bitsandbytes(self, version: (u32, u32)) -> Self {
         match self {
             Self::Fused => Self::Fused,
-            Self::WrittenOut { .. } => Self::WrittenOut {
-                fused_rows: if version >= (0, 50) { 64 } else { 1 },
-            },
+            Self::WrittenOut { .. } => Self::WrittenOut { fused_rows: if version >= (0, 50) { 64 } else { 1 } },
         }
     }
 
@@ -115,14 +109,9 @@ const SCRATCH_BYTES: f64 = 2e9;
 
 impl Demand {
     pub(super) fn of(system: &System<'_>) -> Result<Self, Refusal> {
-        let gpu = system
-            .gpu
-            .ok_or_else(|| unknown("the card", &system.model.name))?;
+        let gpu = system.gpu.ok_or_else(|| unknown("the card", &system.model.name))?;
         let work = system.work()?;
-        let bandwidth = gpu
-            .bandwidth
-            .as_ref()
-            .ok_or_else(|| unknown("the memory bandwidth", &gpu.name))?;
+        let bandwidth = gpu.bandwidth.as_ref().ok_or_else(|| unknown("the memory bandwidth", &gpu.name))?;
         let flops = arithmetic(system.weights, gpu);
         let rates = Rates {
             bandwidth: bandwidth.value.get() as f64,
@@ -188,10 +177,7 @@ impl Demand {
             Kernel::WrittenOut { fused_rows } if rows > f64::from(fused_rows) => 4.5 / 0.5625,
             Kernel::WrittenOut { .. } | Kernel::Fused => 1.0,
         };
-        (
-            self.plain_bytes + self.shared_bytes * written_out,
-            self.expert_bytes * touched * written_out,
-        )
+        (self.plain_bytes + self.shared_bytes * written_out, self.expert_bytes * touched * written_out)
     }
 
     /// Bytes that a step reads of a sequence of so many tokens.
@@ -204,19 +190,12 @@ impl Demand {
     pub(super) fn sequences_held(&self, tokens: f64) -> f64 {
         let of = |cache: &Cache| cache.bytes_per_token * tokens.min(cache.keeps);
         let bytes: f64 = self.caches.iter().map(of).sum();
-        if bytes > 0.0 {
-            (self.kv_memory / bytes).max(1.0)
-        } else {
-            f64::INFINITY
-        }
+        if bytes > 0.0 { (self.kv_memory / bytes).max(1.0) } else { f64::INFINITY }
     }
 }
 
 fn unknown(what: &'static str, of: &str) -> Refusal {
-    Refusal::Unknown {
-        what,
-        of: of.to_owned(),
-    }
+    Refusal::Unknown { what, of: of.to_owned() }
 }
 
 /// Bytes of a model's weights, on all cards together.
@@ -241,18 +220,12 @@ impl Weights {
             }
             _ => (0.0, 0.0),
         };
-        let stored = |parameters: f64, format: WeightFormat| {
-            parameters * format.bytes(1_000_000).get() as f64 / 1e6
-        };
+        let stored = |parameters: f64, format: WeightFormat| parameters * format.bytes(1_000_000).get() as f64 / 1e6;
         let shared = total - routed;
         let output = system.model.shape.value.vocabulary as f64 * f64::from(work.hidden);
         let output = output.min(shared);
         let four_bits = stored(1.0, system.weights) < 0.75;
-        let of_shared = if routed > 0.0 && four_bits {
-            WeightFormat::Bits16
-        } else {
-            system.weights
-        };
+        let of_shared = if routed > 0.0 && four_bits { WeightFormat::Bits16 } else { system.weights };
         let of_output = match system.weights {
             WeightFormat::Float32 => WeightFormat::Float32,
             _ => WeightFormat::Bits16,
@@ -280,9 +253,7 @@ fn attention_flops(model: &ModelSpec, work: Work) -> f64 {
         _ => 0.0,
     };
     let full = layers.filter(|group| matches!(group.kind, LayerKind::Full));
-    let all: f64 = full
-        .map(|group| group.count as f64 * width(&group.holds))
-        .sum();
+    let all: f64 = full.map(|group| group.count as f64 * width(&group.holds)).sum();
     let most = f64::from(work.layers) * f64::from(work.hidden) * 4.0;
     (4.0 * heads * all).min(4.0 * most)
 }
@@ -311,11 +282,7 @@ fn caches(system: &System<'_>, cards: f64) -> Vec<Cache> {
                 LayerKind::State => return None,
             };
             let all = group.bytes_per_token_16_bit().times(group.count).get() as f64;
-            Some(Cache {
-                bytes_per_token: all * element / share,
-                keeps,
-                reads: reads.min(keeps),
-            })
+            Some(Cache { bytes_per_token: all * element / share, keeps, reads: reads.min(keeps) })
         })
         .collect()
 }
@@ -333,12 +300,8 @@ fn kv_memory(system: &System<'_>, weights_per_card: f64) -> (f64, bool) {
     let Some(gpu) = system.gpu else {
         return (f64::INFINITY, true);
     };
-    let memory = gpu
-        .cuda_visible
-        .as_ref()
-        .map_or(gpu.marketed.value.get() as f64 * 0.95, |seen| {
-            seen.value.get() as f64
-        });
+    let memory =
+        gpu.cuda_visible.as_ref().map_or(gpu.marketed.value.get() as f64 * 0.95, |seen| seen.value.get() as f64);
     let left = memory * UTILISATION - weights_per_card - SCRATCH_BYTES;
     (left.max(0.02 * memory), false)
 }

@@ -53,17 +53,7 @@ struct Coefficients {
 
 impl Coefficients {
     fn of(logs: &Logs) -> Self {
-        let [
-            step,
-            sequence,
-            power,
-            context,
-            prompt,
-            start,
-            together,
-            wait,
-            filling,
-        ] = *logs;
+        let [step, sequence, power, context, prompt, start, together, wait, filling] = *logs;
         Self {
             step_s: step.exp(),
             sequence_s: sequence.exp(),
@@ -81,29 +71,19 @@ impl Coefficients {
     fn of_step(&self, load: Load) -> (f64, f64) {
         let n = load.concurrency;
         let looked_back = n * (load.isl + load.osl / 2.0);
-        (
-            self.sequence_s * n.powf(self.power),
-            self.context_s * looked_back,
-        )
+        (self.sequence_s * n.powf(self.power), self.context_s * looked_back)
     }
 
     /// TTFT and TPOT in seconds, and output tokens per second.
     fn times(&self, load: Load) -> [f64; 3] {
-        let Load {
-            concurrency: n,
-            isl,
-            osl,
-        } = load;
+        let Load { concurrency: n, isl, osl } = load;
         let (sequences, looked_back) = self.of_step(load);
         let step = self.step_s + sequences + looked_back;
         let others = self.together * (n - 1.0) * isl;
         let waited = others / (1.0 + (others / self.longest_wait).powi(2)).sqrt();
         // A request that comes while the others decode waits for half a step.
         let joining = (1.0 - self.together) * step / 2.0 * (1.0 - 1.0 / n);
-        let ttft = self.start_s
-            + self.step_s
-            + self.prompt_s * isl * (1.0 + waited / isl).powf(self.filling)
-            + joining;
+        let ttft = self.start_s + self.step_s + self.prompt_s * isl * (1.0 + waited / isl).powf(self.filling) + joining;
         let cycle = self.start_s + osl * step + self.prompt_s * isl * n.powf(self.filling);
         let further = (osl - 1.0).max(1.0);
         let tpot = ((cycle - ttft) / further).max(step / 2.0);
@@ -121,18 +101,10 @@ impl FreeLaw {
         let usable = observations.iter().filter(|level| is_usable(level));
         let mut levels: Vec<Observation> = usable.copied().collect();
         levels.sort_by(|a, b| a.load.concurrency.total_cmp(&b.load.concurrency));
-        let too_few = Refusal::TooFew {
-            observations: levels.len(),
-        };
-        let prior = levels
-            .first()
-            .filter(|_| levels.len() >= 2)
-            .and_then(Prior::of);
+        let too_few = Refusal::TooFew { observations: levels.len() };
+        let prior = levels.first().filter(|_| levels.len() >= 2).and_then(Prior::of);
         let prior = prior.ok_or(too_few)?;
-        let fit = Fit {
-            levels: &levels,
-            prior: &prior,
-        };
+        let fit = Fit { levels: &levels, prior: &prior };
         Ok(fit.law())
     }
 
@@ -155,11 +127,8 @@ impl FreeLaw {
             Interval::by_factor(times[figure], (quantile * spread).min(7.0).exp())
         };
         let (sequences, looked_back) = coefficients.of_step(load);
-        let bound = [
-            (Bound::Overhead, coefficients.step_s),
-            (Bound::Compute, sequences),
-            (Bound::KvCache, looked_back),
-        ];
+        let bound =
+            [(Bound::Overhead, coefficients.step_s), (Bound::Compute, sequences), (Bound::KvCache, looked_back)];
         let bound = bound.into_iter().max_by(|a, b| a.1.total_cmp(&b.1));
         Ok(Prediction {
             ttft_s: interval(0),
@@ -171,17 +140,13 @@ impl FreeLaw {
 
     fn variance(&self, gradient: &Logs) -> f64 {
         let row = |row: &Logs| -> f64 { row.iter().zip(gradient).map(|(c, g)| c * g).sum() };
-        let sum: f64 = (self.covariance.iter().zip(gradient))
-            .map(|(c, g)| g * row(c))
-            .sum();
+        let sum: f64 = (self.covariance.iter().zip(gradient)).map(|(c, g)| g * row(c)).sum();
         sum.max(0.0)
     }
 }
 
 fn is_load(load: Load) -> bool {
-    [load.concurrency, load.isl, load.osl]
-        .iter()
-        .all(|value| value.is_finite() && *value >= 1.0)
+    [load.concurrency, load.isl, load.osl].iter().all(|value| value.is_finite() && *value >= 1.0)
 }
 
 fn is_usable(level: &Observation) -> bool {
@@ -201,11 +166,7 @@ mod tests {
         let ttft = 10.0 + prefill;
         let cycle = osl * step + prefill;
         Observation {
-            load: Load {
-                concurrency: n,
-                isl,
-                osl,
-            },
+            load: Load { concurrency: n, isl, osl },
             ttft_s: Some(ttft / 1e3),
             tpot_s: Some((cycle - ttft) / (osl - 1.0) / 1e3),
             output_tokens_per_second: Some(n * osl / cycle * 1e3),
@@ -227,10 +188,7 @@ mod tests {
             for (told, truth) in [
                 (told.ttft_s, truth.ttft_s),
                 (told.tpot_s, truth.tpot_s),
-                (
-                    told.output_tokens_per_second,
-                    truth.output_tokens_per_second,
-                ),
+                (told.output_tokens_per_second, truth.output_tokens_per_second),
             ] {
                 assert!(off(told, truth) < 0.055, "{n}: {told:?} {truth:?}");
             }
@@ -242,11 +200,7 @@ mod tests {
         let levels = [1.0, 4.0, 16.0].map(|n| waves(n, 100.0, 64.0));
         let law = FreeLaw::fitted(&levels).unwrap();
         let width = |n: f64, isl: f64| {
-            let load = Load {
-                concurrency: n,
-                isl,
-                osl: 64.0,
-            };
+            let load = Load { concurrency: n, isl, osl: 64.0 };
             let told = law.predict(load).unwrap().tpot_s;
             told.high / told.low
         };
@@ -260,11 +214,7 @@ mod tests {
         let refusal = FreeLaw::fitted(&one).unwrap_err();
         assert_eq!(refusal, Refusal::TooFew { observations: 1 });
         let law = FreeLaw::fitted(&[1.0, 4.0].map(|n| waves(n, 100.0, 64.0))).unwrap();
-        let none = Load {
-            concurrency: 0.0,
-            isl: 100.0,
-            osl: 64.0,
-        };
+        let none = Load { concurrency: 0.0, isl: 100.0, osl: 64.0 };
         assert_eq!(law.predict(none), Err(Refusal::NoLoad));
     }
 }

@@ -14,9 +14,7 @@ pub struct Load {
 impl Load {
     /// Whether it is one: at least one request, one prompt token and one output token.
     pub(super) fn is_some(&self) -> bool {
-        [self.concurrency, self.isl, self.osl]
-            .iter()
-            .all(|value| value.is_finite() && *value >= 1.0)
+        [self.concurrency, self.isl, self.osl].iter().all(|value| value.is_finite() && *value >= 1.0)
     }
 }
 

@@ -57,9 +57,8 @@ impl Performance {
     /// # Errors
     /// As [`Performance::fitted`].
     pub fn calibrated(system: &System<'_>, observations: &[Observation]) -> Result<Self, Refusal> {
-        let before = Self::of(system).unwrap_or_else(|_| {
-            Self::before(system, Demand::assumed(system), true, &Priors::embedded())
-        });
+        let before = Self::of(system)
+            .unwrap_or_else(|_| Self::before(system, Demand::assumed(system), true, &Priors::embedded()));
         before.fitted(observations)
     }
 
@@ -98,14 +97,10 @@ impl Performance {
     /// # Errors
     /// [`Refusal::TooFew`] for fewer than two usable levels.
     pub fn fitted(mut self, observations: &[Observation]) -> Result<Self, Refusal> {
-        let usable = observations
-            .iter()
-            .filter(|level| level.load.is_some() && regime::speaks(level));
+        let usable = observations.iter().filter(|level| level.load.is_some() && regime::speaks(level));
         let usable: Vec<Observation> = usable.copied().collect();
         if usable.len() < 2 {
-            return Err(Refusal::TooFew {
-                observations: usable.len(),
-            });
+            return Err(Refusal::TooFew { observations: usable.len() });
         }
         let (posterior, seen) = regime::fit(&self.demand, &self.prior, usable);
         self.posterior = posterior;
@@ -121,15 +116,10 @@ impl Performance {
     pub fn transferred(&self, to: &System<'_>) -> Result<Self, Refusal> {
         let mut there = match Demand::of(to) {
             Ok(demand) if !self.assumed => Self::before(to, demand, false, &self.priors),
-            _ if self.assumed && self.is_same_machine(to) => {
-                Self::before(to, Demand::assumed(to), true, &self.priors)
-            }
+            _ if self.assumed && self.is_same_machine(to) => Self::before(to, Demand::assumed(to), true, &self.priors),
             Err(refusal) => return Err(refusal),
             Ok(_) => {
-                return Err(Refusal::Unknown {
-                    what: "the card or the work",
-                    of: self.identity.model.clone(),
-                });
+                return Err(Refusal::Unknown { what: "the card or the work", of: self.identity.model.clone() });
             }
         };
         there.demand.kernel = there.demand.kernel.version_of(self.demand.kernel);

@@ -14,11 +14,7 @@ pub struct Interval {
 impl Interval {
     /// `likely`, and as far to either side in ratio as `factor` (at least 1) says.
     pub fn by_factor(likely: f64, factor: f64) -> Self {
-        Self {
-            low: likely / factor,
-            likely,
-            high: likely * factor,
-        }
+        Self { low: likely / factor, likely, high: likely * factor }
     }
 }
 
@@ -55,9 +51,7 @@ pub struct Prediction {
 #[non_exhaustive]
 pub enum Refusal {
     /// A fact that the model needs is not in the catalogue.
-    #[error(
-        "{what} of {of} is not known\nhint: measure the system, or add the figure with its source"
-    )]
+    #[error("{what} of {of} is not known\nhint: measure the system, or add the figure with its source")]
     Unknown {
         /// The fact, such as `memory bandwidth`.
         what: &'static str,
@@ -68,9 +62,7 @@ pub enum Refusal {
     #[error("a load has at least one request, one prompt token and one output token")]
     NoLoad,
     /// Too few levels to calibrate with.
-    #[error(
-        "{observations} usable levels are too few to calibrate with\nhint: measure at least two"
-    )]
+    #[error("{observations} usable levels are too few to calibrate with\nhint: measure at least two")]
     TooFew {
         /// How many there are.
         observations: usize,

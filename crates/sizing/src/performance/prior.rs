@@ -12,8 +12,7 @@ use crate::gpu::Generation;
 use crate::weights::WeightFormat;
 
 static EMBEDDED: LazyLock<Priors> = LazyLock::new(|| {
-    Priors::from_toml(include_str!("../../catalogue/speed.toml"))
-        .expect("the embedded priors are read by a test")
+    Priors::from_toml(include_str!("../../catalogue/speed.toml")).expect("the embedded priors are read by a test")
 });
 
 /// Parameters that published sweeps teach; the last, how sequences crowd, is fixed but on an unknown machine.
@@ -133,10 +132,7 @@ impl Priors {
             self.format(system.weights),
         ];
         let both = has_experts && system.engine == EngineFamily::TensorRtLlm;
-        let both = [
-            both.then_some(&effects.tensorrt_llm_experts),
-            is_unpacked(system).then_some(&effects.unpacked),
-        ];
+        let both = [both.then_some(&effects.tensorrt_llm_experts), is_unpacked(system).then_some(&effects.unpacked)];
         let kinds = kinds.into_iter().chain(both).flatten();
         let kinds = kinds.map(|effect| (effect, 1.0));
         for (effect, times) in kinds.chain([(&effects.doubling, several)]) {
@@ -156,11 +152,7 @@ impl Priors {
         if !known {
             noise = std::array::from_fn(|at| noise[at].max(UNKNOWN_NOISE[at]));
         }
-        Prior {
-            mean: with_last(mean, 0.0),
-            spread: with_last(spread, crowd),
-            noise,
-        }
+        Prior { mean: with_last(mean, 0.0), spread: with_last(spread, crowd), noise }
     }
 
     fn engine(&self, engine: EngineFamily) -> Option<&Logs> {

@@ -35,11 +35,7 @@ pub(super) fn speaks(observation: &Observation) -> bool {
 }
 
 /// The posterior of the levels of one regime, the largest: those at the ends that the others cannot explain are left out.
-pub(super) fn fit(
-    demand: &Demand,
-    prior: &Prior,
-    mut levels: Vec<Observation>,
-) -> (Posterior, Seen) {
+pub(super) fn fit(demand: &Demand, prior: &Prior, mut levels: Vec<Observation>) -> (Posterior, Seen) {
     levels.sort_by(|a, b| a.load.concurrency.total_cmp(&b.load.concurrency));
     let (mut below, mut above) = (None, None);
     while levels.len() > 2 {
@@ -48,11 +44,7 @@ pub(super) fn fit(
         // Of three levels one cannot tell which is odd, so the break must be clear.
         let clear = if levels.len() == 3 { 2.0 } else { 1.0 } * (BREAK + 4.0 * prior.noise[1]);
         // The odd one is the one without which the rest agree.
-        let (odd_below, odd) = if low.misfit < high.misfit {
-            (true, low)
-        } else {
-            (false, high)
-        };
+        let (odd_below, odd) = if low.misfit < high.misfit { (true, low) } else { (false, high) };
         if odd.gap < clear {
             break;
         }
@@ -88,10 +80,7 @@ impl Without {
             (None, Some(throughput)) => throughput - law_throughput,
             (None, None) => 0.0,
         };
-        Self {
-            gap: gap.abs(),
-            misfit: calibrate::misfit(demand, prior, &others, logs),
-        }
+        Self { gap: gap.abs(), misfit: calibrate::misfit(demand, prior, &others, logs) }
     }
 }
 
@@ -108,8 +97,7 @@ fn misses(demand: &Demand, posterior: &Posterior, levels: &[Observation]) -> [f6
             }
         }
     }
-    let [ttft, tpot, throughput] =
-        sums.map(|(sum, count): (f64, u32)| (sum / f64::from(count.max(1))).sqrt());
+    let [ttft, tpot, throughput] = sums.map(|(sum, count): (f64, u32)| (sum / f64::from(count.max(1))).sqrt());
     // Where it was not told apart, throughput is mostly time per token.
     [ttft, tpot, throughput.max(tpot)]
 }
@@ -124,15 +112,10 @@ impl Seen {
     ) -> Self {
         let range = |of: fn(&Load) -> f64| {
             let values = || levels.iter().map(|level| of(&level.load));
-            (
-                values().fold(f64::INFINITY, f64::min),
-                values().fold(0.0, f64::max),
-            )
+            (values().fold(f64::INFINITY, f64::min), values().fold(0.0, f64::max))
         };
         let (low, high) = range(|load| load.concurrency);
-        let pressure = levels
-            .iter()
-            .map(|level| step::times(demand, &posterior.logs, level.load).pressure);
+        let pressure = levels.iter().map(|level| step::times(demand, &posterior.logs, level.load).pressure);
         Self {
             low,
             high,
@@ -147,12 +130,7 @@ impl Seen {
 
     /// Refuses a load on the other side of a break, and one that would wait for KV memory when none of the levels did and its
     /// amount is not known.
-    pub(super) fn speaks_of(
-        &self,
-        load: Load,
-        pressure: f64,
-        memory_known: bool,
-    ) -> Result<(), Refusal> {
+    pub(super) fn speaks_of(&self, load: Load, pressure: f64, memory_known: bool) -> Result<(), Refusal> {
         let refuse = |reason: String| Err(Refusal::OtherRegime { reason });
         if let Some(odd) = self.below
             && load.concurrency < self.low
@@ -181,17 +159,13 @@ impl Seen {
 
     /// Standard deviations of the law itself, which grow with the distance from what was seen.
     pub(super) fn errors(&self, load: Load, errors: &Errors) -> [f64; 3] {
-        let beyond = |value: f64, (low, high): (f64, f64)| {
-            (value / high).ln().max((low / value).ln()).max(0.0)
-        };
+        let beyond = |value: f64, (low, high): (f64, f64)| (value / high).ln().max((low / value).ln()).max(0.0);
         let far = beyond(load.concurrency, (self.low, self.high));
         let other = beyond(load.isl, self.isl) + beyond(load.osl, self.osl);
         let mut sum = errors.within;
         for (figure, sum) in sum.iter_mut().enumerate() {
-            *sum = sum
-                .hypot(self.misses[figure])
-                .hypot(errors.beyond[figure] * far)
-                .hypot(errors.length[figure] * other);
+            *sum =
+                sum.hypot(self.misses[figure]).hypot(errors.beyond[figure] * far).hypot(errors.length[figure] * other);
         }
         sum
     }

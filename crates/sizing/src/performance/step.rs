@@ -50,34 +50,9 @@ struct Machine {
 
 impl Machine {
     fn of(logs: &Logs) -> Self {
-        let [
-            bandwidth,
-            experts,
-            compute,
-            layer_s,
-            link_s,
-            link,
-            sequence_s,
-            mixing,
-            start_s,
-            burst,
-            memory,
-            crowd,
-        ] = logs.map(f64::exp);
-        Self {
-            bandwidth,
-            experts,
-            compute,
-            layer_s,
-            link_s,
-            link,
-            sequence_s,
-            mixing,
-            start_s,
-            burst,
-            memory,
-            crowd,
-        }
+        let [bandwidth, experts, compute, layer_s, link_s, link, sequence_s, mixing, start_s, burst, memory, crowd] =
+            logs.map(f64::exp);
+        Self { bandwidth, experts, compute, layer_s, link_s, link, sequence_s, mixing, start_s, burst, memory, crowd }
     }
 }
 
@@ -100,14 +75,7 @@ pub(super) struct Times {
 pub(super) fn times(demand: &Demand, logs: &Logs, load: Load) -> Times {
     let machine = Machine::of(logs);
     let room = demand.sequences_held(load.isl + load.osl / 2.0);
-    let room = (room
-        * if demand.kv_memory_known {
-            1.0
-        } else {
-            machine.memory
-        })
-    .min(demand.max_sequences)
-    .max(1.0);
+    let room = (room * if demand.kv_memory_known { 1.0 } else { machine.memory }).min(demand.max_sequences).max(1.0);
     // A smooth minimum: real requests come to the limit at different times.
     let pressure = load.concurrency / room;
     let running = load.concurrency / (1.0 + pressure.powi(8)).powf(0.125);
@@ -178,7 +146,5 @@ fn decode_step(demand: &Demand, machine: &Machine, running: f64, load: Load) -> 
 /// Seconds of a prompt alone.
 fn prompt_s(demand: &Demand, machine: &Machine, tokens: f64) -> f64 {
     let flops = demand.token_flops + demand.attention_flops * tokens / 2.0;
-    tokens
-        * (flops / demand.rates.flops * machine.compute
-            + demand.token_link_bytes / demand.rates.link * machine.link)
+    tokens * (flops / demand.rates.flops * machine.compute + demand.token_link_bytes / demand.rates.link * machine.link)
 }

@@ -70,13 +70,9 @@ impl System<'_> {
     /// # Errors
     /// [`Refusal::Unknown`] when the catalogue does not say.
     pub fn work(&self) -> Result<Work, Refusal> {
-        self.model
-            .work
-            .as_ref()
-            .map(|work| work.value)
-            .ok_or_else(|| Refusal::Unknown {
-                what: "the width and the active parameters",
-                of: self.model.name.clone(),
-            })
+        self.model.work.as_ref().map(|work| work.value).ok_or_else(|| Refusal::Unknown {
+            what: "the width and the active parameters",
+            of: self.model.name.clone(),
+        })
     }
 }

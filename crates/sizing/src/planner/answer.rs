@@ -101,10 +101,7 @@ pub struct Money {
 
 impl Default for Money {
     fn default() -> Self {
-        Self {
-            years: 3.0,
-            usd_per_kwh: None,
-        }
+        Self { years: 3.0, usd_per_kwh: None }
     }
 }
 
@@ -173,8 +170,7 @@ impl Choice {
 
     /// Cards, spare ones included.
     pub const fn cards(&self) -> u32 {
-        self.tensor_parallel
-            .saturating_mul(self.replicas.saturating_add(self.spare))
+        self.tensor_parallel.saturating_mul(self.replicas.saturating_add(self.spare))
     }
 }
 

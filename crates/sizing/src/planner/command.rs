@@ -19,10 +19,7 @@ pub(super) const fn weight_name(weights: WeightFormat) -> &'static str {
 
 /// Whether a format needs a checkpoint of its own: the engine makes fp8 and bitsandbytes weights while loading.
 const fn own_checkpoint(weights: WeightFormat) -> bool {
-    matches!(
-        weights,
-        WeightFormat::Int8 | WeightFormat::Awq | WeightFormat::Nvfp4 | WeightFormat::Mxfp4
-    )
+    matches!(weights, WeightFormat::Int8 | WeightFormat::Awq | WeightFormat::Nvfp4 | WeightFormat::Mxfp4)
 }
 
 /// Flags of one replica.
@@ -40,10 +37,7 @@ pub(super) struct Replica {
 pub(super) fn line(model: &str, replica: &Replica) -> String {
     let name = weight_name(replica.weights);
     let mut words = if own_checkpoint(replica.weights) {
-        vec![format!(
-            "vllm serve \"${}_CHECKPOINT\"",
-            name.to_uppercase()
-        )]
+        vec![format!("vllm serve \"${}_CHECKPOINT\"", name.to_uppercase())]
     } else {
         vec![format!("vllm serve {model}")]
     };
@@ -55,20 +49,14 @@ pub(super) fn line(model: &str, replica: &Replica) -> String {
         _ => {}
     }
     if replica.tensor_parallel > 1 {
-        words.push(format!(
-            "--tensor-parallel-size {}",
-            replica.tensor_parallel
-        ));
+        words.push(format!("--tensor-parallel-size {}", replica.tensor_parallel));
     }
     if replica.kv != KvDtype::Bits16 {
         words.push(format!("--kv-cache-dtype {}", replica.kv));
     }
     words.push(format!("--max-model-len {}", replica.max_model_len));
     words.push(format!("--max-num-seqs {}", replica.max_num_seqs));
-    words.push(format!(
-        "--max-num-batched-tokens {}",
-        replica.max_num_batched_tokens
-    ));
+    words.push(format!("--max-num-batched-tokens {}", replica.max_num_batched_tokens));
     words.join(" ")
 }
 
@@ -91,12 +79,7 @@ mod tests {
             "vllm serve google/gemma-3-12b-it --dtype bfloat16 --tensor-parallel-size 2 --kv-cache-dtype fp8 \
              --max-model-len 4096 --max-num-seqs 50 --max-num-batched-tokens 2048"
         );
-        let awq = Replica {
-            tensor_parallel: 1,
-            weights: WeightFormat::Awq,
-            kv: KvDtype::Bits16,
-            ..replica
-        };
+        let awq = Replica { tensor_parallel: 1, weights: WeightFormat::Awq, kv: KvDtype::Bits16, ..replica };
         assert!(line("m", &awq).starts_with("vllm serve \"$AWQ_CHECKPOINT\" --max-model-len"));
     }
 }

@@ -50,29 +50,20 @@ pub(super) fn setups<'q>(
     target: &'q Target,
     formats: Formats,
 ) -> impl Iterator<Item = Setup<'q>> {
-    let cards = question
-        .gpus
-        .iter()
-        .flat_map(|&gpu| CARD_COUNTS.map(|cards| (gpu, cards)));
-    let weights = WEIGHTS
-        .into_iter()
-        .chain(target.weights.filter(|asked| !WEIGHTS.contains(asked)));
+    let cards = question.gpus.iter().flat_map(|&gpu| CARD_COUNTS.map(|cards| (gpu, cards)));
+    let weights = WEIGHTS.into_iter().chain(target.weights.filter(|asked| !WEIGHTS.contains(asked)));
     let of_model = weights.flat_map(|weights| KV_DTYPES.map(|kv| (weights, kv)));
-    let of_model: Vec<_> = of_model
-        .filter(|&(weights, kv)| formats == Formats::All || target.asks_for(weights, kv))
-        .collect();
+    let of_model: Vec<_> =
+        of_model.filter(|&(weights, kv)| formats == Formats::All || target.asks_for(weights, kv)).collect();
     cards.flat_map(move |(gpu, tensor_parallel)| {
-        of_model
-            .clone()
-            .into_iter()
-            .map(move |(weights, kv)| Setup {
-                model: question.model,
-                engine: question.engine,
-                gpu,
-                tensor_parallel,
-                weights,
-                kv,
-            })
+        of_model.clone().into_iter().map(move |(weights, kv)| Setup {
+            model: question.model,
+            engine: question.engine,
+            gpu,
+            tensor_parallel,
+            weights,
+            kv,
+        })
     })
 }
 

@@ -41,15 +41,11 @@ pub(super) fn carried(
 ) -> Result<Carried, Reason> {
     let most = seats.most(pessimism);
     if most == 0 {
-        return Err(Reason::NoRoom {
-            requests: seats.requests.low,
-        });
+        return Err(Reason::NoRoom { requests: seats.requests.low });
     }
     let speeds = Speeds::of(question, setup, seats, target);
     match (&target.demand, speeds) {
-        (Demand::Concurrency(_), Ok(speeds)) => {
-            at_fixed_concurrency(&speeds, target, most, pessimism)
-        }
+        (Demand::Concurrency(_), Ok(speeds)) => at_fixed_concurrency(&speeds, target, most, pessimism),
         (Demand::Concurrency(_), Err(refusal)) if target.slo.is_none() => {
             let (replicas, concurrency) = shared(at_once(target), most)?;
             Ok(Carried {
@@ -57,14 +53,7 @@ pub(super) fn carried(
                 concurrency,
                 most,
                 speed: None,
-                speed_unknown: Some(
-                    refusal
-                        .to_string()
-                        .lines()
-                        .next()
-                        .unwrap_or_default()
-                        .to_owned(),
-                ),
+                speed_unknown: Some(refusal.to_string().lines().next().unwrap_or_default().to_owned()),
                 queue: None,
             })
         }
@@ -76,12 +65,7 @@ pub(super) fn carried(
     }
 }
 
-fn at_fixed_concurrency(
-    speeds: &Speeds,
-    target: &Target,
-    most: u32,
-    pessimism: Pessimism,
-) -> Result<Carried, Reason> {
+fn at_fixed_concurrency(speeds: &Speeds, target: &Target, most: u32, pessimism: Pessimism) -> Result<Carried, Reason> {
     let load = at_once(target);
     let asked = u32::try_from(load).unwrap_or(u32::MAX);
     let most = speeds.most_within(target.slo, most.min(asked), pessimism)?;
@@ -102,11 +86,7 @@ fn of_all(speed: Speed, replicas: u32) -> Speed {
     let Interval { low, likely, high } = speed.output_tokens_per_second;
     let times = f64::from(replicas);
     Speed {
-        output_tokens_per_second: Interval {
-            low: low * times,
-            likely: likely * times,
-            high: high * times,
-        },
+        output_tokens_per_second: Interval { low: low * times, likely: likely * times, high: high * times },
         ..speed
     }
 }
@@ -116,20 +96,12 @@ fn shared(load: u64, most: u32) -> Result<(u32, f64), Reason> {
     let replicas = load.div_ceil(u64::from(most.max(1)));
     let replicas = u32::try_from(replicas).unwrap_or(u32::MAX);
     if replicas > MOST_REPLICAS {
-        return Err(Reason::TooMany {
-            replicas: MOST_REPLICAS,
-        });
+        return Err(Reason::TooMany { replicas: MOST_REPLICAS });
     }
     Ok((replicas, load as f64 / f64::from(replicas)))
 }
 
-fn at_rate(
-    speeds: &Speeds,
-    target: &Target,
-    most: u32,
-    peak: f64,
-    pessimism: Pessimism,
-) -> Result<Carried, Reason> {
+fn at_rate(speeds: &Speeds, target: &Target, most: u32, peak: f64, pessimism: Pessimism) -> Result<Carried, Reason> {
     let most = speeds.most_within(target.slo, most, pessimism)?;
     let full = match pessimism {
         Pessimism::Likely => speeds.likely_at(f64::from(most)),
@@ -140,24 +112,11 @@ fn at_rate(
         Pessimism::Likely => full.e2el_s.likely,
         Pessimism::SlowEnd => full.e2el_s.high,
     };
-    let room =
-        |limit: Option<f64>, taken: Interval| limit.map(|limit| (limit - taken.likely).max(0.0));
-    let wait_s = room(target.slo.ttft_s, full.ttft_s)
-        .or_else(|| room(target.slo.e2el_s, full.e2el_s))
-        .unwrap_or(0.0);
-    let patience = Patience {
-        wait_s,
-        share: target.success,
-    };
-    let replica = Replica {
-        seats: most,
-        service_s,
-    };
-    let replicas = replica
-        .needed(peak, patience, MOST_REPLICAS)
-        .ok_or(Reason::TooMany {
-            replicas: MOST_REPLICAS,
-        })?;
+    let room = |limit: Option<f64>, taken: Interval| limit.map(|limit| (limit - taken.likely).max(0.0));
+    let wait_s = room(target.slo.ttft_s, full.ttft_s).or_else(|| room(target.slo.e2el_s, full.e2el_s)).unwrap_or(0.0);
+    let patience = Patience { wait_s, share: target.success };
+    let replica = Replica { seats: most, service_s };
+    let replicas = replica.needed(peak, patience, MOST_REPLICAS).ok_or(Reason::TooMany { replicas: MOST_REPLICAS })?;
     let concurrency = occupied(speeds, peak / f64::from(replicas), most);
     let speed = speeds.at(concurrency).map_err(unknown)?;
     let tokens = peak * target.osl as f64;
@@ -171,11 +130,7 @@ fn at_rate(
             ..speed
         }),
         speed_unknown: None,
-        queue: Some(Service {
-            seats: most,
-            service_s,
-            wait_s,
-        }),
+        queue: Some(Service { seats: most, service_s, wait_s }),
     })
 }
 
@@ -211,33 +166,19 @@ fn occupied(speeds: &Speeds, rate: f64, most: u32) -> f64 {
 }
 
 /// Replicas over the day of the choice that costs least to buy, else of the first.
-pub(super) fn day(
-    question: &Question<'_>,
-    choices: &[Choice],
-    recommended: Recommended,
-) -> Option<FleetDay> {
+pub(super) fn day(question: &Question<'_>, choices: &[Choice], recommended: Recommended) -> Option<FleetDay> {
     let target = question.target;
     let Demand::Rate(day) = &target.demand else {
         return None;
     };
     let choice = recommended.least_cost.or(recommended.cloud).unwrap_or(0);
     let replica = choices.get(choice)?.queue?;
-    let of_queue = Replica {
-        seats: replica.seats,
-        service_s: replica.service_s,
-    };
-    let patience = Patience {
-        wait_s: replica.wait_s,
-        share: target.success,
-    };
+    let of_queue = Replica { seats: replica.seats, service_s: replica.service_s };
+    let patience = Patience { wait_s: replica.wait_s, share: target.success };
     let hour = |rate: &f64| {
         let rate_per_s = rate * target.growth;
         let replicas = of_queue.needed(rate_per_s, patience, MOST_REPLICAS)?;
-        let queue = Queue::new(
-            replicas.saturating_mul(replica.seats),
-            rate_per_s,
-            replica.service_s,
-        );
+        let queue = Queue::new(replicas.saturating_mul(replica.seats), rate_per_s, replica.service_s);
         Some(FleetHour {
             rate_per_s,
             replicas,
@@ -247,19 +188,10 @@ pub(super) fn day(
     };
     let hours: Vec<FleetHour> = day.rates().iter().map(hour).collect::<Option<_>>()?;
     let sum: f64 = hours.iter().map(|hour| f64::from(hour.replicas)).sum();
-    Some(FleetDay {
-        choice,
-        replica,
-        mean_replicas: sum / hours.len().max(1) as f64,
-        hours,
-    })
+    Some(FleetDay { choice, replica, mean_replicas: sum / hours.len().max(1) as f64, hours })
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "`as` saturates"
-)]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates")]
 fn whole(requests: f64) -> u64 {
     requests.ceil() as u64
 }

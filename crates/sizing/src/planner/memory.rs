@@ -8,9 +8,7 @@ use crate::engine::{Deployment, MemoryBudget, Platform, ServingDefaults};
 use crate::mix::Lengths;
 use crate::performance::Interval;
 use crate::weights::WeightFormat;
-use crate::{
-    Bytes, Engine, EngineFlags, GpuSpec, KvCachePlan, KvDtype, KvMemory, ModelSpec, Tokens,
-};
+use crate::{Bytes, Engine, EngineFlags, GpuSpec, KvCachePlan, KvDtype, KvMemory, ModelSpec, Tokens};
 
 /// Most sequences that a replica is given. More would take the sampler's memory from the KV cache, and gain no throughput
 /// that another replica would not.
@@ -52,19 +50,14 @@ impl Seats {
             Pessimism::SlowEnd => self.requests.low,
         };
         let most = fits.min(self.max_num_seqs as f64);
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "`as` saturates"
-        )]
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates")]
         let whole = most as u32;
         whole
     }
 
     /// Where the memory of a card goes with so many requests at once.
     pub(super) fn memory(&self, concurrency: f64) -> Memory {
-        let used =
-            Bytes::from_gib(self.per_request * concurrency / f64::from(1 << 30)).min(self.kv_cache);
+        let used = Bytes::from_gib(self.per_request * concurrency / f64::from(1 << 30)).min(self.kv_cache);
         let budget = &self.budget;
         let other = budget.activation + budget.outside_framework + budget.graphs;
         Memory {
@@ -79,10 +72,7 @@ impl Seats {
 
 /// Bytes of the whole model; embeddings stay in 16 bits. Where the width is not known, all of it counts as quantised.
 pub(super) fn weight_bytes(model: &ModelSpec, weights: WeightFormat) -> Bytes {
-    let hidden = model
-        .work
-        .as_ref()
-        .map_or(0, |work| u64::from(work.value.hidden));
+    let hidden = model.work.as_ref().map_or(0, |work| u64::from(work.value.hidden));
     weights.model(ParameterCount {
         total: model.parameters.value,
         embedding: model.shape.value.vocabulary.saturating_mul(hidden),
@@ -94,9 +84,7 @@ pub(super) fn seats(setup: &Setup<'_>, target: &Target, load: u64) -> Result<Sea
     let shape = &setup.model.shape.value;
     let cards = u64::from(setup.tensor_parallel);
     if !shape.attention_heads.is_multiple_of(cards) {
-        return Err(Reason::HeadsNotShared {
-            heads: shape.attention_heads,
-        });
+        return Err(Reason::HeadsNotShared { heads: shape.attention_heads });
     }
     let small = setup.engine.limits_for(ServingDefaults::SMALL, shape);
     let max_num_seqs = load.clamp(1, MOST_SEQUENCES);
@@ -117,10 +105,7 @@ pub(super) fn seats(setup: &Setup<'_>, target: &Target, load: u64) -> Result<Sea
     let kv_cache = budget
         .requested
         .minus(needed)
-        .ok_or(Reason::WeightsTooLarge {
-            needed_bytes: needed.get(),
-            usable_bytes: budget.requested.get(),
-        })?;
+        .ok_or(Reason::WeightsTooLarge { needed_bytes: needed.get(), usable_bytes: budget.requested.get() })?;
     let flags = EngineFlags {
         max_num_batched_tokens: small.max_num_batched_tokens,
         kv_dtype: setup.kv,
@@ -132,22 +117,14 @@ pub(super) fn seats(setup: &Setup<'_>, target: &Target, load: u64) -> Result<Sea
         let plan = setup
             .engine
             .plan(shape, &flags, KvMemory::Available(bytes))
-            .map_err(|error| Reason::Refused {
-                message: error.to_string(),
-            })?;
+            .map_err(|error| Reason::Refused { message: error.to_string() })?;
         Ok((requests(&plan, target), plan))
     };
     let (least, most) = budget.available_interval();
     let (likely, plan) = fit(kv_cache)?;
-    let requests = Interval {
-        low: fit(least)?.0,
-        likely,
-        high: fit(most)?.0,
-    };
+    let requests = Interval { low: fit(least)?.0, likely, high: fit(most)?.0 };
     if likely < 1.0 || !plan.starts() {
-        return Err(Reason::NoRoom {
-            requests: plan.max_concurrency(),
-        });
+        return Err(Reason::NoRoom { requests: plan.max_concurrency() });
     }
     Ok(Seats {
         requests,
@@ -164,8 +141,8 @@ fn requests(plan: &KvCachePlan, target: &Target) -> f64 {
     let fixed = |tokens| Lengths::Fixed(Tokens::new(tokens));
     match target.room {
         Room::Longest => plan.max_concurrency(),
-        Room::Usual => plan
-            .holds(&fixed(target.isl), &fixed(target.osl))
-            .map_or_else(|| plan.max_concurrency(), |held| held.safe),
+        Room::Usual => {
+            plan.holds(&fixed(target.isl), &fixed(target.osl)).map_or_else(|| plan.max_concurrency(), |held| held.safe)
+        }
     }
 }

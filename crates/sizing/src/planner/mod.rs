@@ -34,8 +34,8 @@ mod target;
 mod vary;
 
 pub use answer::{
-    Asked, Basis, Change, Choice, Cost, FleetDay, FleetHour, MeasuredSystem, Memory, Money, Plan,
-    Price, Reason, Recommended, Rejected, Sensitivity, Service, Speed,
+    Asked, Basis, Change, Choice, Cost, FleetDay, FleetHour, MeasuredSystem, Memory, Money, Plan, Price, Reason,
+    Recommended, Rejected, Sensitivity, Service, Speed,
 };
 pub use target::{Demand, Room, Slo, Target};
 
@@ -49,12 +49,7 @@ use crate::{Engine, GpuSpec, ModelSpec, Prices, catalogue};
 
 /// Weight formats that are tried: 16 bits, fp8 (made when loading), 4 bits by AWQ (needs a checkpoint of its own) and by
 /// bitsandbytes (made when loading).
-pub const WEIGHTS: [WeightFormat; 4] = [
-    WeightFormat::Bits16,
-    WeightFormat::Fp8,
-    WeightFormat::Awq,
-    WeightFormat::Bnb4,
-];
+pub const WEIGHTS: [WeightFormat; 4] = [WeightFormat::Bits16, WeightFormat::Fp8, WeightFormat::Awq, WeightFormat::Bnb4];
 
 /// What is asked.
 #[derive(Clone, Debug)]
@@ -115,8 +110,7 @@ pub fn plan(question: &Question<'_>) -> Result<Plan, NoTarget> {
     if let Some(problem) = question.target.problem() {
         return Err(NoTarget { problem });
     }
-    let (choices, rejected) =
-        evaluate::all(question, question.target, Pessimism::Likely, Formats::All);
+    let (choices, rejected) = evaluate::all(question, question.target, Pessimism::Likely, Formats::All);
     let choices = rank::in_order(choices);
     let recommended = rank::recommended(question, &choices);
     Ok(Plan {
@@ -147,9 +141,7 @@ fn asked(target: &Target) -> Asked {
         success: target.success,
         spare: target.spare,
         growth: target.growth,
-        weights: target
-            .weights
-            .map(|weights| command::weight_name(weights).to_owned()),
+        weights: target.weights.map(|weights| command::weight_name(weights).to_owned()),
         kv_cache_dtype: target.kv.map(|kv| kv.to_string()),
     }
 }

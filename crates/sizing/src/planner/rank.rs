@@ -40,8 +40,7 @@ pub(super) fn in_order(mut choices: Vec<Choice>) -> Vec<Choice> {
     });
     let points: Vec<Option<[f64; 3]>> = choices.iter().map(point).collect();
     for (choice, own) in choices.iter_mut().zip(&points) {
-        choice.on_frontier =
-            own.is_some_and(|own| !points.iter().flatten().any(|other| dominates(other, &own)));
+        choice.on_frontier = own.is_some_and(|own| !points.iter().flatten().any(|other| dominates(other, &own)));
     }
     choices
 }
@@ -50,11 +49,7 @@ pub(super) fn in_order(mut choices: Vec<Choice>) -> Vec<Choice> {
 fn point(choice: &Choice) -> Option<[f64; 3]> {
     let speed = choice.speed.filter(|_| choice.as_asked)?;
     let price = choice.cost.usd_per_hour()?;
-    Some([
-        price,
-        speed.tpot_s.likely,
-        -speed.output_tokens_per_second.likely,
-    ])
+    Some([price, speed.tpot_s.likely, -speed.output_tokens_per_second.likely])
 }
 
 fn dominates(other: &[f64; 3], own: &[f64; 3]) -> bool {
@@ -68,10 +63,7 @@ fn least(
     qualifies: impl Fn(&Choice) -> bool,
     figure: impl Fn(&Choice) -> Option<f64>,
 ) -> Option<usize> {
-    let candidates = choices
-        .iter()
-        .enumerate()
-        .filter(|(_, choice)| qualifies(choice));
+    let candidates = choices.iter().enumerate().filter(|(_, choice)| qualifies(choice));
     candidates
         .filter_map(|(index, choice)| Some((index, figure(choice)?)))
         .min_by(|a, b| a.1.total_cmp(&b.1))
@@ -84,12 +76,7 @@ fn least_safe(
     qualifies: impl Fn(&Choice) -> bool,
     figure: impl Fn(&Choice) -> Option<f64>,
 ) -> Option<usize> {
-    least(
-        choices,
-        |choice| choice.safely && qualifies(choice),
-        &figure,
-    )
-    .or_else(|| least(choices, &qualifies, &figure))
+    least(choices, |choice| choice.safely && qualifies(choice), &figure).or_else(|| least(choices, &qualifies, &figure))
 }
 
 /// The choice that costs least to buy.
@@ -118,13 +105,8 @@ fn best_performance(choices: &[Choice]) -> Option<usize> {
             gpus.push(&choice.gpu);
         }
     }
-    let cheapest = gpus.into_iter().filter_map(|gpu| {
-        least_safe(
-            choices,
-            |choice| choice.as_asked && choice.gpu == gpu,
-            purchase,
-        )
-    });
+    let cheapest =
+        gpus.into_iter().filter_map(|gpu| least_safe(choices, |choice| choice.as_asked && choice.gpu == gpu, purchase));
     cheapest
         .filter_map(|index| Some((index, tpot(choices.get(index)?)?)))
         .min_by(|a, b| a.1.total_cmp(&b.1))
@@ -135,15 +117,13 @@ fn best_performance(choices: &[Choice]) -> Option<usize> {
 fn keep_quantised(question: &Question<'_>, choices: &[Choice]) -> Option<usize> {
     let measured = question.measured.iter().find_map(|measured| {
         let gpu = measured.gpu?;
-        (measured.weights != WeightFormat::Bits16)
-            .then(|| (&gpu.name, weight_name(measured.weights)))
+        (measured.weights != WeightFormat::Bits16).then(|| (&gpu.name, weight_name(measured.weights)))
     });
     let kept = |choice: &Choice| match measured {
         Some((gpu, weights)) => &choice.gpu == gpu && choice.weights == weights,
         None => ["awq", "bnb4"].contains(&&*choice.weights),
     } && choice.kv_cache_dtype == "auto";
-    least_safe(choices, kept, purchase)
-        .or_else(|| least_safe(choices, kept, |choice| Some(f64::from(choice.cards()))))
+    least_safe(choices, kept, purchase).or_else(|| least_safe(choices, kept, |choice| Some(f64::from(choice.cards()))))
 }
 
 /// Indices by dollars for a million output tokens; only what was asked for and has both figures.

@@ -52,11 +52,7 @@ impl Speeds {
             Some(measured) => measured.performance.transferred(&system)?,
             None => Performance::of(&system)?,
         };
-        Ok(Self {
-            performance,
-            isl: target.isl as f64,
-            osl: target.osl as f64,
-        })
+        Ok(Self { performance, isl: target.isl as f64, osl: target.osl as f64 })
     }
 
     /// What so many requests at once get; `concurrency` is at least 1.
@@ -70,11 +66,7 @@ impl Speeds {
     }
 
     fn load(&self, concurrency: f64) -> Load {
-        Load {
-            concurrency: concurrency.max(1.0),
-            isl: self.isl,
-            osl: self.osl,
-        }
+        Load { concurrency: concurrency.max(1.0), isl: self.isl, osl: self.osl }
     }
 
     fn speed(&self, prediction: &Prediction) -> Speed {
@@ -96,12 +88,7 @@ impl Speeds {
 
     /// The most requests at once, up to `most`, that keep the objectives; latencies grow with the load. For the slow ends it may
     /// be a few less than the most.
-    pub(super) fn most_within(
-        &self,
-        slo: Slo,
-        most: u32,
-        pessimism: Pessimism,
-    ) -> Result<u32, Reason> {
+    pub(super) fn most_within(&self, slo: Slo, most: u32, pessimism: Pessimism) -> Result<u32, Reason> {
         let missed = |requests: u32| -> Result<Option<Reason>, Reason> {
             let requests = f64::from(requests);
             let speed = match pessimism {
@@ -149,10 +136,7 @@ fn nearer(slo: Slo, speed: &Speed) -> Slo {
 }
 
 /// A refusal as a reason.
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "the form that `map_err` takes"
-)]
+#[expect(clippy::needless_pass_by_value, reason = "the form that `map_err` takes")]
 pub(super) fn unknown(refusal: Refusal) -> Reason {
     let message = refusal.to_string();
     let first = message.lines().next().unwrap_or_default().to_owned();
@@ -161,18 +145,11 @@ pub(super) fn unknown(refusal: Refusal) -> Reason {
 
 /// The first objective that is not kept.
 pub(super) fn first_missed(slo: Slo, speed: &Speed, pessimism: Pessimism) -> Option<Reason> {
-    let all = [
-        ("ttft", slo.ttft_s, speed.ttft_s),
-        ("tpot", slo.tpot_s, speed.tpot_s),
-        ("e2el", slo.e2el_s, speed.e2el_s),
-    ];
+    let all =
+        [("ttft", slo.ttft_s, speed.ttft_s), ("tpot", slo.tpot_s, speed.tpot_s), ("e2el", slo.e2el_s, speed.e2el_s)];
     all.into_iter().find_map(|(metric, limit, interval)| {
         let (limit_s, likely_s) = (limit?, pessimism.of(interval));
-        (likely_s > limit_s).then(|| Reason::SloMissed {
-            metric: metric.to_owned(),
-            likely_s,
-            limit_s,
-        })
+        (likely_s > limit_s).then(|| Reason::SloMissed { metric: metric.to_owned(), likely_s, limit_s })
     })
 }
 

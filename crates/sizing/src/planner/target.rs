@@ -50,11 +50,7 @@ impl Slo {
     #[must_use]
     pub fn times(self, factor: f64) -> Self {
         let scale = |limit: Option<f64>| limit.map(|limit| limit * factor);
-        Self {
-            ttft_s: scale(self.ttft_s),
-            tpot_s: scale(self.tpot_s),
-            e2el_s: scale(self.e2el_s),
-        }
+        Self { ttft_s: scale(self.ttft_s), tpot_s: scale(self.tpot_s), e2el_s: scale(self.e2el_s) }
     }
 }
 
@@ -91,11 +87,7 @@ impl Target {
             isl,
             osl,
             room: Room::Longest,
-            slo: Slo {
-                ttft_s: None,
-                tpot_s: None,
-                e2el_s: None,
-            },
+            slo: Slo { ttft_s: None, tpot_s: None, e2el_s: None },
             success: 0.95,
             spare: 0,
             growth: 1.0,
@@ -107,11 +99,7 @@ impl Target {
     /// The same target without quantisation of any kind.
     #[must_use]
     pub fn unquantised(self) -> Self {
-        Self {
-            weights: Some(WeightFormat::Bits16),
-            kv: Some(KvDtype::Bits16),
-            ..self
-        }
+        Self { weights: Some(WeightFormat::Bits16), kv: Some(KvDtype::Bits16), ..self }
     }
 
     /// Whether weights and KV cache have the formats that were asked for.
@@ -127,29 +115,19 @@ impl Target {
     /// The same target with `factor` times the load.
     #[must_use]
     pub fn with_load(&self, factor: f64) -> Self {
-        Self {
-            growth: self.growth * factor,
-            ..self.clone()
-        }
+        Self { growth: self.growth * factor, ..self.clone() }
     }
 
     /// The same target with prompts and outputs `factor` times as long.
     #[must_use]
     pub fn with_lengths(&self, factor: f64) -> Self {
-        Self {
-            isl: scaled(self.isl, factor),
-            osl: scaled(self.osl, factor),
-            ..self.clone()
-        }
+        Self { isl: scaled(self.isl, factor), osl: scaled(self.osl, factor), ..self.clone() }
     }
 
     /// The same target with objectives `factor` times as long.
     #[must_use]
     pub fn with_slo(&self, factor: f64) -> Self {
-        Self {
-            slo: self.slo.times(factor),
-            ..self.clone()
-        }
+        Self { slo: self.slo.times(factor), ..self.clone() }
     }
 
     /// What is wrong with it, if anything.
@@ -158,20 +136,10 @@ impl Target {
         match &self.demand {
             Demand::Concurrency(0) => Some("no request at once is no load"),
             Demand::Rate(day) if day.peak() <= 0.0 => Some("no request a second is no load"),
-            _ if self.isl == 0 || self.osl == 0 => {
-                Some("a request has at least one prompt token and one output token")
-            }
-            _ if !(self.growth.is_finite() && self.growth > 0.0) => {
-                Some("growth is a positive factor")
-            }
-            _ if !(self.success > 0.0 && self.success < 1.0) => {
-                Some("success is a share between 0 and 1")
-            }
-            _ if slo
-                .into_iter()
-                .flatten()
-                .any(|limit| !(limit.is_finite() && limit > 0.0)) =>
-            {
+            _ if self.isl == 0 || self.osl == 0 => Some("a request has at least one prompt token and one output token"),
+            _ if !(self.growth.is_finite() && self.growth > 0.0) => Some("growth is a positive factor"),
+            _ if !(self.success > 0.0 && self.success < 1.0) => Some("success is a share between 0 and 1"),
+            _ if slo.into_iter().flatten().any(|limit| !(limit.is_finite() && limit > 0.0)) => {
                 Some("an objective is a positive time")
             }
             _ => None,
@@ -179,11 +147,7 @@ impl Target {
     }
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "`as` saturates"
-)]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates")]
 fn scaled(tokens: u64, factor: f64) -> u64 {
     ((tokens as f64 * factor).round() as u64).max(1)
 }

@@ -9,11 +9,7 @@ use super::rank;
 use super::speed::Pessimism;
 use super::target::Target;
 
-pub(super) fn all(
-    question: &Question<'_>,
-    choices: &[Choice],
-    recommended: Recommended,
-) -> Vec<Sensitivity> {
+pub(super) fn all(question: &Question<'_>, choices: &[Choice], recommended: Recommended) -> Vec<Sensitivity> {
     let best = recommended.least_cost.and_then(|index| choices.get(index));
     let target = question.target;
     let mut changes = vec![
@@ -27,20 +23,13 @@ pub(super) fn all(
         changes.push((Change::Slo { factor: 2.0 }, target.with_slo(2.0)));
     }
     changes.push((Change::SlowEnd, target.clone()));
-    let mut answers: Vec<Sensitivity> = changes
-        .into_iter()
-        .map(|(change, target)| answer(question, change, &target, best))
-        .collect();
+    let mut answers: Vec<Sensitivity> =
+        changes.into_iter().map(|(change, target)| answer(question, change, &target, best)).collect();
     answers.extend(best.and_then(|best| price(choices, best)));
     answers
 }
 
-fn answer(
-    question: &Question<'_>,
-    change: Change,
-    target: &Target,
-    best: Option<&Choice>,
-) -> Sensitivity {
+fn answer(question: &Question<'_>, change: Change, target: &Target, best: Option<&Choice>) -> Sensitivity {
     let pessimism = match change {
         Change::SlowEnd => Pessimism::SlowEnd,
         _ => Pessimism::Likely,
@@ -59,9 +48,7 @@ fn answer(
 /// replica than something that was found already.
 fn least(question: &Question<'_>, target: &Target, pessimism: Pessimism) -> Option<Choice> {
     let at_least = |setup: &Setup<'_>| {
-        let cards = setup
-            .tensor_parallel
-            .saturating_mul(target.spare.saturating_add(1));
+        let cards = setup.tensor_parallel.saturating_mul(target.spare.saturating_add(1));
         let quote = question.prices.purchase(&setup.gpu.name, cards)?;
         Some(quote.price.get())
     };
@@ -92,16 +79,12 @@ fn least(question: &Question<'_>, target: &Target, pessimism: Pessimism) -> Opti
 /// The next card, and by which factor the answer's price may rise before that one costs as little.
 fn price(choices: &[Choice], best: &Choice) -> Option<Sensitivity> {
     let usd = |choice: &Choice| choice.cost.purchase.as_ref().map(|price| price.usd);
-    let others = choices.iter().filter(|choice| {
-        choice.as_asked && choice.gpu != best.gpu && (choice.safely || !best.safely)
-    });
-    let (next, next_usd) = others
-        .filter_map(|choice| Some((choice, usd(choice)?)))
-        .min_by(|a, b| a.1.total_cmp(&b.1))?;
+    let others =
+        choices.iter().filter(|choice| choice.as_asked && choice.gpu != best.gpu && (choice.safely || !best.safely));
+    let (next, next_usd) =
+        others.filter_map(|choice| Some((choice, usd(choice)?))).min_by(|a, b| a.1.total_cmp(&b.1))?;
     Some(Sensitivity {
-        change: Change::Price {
-            factor: next_usd / usd(best)?,
-        },
+        change: Change::Price { factor: next_usd / usd(best)? },
         answer: Some(next.name()),
         purchase_usd: Some(next_usd),
         changes: true,

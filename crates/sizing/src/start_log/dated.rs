@@ -62,10 +62,7 @@ pub(super) fn version(line: &str) -> Option<&'static str> {
         let (_, rest) = line.split_once(file)?;
         let digits = rest.split(']').next()?.trim();
         let number: u32 = digits.parse().ok()?;
-        table
-            .iter()
-            .find(|(at, _)| *at == number)
-            .map(|(_, version)| *version)
+        table.iter().find(|(at, _)| *at == number).map(|(_, version)| *version)
     };
     of("kv_cache_utils.py:", &TOKENS).or_else(|| of("gpu_worker.py:", &AVAILABLE))
 }

@@ -7,9 +7,7 @@
 use serde::Serialize;
 
 use super::StartLog;
-use crate::engine::{
-    Deployment, EngineFlags, KvDtype, KvMemory, Platform, ServingDefaults, Speculation, StateCache,
-};
+use crate::engine::{Deployment, EngineFlags, KvDtype, KvMemory, Platform, ServingDefaults, Speculation, StateCache};
 use crate::model::Shape;
 use crate::{Blocks, Bytes, Engine, GpuSpec, KvCachePlan, PrintedGib, Tokens};
 
@@ -39,31 +37,15 @@ impl Term {
         reason: impl Into<String>,
     ) -> Self {
         // Half of the last printed digit, in hundredths, belongs to the print.
-        let slack = if unit == "tokens" || unit == "blocks" {
-            0.0
-        } else {
-            0.005 + 1e-9
-        };
-        let within = |([low, high], printed): ([f64; 2], f64)| {
-            (low - slack..=high + slack).contains(&printed)
-        };
-        Self {
-            what,
-            unit,
-            predicted,
-            printed,
-            agrees: predicted.zip(printed).map(within),
-            reason: reason.into(),
-        }
+        let slack = if unit == "tokens" || unit == "blocks" { 0.0 } else { 0.005 + 1e-9 };
+        let within = |([low, high], printed): ([f64; 2], f64)| (low - slack..=high + slack).contains(&printed);
+        Self { what, unit, predicted, printed, agrees: predicted.zip(printed).map(within), reason: reason.into() }
     }
 }
 
 /// The engine that a log is of: as stated, else by its line numbers.
 pub fn engine_of(log: &StartLog) -> Option<Engine> {
-    let stated = log
-        .version
-        .as_deref()
-        .and_then(|version| Engine::vllm(version).ok());
+    let stated = log.version.as_deref().and_then(|version| Engine::vllm(version).ok());
     stated.or_else(|| Engine::vllm(log.version_by_line.as_deref()?).ok())
 }
 
@@ -72,24 +54,14 @@ pub fn flags_of(log: &StartLog, draft_layers: u64) -> EngineFlags {
     let shown = &log.flags;
     let length = shown.max_model_len.or_else(|| log.pool()?.length);
     let speculative = shown.num_speculative_tokens.unwrap_or(0);
-    let states = match (
-        shown.mamba_cache_mode.as_deref(),
-        shown.enable_prefix_caching,
-    ) {
+    let states = match (shown.mamba_cache_mode.as_deref(), shown.enable_prefix_caching) {
         (Some("align"), _) => StateCache::Align,
         (Some("all"), _) => StateCache::All,
         (Some(_), _) | (None, Some(false) | None) => StateCache::None,
         (None, Some(true)) => StateCache::Cached,
     };
-    let dtype = shown
-        .kv_cache_dtype
-        .as_deref()
-        .and_then(|name| name.parse().ok());
-    let platform = if shown.cpu {
-        Platform::Cpu
-    } else {
-        Platform::Cuda
-    };
+    let dtype = shown.kv_cache_dtype.as_deref().and_then(|name| name.parse().ok());
+    let platform = if shown.cpu { Platform::Cpu } else { Platform::Cuda };
     let small = ServingDefaults::SMALL.max_num_batched_tokens;
     EngineFlags {
         max_num_batched_tokens: shown.max_num_batched_tokens.map_or(small, Tokens::new),
@@ -100,10 +72,7 @@ pub fn flags_of(log: &StartLog, draft_layers: u64) -> EngineFlags {
         decode_context_parallel: shown.decode_context_parallel_size.unwrap_or(1).max(1),
         hybrid_manager: !shown.hybrid_manager_disabled,
         states,
-        speculation: Speculation {
-            tokens: speculative,
-            layers: if speculative > 0 { draft_layers } else { 0 },
-        },
+        speculation: Speculation { tokens: speculative, layers: if speculative > 0 { draft_layers } else { 0 } },
         platform,
         ..EngineFlags::new(length.unwrap_or(4096).max(1))
     }
@@ -131,11 +100,7 @@ fn memory_ends(log: &StartLog) -> Option<[KvMemory; 2]> {
     if let Some(bytes) = log.memory.kv_cache_bytes {
         return Some([KvMemory::Available(Bytes::new(bytes)); 2]);
     }
-    let least = log
-        .available
-        .iter()
-        .map(|rank| rank.gib)
-        .min_by(f64::total_cmp);
+    let least = log.available.iter().map(|rank| rank.gib).min_by(f64::total_cmp);
     if let Some(gib) = least {
         let printed = PrintedGib::new(gib);
         return Some([printed.low(), printed.high()].map(KvMemory::Available));
@@ -175,20 +140,8 @@ fn cache_terms(log: &StartLog, engine: &Engine, shape: &Shape, flags: &EngineFla
     let concurrency = range(&KvCachePlan::max_concurrency);
     let mut terms = vec![
         Term::new("blocks", "blocks", blocks, count(pool.blocks), how.clone()),
-        Term::new(
-            "KV cache size",
-            "tokens",
-            tokens,
-            count(pool.tokens),
-            how.clone(),
-        ),
-        Term::new(
-            "maximum concurrency",
-            "x",
-            concurrency,
-            pool.concurrency,
-            how,
-        ),
+        Term::new("KV cache size", "tokens", tokens, count(pool.tokens), how.clone()),
+        Term::new("maximum concurrency", "x", concurrency, pool.concurrency, how),
     ];
     terms.retain(|term| term.printed.is_some());
     if terms.iter().any(|term| term.agrees == Some(false)) {
@@ -201,12 +154,7 @@ fn cache_terms(log: &StartLog, engine: &Engine, shape: &Shape, flags: &EngineFla
 }
 
 /// The pools whose tokens are the printed ones, where the log states no memory: a check of the concurrency alone.
-fn blocks_of_tokens(
-    engine: &Engine,
-    shape: &Shape,
-    flags: &EngineFlags,
-    printed: u64,
-) -> Option<[KvMemory; 2]> {
+fn blocks_of_tokens(engine: &Engine, shape: &Shape, flags: &EngineFlags, printed: u64) -> Option<[KvMemory; 2]> {
     let tokens = |blocks: u64| {
         let plan = engine.plan(shape, flags, KvMemory::Blocks(Blocks::new(blocks)));
         plan.map(|plan| plan.kv_cache_tokens().get()).ok()
@@ -259,9 +207,7 @@ fn variants(flags: &EngineFlags) -> Vec<(String, EngineFlags)> {
         change(&mut changed);
         (what, changed)
     };
-    let switches = SWITCHES
-        .iter()
-        .map(|(what, change)| with((*what).to_owned(), change));
+    let switches = SWITCHES.iter().map(|(what, change)| with((*what).to_owned(), change));
     let blocks = [16, 32, 64, 128, 256].map(|block| {
         with(format!("with blocks of {block} tokens"), &|flags| {
             flags.block_size = Some(Tokens::new(block));
@@ -288,27 +234,22 @@ fn likely_reason(
     let pool = log.pool().cloned().unwrap_or_default();
     let comes_out = |[low, high]: [KvCachePlan; 2]| {
         let tokens = low.kv_cache_tokens().get()..=high.kv_cache_tokens().get();
-        let (least, most) = (
-            low.max_concurrency() - 0.005,
-            high.max_concurrency() + 0.005,
-        );
+        let (least, most) = (low.max_concurrency() - 0.005, high.max_concurrency() + 0.005);
         pool.tokens.is_none_or(|printed| tokens.contains(&printed))
-            && pool
-                .concurrency
-                .is_none_or(|printed| (least..=most).contains(&printed))
+            && pool.concurrency.is_none_or(|printed| (least..=most).contains(&printed))
     };
     for (what, variant) in variants(flags) {
         if variant != *flags && plans(&variant).is_some_and(comes_out) {
-            return format!(
-                "comes out exactly {what}: a flag that the log does not show, or another default"
-            );
+            return format!("comes out exactly {what}: a flag that the log does not show, or another default");
         }
     }
     let several = flags.tensor_parallel > 1 || flags.pipeline_parallel > 1;
     match (log.available.len(), several) {
         (0 | 1, true) => "the printed memory may be that of another rank: the smallest pool counts".to_owned(),
         (2.., _) => "ranks print different memory; the smallest was taken".to_owned(),
-        _ => "no single flag explains it: another model shape, a patched build, or a drafter of its own shape".to_owned(),
+        _ => {
+            "no single flag explains it: another model shape, a patched build, or a drafter of its own shape".to_owned()
+        }
     }
 }
 
@@ -322,36 +263,18 @@ fn memory_terms(
 ) -> Vec<Term> {
     let memory = &log.memory;
     let mut terms = Vec::new();
-    let utilization = log
-        .flags
-        .gpu_memory_utilization
-        .unwrap_or_else(|| engine.default_utilization());
+    let utilization = log.flags.gpu_memory_utilization.unwrap_or_else(|| engine.default_utilization());
     if let Some(total) = memory.total_gib {
         let requested = [(total - 0.005) * utilization, (total + 0.005) * utilization];
         let reason = format!("{total} GiB × utilisation {utilization}");
-        terms.push(Term::new(
-            "memory that may be used",
-            "GiB",
-            Some(requested),
-            memory.requested_gib,
-            reason,
-        ));
+        terms.push(Term::new("memory that may be used", "GiB", Some(requested), memory.requested_gib, reason));
     }
-    let ranks = flags
-        .tensor_parallel
-        .saturating_mul(flags.pipeline_parallel);
+    let ranks = flags.tensor_parallel.saturating_mul(flags.pipeline_parallel);
     if let Some(weights) = weights.and_then(|weights| weights.part_of(ranks)) {
         // Rotary caches, quantisation scales and unshared layers are not in the count.
         let gib = weights.as_gib();
-        let reason =
-            format!("all weights over {ranks} GPU(s), and up to 6 % for what is not shared");
-        terms.push(Term::new(
-            "weights",
-            "GiB",
-            Some([gib * 0.97, gib * 1.06 + 0.05]),
-            memory.weights_gib,
-            reason,
-        ));
+        let reason = format!("all weights over {ranks} GPU(s), and up to 6 % for what is not shared");
+        terms.push(Term::new("weights", "GiB", Some([gib * 0.97, gib * 1.06 + 0.05]), memory.weights_gib, reason));
     }
     if let (Some(gpu), Some(weights)) = (gpu, weights) {
         terms.extend(prior_terms(log, engine, shape, flags, weights, gpu));
@@ -360,27 +283,13 @@ fn memory_terms(
         let outside = memory.non_torch_gib.unwrap_or(0.0);
         memory.weights_gib.map(|weights| weights + outside)
     });
-    let available = log
-        .available
-        .iter()
-        .map(|rank| rank.gib)
-        .min_by(f64::total_cmp);
-    let requested = memory
-        .requested_gib
-        .or(memory.total_gib.map(|total| total * utilization));
-    if let (Some(requested), Some(fixed), Some(activation)) =
-        (requested, fixed, memory.activation_gib)
-    {
+    let available = log.available.iter().map(|rank| rank.gib).min_by(f64::total_cmp);
+    let requested = memory.requested_gib.or(memory.total_gib.map(|total| total * utilization));
+    if let (Some(requested), Some(fixed), Some(activation)) = (requested, fixed, memory.activation_gib) {
         // The printed activation of 0.27 and later holds the graphs' estimate already.
         let left = requested - fixed - activation;
         let reason = format!("{requested:.2} − {fixed:.2} fixed − {activation:.2} activation peak");
-        terms.push(Term::new(
-            "memory for the KV cache",
-            "GiB",
-            Some([left - 0.02, left + 0.02]),
-            available,
-            reason,
-        ));
+        terms.push(Term::new("memory for the KV cache", "GiB", Some([left - 0.02, left + 0.02]), available, reason));
     }
     terms.retain(|term| term.printed.is_some());
     terms
@@ -413,18 +322,9 @@ fn prior_terms(
         let (less, more) = (budget.doubt.less.as_gib(), budget.doubt.more.as_gib());
         Some([(middle.as_gib() - less).max(0.0), middle.as_gib() + more])
     };
-    let sampler = format!(
-        "prior: sampler's warm-up on {max_num_seqs} sequences × {} entries",
-        shape.vocabulary
-    );
+    let sampler = format!("prior: sampler's warm-up on {max_num_seqs} sequences × {} entries", shape.vocabulary);
     vec![
-        Term::new(
-            "activation peak",
-            "GiB",
-            around(budget.activation),
-            log.memory.activation_gib,
-            sampler,
-        ),
+        Term::new("activation peak", "GiB", around(budget.activation), log.memory.activation_gib, sampler),
         Term::new(
             "outside the framework",
             "GiB",

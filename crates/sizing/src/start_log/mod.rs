@@ -191,15 +191,9 @@ impl StartLog {
 
     /// The pool of this rank, the last one if it is not yet complete.
     fn pool_of(&mut self, rank: &str, fresh: impl Fn(&Pool) -> bool) -> &mut Pool {
-        let open = self
-            .pools
-            .iter()
-            .rposition(|pool| pool.rank == rank && fresh(pool));
+        let open = self.pools.iter().rposition(|pool| pool.rank == rank && fresh(pool));
         let at = open.unwrap_or_else(|| {
-            self.pools.push(Pool {
-                rank: rank.to_owned(),
-                ..Pool::default()
-            });
+            self.pools.push(Pool { rank: rank.to_owned(), ..Pool::default() });
             self.pools.len() - 1
         });
         &mut self.pools[at]

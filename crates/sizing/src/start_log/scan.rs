@@ -25,9 +25,7 @@ impl<'a> Scan<'a> {
         let text = self.0.trim_start_matches([' ', '=', ':', '(', '\'', '"']);
         let digits = |c: char| c.is_ascii_digit() || matches!(c, ',' | '.');
         let sign = usize::from(text.starts_with('-'));
-        let end = text[sign..]
-            .find(|c| !digits(c))
-            .map_or(text.len(), |end| end + sign);
+        let end = text[sign..].find(|c| !digits(c)).map_or(text.len(), |end| end + sign);
         let number = text[..end].trim_end_matches(['.', ',']).replace(',', "");
         number.parse().ok()
     }
@@ -70,9 +68,7 @@ pub(super) fn plain(line: &str) -> String {
     while let Some(at) = rest.find('\u{1b}') {
         plain.push_str(&rest[..at]);
         let code = &rest[at + 1..];
-        let end = code
-            .find(|c: char| c.is_ascii_alphabetic())
-            .map_or(code.len(), |end| end + 1);
+        let end = code.find(|c: char| c.is_ascii_alphabetic()).map_or(code.len(), |end| end + 1);
         rest = code.get(end..).unwrap_or_default();
     }
     plain.push_str(rest);
@@ -86,11 +82,7 @@ pub(super) fn rank(line: &str) -> (&str, &str) {
         let Some((inside, after)) = inner.split_once(')') else {
             break;
         };
-        let Some(name) = inside
-            .split(" pid=")
-            .next()
-            .filter(|_| inside.contains("pid="))
-        else {
+        let Some(name) = inside.split(" pid=").next().filter(|_| inside.contains("pid=")) else {
             break;
         };
         rank = name;
@@ -109,9 +101,7 @@ mod tests {
         let line = plain(line);
         let (name, rest) = rank(&line);
         assert_eq!(name, "Worker_TP3_EP3");
-        let tokens = Scan::new(rest)
-            .after("GPU KV cache size:")
-            .and_then(Scan::count);
+        let tokens = Scan::new(rest).after("GPU KV cache size:").and_then(Scan::count);
         assert_eq!(tokens, Some(256_976));
         assert_eq!(rank("(no rank) INFO"), ("", "(no rank) INFO"));
     }

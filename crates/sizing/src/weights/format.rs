@@ -75,26 +75,13 @@ impl FromStr for WeightFormat {
             () if any(&["nvfp4", "fp4_block"]) => Self::Nvfp4,
             () if any(&["mxfp4"]) => Self::Mxfp4,
             () if any(&["bitsandbytes", "bnb", "nf4"]) => Self::Bnb4,
-            () if any(&[
-                "awq",
-                "gptq",
-                "w4a16",
-                "int4",
-                "auto-round",
-                "autoround",
-                "wna16",
-            ]) =>
-            {
-                Self::Awq
-            }
+            () if any(&["awq", "gptq", "w4a16", "int4", "auto-round", "autoround", "wna16"]) => Self::Awq,
             () if any(&["fp8", "f8_e4m3"]) => Self::Fp8,
             () if any(&["int8", "w8a8", "w8a16"]) => Self::Int8,
             () if any(&["bf16", "bfloat16", "fp16", "float16"]) => Self::Bits16,
             () if any(&["fp32", "float32"]) => Self::Float32,
             () => {
-                return Err(UnknownFormat {
-                    name: name.to_owned(),
-                });
+                return Err(UnknownFormat { name: name.to_owned() });
             }
         })
     }
@@ -102,9 +89,7 @@ impl FromStr for WeightFormat {
 
 /// A weight format whose bytes are not known.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "the bytes of weight format `{name}` are not known\nhint: give the checkpoint's folder, or its weights in GiB"
-)]
+#[error("the bytes of weight format `{name}` are not known\nhint: give the checkpoint's folder, or its weights in GiB")]
 pub struct UnknownFormat {
     /// The name.
     pub name: String,
@@ -125,10 +110,7 @@ mod tests {
         ] {
             let format: WeightFormat = format.parse().unwrap();
             let weights = format.model(ParameterCount { total, embedding }).as_gib();
-            assert!(
-                (weights / printed - 1.0).abs() < tolerance,
-                "{format:?}: {weights} against {printed}"
-            );
+            assert!((weights / printed - 1.0).abs() < tolerance, "{format:?}: {weights} against {printed}");
         }
     }
 }

@@ -45,9 +45,7 @@ const TYPES: [(u32, &str, u64, u64); 34] = [
 
 /// Bytes of a tensor of this type, by its name in GGUF; `None` for a type that is not known.
 pub fn bytes_of(name: &str, elements: u64) -> Option<Bytes> {
-    let found = TYPES
-        .iter()
-        .find(|(_, own, _, _)| own.eq_ignore_ascii_case(name));
+    let found = TYPES.iter().find(|(_, own, _, _)| own.eq_ignore_ascii_case(name));
     found.map(|(_, _, block, bytes)| Bytes::new(*bytes).times(elements.div_ceil(*block)))
 }
 
@@ -56,18 +54,13 @@ pub fn bytes_of(name: &str, elements: u64) -> Option<Bytes> {
 /// # Errors
 /// [`HeaderError`] when they are none or too few, or a tensor has a type whose size is not known.
 pub fn header(start: &[u8]) -> Result<Headers, HeaderError> {
-    let mut reader = Reader {
-        bytes: start,
-        at: 0,
-    };
+    let mut reader = Reader { bytes: start, at: 0 };
     if reader.take(4)? != b"GGUF" {
         return Err(other("its first four bytes are not GGUF"));
     }
     let version = reader.number::<4>()?;
     if !(2..=3).contains(&version) {
-        return Err(other(&format!(
-            "its version is {version}, known are 2 and 3"
-        )));
+        return Err(other(&format!("its version is {version}, known are 2 and 3")));
     }
     let (tensors, pairs) = (reader.number::<8>()?, reader.number::<8>()?);
     for _ in 0..pairs {
@@ -86,23 +79,14 @@ pub fn header(start: &[u8]) -> Result<Headers, HeaderError> {
         let kind = reader.number::<4>()?;
         reader.take(8)?;
         let found = TYPES.iter().find(|(number, ..)| u64::from(*number) == kind);
-        let (_, name, block, bytes) = found.ok_or_else(|| HeaderError::UnknownType {
-            name: kind.to_string(),
-        })?;
-        headers.count(
-            name,
-            elements,
-            Bytes::new(*bytes).times(elements.div_ceil(*block)),
-        );
+        let (_, name, block, bytes) = found.ok_or_else(|| HeaderError::UnknownType { name: kind.to_string() })?;
+        headers.count(name, elements, Bytes::new(*bytes).times(elements.div_ceil(*block)));
     }
     Ok(headers)
 }
 
 fn other(reason: &str) -> HeaderError {
-    HeaderError::Other {
-        kind: "GGUF",
-        reason: reason.to_owned(),
-    }
+    HeaderError::Other { kind: "GGUF", reason: reason.to_owned() }
 }
 
 struct Reader<'a> {
@@ -112,13 +96,9 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn take(&mut self, count: u64) -> Result<&'a [u8], HeaderError> {
-        let end = usize::try_from(count)
-            .ok()
-            .and_then(|count| self.at.checked_add(count));
-        let short = HeaderError::Short {
-            needed: (self.at as u64).saturating_add(count),
-            given: self.bytes.len() as u64,
-        };
+        let end = usize::try_from(count).ok().and_then(|count| self.at.checked_add(count));
+        let short =
+            HeaderError::Short { needed: (self.at as u64).saturating_add(count), given: self.bytes.len() as u64 };
         let end = end.ok_or_else(|| short.clone())?;
         let taken = self.bytes.get(self.at..end).ok_or(short)?;
         self.at = end;
@@ -127,10 +107,7 @@ impl<'a> Reader<'a> {
 
     fn number<const N: usize>(&mut self) -> Result<u64, HeaderError> {
         let bytes = self.take(N as u64)?;
-        Ok(bytes
-            .iter()
-            .rev()
-            .fold(0, |number, byte| number << 8 | u64::from(*byte)))
+        Ok(bytes.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte)))
     }
 
     fn text(&mut self) -> Result<(), HeaderError> {
@@ -150,8 +127,7 @@ impl<'a> Reader<'a> {
                 }
             }
             (kind, _) => {
-                let size = size_of(kind)
-                    .ok_or_else(|| other(&format!("a metadata value has type {kind}")))?;
+                let size = size_of(kind).ok_or_else(|| other(&format!("a metadata value has type {kind}")))?;
                 self.take(size).map(|_| ())
             }
         }
@@ -216,14 +192,8 @@ mod tests {
     fn a_cut_header_says_so_at_every_byte() {
         let file = file();
         for end in 0..file.len() {
-            assert!(
-                matches!(header(&file[..end]), Err(HeaderError::Short { .. })),
-                "{end}"
-            );
+            assert!(matches!(header(&file[..end]), Err(HeaderError::Short { .. })), "{end}");
         }
-        assert!(matches!(
-            header(b"not a GGUF file"),
-            Err(HeaderError::Other { .. })
-        ));
+        assert!(matches!(header(b"not a GGUF file"), Err(HeaderError::Other { .. })));
     }
 }

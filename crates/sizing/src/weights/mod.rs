@@ -57,9 +57,7 @@ impl Headers {
 #[non_exhaustive]
 pub enum HeaderError {
     /// The header is longer than what was given.
-    #[error(
-        "the header needs {needed} B at least, {given} were given\nhint: read more of the file"
-    )]
+    #[error("the header needs {needed} B at least, {given} were given\nhint: read more of the file")]
     Short {
         /// Bytes that it needs, as far as is known yet.
         needed: u64,

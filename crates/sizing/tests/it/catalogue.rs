@@ -11,25 +11,14 @@ fn models_are_found_by_full_short_and_served_names() {
         ("GEMMA-3-12B-IT", "google/gemma-3-12b-it"),
         ("gemma3:12b", "google/gemma-3-12b-it"),
         ("smollm2-135m", "HuggingFaceTB/SmolLM2-135M-Instruct"),
-        (
-            "models/SmolLM2-135M-Instruct/",
-            "HuggingFaceTB/SmolLM2-135M-Instruct",
-        ),
-        (
-            "unsloth/Meta-Llama-3.1-8B-Instruct",
-            "meta-llama/Llama-3.1-8B-Instruct",
-        ),
+        ("models/SmolLM2-135M-Instruct/", "HuggingFaceTB/SmolLM2-135M-Instruct"),
+        ("unsloth/Meta-Llama-3.1-8B-Instruct", "meta-llama/Llama-3.1-8B-Instruct"),
     ] {
         assert_eq!(catalogue::model(name).unwrap().name, expected, "{name}");
     }
-    let error = catalogue::model("gemma-3-12b-it-bnb-4bit")
-        .unwrap_err()
-        .to_string();
+    let error = catalogue::model("gemma-3-12b-it-bnb-4bit").unwrap_err().to_string();
     assert!(error.contains("gemma-3-12b-it-bnb-4bit"), "{error}");
-    assert_eq!(
-        catalogue::gpu("NVIDIA GeForce RTX 3090").unwrap().name,
-        "RTX 3090"
-    );
+    assert_eq!(catalogue::gpu("NVIDIA GeForce RTX 3090").unwrap().name, "RTX 3090");
     assert!(catalogue::gpu("").is_err() && catalogue::model("").is_err());
 }
 
@@ -57,10 +46,7 @@ fn weights_are_those_that_servers_print() {
         ("google/gemma-3-1b-it", 1.9148),
     ] {
         let weights = catalogue::model(name).unwrap().weights_16_bit().as_gib();
-        assert!(
-            (0.0..0.07).contains(&(printed - weights)),
-            "{name}: {weights} GiB"
-        );
+        assert!((0.0..0.07).contains(&(printed - weights)), "{name}: {weights} GiB");
     }
     let smollm = catalogue::model("smollm2").unwrap();
     assert_eq!(smollm.parameters.value, 134_515_008);
@@ -74,18 +60,11 @@ fn every_gpu_shows_programs_less_than_the_box_and_dates_its_facts() {
             // Vendors round to binary gigabytes below 100 GB, so compare with the figure read as GiB.
             let box_gib = Bytes::from_gib(gpu.marketed.value.as_gb());
             assert!(visible.value < box_gib, "{}", gpu.name);
-            assert!(
-                visible.value.as_gib() > box_gib.as_gib() * 0.9,
-                "{}",
-                gpu.name
-            );
+            assert!(visible.value.as_gib() > box_gib.as_gib() * 0.9, "{}", gpu.name);
         }
     }
-    let unknown: Vec<_> = catalogue::gpus()
-        .iter()
-        .filter(|gpu| gpu.cuda_visible.is_none())
-        .map(|gpu| gpu.name.as_str())
-        .collect();
+    let unknown: Vec<_> =
+        catalogue::gpus().iter().filter(|gpu| gpu.cuda_visible.is_none()).map(|gpu| gpu.name.as_str()).collect();
     let expected = [
         "A10G",
         "L4",
@@ -110,10 +89,7 @@ fn unknown_prices_are_unknown() {
     assert!(prices.purchase("RTX 4090", 1).is_none());
     assert!(prices.cloud("RTX A6000", 1).is_none());
     let p4d = prices.cloud("A100 40GB", 8).unwrap();
-    assert_eq!(
-        (p4d.price.get(), p4d.offer),
-        (32.0, Some("AWS p4d.24xlarge"))
-    );
+    assert_eq!((p4d.price.get(), p4d.offer), (32.0, Some("AWS p4d.24xlarge")));
     assert!(prices.cloud("A100 40GB", 4).is_none());
 }
 
@@ -124,17 +100,10 @@ fn unknown_prices_are_unknown() {
 fn the_scratch_prior_agrees_with_the_reference_server() {
     let model = catalogue::model("google/gemma-3-12b-it").unwrap();
     let gpu = catalogue::gpu("RTX 3090").unwrap();
-    let budget = Engine::vllm("0.11.2")
-        .unwrap()
-        .memory_budget(model, gpu, 1)
-        .unwrap();
+    let budget = Engine::vllm("0.11.2").unwrap().memory_budget(model, gpu, 1).unwrap();
     let scratch = (budget.activation + budget.outside_framework).as_gib();
     assert!((2.1..3.1).contains(&scratch), "{scratch} GiB");
-    assert_eq!(
-        budget.available(),
-        None,
-        "16-bit weights do not fit on 24 GB"
-    );
+    assert_eq!(budget.available(), None, "16-bit weights do not fit on 24 GB");
 }
 
 /// Activation peaks that logs of vLLM 0.10.2 to 0.11.0 print: 5.56 to 5.64 GiB for Qwen3 and 4.76 to 4.84 GiB for Llama on
@@ -148,10 +117,7 @@ fn activation_peaks_are_near_those_of_logs() {
     ] {
         let gpu = catalogue::gpu(gpu).unwrap();
         let model = catalogue::model(model).unwrap();
-        let budget = Engine::vllm("0.11.2")
-            .unwrap()
-            .memory_budget(model, gpu, 1)
-            .unwrap();
+        let budget = Engine::vllm("0.11.2").unwrap().memory_budget(model, gpu, 1).unwrap();
         let peak = budget.activation.as_gib();
         assert!(printed.contains(&peak), "{} {peak}", model.name);
     }

@@ -11,23 +11,11 @@ fn read(json: &str) -> Checkpoint {
 /// Kind, count, and bytes of a token in one layer.
 fn layers(json: &str) -> Vec<(LayerKind, u64, u64)> {
     let shape = read(json).shape;
-    shape
-        .layers
-        .iter()
-        .map(|group| {
-            (
-                group.kind,
-                group.count,
-                group.bytes_per_token_16_bit().get(),
-            )
-        })
-        .collect()
+    shape.layers.iter().map(|group| (group.kind, group.count, group.bytes_per_token_16_bit().get())).collect()
 }
 
 fn window(tokens: u64) -> LayerKind {
-    LayerKind::Sliding {
-        window: Tokens::new(tokens),
-    }
+    LayerKind::Sliding { window: Tokens::new(tokens) }
 }
 
 const FULL: LayerKind = LayerKind::Full;
@@ -42,9 +30,7 @@ fn the_reference_s_figures_come_from_its_config_alone() {
     let checkpoint = read(GEMMA_3_12B);
     let memory = KvMemory::Available(PrintedGib::new(10.28).nominal());
     let engine = Engine::vllm("0.11.2").unwrap();
-    let plan = engine
-        .plan(&checkpoint.shape, &EngineFlags::new(4096), memory)
-        .unwrap();
+    let plan = engine.plan(&checkpoint.shape, &EngineFlags::new(4096), memory).unwrap();
     assert_eq!(plan.kv_cache_tokens(), Tokens::new(28_064));
     assert_eq!(format!("{:.2}", plan.max_concurrency()), "8.62");
     let assumed = checkpoint.assumptions.join("\n");
@@ -72,9 +58,7 @@ fn windows_chunks_and_shared_caches_are_told_apart() {
     let scout = r#"{"model_type": "llama4", "text_config": {"model_type": "llama4_text", "num_hidden_layers": 48,
         "attention_chunk_size": 8192, "num_attention_heads": 40, "num_key_value_heads": 8, "head_dim": 128,
         "hidden_size": 5120, "vocab_size": 202048, "no_rope_layers": []}}"#;
-    let chunk = LayerKind::Chunked {
-        chunk: Tokens::new(8192),
-    };
+    let chunk = LayerKind::Chunked { chunk: Tokens::new(8192) };
     assert_eq!(layers(scout), [(chunk, 36, 4096), (FULL, 12, 4096)]);
     let mistral = |window: &str| {
         format!(
@@ -101,10 +85,7 @@ fn latent_attention_and_its_indexers() {
     assert_eq!(checkpoint.draft_layers, 1);
     // 671 billion, says the publisher.
     let total = checkpoint.parameters.unwrap().total;
-    assert!(
-        (670_000_000_000..673_000_000_000).contains(&total),
-        "{total}"
-    );
+    assert!((670_000_000_000..673_000_000_000).contains(&total), "{total}");
     let kimi = r#"{"model_type": "kimi_linear", "num_hidden_layers": 8, "num_attention_heads": 32, "hidden_size": 2304,
         "kv_lora_rank": 512, "qk_rope_head_dim": 64, "vocab_size": 163840, "linear_attn_config": {"full_attn_layers": [4, 8],
         "kda_layers": [1, 2, 3, 5, 6, 7], "head_dim": 128, "num_heads": 32, "short_conv_kernel_size": 4}}"#;
@@ -123,15 +104,7 @@ fn states_of_every_family() {
     let Holds::State { shape, dtype } = shape.layers[0].holds else {
         panic!("a state");
     };
-    assert!(matches!(
-        shape,
-        StateShape::Mamba2 {
-            heads: 64,
-            state_dim: 128,
-            chunk: 128,
-            ..
-        }
-    ));
+    assert!(matches!(shape, StateShape::Mamba2 { heads: 64, state_dim: 128, chunk: 128, .. }));
     assert_eq!(dtype, StateDtype::Float32);
     let jamba = r#"{"model_type": "jamba", "num_hidden_layers": 32, "attn_layer_period": 8, "attn_layer_offset": 4,
         "num_attention_heads": 32, "num_key_value_heads": 8, "hidden_size": 4096, "mamba_d_state": 16, "mamba_d_conv": 4,
@@ -143,10 +116,7 @@ fn states_of_every_family() {
     let falcon = r#"{"model_type": "falcon_h1", "num_hidden_layers": 24, "num_attention_heads": 12, "num_key_value_heads": 2,
         "head_dim": 128, "hidden_size": 2048, "mamba_d_ssm": 3072, "mamba_n_heads": 48, "mamba_d_head": 64, "mamba_n_groups": 1,
         "mamba_d_state": 256, "mamba_d_conv": 4, "mamba_chunk_size": 256, "vocab_size": 65537}"#;
-    assert_eq!(
-        layers(falcon),
-        [(FULL, 24, 1024), (LayerKind::State, 24, 0)]
-    );
+    assert_eq!(layers(falcon), [(FULL, 24, 1024), (LayerKind::State, 24, 0)]);
     let minimax = r#"{"model_type": "minimax_text_01", "num_hidden_layers": 4, "attn_type_list": [0, 0, 0, 1],
         "num_attention_heads": 64, "num_key_value_heads": 8, "head_dim": 128, "hidden_size": 6144, "vocab_size": 200064}"#;
     assert_eq!(layers(minimax), [(LayerKind::State, 3, 0), (FULL, 1, 4096)]);
@@ -156,13 +126,7 @@ fn states_of_every_family() {
     let whisper = r#"{"model_type": "whisper", "is_encoder_decoder": true, "num_hidden_layers": 32, "decoder_layers": 32,
         "decoder_attention_heads": 20, "d_model": 1280, "max_source_positions": 1500, "vocab_size": 51866}"#;
     let encoder_tokens = Tokens::new(1500);
-    assert_eq!(
-        layers(whisper),
-        [
-            (FULL, 32, 5120),
-            (LayerKind::Cross { encoder_tokens }, 32, 5120)
-        ]
-    );
+    assert_eq!(layers(whisper), [(FULL, 32, 5120), (LayerKind::Cross { encoder_tokens }, 32, 5120)]);
 }
 
 /// "Setting attention block size to 1568 tokens" (Qwen3.5-27B, fp8), 784 in 16 bits, 800 with two draft tokens, and the
@@ -179,33 +143,21 @@ fn blocks_of_a_hybrid_are_those_of_logs() {
     let plan = |change: &dyn Fn(&mut EngineFlags)| {
         let mut flags = EngineFlags::new(131_072);
         change(&mut flags);
-        engine
-            .plan(&shape, &flags, KvMemory::Available(Bytes::from_gib(10.0)))
-            .unwrap()
+        engine.plan(&shape, &flags, KvMemory::Available(Bytes::from_gib(10.0))).unwrap()
     };
     let block = |plan: &sizing::KvCachePlan| {
         let blocks = plan.groups().iter().filter(|group| group.kind == FULL);
         blocks.map(|group| group.block_size.get()).max()
     };
     assert_eq!(block(&plan(&|_| ())), Some(784));
-    assert_eq!(
-        block(&plan(&|flags| flags.kv_dtype = KvDtype::Fp8)),
-        Some(1568)
-    );
+    assert_eq!(block(&plan(&|flags| flags.kv_dtype = KvDtype::Fp8)), Some(1568));
     assert_eq!(block(&plan(&|flags| flags.tensor_parallel = 2)), Some(784));
     let drafted = plan(&|flags| {
         flags.speculation.tokens = 2;
         flags.speculation.layers = 1;
     });
     assert_eq!(block(&drafted), Some(800));
-    assert_eq!(
-        drafted
-            .groups()
-            .iter()
-            .map(|group| group.padding)
-            .sum::<u64>(),
-        3
-    );
+    assert_eq!(drafted.groups().iter().map(|group| group.padding).sum::<u64>(), 3);
 }
 
 #[test]
@@ -220,34 +172,16 @@ fn what_is_not_understood_is_named() {
         let error = with(field).unwrap_err().to_string();
         assert!(error.contains(name), "{error}");
     };
-    named(
-        r#""layer_types": ["full_attention", "flying_attention"]"#,
-        "flying_attention",
-    );
+    named(r#""layer_types": ["full_attention", "flying_attention"]"#, "flying_attention");
     named(r#""rolling_window_size": 512"#, "rolling_window_size");
     named(r#""kv_compression_rank": 8"#, "kv_compression_rank");
     named(r#""num_hidden_layers": "many""#, "num_hidden_layers");
     named(r#""num_hidden_layers": 99999999999"#, "num_hidden_layers");
     // A rotary or training field is none of the cache's business.
-    assert!(
-        with(r#""rope_magic": 7, "initializer_range": 0.02, "rolling_window_size": null"#).is_ok()
-    );
-    let missing =
-        Checkpoint::from_json(r#"{"model_type": "in_house", "hidden_size": 64}"#).unwrap_err();
-    assert!(
-        matches!(
-            missing,
-            ConfigError::Missing {
-                field: "num_hidden_layers",
-                ..
-            }
-        ),
-        "{missing}"
-    );
-    assert!(matches!(
-        Checkpoint::from_json("[1]"),
-        Err(ConfigError::NotJson { .. })
-    ));
+    assert!(with(r#""rope_magic": 7, "initializer_range": 0.02, "rolling_window_size": null"#).is_ok());
+    let missing = Checkpoint::from_json(r#"{"model_type": "in_house", "hidden_size": 64}"#).unwrap_err();
+    assert!(matches!(missing, ConfigError::Missing { field: "num_hidden_layers", .. }), "{missing}");
+    assert!(matches!(Checkpoint::from_json("[1]"), Err(ConfigError::NotJson { .. })));
 }
 
 /// vLLM turns its hybrid manager off for every config that names an `attention_chunk_size`, though MiMo-V2 uses windows only:
@@ -260,21 +194,12 @@ fn a_chunk_size_that_is_only_named_turns_the_hybrid_manager_off() {
         "attention_chunk_size": 128, "vocab_size": 152576}"#;
     let shape = read(mimo).shape;
     let plan = |chunked_hybrid| {
-        let flags = EngineFlags {
-            chunked_hybrid,
-            ..EngineFlags::new(4096)
-        };
+        let flags = EngineFlags { chunked_hybrid, ..EngineFlags::new(4096) };
         let memory = KvMemory::Available(Bytes::from_gib(1.0));
-        Engine::vllm("0.24.0")
-            .unwrap()
-            .plan(&shape, &flags, memory)
-            .unwrap()
+        Engine::vllm("0.24.0").unwrap().plan(&shape, &flags, memory).unwrap()
     };
     assert_eq!(plan(false).groups().len(), 1);
-    assert_eq!(
-        plan(false).bytes_per_block().get(),
-        16 * 320 * 2 * (4 + 2 * 8)
-    );
+    assert_eq!(plan(false).bytes_per_block().get(), 16 * 320 * 2 * (4 + 2 * 8));
     assert_eq!(plan(true).groups().len(), 3);
 }
 

@@ -1,10 +1,7 @@
 //! Everything that `sizing` promises, against figures from outside: start-up logs of real servers, the reference report,
 //! the documents of vendors.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "the functions that tests share may panic as the tests do"
-)]
+#![expect(clippy::unwrap_used, reason = "the functions that tests share may panic as the tests do")]
 
 mod catalogue;
 mod config;

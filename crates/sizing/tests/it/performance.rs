@@ -27,11 +27,7 @@ fn reference() -> Vec<Observation> {
         .map(|level| {
             let osl = level.per_request_tok_s * level.latency_ms / 1e3;
             Observation {
-                load: Load {
-                    concurrency: level.concurrency,
-                    isl: 100.0,
-                    osl,
-                },
+                load: Load { concurrency: level.concurrency, isl: 100.0, osl },
                 ttft_s: Some(level.ttft_ms / 1e3),
                 tpot_s: Some((level.latency_ms - level.ttft_ms) / 1e3 / (osl - 1.0)),
                 output_tokens_per_second: None,
@@ -63,23 +59,13 @@ fn the_cliff_of_the_reference_follows_from_the_kernel() {
     assert!((3.9..4.2).contains(&ratio), "{ratio}");
     let old = Performance::of(&gemma(WeightFormat::Bnb4)).unwrap();
     let at = |model: &Performance, concurrency: f64| {
-        let load = Load {
-            concurrency,
-            isl: 100.0,
-            osl: 100.0,
-        };
+        let load = Load { concurrency, isl: 100.0, osl: 100.0 };
         model.predict(load).unwrap().tpot_s
     };
     let (one, two) = (at(&old, 1.0), at(&old, 2.0));
-    assert!(
-        (3.0..5.5).contains(&(two.likely / one.likely)),
-        "{one:?} {two:?}"
-    );
+    assert!((3.0..5.5).contains(&(two.likely / one.likely)), "{one:?} {two:?}");
     for (interval, measured) in [(one, tpot(0)), (two, tpot(1))] {
-        assert!(
-            interval.low < measured && measured < interval.high,
-            "{interval:?} {measured}"
-        );
+        assert!(interval.low < measured && measured < interval.high, "{interval:?} {measured}");
     }
     let new = old.with_bitsandbytes((0, 50));
     assert!(at(&new, 2.0).likely < 1.1 * at(&new, 1.0).likely);
@@ -89,16 +75,9 @@ fn the_cliff_of_the_reference_follows_from_the_kernel() {
 #[test]
 fn a_level_that_no_law_explains_is_refused_with_the_reason() {
     let model = Performance::calibrated(&gemma(WeightFormat::Awq), &reference()).unwrap();
-    let load = |concurrency| Load {
-        concurrency,
-        isl: 100.0,
-        osl: 100.0,
-    };
+    let load = |concurrency| Load { concurrency, isl: 100.0, osl: 100.0 };
     let refused = model.predict(load(1.0)).unwrap_err();
-    assert!(
-        matches!(&refused, Refusal::OtherRegime { reason } if reason.starts_with("1 at once")),
-        "{refused}"
-    );
+    assert!(matches!(&refused, Refusal::OtherRegime { reason } if reason.starts_with("1 at once")), "{refused}");
     let measured = reference()[3].tpot_s.unwrap();
     let seen = model.predict(load(8.0)).unwrap().tpot_s;
     assert!((seen.likely / measured - 1.0).abs() < 0.1, "{seen:?}");
@@ -109,11 +88,7 @@ fn one_level_is_too_few_and_no_load_is_none() {
     let system = gemma(WeightFormat::Bnb4);
     let few = Performance::calibrated(&system, &reference()[..1]).unwrap_err();
     assert_eq!(few, Refusal::TooFew { observations: 1 });
-    let none = Load {
-        concurrency: 0.0,
-        isl: 100.0,
-        osl: 100.0,
-    };
+    let none = Load { concurrency: 0.0, isl: 100.0, osl: 100.0 };
     let model = Performance::of(&system).unwrap();
     assert_eq!(model.predict(none), Err(Refusal::NoLoad));
 }
@@ -128,20 +103,15 @@ fn the_floor_is_what_bandwidth_and_arithmetic_allow() {
         weights,
         ..gemma(WeightFormat::Bits16)
     };
-    let load = |concurrency| Load {
-        concurrency,
-        isl: 1000.0,
-        osl: 1000.0,
-    };
+    let load = |concurrency| Load { concurrency, isl: 1000.0, osl: 1000.0 };
     let dense = Performance::of(&system("Llama-3.1-8B-Instruct", WeightFormat::Bits16)).unwrap();
     let expected = (15.0e9 + 4.0 * 131_072.0 * 1500.0) / 3.35e12;
     assert!((dense.roofline_s(load(4.0)) / expected - 1.0).abs() < 0.01);
 
     let mixture = Performance::of(&system("Mixtral-8x7B-v0.1", WeightFormat::Bits16)).unwrap();
     let routed = (46.57e9 - 12.75e9) / 0.75;
-    let bytes = |touched: f64, requests: f64| {
-        2.0 * (46.57e9 - routed + routed * touched) + requests * 131_072.0 * 1500.0
-    };
+    let bytes =
+        |touched: f64, requests: f64| 2.0 * (46.57e9 - routed + routed * touched) + requests * 131_072.0 * 1500.0;
     for (requests, touched) in [(1.0, 0.25), (2.0, 1.0 - 0.75 * 0.75)] {
         let expected = bytes(touched, requests) / 3.35e12;
         let floor = mixture.roofline_s(load(requests));
@@ -158,10 +128,7 @@ fn carrying_over_to_the_same_system_changes_nothing() {
     let known = Performance::calibrated(&system, &[levels[1], levels[5]]).unwrap();
     let carried = known.transferred(&system).unwrap();
     for level in &levels {
-        let (one, other) = (
-            known.predict(level.load).unwrap(),
-            carried.predict(level.load).unwrap(),
-        );
+        let (one, other) = (known.predict(level.load).unwrap(), carried.predict(level.load).unwrap());
         assert!((one.tpot_s.likely / other.tpot_s.likely - 1.0).abs() < 1e-9);
         let blind = before.predict(level.load).unwrap();
         assert!(one.tpot_s.high / one.tpot_s.low < blind.tpot_s.high / blind.tpot_s.low);

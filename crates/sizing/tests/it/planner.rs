@@ -5,11 +5,7 @@ use sizing::planner::{Change, Choice, Demand, Money, Plan, Question, Reason, Slo
 use sizing::{Prices, catalogue};
 
 fn of(target: &Target) -> Plan {
-    plan(&Question::of(
-        catalogue::model("Qwen/Qwen3-8B").unwrap(),
-        target,
-    ))
-    .unwrap()
+    plan(&Question::of(catalogue::model("Qwen/Qwen3-8B").unwrap(), target)).unwrap()
 }
 
 fn one_price() -> Prices {
@@ -23,17 +19,8 @@ fn one_price() -> Prices {
 /// The target is carried, fits, and keeps its objectives; nothing is both chosen and rejected.
 #[test]
 fn every_choice_carries_the_load_within_memory_and_objectives() {
-    let slo = Slo {
-        tpot_s: Some(0.04),
-        ttft_s: Some(3.0),
-        e2el_s: Some(12.0),
-    };
-    let target = Target {
-        slo,
-        growth: 1.5,
-        spare: 1,
-        ..Target::concurrency(64, 1500, 250)
-    };
+    let slo = Slo { tpot_s: Some(0.04), ttft_s: Some(3.0), e2el_s: Some(12.0) };
+    let target = Target { slo, growth: 1.5, spare: 1, ..Target::concurrency(64, 1500, 250) };
     let plan = of(&target);
     assert!(plan.choices.len() > 20, "{}", plan.choices.len());
     for choice in &plan.choices {
@@ -41,18 +28,10 @@ fn every_choice_carries_the_load_within_memory_and_objectives() {
         assert!((at_once - 96.0).abs() < 1e-6, "{choice:?}");
         assert!(choice.head_room >= 1.0 && choice.seats.low <= choice.seats.likely);
         let speed = choice.speed.unwrap();
-        assert!(
-            speed.tpot_s.likely <= 0.04
-                && speed.ttft_s.likely <= 3.0
-                && speed.e2el_s.likely <= 12.0
-        );
-        assert_eq!(
-            choice.cards(),
-            choice.tensor_parallel * (choice.replicas + 1)
-        );
+        assert!(speed.tpot_s.likely <= 0.04 && speed.ttft_s.likely <= 3.0 && speed.e2el_s.likely <= 12.0);
+        assert_eq!(choice.cards(), choice.tensor_parallel * (choice.replicas + 1));
         let memory = choice.memory;
-        let used =
-            memory.weight_bytes + memory.other_bytes + memory.kv_used_bytes + memory.kv_free_bytes;
+        let used = memory.weight_bytes + memory.other_bytes + memory.kv_used_bytes + memory.kv_free_bytes;
         assert!(used <= memory.visible_bytes, "{choice:?}");
         if choice.safely {
             assert!(speed.tpot_s.high <= 0.04 && choice.seats.low >= choice.concurrency);
@@ -78,11 +57,7 @@ fn the_frontier_is_what_nothing_beats() {
         let tokens = speed.output_tokens_per_second.likely;
         Some([choice.cost.usd_per_hour()?, speed.tpot_s.likely, -tokens])
     };
-    let points: Vec<_> = plan
-        .choices
-        .iter()
-        .map(|choice| (choice.on_frontier, point(choice)))
-        .collect();
+    let points: Vec<_> = plan.choices.iter().map(|choice| (choice.on_frontier, point(choice))).collect();
     assert!(points.iter().filter(|(on, _)| *on).count() >= 2);
     for (on, own) in &points {
         let Some(own) = own else {
@@ -102,10 +77,7 @@ fn the_frontier_is_what_nothing_beats() {
 #[test]
 fn costs_follow_from_the_prices_by_hand() {
     let prices = one_price();
-    let target = Target {
-        spare: 1,
-        ..Target::concurrency(8, 1000, 200)
-    };
+    let target = Target { spare: 1, ..Target::concurrency(8, 1000, 200) };
     let model = catalogue::model("Qwen/Qwen3-8B").unwrap();
     let question = |money| Question {
         prices: &prices,
@@ -115,50 +87,26 @@ fn costs_follow_from_the_prices_by_hand() {
     };
     let of = |money| {
         let plan = plan(&question(money)).unwrap();
-        let choice = plan
-            .choices
-            .into_iter()
-            .find(|choice| choice.cards() == 2 && choice.tensor_parallel == 1);
+        let choice = plan.choices.into_iter().find(|choice| choice.cards() == 2 && choice.tensor_parallel == 1);
         choice.unwrap()
     };
     let choice = of(Money::default());
     let cost = &choice.cost;
     let near = |value: Option<f64>, wanted: f64| {
         let value = value.unwrap();
-        assert!(
-            (value / wanted - 1.0).abs() < 1e-3,
-            "{value} against {wanted}"
-        );
+        assert!((value / wanted - 1.0).abs() < 1e-3, "{value} against {wanted}");
     };
     near(cost.owned_usd_per_hour, 60_000.0 / (3.0 * 8766.0));
     near(cost.cloud_per_hour.as_ref().map(|price| price.usd), 6.0);
     near(cost.break_even_hours, 10_000.0);
     near(cost.break_even_utilisation, 0.380_25);
     let tokens = choice.speed.unwrap().output_tokens_per_second.likely;
-    near(
-        cost.cloud_usd_per_million.map(|cost| cost.likely),
-        6.0 / (tokens * 3600.0) * 1e6,
-    );
-    let watts = 2.0
-        * catalogue::gpu("H100 80GB")
-            .unwrap()
-            .power_w
-            .as_ref()
-            .unwrap()
-            .value;
+    near(cost.cloud_usd_per_million.map(|cost| cost.likely), 6.0 / (tokens * 3600.0) * 1e6);
+    let watts = 2.0 * catalogue::gpu("H100 80GB").unwrap().power_w.as_ref().unwrap().value;
     near(cost.joules_per_token_at_most, watts / tokens);
-    let powered = of(Money {
-        usd_per_kwh: Some(0.2),
-        ..Money::default()
-    });
-    near(
-        powered.cost.owned_usd_per_hour,
-        60_000.0 / (3.0 * 8766.0) + 0.2 * watts / 1e3,
-    );
-    near(
-        powered.cost.break_even_hours,
-        60_000.0 / (6.0 - 0.2 * watts / 1e3),
-    );
+    let powered = of(Money { usd_per_kwh: Some(0.2), ..Money::default() });
+    near(powered.cost.owned_usd_per_hour, 60_000.0 / (3.0 * 8766.0) + 0.2 * watts / 1e3);
+    near(powered.cost.break_even_hours, 60_000.0 / (6.0 - 0.2 * watts / 1e3));
 }
 
 /// A price that is not known is absent, here and in the ranking; the answer's price may rise to that of the next card.
@@ -166,10 +114,7 @@ fn costs_follow_from_the_prices_by_hand() {
 fn unknown_prices_stay_unknown_and_the_next_card_bounds_the_answer() {
     let prices = one_price();
     let target = Target::concurrency(8, 1000, 200).unquantised();
-    let question = Question {
-        prices: &prices,
-        ..Question::of(catalogue::model("Qwen/Qwen3-8B").unwrap(), &target)
-    };
+    let question = Question { prices: &prices, ..Question::of(catalogue::model("Qwen/Qwen3-8B").unwrap(), &target) };
     let plan = plan(&question).unwrap();
     for choice in &plan.choices {
         let known = ["H100 80GB", "A100 80GB"].contains(&&*choice.gpu);
@@ -178,20 +123,14 @@ fn unknown_prices_stay_unknown_and_the_next_card_bounds_the_answer() {
     }
     let least = &plan.choices[plan.recommended.least_cost.unwrap()];
     assert_eq!((&*least.gpu, least.cards()), ("A100 80GB", 1));
-    let price = plan
-        .sensitivity
-        .iter()
-        .find_map(|changed| match changed.change {
-            Change::Price { factor } => Some((factor, changed.answer.clone())),
-            _ => None,
-        });
+    let price = plan.sensitivity.iter().find_map(|changed| match changed.change {
+        Change::Price { factor } => Some((factor, changed.answer.clone())),
+        _ => None,
+    });
     let (factor, answer) = price.unwrap();
     assert!((factor - 2.5).abs() < 1e-9);
     assert_eq!(answer.as_deref(), Some("H100 80GB, bf16"));
-    let cheapest = plan
-        .by_efficiency
-        .iter()
-        .map(|index| plan.choices[*index].cost.usd_per_million().unwrap().likely);
+    let cheapest = plan.by_efficiency.iter().map(|index| plan.choices[*index].cost.usd_per_million().unwrap().likely);
     assert!(cheapest.collect::<Vec<_>>().is_sorted());
 }
 
@@ -199,11 +138,8 @@ fn unknown_prices_stay_unknown_and_the_next_card_bounds_the_answer() {
 /// replica are those of Little's law.
 #[test]
 fn a_rate_takes_the_replicas_of_its_busiest_hour() {
-    let target = Target {
-        demand: Demand::Rate(Day::wave(6.0, 2.0)),
-        success: 0.99,
-        ..Target::concurrency(1, 1000, 200)
-    };
+    let target =
+        Target { demand: Demand::Rate(Day::wave(6.0, 2.0)), success: 0.99, ..Target::concurrency(1, 1000, 200) };
     let plan = of(&target);
     let day = plan.fleet.as_ref().unwrap();
     let choice = &plan.choices[day.choice];
@@ -212,68 +148,35 @@ fn a_rate_takes_the_replicas_of_its_busiest_hour() {
     assert!(day.mean_replicas <= f64::from(choice.replicas));
     for hour in &day.hours {
         let late = |replicas: u32| {
-            let queue = Queue::new(
-                replicas * day.replica.seats,
-                hour.rate_per_s,
-                day.replica.service_s,
-            );
+            let queue = Queue::new(replicas * day.replica.seats, hour.rate_per_s, day.replica.service_s);
             queue.map_or(1.0, |queue| queue.waits_longer(day.replica.wait_s))
         };
-        assert!(
-            late(hour.replicas) <= 0.01 && late(hour.replicas - 1) > 0.01,
-            "{hour:?}"
-        );
+        assert!(late(hour.replicas) <= 0.01 && late(hour.replicas - 1) > 0.01, "{hour:?}");
     }
     for choice in &plan.choices {
         let speed = choice.speed.unwrap();
         let per_replica = 12.0 / f64::from(choice.replicas);
         let little = per_replica * speed.e2el_s.likely;
-        assert!(
-            (choice.concurrency - little).abs() < 0.02 * little.max(1.0),
-            "{choice:?}"
-        );
+        assert!((choice.concurrency - little).abs() < 0.02 * little.max(1.0), "{choice:?}");
         assert!((speed.output_tokens_per_second.likely - 2400.0).abs() < 1.0);
     }
 }
 
 #[test]
 fn what_cannot_be_says_why() {
-    let slo = Slo {
-        tpot_s: Some(1e-6),
-        ..Slo::default()
-    };
-    let impossible = Target {
-        slo,
-        ..Target::concurrency(8, 1000, 200)
-    };
+    let slo = Slo { tpot_s: Some(1e-6), ..Slo::default() };
+    let impossible = Target { slo, ..Target::concurrency(8, 1000, 200) };
     let plan = of(&impossible);
     assert!(plan.choices.is_empty() && plan.recommended.least_cost.is_none());
-    assert!(
-        plan.rejected
-            .iter()
-            .any(|rejected| matches!(&rejected.reason,
-        Reason::SloMissed { metric, limit_s, .. } if metric == "tpot" && *limit_s <= 1e-6))
-    );
-    let unknown = plan
-        .rejected
-        .iter()
-        .filter(|rejected| rejected.reason == Reason::MemoryUnknown);
+    assert!(plan.rejected.iter().any(|rejected| matches!(&rejected.reason,
+        Reason::SloMissed { metric, limit_s, .. } if metric == "tpot" && *limit_s <= 1e-6)));
+    let unknown = plan.rejected.iter().filter(|rejected| rejected.reason == Reason::MemoryUnknown);
     for rejected in unknown {
-        assert!(
-            catalogue::gpu(&rejected.gpu)
-                .unwrap()
-                .cuda_visible
-                .is_none()
-        );
+        assert!(catalogue::gpu(&rejected.gpu).unwrap().cuda_visible.is_none());
     }
     let none = Target::concurrency(0, 1000, 200);
     let question = Question::of(catalogue::model("Qwen/Qwen3-8B").unwrap(), &none);
-    assert!(
-        sizing::planner::plan(&question)
-            .unwrap_err()
-            .to_string()
-            .contains("hint:")
-    );
+    assert!(sizing::planner::plan(&question).unwrap_err().to_string().contains("hint:"));
 }
 
 /// What a run folder keeps reads back as it was.
@@ -284,13 +187,7 @@ fn a_plan_reads_back() {
     let back: Plan = serde_json::from_str(&text).unwrap();
     let names = |plan: &Plan| plan.choices.iter().map(Choice::name).collect::<Vec<_>>();
     assert_eq!(names(&back), names(&plan));
-    assert_eq!(
-        (back.recommended, &back.rejected),
-        (plan.recommended, &plan.rejected)
-    );
+    assert_eq!((back.recommended, &back.rejected), (plan.recommended, &plan.rejected));
     // Nothing is lost but the last digit of a number.
-    assert_eq!(
-        serde_json::to_string(&back).unwrap().matches(':').count(),
-        text.matches(':').count()
-    );
+    assert_eq!(serde_json::to_string(&back).unwrap().matches(':').count(), text.matches(':').count());
 }

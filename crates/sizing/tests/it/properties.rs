@@ -6,8 +6,7 @@ use sizing::model::LayerKind;
 use sizing::{Bytes, Engine, EngineFlags, KvDtype, KvMemory, ModelSpec, Tokens, catalogue};
 
 const VERSIONS: [&str; 12] = [
-    "0.6.4", "0.8.5", "0.9.2", "0.10.2", "0.11.2", "0.12.0", "0.15.0", "0.20.0", "0.20.1",
-    "0.26.0", "0.29.0", "0.32.0",
+    "0.6.4", "0.8.5", "0.9.2", "0.10.2", "0.11.2", "0.12.0", "0.15.0", "0.20.0", "0.20.1", "0.26.0", "0.29.0", "0.32.0",
 ];
 
 fn model() -> impl Strategy<Value = &'static ModelSpec> {
@@ -27,11 +26,7 @@ fn flags() -> impl Strategy<Value = EngineFlags> {
             max_num_batched_tokens: Tokens::new(step),
             tensor_parallel: cards,
             kv_dtype: if fp8 { KvDtype::Fp8 } else { KvDtype::Bits16 },
-            states: if aligned {
-                StateCache::Cached
-            } else {
-                StateCache::None
-            },
+            states: if aligned { StateCache::Cached } else { StateCache::None },
             chunked_hybrid: chunked,
             async_scheduling: asynchronous,
             ..EngineFlags::new(length)

@@ -37,11 +37,7 @@ fn the_law_is_the_one_that_the_priors_were_learnt_with() {
         let (sweep, figures) = line.split_once(',').unwrap();
         let sweep = &sweeps[sweep.parse::<usize>().unwrap()];
         let figures: Vec<f64> = figures.split(',').map(|f| f.parse().unwrap()).collect();
-        let load = Load {
-            concurrency: figures[0],
-            isl: sweep.isl,
-            osl: sweep.osl,
-        };
+        let load = Load { concurrency: figures[0], isl: sweep.isl, osl: sweep.osl };
         let model = Performance::of(&sweep.system()).unwrap();
         let said = model.predict(load).unwrap();
         for (said, witness) in [

@@ -30,10 +30,7 @@ fn the_lines_that_vllm_printed_are_the_predicted_ones() {
             ..EngineFlags::new(row.max_model_len)
         };
         let memory = KvMemory::Available(Bytes::new(row.memory_bytes));
-        let plan = Engine::vllm("0.11.2.post2")
-            .unwrap()
-            .plan(&checkpoint.shape, &flags, memory)
-            .unwrap();
+        let plan = Engine::vllm("0.11.2.post2").unwrap().plan(&checkpoint.shape, &flags, memory).unwrap();
         assert_eq!(plan.to_string(), row.printed.join("\n"));
     }
 }

@@ -31,11 +31,9 @@ fn its_departures_are_found_and_no_others() {
     let mut rest = Vec::new();
     for deviation in reference::deviations(gemma()) {
         match deviation {
-            Deviation::CardsNeeded {
-                row,
-                by_memory,
-                tensor_parallel,
-            } => cards.push((row.gpu, row.cards_needed, by_memory, tensor_parallel)),
+            Deviation::CardsNeeded { row, by_memory, tensor_parallel } => {
+                cards.push((row.gpu, row.cards_needed, by_memory, tensor_parallel))
+            }
             other => rest.push(other),
         }
     }
@@ -52,20 +50,13 @@ fn its_departures_are_found_and_no_others() {
     let [
         Deviation::FormulaProduct { stated, product },
         Deviation::KvWidth { used, actual },
-        Deviation::SlidingWindow {
-            windowed,
-            layers,
-            window,
-        },
+        Deviation::SlidingWindow { windowed, layers, window },
         Deviation::MaxRequests { row, method },
     ] = rest[..]
     else {
         panic!("{rest:?}");
     };
-    assert_eq!(
-        (stated, product),
-        (Bytes::from_gb(1.5), Bytes::from_gib(3.0))
-    );
+    assert_eq!((stated, product), (Bytes::from_gb(1.5), Bytes::from_gib(3.0)));
     assert_eq!((used, actual), (4096, 2048));
     assert_eq!((windowed, layers, window), (40, 48, Tokens::new(1024)));
     assert_eq!((row.gpu, row.max_requests, method), ("A100 40GB", 9, 8));
@@ -100,11 +91,6 @@ fn options_are_priced_by_the_report_s_own_set() {
         let Some((cards, usd)) = row.cards_needed.zip(row.cost) else {
             continue;
         };
-        assert_eq!(
-            prices.purchase(row.gpu, cards).unwrap().price,
-            usd,
-            "{}",
-            row.gpu
-        );
+        assert_eq!(prices.purchase(row.gpu, cards).unwrap().price, usd, "{}", row.gpu);
     }
 }

@@ -8,10 +8,7 @@ const TINY: &str = include_str!("../../../../fixtures/sizing/logs/vllm-0.11.2-cp
 const NEXT: &str = include_str!("../../../../fixtures/sizing/logs/vllm-0.11.0-qwen3-next-tp2.log");
 
 fn term<'a>(terms: &'a [Term], what: &str) -> &'a Term {
-    terms
-        .iter()
-        .find(|term| term.what == what)
-        .unwrap_or_else(|| panic!("no term {what}"))
+    terms.iter().find(|term| term.what == what).unwrap_or_else(|| panic!("no term {what}"))
 }
 
 #[test]
@@ -23,18 +20,11 @@ fn a_captured_log_of_the_cpu_is_read() {
     assert!(log.flags.cpu);
     let flags = &log.flags;
     assert_eq!(
-        (
-            flags.max_model_len,
-            flags.max_num_batched_tokens,
-            flags.max_num_seqs
-        ),
+        (flags.max_model_len, flags.max_num_batched_tokens, flags.max_num_seqs),
         (Some(2048), Some(2048), Some(64))
     );
     let pool = log.pool().unwrap();
-    assert_eq!(
-        (pool.tokens, pool.length, pool.concurrency),
-        (Some(93_184), Some(2048), Some(45.5))
-    );
+    assert_eq!((pool.tokens, pool.length, pool.concurrency), (Some(93_184), Some(2048), Some(45.5)));
     assert_eq!(pool.rank, "EngineCore_DP0");
     let tiny = StartLog::read(TINY);
     assert_eq!(tiny.pool().unwrap().concurrency, Some(1024.0));
@@ -46,22 +36,12 @@ fn a_gpu_s_log_is_explained_without_a_gap() {
     let log = StartLog::read(NEXT);
     let model = catalogue::model(log.model.as_deref().unwrap()).unwrap();
     let engine = engine_of(&log).unwrap();
-    let terms = explain(
-        &log,
-        &engine,
-        &model.shape.value,
-        &flags_of(&log, 1),
-        Some(model.weights_16_bit()),
-        None,
-    );
+    let terms = explain(&log, &engine, &model.shape.value, &flags_of(&log, 1), Some(model.weights_16_bit()), None);
     assert_eq!(terms.len(), 5);
     for term in &terms {
         assert_eq!(term.agrees, Some(true), "{term:?}");
     }
-    assert_eq!(
-        term(&terms, "KV cache size").predicted,
-        Some([973_760.0; 2])
-    );
+    assert_eq!(term(&terms, "KV cache size").predicted, Some([973_760.0; 2]));
 }
 
 /// A gap has its likely reason: the same log as if fp8 had been chosen in a file that the log does not show.
@@ -78,11 +58,7 @@ fn a_gap_names_what_would_explain_it() {
     let terms = explain(&log, &engine, &model.shape.value, &flags, None, None);
     let tokens = term(&terms, "KV cache size");
     assert_eq!(tokens.agrees, Some(false));
-    assert!(
-        tokens.reason.contains("with an fp8 KV cache"),
-        "{}",
-        tokens.reason
-    );
+    assert!(tokens.reason.contains("with an fp8 KV cache"), "{}", tokens.reason);
 }
 
 /// vllm-project/vllm#10517 (0.6), a V0 log of 0.8, two ranks of 0.10.2, one line of 0.28 and 0.30.
@@ -96,10 +72,7 @@ fn every_wording_is_understood() {
          INFO gpu_executor.py:117] Maximum concurrency for 29000 tokens per request: 0.82x",
     );
     assert_eq!(old.memory.weights_gib, Some(14.9888));
-    assert_eq!(
-        (old.memory.total_gib, old.available[0].gib),
-        (Some(23.58), 2.89)
-    );
+    assert_eq!((old.memory.total_gib, old.available[0].gib), (Some(23.58), 2.89));
     assert_eq!(old.pool().unwrap().blocks, Some(1478));
     assert_eq!(old.pool().unwrap().length, Some(29_000));
 
@@ -130,10 +103,7 @@ fn every_wording_is_understood() {
              request: 1.20x"
         ));
         let pool = one.pool().unwrap();
-        assert_eq!(
-            (pool.tokens, pool.length, pool.concurrency),
-            (Some(315_039), Some(262_144), Some(1.2))
-        );
+        assert_eq!((pool.tokens, pool.length, pool.concurrency), (Some(315_039), Some(262_144), Some(1.2)));
     }
     let new = StartLog::read(
         "Free memory on device (94.41/94.97 GiB) on startup. Desired GPU memory utilization is (0.97, 92.12 GiB). Actual \
@@ -142,10 +112,7 @@ fn every_wording_is_understood() {
          Graph capturing finished in 8 secs, took -0.17 GiB",
     );
     assert_eq!(new.memory.consumed_gib, Some(81.7));
-    assert_eq!(
-        (new.memory.activation_gib, new.memory.weights_gib),
-        (Some(1.78), Some(14.25))
-    );
+    assert_eq!((new.memory.activation_gib, new.memory.weights_gib), (Some(1.78), Some(14.25)));
     assert_eq!(new.memory.graphs_gib, Some(-0.17));
 }
 
@@ -168,9 +135,7 @@ fn what_kept_it_from_starting_is_typed() {
                 estimated_length: Some(1808),
             },
             Failure::NoMemory,
-            Failure::SamplerOutOfMemory {
-                sequences: Some(1024)
-            },
+            Failure::SamplerOutOfMemory { sequences: Some(1024) },
         ]
     );
     assert!(StartLog::read("INFO: 127.0.0.1 - \"GET /health\" 200 OK\n\u{1b}[").is_empty());

@@ -6,9 +6,7 @@
 
 use serde::Deserialize;
 use sizing::engine::{KvCacheError, Platform, Speculation, StateCache};
-use sizing::{
-    Blocks, Bytes, Engine, EngineFlags, KvCachePlan, KvMemory, PrintedGib, Tokens, catalogue,
-};
+use sizing::{Blocks, Bytes, Engine, EngineFlags, KvCachePlan, KvMemory, PrintedGib, Tokens, catalogue};
 
 #[derive(Deserialize)]
 struct Row {
@@ -70,12 +68,7 @@ impl Row {
         EngineFlags {
             max_num_batched_tokens: Tokens::new(self.max_num_batched_tokens.unwrap_or(2048)),
             block_size: self.block_size.map(Tokens::new),
-            kv_dtype: self
-                .kv_cache_dtype
-                .as_deref()
-                .unwrap_or("auto")
-                .parse()
-                .unwrap(),
+            kv_dtype: self.kv_cache_dtype.as_deref().unwrap_or("auto").parse().unwrap(),
             tensor_parallel: self.tensor_parallel,
             pipeline_parallel: self.pipeline_parallel,
             decode_context_parallel: self.decode_context_parallel,
@@ -84,10 +77,7 @@ impl Row {
                 Some("align") => StateCache::Align,
                 _ => StateCache::None,
             },
-            speculation: Speculation {
-                tokens: self.speculative_tokens,
-                layers: self.draft_layers,
-            },
+            speculation: Speculation { tokens: self.speculative_tokens, layers: self.draft_layers },
             platform: match self.platform.as_deref() {
                 Some("xpu") => Platform::Xpu,
                 _ => Platform::Cuda,
@@ -108,11 +98,7 @@ impl Row {
 
     /// The least and the most that the printed memory allows; `None` where the row states none.
     fn ends(&self) -> Option<[KvCachePlan; 2]> {
-        let ends = match (
-            self.available_bytes,
-            self.available_gib,
-            self.printed_blocks,
-        ) {
+        let ends = match (self.available_bytes, self.available_gib, self.printed_blocks) {
             (Some(bytes), _, _) => [KvMemory::Available(Bytes::new(bytes)); 2],
             (None, Some(gib), _) => {
                 let printed = PrintedGib::new(gib);
@@ -127,11 +113,7 @@ impl Row {
     /// The pools whose tokens are the printed ones, where no memory is stated.
     fn ends_by_tokens(&self) -> Option<[KvCachePlan; 2]> {
         let printed = self.printed_tokens?;
-        let tokens = |blocks| {
-            self.plan(KvMemory::Blocks(Blocks::new(blocks)))
-                .kv_cache_tokens()
-                .get()
-        };
+        let tokens = |blocks| self.plan(KvMemory::Blocks(Blocks::new(blocks))).kv_cache_tokens().get();
         let first = |least: u64| {
             let (mut low, mut high) = (0, 1_u64 << 40);
             while low < high {
@@ -158,10 +140,7 @@ impl Row {
             return Some("no pool has these tokens".to_owned());
         };
         let tokens = low.kv_cache_tokens().get()..=high.kv_cache_tokens().get();
-        if let Some(printed) = self
-            .printed_tokens
-            .filter(|printed| !tokens.contains(printed))
-        {
+        if let Some(printed) = self.printed_tokens.filter(|printed| !tokens.contains(printed)) {
             return Some(format!("tokens {printed} not in {tokens:?}"));
         }
         let blocks = low.blocks().get()..=high.blocks().get();
@@ -170,8 +149,7 @@ impl Row {
         }
         let printed = hundredths(self.printed_concurrency?);
         let concurrency = hundredths(low.max_concurrency())..=hundredths(high.max_concurrency());
-        (!concurrency.contains(&printed))
-            .then(|| format!("concurrency {printed} not in {concurrency:?} (hundredths)"))
+        (!concurrency.contains(&printed)).then(|| format!("concurrency {printed} not in {concurrency:?} (hundredths)"))
     }
 }
 
@@ -189,30 +167,14 @@ fn rows() -> Vec<Row> {
 #[test]
 fn printed_figures_of_real_servers_come_out() {
     let rows = rows();
-    for (what, evidence) in [
-        ("stated or confirmed", true),
-        ("assumed or circular", false),
-    ] {
-        let counted: Vec<_> = rows
-            .iter()
-            .filter(|row| row.is_evidence() == evidence)
-            .collect();
-        let missed: Vec<_> = counted
-            .iter()
-            .filter_map(|row| row.mismatch().map(|why| (row, why)))
-            .collect();
-        println!(
-            "{} of {} {what} rows exact",
-            counted.len() - missed.len(),
-            counted.len()
-        );
+    for (what, evidence) in [("stated or confirmed", true), ("assumed or circular", false)] {
+        let counted: Vec<_> = rows.iter().filter(|row| row.is_evidence() == evidence).collect();
+        let missed: Vec<_> = counted.iter().filter_map(|row| row.mismatch().map(|why| (row, why))).collect();
+        println!("{} of {} {what} rows exact", counted.len() - missed.len(), counted.len());
         for (row, why) in &missed {
-            let is_row = |(source, model, _): &&(&str, &str, &str)| {
-                *source == row.source && *model == row.model
-            };
+            let is_row = |(source, model, _): &&(&str, &str, &str)| *source == row.source && *model == row.model;
             let listed = LISTED.iter().find(is_row);
-            let (_, _, reason) =
-                listed.unwrap_or_else(|| panic!("{} ({}): {why}", row.source, row.model));
+            let (_, _, reason) = listed.unwrap_or_else(|| panic!("{} ({}): {why}", row.source, row.model));
             println!("  missed as listed, {reason}: {} ({why})", row.source);
         }
     }

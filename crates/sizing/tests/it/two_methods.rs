@@ -7,19 +7,14 @@ use sizing::{Bytes, Engine, Tokens, catalogue, reference};
 fn ours() -> Plan {
     let target = Target::concurrency(reference::REQUESTS, 3072, 1024).unquantised();
     let model = catalogue::model(reference::MODEL).unwrap();
-    let question = Question {
-        engine: Engine::vllm("0.11.2").unwrap(),
-        ..Question::of(model, &target)
-    };
+    let question = Question { engine: Engine::vllm("0.11.2").unwrap(), ..Question::of(model, &target) };
     plan(&question).unwrap()
 }
 
 /// Most requests that one replica of the plan's choices or rejections holds, by card and tensor-parallel size.
 fn fits(plan: &Plan, gpu: &str, cards: u32) -> Option<f64> {
-    let choice = plan
-        .choices
-        .iter()
-        .find(|choice| choice.gpu == gpu && choice.tensor_parallel == cards && choice.as_asked)?;
+    let choice =
+        plan.choices.iter().find(|choice| choice.gpu == gpu && choice.tensor_parallel == cards && choice.as_asked)?;
     Some(choice.seats.likely)
 }
 
@@ -29,11 +24,7 @@ fn its_method_gives_its_table() {
     for row in reference::TABLE {
         let gpu = catalogue::gpu(row.gpu).unwrap();
         let memory = gpu.marketed.value.times(u64::from(row.cards));
-        let stated = if row.gpu == "A100 40GB" {
-            8
-        } else {
-            row.max_requests
-        };
+        let stated = if row.gpu == "A100 40GB" { 8 } else { row.max_requests };
         assert_eq!(reference::METHOD.max_requests(memory), stated, "{row:?}");
     }
 }
@@ -53,19 +44,14 @@ fn the_engine_s_arithmetic_gives_other_numbers() {
         ("A100 80GB", 2, 97.85),
     ] {
         let fit = fits(&plan, gpu, cards).unwrap();
-        assert!(
-            (fit / requests - 1.0).abs() < 0.01,
-            "{cards} × {gpu}: {fit} against {requests}"
-        );
+        assert!((fit / requests - 1.0).abs() < 0.01, "{cards} × {gpu}: {fit} against {requests}");
     }
     // Weights of 22.7 GiB do not fit into nine tenths of 24 GB, as the report says; two cards that share them hold some.
-    let alone = plan.rejected.iter().find(|rejected| {
-        rejected.gpu == "RTX 3090" && rejected.tensor_parallel == 1 && rejected.weights == "bf16"
-    });
-    assert!(matches!(
-        alone.unwrap().reason,
-        Reason::WeightsTooLarge { .. }
-    ));
+    let alone = plan
+        .rejected
+        .iter()
+        .find(|rejected| rejected.gpu == "RTX 3090" && rejected.tensor_parallel == 1 && rejected.weights == "bf16");
+    assert!(matches!(alone.unwrap().reason, Reason::WeightsTooLarge { .. }));
     assert!(fits(&plan, "RTX 3090", 2).unwrap() > 10.0);
 }
 
@@ -76,27 +62,18 @@ fn the_hybrid_cache_takes_less_than_the_report_s_figure() {
     let engine = Engine::vllm("0.11.2").unwrap();
     let flags = sizing::EngineFlags::new(reference::CONTEXT);
     let memory = sizing::KvMemory::Available(Bytes::from_gib(10.28));
-    let exact = engine
-        .kv_cache(model, &flags, memory)
-        .unwrap()
-        .bytes_per_request();
+    let exact = engine.kv_cache(model, &flags, memory).unwrap().bytes_per_request();
     assert_eq!(exact, Bytes::new(1221 << 20));
     // Eight times as long: 2,048 + 5 × 193 blocks, where the report's proportion gives 12 GB.
     let eight = Tokens::new(8 * reference::CONTEXT.get());
     let flags = sizing::EngineFlags::new(eight);
-    let long = engine
-        .kv_cache(model, &flags, memory)
-        .unwrap()
-        .bytes_per_request();
+    let long = engine.kv_cache(model, &flags, memory).unwrap().bytes_per_request();
     assert_eq!(long, Bytes::new(3013 << 20));
     let proportion = reference::method(eight).kv_per_request.get() as f64 / long.get() as f64;
     assert!((proportion - 3.80).abs() < 0.01, "{proportion}");
     let stated = reference::METHOD.kv_per_request.get() as f64 / exact.get() as f64;
     let formula = reference::KV_FORMULA.product().get() as f64 / exact.get() as f64;
-    assert!(
-        (stated - 1.172).abs() < 0.001 && (formula - 2.516).abs() < 0.001,
-        "{stated} {formula}"
-    );
+    assert!((stated - 1.172).abs() < 0.001 && (formula - 2.516).abs() < 0.001, "{stated} {formula}");
 }
 
 /// The report calls 2 × A100 80GB for 30,000 the least cost, and lists 4 × L40S for 16,000 as sufficient in the same table.
@@ -109,11 +86,7 @@ fn the_report_s_least_cost_is_not_the_least() {
         panic!("{stated:?}");
     };
     assert!(least.cost.purchase.as_ref().unwrap().usd < usd.get());
-    let rejected: Vec<&str> = plan
-        .rejected
-        .iter()
-        .map(|rejected| &*rejected.gpu)
-        .collect();
+    let rejected: Vec<&str> = plan.rejected.iter().map(|rejected| &*rejected.gpu).collect();
     for gpu in catalogue::gpus() {
         let found = plan.choices.iter().any(|choice| choice.gpu == gpu.name);
         assert!(found || rejected.contains(&&*gpu.name), "{}", gpu.name);

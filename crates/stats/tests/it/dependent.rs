@@ -6,20 +6,14 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use proptest::prelude::*;
 use serde_json::Value;
 use stats::{
-    BatchMeans, Bootstrap, Confidence, Crossing, Histogram, MeanWithError, Quantile, Sample,
-    ScalabilityLaw, bootstrap, crossing, difference, draw_quantiles, effective_quantile_interval,
-    holm, mser5, non_decreasing, quantile,
+    BatchMeans, Bootstrap, Confidence, Crossing, Histogram, MeanWithError, Quantile, Sample, ScalabilityLaw, bootstrap,
+    crossing, difference, draw_quantiles, effective_quantile_interval, holm, mser5, non_decreasing, quantile,
 };
 
 use crate::{assert_close, cases, number};
 
 fn numbers(value: &Value) -> Vec<f64> {
-    value
-        .as_array()
-        .expect("a list")
-        .iter()
-        .map(number)
-        .collect()
+    value.as_array().expect("a list").iter().map(number).collect()
 }
 
 fn size(value: &Value) -> NonZeroUsize {
@@ -29,9 +23,7 @@ fn size(value: &Value) -> NonZeroUsize {
 
 #[test]
 fn fractional_order_statistics_equal_scipys_beta() {
-    let all = cases(include_str!(
-        "../../../../fixtures/stats/effective_quantile.json"
-    ));
+    let all = cases(include_str!("../../../../fixtures/stats/effective_quantile.json"));
     let (values, cases) = all.split_last().expect("the values come last");
     let sample = Sample::new(numbers(&values["values"])).unwrap();
     for case in cases {
@@ -54,12 +46,8 @@ fn fractional_order_statistics_equal_scipys_beta() {
 fn bootstrap_intervals_equal_scipys_on_its_own_resamples() {
     for case in cases(include_str!("../../../../fixtures/stats/bootstrap.json")) {
         let name = case["name"].as_str().unwrap();
-        let ours = Bootstrap::new(
-            number(&case["estimate"]),
-            numbers(&case["replicates"]),
-            numbers(&case["jackknife"]),
-        )
-        .unwrap();
+        let ours = Bootstrap::new(number(&case["estimate"]), numbers(&case["replicates"]), numbers(&case["jackknife"]))
+            .unwrap();
         let percentile = ours.percentile(Confidence::P95);
         let bca = ours.bca(Confidence::P95).unwrap();
         for (ours, theirs) in [
@@ -79,12 +67,7 @@ fn our_own_resamples_scatter_as_theirs_do() {
         let values = numbers(&case["values"]);
         let mean = |x: &[f64]| x.iter().sum::<f64>() / x.len() as f64;
         let ours = bootstrap(&values, mean, NonZeroU32::new(4000).unwrap(), 1).unwrap();
-        let theirs = Bootstrap::new(
-            number(&case["estimate"]),
-            numbers(&case["replicates"]),
-            Vec::new(),
-        )
-        .unwrap();
+        let theirs = Bootstrap::new(number(&case["estimate"]), numbers(&case["replicates"]), Vec::new()).unwrap();
         // 999 resamples give a standard error to 2.2 % (1 standard deviation); four of them.
         let ratio = ours.standard_error().unwrap() / theirs.standard_error().unwrap();
         assert!((ratio - 1.0).abs() < 0.09, "{ratio}");
@@ -98,11 +81,7 @@ fn batch_means_equal_numpy() {
     for case in cases(include_str!("../../../../fixtures/stats/batch_means.json")) {
         let name = case["name"].as_str().unwrap();
         let ours = BatchMeans::new(&numbers(&case["values"]), size(&case["smallest"])).unwrap();
-        assert_eq!(
-            Some(ours.batches() as u64),
-            case["batches"].as_u64(),
-            "{name}"
-        );
+        assert_eq!(Some(ours.batches() as u64), case["batches"].as_u64(), "{name}");
         assert_close(ours.design_effect(), number(&case["design_effect"]), name);
         let interval = ours.mean_interval(Confidence::P95);
         assert_close(interval.low, number(&case["mean_95"][0]), name);
@@ -114,12 +93,7 @@ fn batch_means_equal_numpy() {
 fn mser5_cuts_where_its_definition_does() {
     for case in cases(include_str!("../../../../fixtures/stats/mser5.json")) {
         let found = mser5(&numbers(&case["values"]), NonZeroUsize::MIN).unwrap();
-        assert_eq!(
-            Some(found.cut as u64),
-            case["cut"].as_u64(),
-            "{}",
-            case["name"]
-        );
+        assert_eq!(Some(found.cut as u64), case["cut"].as_u64(), "{}", case["name"]);
         assert!(found.settled, "{}", case["name"]);
     }
     assert_eq!(mser5(&[1.0; 49], NonZeroUsize::MIN), None);
@@ -139,27 +113,17 @@ fn monotone_regression_equals_scipy() {
 fn scalability_law_equals_scipys_least_squares() {
     for case in cases(include_str!("../../../../fixtures/stats/scaling.json")) {
         let name = case["name"].as_str().unwrap();
-        let levels: Vec<(f64, f64)> = case["levels"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|level| (number(&level[0]), number(&level[1])))
-            .collect();
+        let levels: Vec<(f64, f64)> =
+            case["levels"].as_array().unwrap().iter().map(|level| (number(&level[0]), number(&level[1]))).collect();
         let law = ScalabilityLaw::fit(&levels, Confidence::P95).unwrap();
         assert_eq!(law.levels_before, 0, "{name}");
         let intervals = law.intervals.unwrap();
         for (i, ours) in [law.lambda, law.sigma, law.kappa].into_iter().enumerate() {
             let (theirs, half) = (number(&case["parameters"][i]), number(&case["half"][i]));
             // scipy stops at a relative step of some 1e-8; the interval says how much that is.
-            assert!(
-                (ours - theirs).abs() < 1e-5 * half,
-                "{name} {i}: {ours} {theirs}"
-            );
+            assert!((ours - theirs).abs() < 1e-5 * half, "{name} {i}: {ours} {theirs}");
             let ours = intervals[i].high - ours;
-            assert!(
-                (ours / half - 1.0).abs() < 1e-5,
-                "{name} {i}: {ours} {half}"
-            );
+            assert!((ours / half - 1.0).abs() < 1e-5, "{name} {i}: {ours} {half}");
         }
     }
 }
@@ -187,15 +151,11 @@ fn the_reference_reports_drop_from_1_to_2_is_another_regime() {
 #[test]
 fn knee_and_peak_are_where_the_curve_says() {
     let law = |n: f64| 50.0 * n / (1.0 + 0.05 * (n - 1.0) + 0.001 * n * (n - 1.0));
-    let levels: Vec<(f64, f64)> = (0..8)
-        .map(|k| (f64::from(1 << k), law(f64::from(1 << k))))
-        .collect();
+    let levels: Vec<(f64, f64)> = (0..8).map(|k| (f64::from(1 << k), law(f64::from(1 << k)))).collect();
     let fitted = ScalabilityLaw::fit(&levels, Confidence::P95).unwrap();
     let best = |figure: &dyn Fn(f64) -> f64| {
         let loads = (100..10_000_u32).map(|n| f64::from(n) / 100.0);
-        loads
-            .max_by(|&a, &b| figure(a).total_cmp(&figure(b)))
-            .unwrap()
+        loads.max_by(|&a, &b| figure(a).total_cmp(&figure(b))).unwrap()
     };
     assert!((fitted.peak().unwrap() - best(&law)).abs() < 0.02);
     assert!((fitted.knee().unwrap() - best(&|n| law(n) * law(n) / n)).abs() < 0.02);
@@ -206,19 +166,10 @@ fn knee_and_peak_are_where_the_curve_says() {
 fn too_few_or_senseless_levels_have_no_law() {
     let rising = [(1.0, 1.0), (2.0, 2.0), (3.0, 3.0), (4.0, 4.0), (5.0, 5.0)];
     assert!(ScalabilityLaw::fit(&rising, Confidence::P95).is_some());
-    for bad in [
-        (5.0, 0.0),
-        (5.0, f64::NAN),
-        (4.0, 5.0),
-        (f64::INFINITY, 5.0),
-    ] {
+    for bad in [(5.0, 0.0), (5.0, f64::NAN), (4.0, 5.0), (f64::INFINITY, 5.0)] {
         let mut levels = rising;
         levels[4] = bad;
-        assert_eq!(
-            ScalabilityLaw::fit(&levels, Confidence::P95),
-            None,
-            "{bad:?}"
-        );
+        assert_eq!(ScalabilityLaw::fit(&levels, Confidence::P95), None, "{bad:?}");
     }
     assert_eq!(ScalabilityLaw::fit(&rising[..4], Confidence::P95), None);
 }
@@ -285,11 +236,7 @@ fn draws_beyond_the_sample_are_as_frequent_as_the_quantile_lies_there() {
 
 #[test]
 fn merged_histograms_hold_what_one_would() {
-    let mut parts = [
-        Histogram::default(),
-        Histogram::default(),
-        Histogram::default(),
-    ];
+    let mut parts = [Histogram::default(), Histogram::default(), Histogram::default()];
     let mut whole = Histogram::default();
     let mut values = Vec::new();
     for i in 0..3000_u64 {
@@ -307,10 +254,7 @@ fn merged_histograms_hold_what_one_would() {
         assert_eq!(merged.quantile(q), whole.quantile(q));
         let bin = merged.quantile(q).unwrap();
         let exact = quantile(&exact, q);
-        assert!(
-            bin.low * 0.999 <= exact && exact <= bin.high * 1.001,
-            "{bin:?} {exact}"
-        );
+        assert!(bin.low * 0.999 <= exact && exact <= bin.high * 1.001, "{bin:?} {exact}");
     }
     assert_eq!(Histogram::default().quantile(Quantile::P50), None);
 }

@@ -5,16 +5,13 @@ mod dependent;
 use proptest::prelude::*;
 use serde_json::Value;
 use stats::{
-    Confidence, Quantile, Sample, SampleError, Span, mean_interval, occupancy,
-    order_statistic_ranks, quantile, quantile_interval, select_quantiles, wilson,
+    Confidence, Quantile, Sample, SampleError, Span, mean_interval, occupancy, order_statistic_ranks, quantile,
+    quantile_interval, select_quantiles, wilson,
 };
 
 pub(crate) fn cases(json: &str) -> Vec<Value> {
     let document: Value = serde_json::from_str(json).expect("the generator writes JSON");
-    document["cases"]
-        .as_array()
-        .expect("a list of cases")
-        .clone()
+    document["cases"].as_array().expect("a list of cases").clone()
 }
 
 pub(crate) fn number(value: &Value) -> f64 {
@@ -24,10 +21,7 @@ pub(crate) fn number(value: &Value) -> f64 {
 #[track_caller]
 pub(crate) fn assert_close(ours: f64, theirs: f64, what: &str) {
     let tolerance = 1e-12 * theirs.abs().max(1.0);
-    assert!(
-        (ours - theirs).abs() <= tolerance,
-        "{what}: ours {ours:e}, theirs {theirs:e}"
-    );
+    assert!((ours - theirs).abs() <= tolerance, "{what}: ours {ours:e}, theirs {theirs:e}");
 }
 
 #[test]
@@ -47,14 +41,10 @@ fn moments_and_quantiles_equal_numpy() {
         }
         let mut unsorted: Vec<f64> = values.iter().map(number).collect();
         let expected = case["quantiles"].as_array().unwrap().iter();
-        let mut expected: Vec<(f64, f64)> = expected
-            .map(|expected| (number(&expected["q"]), number(&expected["value"])))
-            .collect();
+        let mut expected: Vec<(f64, f64)> =
+            expected.map(|expected| (number(&expected["q"]), number(&expected["value"]))).collect();
         expected.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let qs: Vec<Quantile> = expected
-            .iter()
-            .map(|(q, _)| Quantile::new(*q).unwrap())
-            .collect();
+        let qs: Vec<Quantile> = expected.iter().map(|(q, _)| Quantile::new(*q).unwrap()).collect();
         let selected = select_quantiles(&mut unsorted, &qs);
         assert_eq!(selected.len(), expected.len());
         for (ours, (_, theirs)) in selected.iter().zip(&expected) {
@@ -73,9 +63,7 @@ fn order_statistic_ranks_equal_scipy() {
     for case in cases(include_str!("../../../../fixtures/stats/ranks.json")) {
         let q = Quantile::new(number(&case["q"])).unwrap();
         let ours = order_statistic_ranks(case["n"].as_u64().unwrap(), q, Confidence::P95);
-        let theirs = case["ranks"]
-            .as_array()
-            .map(|ranks| (ranks[0].as_u64().unwrap(), ranks[1].as_u64().unwrap()));
+        let theirs = case["ranks"].as_array().map(|ranks| (ranks[0].as_u64().unwrap(), ranks[1].as_u64().unwrap()));
         assert_eq!(ours, theirs, "{case}");
     }
 }
@@ -83,10 +71,7 @@ fn order_statistic_ranks_equal_scipy() {
 #[test]
 fn wilson_equals_scipy() {
     for case in cases(include_str!("../../../../fixtures/stats/wilson.json")) {
-        let (successes, trials) = (
-            case["successes"].as_u64().unwrap(),
-            case["trials"].as_u64().unwrap(),
-        );
+        let (successes, trials) = (case["successes"].as_u64().unwrap(), case["trials"].as_u64().unwrap());
         let confidence = Confidence::new(number(&case["confidence"])).unwrap();
         let interval = wilson(successes, trials, confidence).unwrap();
         assert_close(interval.low, number(&case["low"]), &case.to_string());
@@ -99,9 +84,7 @@ fn wilson_equals_scipy() {
 fn student_interval_equals_scipy_from_two_to_a_hundred_thousand_observations() {
     for case in cases(include_str!("../../../../fixtures/stats/student.json")) {
         let n = usize::try_from(case["n"].as_u64().unwrap()).unwrap();
-        let values = (0..n)
-            .map(|i| if i % 2 == 0 { 1.0 } else { -1.0 })
-            .collect();
+        let values = (0..n).map(|i| if i % 2 == 0 { 1.0 } else { -1.0 }).collect();
         let sample = Sample::new(values).unwrap();
         let confidence = Confidence::new(number(&case["confidence"])).unwrap();
         let interval = mean_interval(&sample, confidence).unwrap();
@@ -139,10 +122,7 @@ fn no_sample_supports_the_ends_of_the_distribution() {
         let q = Quantile::new(q).unwrap();
         assert_eq!(order_statistic_ranks(1000, q, Confidence::P95), None);
     }
-    assert_eq!(
-        order_statistic_ranks(0, Quantile::P50, Confidence::P95),
-        None
-    );
+    assert_eq!(order_statistic_ranks(0, Quantile::P50, Confidence::P95), None);
 }
 
 #[test]

@@ -17,17 +17,14 @@ use super::super::install::Watch;
 use crate::exit::{self, Exit};
 
 /// Beginnings of names of symbols without a version that CUDA's libraries define.
-const CUDA_SYMBOLS: [&str; 8] = [
-    "cu", "nccl", "nvrtc", "nvtx", "nvshmem", "nvml", "nvJit", "cudnn",
-];
+const CUDA_SYMBOLS: [&str; 8] = ["cu", "nccl", "nvrtc", "nvtx", "nvshmem", "nvml", "nvJit", "cudnn"];
 /// Beginnings of names of CUDA's libraries.
 const CUDA_LIBRARIES: [&str; 4] = ["libcu", "libnccl", "libnv", "libnvshmem"];
 
 /// Puts a stand-in for each missing library of those in `libraries` into `into`.
 pub(super) fn make(libraries: &Path, into: &Path, watch: &Watch<'_>) -> anyhow::Result<()> {
     let mut linked = Linked::default();
-    let listed =
-        fs::read_dir(libraries).with_context(|| format!("list {}", libraries.display()))?;
+    let listed = fs::read_dir(libraries).with_context(|| format!("list {}", libraries.display()))?;
     for file in listed.flatten() {
         if file.file_name().to_string_lossy().contains(".so") {
             linked.read(&objdump("-p", &file.path())?, &objdump("-T", &file.path())?);
@@ -85,10 +82,7 @@ impl Linked {
                 }
                 [hash, _, _, version] if hash.starts_with("0x") => {
                     if let Some(library) = &from {
-                        self.versions
-                            .entry(library.clone())
-                            .or_default()
-                            .insert(version.to_owned());
+                        self.versions.entry(library.clone()).or_default().insert(version.to_owned());
                     }
                 }
                 _ => from = None,
@@ -104,42 +98,25 @@ impl Linked {
                 };
                 let version = if version == "Base" { "" } else { version };
                 if let Some(name) = words.last() {
-                    self.undefined
-                        .entry(version.to_owned())
-                        .or_default()
-                        .insert((*name).to_owned());
+                    self.undefined.entry(version.to_owned()).or_default().insert((*name).to_owned());
                 }
             } else {
                 // Address, flags, section, size, version and name; headings are shorter.
                 let words: Vec<&str> = line.split_ascii_whitespace().collect();
-                self.defined.extend(
-                    words
-                        .last()
-                        .filter(|_| words.len() > 4)
-                        .map(ToString::to_string),
-                );
+                self.defined.extend(words.last().filter(|_| words.len() > 4).map(ToString::to_string));
             }
         }
     }
 
     fn stubs(&self) -> Vec<Stub> {
-        let is_cuda = |library: &&String| {
-            CUDA_LIBRARIES
-                .iter()
-                .any(|start| library.starts_with(start))
-        };
-        self.needed
-            .iter()
-            .filter(is_cuda)
-            .map(|library| self.stub(library))
-            .collect()
+        let is_cuda = |library: &&String| CUDA_LIBRARIES.iter().any(|start| library.starts_with(start));
+        self.needed.iter().filter(is_cuda).map(|library| self.stub(library)).collect()
     }
 
     fn stub(&self, library: &str) -> Stub {
         let versions = self.versions.get(library).into_iter().flatten();
-        let mut symbols: BTreeMap<String, BTreeSet<String>> = versions
-            .filter_map(|version| Some((version.clone(), self.undefined.get(version)?.clone())))
-            .collect();
+        let mut symbols: BTreeMap<String, BTreeSet<String>> =
+            versions.filter_map(|version| Some((version.clone(), self.undefined.get(version)?.clone()))).collect();
         if symbols.is_empty() {
             // Symbols without a version may be of any library without versions: each gets all.
             let free = self.undefined.get("").into_iter().flatten();
@@ -149,10 +126,7 @@ impl Linked {
                 .cloned();
             symbols.insert(String::new(), cuda.collect());
         }
-        Stub {
-            library: library.to_owned(),
-            symbols,
-        }
+        Stub { library: library.to_owned(), symbols }
     }
 }
 
@@ -175,17 +149,9 @@ impl Stub {
     fn version_script(&self) -> String {
         let node = |(version, names): (&String, &BTreeSet<String>)| {
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
-            let global = if names.is_empty() {
-                String::new()
-            } else {
-                format!("global: {}; ", names.join("; "))
-            };
+            let global = if names.is_empty() { String::new() } else { format!("global: {}; ", names.join("; ")) };
             // A node without a name must be the only one, and says what has no version.
-            if version.is_empty() {
-                "{ global: *; };\n".to_owned()
-            } else {
-                format!("{version} {{ {global}}};\n")
-            }
+            if version.is_empty() { "{ global: *; };\n".to_owned() } else { format!("{version} {{ {global}}};\n") }
         };
         self.symbols.iter().map(node).collect()
     }
@@ -234,15 +200,8 @@ DYNAMIC SYMBOL TABLE:
     fn versioned_symbols_go_to_the_library_they_are_required_from() {
         let stubs = linked().stubs();
         let of = |library: &str| stubs.iter().find(|stub| stub.library == library).unwrap();
-        assert_eq!(
-            of("libnvshmem_host.so.3").version_script(),
-            "NVSHMEM { global: nvshmem_malloc; };\n"
-        );
-        assert!(
-            of("libcudart.so.12")
-                .source()
-                .contains("int cudaFree(void) { return 999; }")
-        );
+        assert_eq!(of("libnvshmem_host.so.3").version_script(), "NVSHMEM { global: nvshmem_malloc; };\n");
+        assert!(of("libcudart.so.12").source().contains("int cudaFree(void) { return 999; }"));
         assert!(!of("libcudart.so.12").source().contains("memcpy"));
         assert_eq!(stubs.len(), 3, "libc is there");
     }
@@ -250,15 +209,9 @@ DYNAMIC SYMBOL TABLE:
     #[test]
     fn symbols_without_a_version_go_where_there_are_none() {
         let stubs = linked().stubs();
-        let nccl = stubs
-            .iter()
-            .find(|stub| stub.library == "libnccl.so.2")
-            .unwrap();
+        let nccl = stubs.iter().find(|stub| stub.library == "libnccl.so.2").unwrap();
         let source = nccl.source();
-        assert!(
-            source.contains("ncclAllReduce") && source.contains("cuInit"),
-            "{source}"
-        );
+        assert!(source.contains("ncclAllReduce") && source.contains("cuInit"), "{source}");
         assert!(!source.contains("cublasHelper"), "defined among them");
         assert!(!source.contains("PyLong"), "not CUDA's");
     }

@@ -126,8 +126,6 @@ impl Schedule {
     /// How long the user thinks before the next turn.
     pub(in crate::driver) fn think(&self, conversation: &Conversation) -> Duration {
         let conversations = self.plan.spec().work.conversations;
-        conversations.map_or(Duration::ZERO, |all| {
-            all.think(conversation.key, conversation.begun)
-        })
+        conversations.map_or(Duration::ZERO, |all| all.think(conversation.key, conversation.begun))
     }
 }

@@ -46,11 +46,7 @@ impl Pace {
 
 /// That share of `whole` tokens, but at least `least`, unless that is more than the whole.
 pub(super) fn part(whole: u32, share: f64, least: u32) -> u32 {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a share of a u32 is one"
-    )]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a u32 is one")]
     let part = (f64::from(whole) * share.clamp(0.0, 1.0)).ceil() as u32;
     part.max(least).min(whole.max(least))
 }

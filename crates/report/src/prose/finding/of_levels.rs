@@ -13,12 +13,9 @@ pub(super) fn sentence(kinds: &[&FindingKind], pen: Pen<'_>) -> Option<String> {
     Some(match kinds.first()? {
         FindingKind::ThroughputCliff { .. } => falls(
             &picked(kinds, |kind| match *kind {
-                FindingKind::ThroughputCliff {
-                    from,
-                    to,
-                    from_tok_s,
-                    to_tok_s,
-                } => Some((from, to, from_tok_s, to_tok_s)),
+                FindingKind::ThroughputCliff { from, to, from_tok_s, to_tok_s } => {
+                    Some((from, to, from_tok_s, to_tok_s))
+                }
                 _ => None,
             }),
             pen,
@@ -35,27 +32,17 @@ pub(super) fn sentence(kinds: &[&FindingKind], pen: Pen<'_>) -> Option<String> {
         }
         FindingKind::PrefixCacheHits { .. } => {
             let levels = picked(kinds, |kind| match *kind {
-                FindingKind::PrefixCacheHits {
-                    concurrency,
-                    hit_rate,
-                } => Some((concurrency, hit_rate)),
+                FindingKind::PrefixCacheHits { concurrency, hit_rate } => Some((concurrency, hit_rate)),
                 _ => None,
             });
-            at_levels("finding.prefix_hits", &levels, pen, |values| {
-                percent_range(values.iter().copied())
-            })
+            at_levels("finding.prefix_hits", &levels, pen, |values| percent_range(values.iter().copied()))
         }
         FindingKind::Queueing { .. } => {
             let levels = picked(kinds, |kind| match *kind {
-                FindingKind::Queueing {
-                    concurrency,
-                    waiting_mean,
-                } => Some((concurrency, waiting_mean)),
+                FindingKind::Queueing { concurrency, waiting_mean } => Some((concurrency, waiting_mean)),
                 _ => None,
             });
-            at_levels("finding.queueing", &levels, pen, |values| {
-                range(values.iter().copied(), figure)
-            })
+            at_levels("finding.queueing", &levels, pen, |values| range(values.iter().copied(), figure))
         }
         FindingKind::Preemptions { .. } => {
             let levels = picked(kinds, |kind| match *kind {
@@ -76,46 +63,28 @@ fn picked<'a, T>(kinds: &[&'a FindingKind], pick: impl Fn(&'a FindingKind) -> Op
 }
 
 /// A sentence on levels with one figure each.
-fn at_levels(
-    key: &str,
-    levels: &[(u32, f64)],
-    pen: Pen<'_>,
-    range: impl Fn(&[f64]) -> String,
-) -> String {
+fn at_levels(key: &str, levels: &[(u32, f64)], pen: Pen<'_>, range: impl Fn(&[f64]) -> String) -> String {
     let (at, values): (Vec<u32>, Vec<f64>) = levels.iter().copied().unzip();
-    pen.words.say(
-        key,
-        &[("c", &list(&at, pen.words)), ("range", &range(&values))],
-    )
+    pen.words.say(key, &[("c", &list(&at, pen.words)), ("range", &range(&values))])
 }
 
 /// Levels whose joules two accounts give differently, with the differences as shares of the larger.
 fn energy_mismatch(kinds: &[&FindingKind], pen: Pen<'_>) -> String {
     let levels = picked(kinds, |kind| match *kind {
-        FindingKind::EnergyMismatch {
-            concurrency,
-            counter_j,
-            integral_j,
-        } => {
+        FindingKind::EnergyMismatch { concurrency, counter_j, integral_j } => {
             let apart = (counter_j - integral_j).abs() / counter_j.max(integral_j);
             Some((concurrency, apart))
         }
         _ => None,
     });
-    at_levels("finding.energy_mismatch", &levels, pen, |values| {
-        percent_range(values.iter().copied())
-    })
+    at_levels("finding.energy_mismatch", &levels, pen, |values| percent_range(values.iter().copied()))
 }
 
 fn failures(kinds: &[&FindingKind], pen: Pen<'_>) -> String {
     let levels = picked(kinds, |kind| match kind {
-        FindingKind::Failures {
-            concurrency,
-            failed,
-            measured,
-            failure,
-            example,
-        } => Some((*concurrency, *failed, *measured, failure, example)),
+        FindingKind::Failures { concurrency, failed, measured, failure, example } => {
+            Some((*concurrency, *failed, *measured, failure, example))
+        }
         _ => None,
     });
     let at: Vec<u32> = levels.iter().map(|level| level.0).collect();
@@ -124,23 +93,15 @@ fn failures(kinds: &[&FindingKind], pen: Pen<'_>) -> String {
     let cause = failure::most_frequent(concerned.filter(|level| at.contains(&level.concurrency)));
     let described = match (cause, levels.first()) {
         (Some(cause), _) => failure::described(cause.kind, cause.example, pen.words),
-        (None, Some((.., kind, example))) => {
-            failure::described(kind, example.as_deref(), pen.words)
-        }
+        (None, Some((.., kind, example))) => failure::described(kind, example.as_deref(), pen.words),
         (None, None) => String::new(),
     };
     pen.words.say(
         "finding.failures",
         &[
             ("c", &*list(&at, pen.words)),
-            (
-                "failed",
-                &*count(levels.iter().map(|level| level.1).sum::<u64>()),
-            ),
-            (
-                "measured",
-                &*count(levels.iter().map(|level| level.2).sum::<u64>()),
-            ),
+            ("failed", &*count(levels.iter().map(|level| level.1).sum::<u64>())),
+            ("measured", &*count(levels.iter().map(|level| level.2).sum::<u64>())),
             ("range", &*percent_range(shares)),
             ("failure", &*described),
         ],
@@ -149,13 +110,9 @@ fn failures(kinds: &[&FindingKind], pen: Pen<'_>) -> String {
 
 fn output_length(kinds: &[&FindingKind], pen: Pen<'_>) -> String {
     let levels = picked(kinds, |kind| match *kind {
-        FindingKind::OutputLength {
-            concurrency,
-            asked,
-            mean,
-            short,
-            completed,
-        } => Some((concurrency, asked, mean, short, completed)),
+        FindingKind::OutputLength { concurrency, asked, mean, short, completed } => {
+            Some((concurrency, asked, mean, short, completed))
+        }
         _ => None,
     });
     let at: Vec<u32> = levels.iter().map(|level| level.0).collect();
@@ -169,23 +126,16 @@ fn output_length(kinds: &[&FindingKind], pen: Pen<'_>) -> String {
         ("short", &*count(short)),
         ("completed", &*count(completed)),
     ];
-    let key = if short > 0 {
-        "finding.output_short"
-    } else {
-        "finding.output_long"
-    };
+    let key = if short > 0 { "finding.output_short" } else { "finding.output_long" };
     pen.words.say(key, &values)
 }
 
 /// Levels at which client and server disagree on one metric, with the figures of the level where they do most.
 fn disagreement(kinds: &[&FindingKind], pen: Pen<'_>) -> String {
     let levels = picked(kinds, |kind| match kind {
-        FindingKind::Disagreement {
-            concurrency,
-            metric,
-            client,
-            server,
-        } => Some((*concurrency, metric.as_str(), *client, *server)),
+        FindingKind::Disagreement { concurrency, metric, client, server } => {
+            Some((*concurrency, metric.as_str(), *client, *server))
+        }
         _ => None,
     });
     let apart = |level: &(u32, &str, f64, f64)| (level.3 / level.2).ln().abs();
@@ -206,10 +156,6 @@ fn disagreement(kinds: &[&FindingKind], pen: Pen<'_>) -> String {
         ("server", &*text(server)),
         ("difference", &*change(client, server)),
     ];
-    let key = if levels.len() == 1 {
-        "finding.disagreement"
-    } else {
-        "finding.disagreements"
-    };
+    let key = if levels.len() == 1 { "finding.disagreement" } else { "finding.disagreements" };
     pen.words.say(key, &values)
 }

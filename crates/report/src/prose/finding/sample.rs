@@ -12,20 +12,12 @@ use crate::{
 pub(super) fn sentence(kinds: &[&FindingKind], pen: Pen<'_>) -> Option<String> {
     let words = pen.words;
     Some(match kinds.first()? {
-        FindingKind::RegimeChange {
-            before,
-            from,
-            measured_tok_s,
-            law_tok_s,
-        } => words.say(
+        FindingKind::RegimeChange { before, from, measured_tok_s, law_tok_s } => words.say(
             "finding.regime",
             &[
                 ("levels", &list(before, words)),
                 ("from", &count(*from)),
-                (
-                    "last",
-                    &list(before.get(before.len().saturating_sub(1)..)?, words),
-                ),
+                ("last", &list(before.get(before.len().saturating_sub(1)..)?, words)),
                 ("measured", &figure(*measured_tok_s)),
                 ("law", &figure(*law_tok_s)),
             ],
@@ -40,12 +32,7 @@ pub(super) fn sentence(kinds: &[&FindingKind], pen: Pen<'_>) -> Option<String> {
         }
         FindingKind::LongTail { metric, .. } => {
             let tails = kinds.iter().filter_map(|kind| match kind {
-                FindingKind::LongTail {
-                    concurrency,
-                    p50,
-                    p99,
-                    ..
-                } => Some((*concurrency, p99 / p50)),
+                FindingKind::LongTail { concurrency, p50, p99, .. } => Some((*concurrency, p99 / p50)),
                 _ => None,
             });
             let (levels, ratios): (Vec<u32>, Vec<f64>) = tails.unzip();
@@ -59,16 +46,9 @@ pub(super) fn sentence(kinds: &[&FindingKind], pen: Pen<'_>) -> Option<String> {
                 ],
             )
         }
-        FindingKind::InStep {
-            concurrencies,
-            share,
-        } => words.say(
-            "finding.in_step",
-            &[
-                ("levels", &list(concurrencies, words)),
-                ("share", &percent(*share)),
-            ],
-        ),
+        FindingKind::InStep { concurrencies, share } => {
+            words.say("finding.in_step", &[("levels", &list(concurrencies, words)), ("share", &percent(*share))])
+        }
         _ => return None,
     })
 }

@@ -30,17 +30,7 @@ impl Prior {
         let ttft = smallest.ttft_s.unwrap_or(tpot);
         let prompt = ttft / (load.isl * n.powf(0.7));
         let step = tpot / n.sqrt();
-        let mean = [
-            0.6 * step,
-            0.4 * step,
-            0.7,
-            0.003,
-            0.9 * prompt,
-            0.1 * prompt * load.isl,
-            1.5,
-            4096.0,
-            1.0,
-        ];
+        let mean = [0.6 * step, 0.4 * step, 0.7, 0.003, 0.9 * prompt, 0.1 * prompt * load.isl, 1.5, 4096.0, 1.0];
         Some(Self {
             // The share of the others' prompts is a logistic: 1.5 stands for 0.6.
             mean: mean.map(f64::ln),
@@ -53,8 +43,7 @@ impl Prior {
 /// three; to count it would make the law surer of itself than it may be.
 pub(super) fn measured(level: &Observation) -> [Option<f64>; 3] {
     let figures = [level.ttft_s, level.tpot_s, level.output_tokens_per_second];
-    let [ttft, tpot, throughput] =
-        figures.map(|figure| Some(figure?.ln()).filter(|log| log.is_finite()));
+    let [ttft, tpot, throughput] = figures.map(|figure| Some(figure?.ln()).filter(|log| log.is_finite()));
     let tied = ttft.and(tpot).is_some();
     [ttft, tpot, throughput.filter(|_| !tied)]
 }
@@ -97,17 +86,12 @@ impl Fit<'_> {
         let (precision, _) = self.normal(1.0, &logs);
         // But a law that fits better than its noise has been lucky, or has as many coefficients as figures.
         let scale = (self.cost(1.0, &logs) / figures).max(1.0);
-        let mut covariance = linear::factor(&precision)
-            .map_or_else(|| self.of_prior(), |lower| linear::inverse(&lower));
+        let mut covariance =
+            linear::factor(&precision).map_or_else(|| self.of_prior(), |lower| linear::inverse(&lower));
         for value in covariance.iter_mut().flatten() {
             *value *= scale;
         }
-        FreeLaw {
-            logs,
-            covariance,
-            noise: scale.sqrt(),
-            figures,
-        }
+        FreeLaw { logs, covariance, noise: scale.sqrt(), figures }
     }
 
     fn of_prior(&self) -> Matrix<COEFFICIENTS> {
@@ -158,15 +142,13 @@ impl Fit<'_> {
     /// Sum of squared residuals, the prior's among them.
     fn cost(&self, noise: f64, logs: &Logs) -> f64 {
         let prior = self.prior;
-        let of_prior: f64 = (0..COEFFICIENTS)
-            .map(|k| ((logs[k] - prior.mean[k]) / prior.spread[k]).powi(2))
-            .sum();
+        let of_prior: f64 = (0..COEFFICIENTS).map(|k| ((logs[k] - prior.mean[k]) / prior.spread[k]).powi(2)).sum();
         let of_level = |level: &Observation| -> f64 {
             let told = log_times(logs, level.load);
             let figures = measured(level).into_iter().zip(told);
-            let squares = figures.zip(NOISE).filter_map(|((measured, told), spread)| {
-                Some(((measured? - told) / (noise * spread)).powi(2))
-            });
+            let squares = figures
+                .zip(NOISE)
+                .filter_map(|((measured, told), spread)| Some(((measured? - told) / (noise * spread)).powi(2)));
             squares.sum()
         };
         of_prior + self.levels.iter().map(of_level).sum::<f64>()
