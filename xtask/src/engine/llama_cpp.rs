@@ -11,14 +11,14 @@ use std::{
 
 use anyhow::Context as _;
 
+use super::EngineArgs;
 use super::{
     cpu,
     install::{self, Hashes, Install},
     process::Server,
     serve,
 };
-use crate::{
-    cli::EngineArgs,
+use plimsoll::{
     exit::{self, Exit},
     interrupt::Interrupt,
 };

@@ -19,7 +19,7 @@ use nix::{
 };
 use records::EngineFacts;
 
-use crate::{
+use plimsoll::{
     exit::{self, Exit},
     interrupt::Interrupt,
 };

@@ -24,7 +24,7 @@ use super::{
     process::Server,
     serve,
 };
-use crate::{
+use plimsoll::{
     exit::{self, Exit},
     interrupt::Interrupt,
 };

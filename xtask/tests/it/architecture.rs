@@ -2,7 +2,8 @@
 
 use std::{collections::BTreeSet, process::Command};
 
-const OURS: [&str; 9] = ["analysis", "gpumon", "loadgen", "records", "report", "simserver", "sizing", "stats", "xtask"];
+const OURS: [&str; 10] =
+    ["analysis", "gpumon", "loadgen", "plimsoll", "records", "report", "simserver", "sizing", "stats", "xtask"];
 
 /// Names of all crates that `package` links, itself included.
 fn dependencies(package: &str) -> BTreeSet<String> {

@@ -1,25 +1,4 @@
-//! What holds for the workspace as a whole, tried on the real binary.
-
-mod binary;
+//! What holds for the workspace as a whole.
 
 mod architecture;
 mod sources;
-
-mod access;
-mod bad_days;
-mod command;
-mod endpoints;
-mod find_capacity;
-mod fleet;
-mod gpumon;
-mod judging;
-mod overhead;
-mod pipeline;
-mod plan;
-mod plan_from;
-mod resume;
-mod series;
-mod size;
-mod telemetry_access;
-mod tls;
-mod workloads;

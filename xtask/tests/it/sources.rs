@@ -30,18 +30,6 @@ fn every_file_opens_with_what_it_is_for() {
 }
 
 #[test]
-fn files_stay_small_enough_to_read() {
-    /// 300 lines are the aim; beyond this a file holds more than one thing.
-    const MOST: usize = 500;
-    let long: Vec<_> = sources()
-        .into_iter()
-        .filter(|(_, text)| text.lines().count() > MOST)
-        .map(|(name, text)| (name, text.lines().count()))
-        .collect();
-    assert!(long.is_empty(), "please split {long:?}");
-}
-
-#[test]
 fn no_test_is_switched_off_and_nothing_is_left_for_later() {
     let marks = ["#[ignore", "todo!(", "unimplemented!(", "FIXME", "XXX"];
     let own = "xtask/tests/it/sources.rs";

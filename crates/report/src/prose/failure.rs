@@ -25,7 +25,7 @@ pub(crate) fn most_frequent<'a>(levels: impl Iterator<Item = &'a LevelSummary>) 
         match causes.iter_mut().find(|cause| cause.kind == failure.kind) {
             Some(cause) => cause.count += failure.count,
             None => {
-                causes.push(Cause { kind: &failure.kind, count: failure.count, example: failure.example.as_deref() })
+                causes.push(Cause { kind: &failure.kind, count: failure.count, example: failure.example.as_deref() });
             }
         }
     }

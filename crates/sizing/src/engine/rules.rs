@@ -208,10 +208,10 @@ pub(super) static CHANGES: [Change; 26] = [
     change((11, 0), "layers that differ only in size form one group", |r| r.unequal_layers = UnequalLayers::OneGroup),
     change((11, 1), "states are counted by the blocks of the length", |r| r.states = States::ByLength),
     change((12, 0), "smaller pages of another kind take more tokens a block", |r| {
-        r.unequal_pages = UnequalPages::Scaled
+        r.unequal_pages = UnequalPages::Scaled;
     }),
     change((12, 0), "nearly equal kinds of layers are padded up (1.25) instead of cut into groups", |r| {
-        r.group_slack_percent = 125
+        r.group_slack_percent = 125;
     }),
     change((12, 0), "`auto` takes the kind of KV cache that the checkpoint declares", |r| r.checkpoint_kv_dtype = true),
     change(
@@ -226,7 +226,7 @@ pub(super) static CHANGES: [Change; 26] = [
     }),
     change((20, 0), "CUDA graphs are taken off before the KV cache", |r| r.graphs_reserved = true),
     change((20, 1), "the printed tokens are concurrency × longest length, no longer blocks of one group", |r| {
-        r.tokens_line = TokensLine::Concurrency
+        r.tokens_line = TokensLine::Concurrency;
     }),
     change((21, 0), "FlashInfer samples", |r| {
         r.sampler = Sampler::FlashInfer;
@@ -239,7 +239,7 @@ pub(super) static CHANGES: [Change; 26] = [
         |r| r.in_flight = InFlight::Stages,
     ),
     change((27, 0), "what can be neither scaled nor padded keeps everything", |r| {
-        r.unequal_pages = UnequalPages::PaddedOrFull
+        r.unequal_pages = UnequalPages::PaddedOrFull;
     }),
     change((28, 0), "cards of 160 GiB and more schedule 16,384 tokens; both figures stand on one line", |r| {
         r.limits = Limits::Huge;
@@ -247,7 +247,7 @@ pub(super) static CHANGES: [Change; 26] = [
     }),
     change((28, 0), "prefix caching keeps aligned states by default", |r| r.states = States::AlignByDefault),
     change((29, 0), "the null block no longer counts as capacity when the longest request is checked", |r| {
-        r.null_block_checked = true
+        r.null_block_checked = true;
     }),
     change((30, 0), "one step more than pipeline stages is under way", |r| r.in_flight = InFlight::StagesAndOne),
     change((32, 0), "no state at every block; a prefill keeps a checkpoint state of Mamba-2 and KDA", |r| {

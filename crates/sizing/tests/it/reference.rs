@@ -32,7 +32,7 @@ fn its_departures_are_found_and_no_others() {
     for deviation in reference::deviations(gemma()) {
         match deviation {
             Deviation::CardsNeeded { row, by_memory, tensor_parallel } => {
-                cards.push((row.gpu, row.cards_needed, by_memory, tensor_parallel))
+                cards.push((row.gpu, row.cards_needed, by_memory, tensor_parallel));
             }
             other => rest.push(other),
         }

@@ -14,7 +14,7 @@ use std::{
 use anyhow::Context as _;
 
 use super::super::install::Watch;
-use crate::exit::{self, Exit};
+use plimsoll::exit::{self, Exit};
 
 /// Beginnings of names of symbols without a version that CUDA's libraries define.
 const CUDA_SYMBOLS: [&str; 8] = ["cu", "nccl", "nvrtc", "nvtx", "nvshmem", "nvml", "nvJit", "cudnn"];

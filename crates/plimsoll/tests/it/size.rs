@@ -95,7 +95,7 @@ fn refusals_name_what_is_wrong() {
 
 #[test]
 fn a_log_is_explained() {
-    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../fixtures/sizing/logs");
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/sizing/logs");
     let explain = |name: &str| {
         let log = root.join(name);
         let output = run(&["size", "explain", log.to_str().expect("UTF-8"), "--json"]);

@@ -151,7 +151,7 @@ fn ttft_so_far(ttft: &Histogram) -> String {
 
 /// A line for people, on stderr: stdout belongs to results.
 #[expect(clippy::print_stderr, reason = "the terminal is xtask's")]
-pub(crate) fn log(message: &str) {
+pub fn log(message: &str) {
     eprintln!("{message}");
 }
 

@@ -21,17 +21,17 @@ static REQUESTED: Mutex<Option<Arc<AtomicBool>>> = Mutex::new(None);
 
 /// Whether the user asked to stop.
 #[derive(Clone, Debug)]
-pub(crate) struct Interrupt(Arc<AtomicBool>);
+pub struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
     /// Begins to listen.
-    pub(crate) fn install() -> anyhow::Result<Self> {
+    pub fn install() -> anyhow::Result<Self> {
         Self::install_with(|| {})
     }
 
     /// Begins to listen, and calls `then` on the first request, on a thread of its own. A later call in the same process,
     /// for the next of several measurements, takes the place of the earlier; at once when the request has been made.
-    pub(crate) fn install_with(then: impl Fn() + Send + 'static) -> anyhow::Result<Self> {
+    pub fn install_with(then: impl Fn() + Send + 'static) -> anyhow::Result<Self> {
         let mut installed = REQUESTED.lock().unwrap_or_else(PoisonError::into_inner);
         let mut current = THEN.lock().unwrap_or_else(PoisonError::into_inner);
         let requested = match &*installed {
@@ -47,7 +47,7 @@ impl Interrupt {
     }
 
     /// Whether it was asked for.
-    pub(crate) fn requested(&self) -> bool {
+    pub fn requested(&self) -> bool {
         self.0.load(Ordering::SeqCst)
     }
 }

@@ -114,7 +114,7 @@ fn a_full_disk_stops_the_run_with_its_reason_and_the_run_can_go_on() {
     // No file may grow beyond 24 KiB (blocks of 512 bytes): the first level fits, the second does not. Without the trap
     // the kernel would kill the process instead of refusing the write, as a full disk does.
     let output = Command::new("sh")
-        .args(["-c", "trap '' 25; ulimit -f 48; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_xtask")])
+        .args(["-c", "trap '' 25; ulimit -f 48; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_plimsoll")])
         .args(flags(&sim, results.path(), "12,2,12"))
         .env_remove("OPENAI_API_KEY")
         .output()

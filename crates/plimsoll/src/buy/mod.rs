@@ -27,7 +27,7 @@ use crate::{
 
 /// What can be typed after `cargo xtask plan`.
 #[derive(Debug, Args)]
-pub(crate) struct BuyArgs {
+pub struct BuyArgs {
     /// Run folders whose levels calibrate the predictions; without any, the catalogue speaks alone
     #[arg(long, num_args = 1.., value_name = "RUN")]
     from: Vec<PathBuf>,

@@ -4,8 +4,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use crate::binary::{json, run, stdout};
 
-const COMMANDS: [&str; 10] =
-    ["all", "bench", "report", "compare", "size", "plan", "sim", "overhead", "gpumon", "engine"];
+const COMMANDS: [&str; 9] = ["all", "bench", "report", "compare", "size", "plan", "sim", "overhead", "gpumon"];
 
 fn help(command: &[&str]) -> String {
     let output = run(&[command, &["--help"]].concat());
@@ -24,7 +23,7 @@ fn flags_in(text: &str) -> BTreeSet<String> {
 
 /// Lines of our documents that show a command of ours, as (document, command line).
 fn shown_commands() -> Vec<(String, String)> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("the workspace");
     let docs = fs::read_dir(root.join("docs")).expect("docs").map(|e| e.expect("an entry").path());
     let documents = docs.chain(["README.md", "CONTRIBUTING.md"].map(|name| root.join(name)));
     documents
@@ -45,9 +44,12 @@ fn every_command_in_the_documents_exists_with_its_flags() {
     for (document, line) in shown {
         let words: Vec<_> = line.split_whitespace().skip(2).collect();
         let command = words[0];
+        if command == "engine" {
+            // Only `cargo xtask` has it; its own tests see to its flags.
+            continue;
+        }
         assert!(COMMANDS.contains(&command), "{document}: {line}");
         let nested = match (command, words.get(1)) {
-            ("engine", Some(nested)) => Some(*nested),
             ("size", Some(nested)) if ["predict", "explain"].contains(nested) => Some(*nested),
             _ => None,
         };

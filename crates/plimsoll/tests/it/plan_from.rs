@@ -44,7 +44,7 @@ fn ns(at: Duration) -> u64 {
 
 /// A run folder of the sweep; its manifest is that of the oldest fixture with other levels.
 fn write_run(folder: &Path) {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/runs/schema-1");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/runs/schema-1");
     let text = fs::read_to_string(root.join("manifest.json")).expect("a fixture");
     let mut manifest: Value = serde_json::from_str(&text).expect("JSON");
     let model = "meta-llama/Llama-3.1-8B-Instruct";

@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_mins(2);
 
 /// The binary, away from the settings of whoever runs the tests.
 pub(crate) fn xtask(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_plimsoll"));
     command.args(args).env_remove("OPENAI_API_KEY").stdin(Stdio::null());
     command
 }

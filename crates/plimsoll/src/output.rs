@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use serde::Serialize;
 
 /// Prints `document` as JSON when asked to, else what `text` makes of it.
-pub(crate) fn emit<T: Serialize>(json: bool, document: &T, text: impl FnOnce(&T) -> String) -> anyhow::Result<()> {
+pub fn emit<T: Serialize>(json: bool, document: &T, text: impl FnOnce(&T) -> String) -> anyhow::Result<()> {
     let text = if json { serde_json::to_string_pretty(document)? } else { text(document) };
     let mut stdout = io::stdout().lock();
     match writeln!(stdout, "{}", text.trim_end()).and_then(|()| stdout.flush()) {

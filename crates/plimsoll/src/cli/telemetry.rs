@@ -25,7 +25,7 @@ pub(crate) struct TelemetryArgs {
 
 /// What to do with the readings.
 #[derive(Debug, Args)]
-pub(crate) struct GpumonArgs {
+pub struct GpumonArgs {
     #[command(flatten)]
     pub(crate) telemetry: TelemetryArgs,
     /// Time between readings

@@ -15,7 +15,7 @@ use crate::{
 };
 
 #[derive(Debug, Args)]
-pub(crate) struct CompareArgs {
+pub struct CompareArgs {
     /// Run folder to compare with
     #[arg(value_name = "FIRST")]
     first: PathBuf,

@@ -14,7 +14,7 @@ const RAW: [&str; 5] = ["manifest.json", "requests.jsonl", "phases.jsonl", "gpu.
 
 /// The sample run's raw records elsewhere, every token `percent` of its time after sending.
 fn sample(percent: u64) -> (TempDir, PathBuf) {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../results/sample-llama-cpp-smollm2");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../results/sample-llama-cpp-smollm2");
     let elsewhere = tempfile::tempdir().expect("a folder");
     let copy = elsewhere.path().join("sample-llama-cpp-smollm2");
     fs::create_dir(&copy).expect("a folder");

@@ -4,7 +4,7 @@ use std::{fmt, process::ExitCode};
 
 /// How a command ended, apart from internal errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Exit {
+pub enum Exit {
     /// Done.
     Ok,
     /// A flag or a file that the user named is wrong.
@@ -48,12 +48,12 @@ impl fmt::Display for Coded {
 impl std::error::Error for Coded {}
 
 /// An error with a code of its own.
-pub(crate) fn error(exit: Exit, message: impl Into<String>) -> anyhow::Error {
+pub fn error(exit: Exit, message: impl Into<String>) -> anyhow::Error {
     Coded { exit, message: message.into() }.into()
 }
 
 /// Gives an error its exit code.
-pub(crate) trait WithExit<T> {
+pub trait WithExit<T> {
     /// The same result; an error keeps its whole message and ends the program with `exit`.
     fn exit(self, exit: Exit) -> anyhow::Result<T>;
 }
@@ -65,6 +65,6 @@ impl<T, E: Into<anyhow::Error>> WithExit<T> for Result<T, E> {
 }
 
 /// The code that an error ends the program with: its own, else 1.
-pub(crate) fn code_of(error: &anyhow::Error) -> ExitCode {
+pub fn code_of(error: &anyhow::Error) -> ExitCode {
     error.downcast_ref::<Coded>().map_or(ExitCode::FAILURE, |coded| coded.exit.into())
 }
