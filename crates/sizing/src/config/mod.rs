@@ -15,20 +15,23 @@
 //! # Ok::<(), sizing::config::ConfigError>(())
 //! ```
 
-mod exceptions;
-mod fields;
-mod known;
+mod attention;
+mod error;
+mod field_audit;
+mod hf_fields;
+mod layer_patterns;
 mod layers;
 mod parameters;
-mod states;
+mod recurrent;
 
 use serde_json::{Map, Value};
 
-pub use parameters::ParameterCount;
+pub use crate::model::ParameterCount;
+pub use error::ConfigError;
 
 use crate::model::Shape;
 use crate::{KvDtype, ModelSpec, Sourced, Tokens};
-use fields::Fields;
+use hf_fields::Fields;
 
 /// What a `config.json` says about memory.
 #[derive(Clone, Debug, PartialEq)]
@@ -65,7 +68,7 @@ impl Checkpoint {
             value.as_object().ok_or_else(|| ConfigError::NotJson { reason: "it is not an object".to_owned() })?;
         let (own, model_type) = language_model(outer)?;
         layers::refuse(outer, own, &model_type)?;
-        known::check(own)?;
+        field_audit::check(own)?;
         let fields = Fields::new(own, &model_type);
         let per_layer = layers::per_layer(&fields)?;
         let mut shape = layers::shape(&per_layer, &fields)?;
@@ -122,7 +125,7 @@ fn language_model(outer: &Map<String, Value>) -> Result<(&Map<String, Value>, St
         level = inner;
         let nested = format!("{}_text", model_type.unwrap_or_default());
         let own = level.get("model_type").and_then(Value::as_str);
-        if own.is_none() && fields::knows(&nested) {
+        if own.is_none() && hf_fields::knows(&nested) {
             return Ok((level, nested));
         }
         model_type = own.or(model_type);
@@ -180,60 +183,4 @@ fn declared_kv_dtype(config: &Map<String, Value>) -> Option<KvDtype> {
         (4, "float") => Some(KvDtype::Nvfp4),
         _ => None,
     }
-}
-
-/// Why a `config.json` is not usable.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ConfigError {
-    /// Not JSON, or not an object.
-    #[error("not a config.json: {reason}\nhint: give the config.json that lies beside the weights")]
-    NotJson {
-        /// What the reader says.
-        reason: String,
-    },
-    /// A needed field is left out and has no known default.
-    #[error(
-        "the config has no `{field}`, and no default of it is known for model type `{model_type}`\nhint: add the field"
-    )]
-    Missing {
-        /// The field.
-        field: &'static str,
-        /// The model type.
-        model_type: String,
-    },
-    /// A field has a value that is not understood.
-    #[error("`{field}` is {value}, which is not understood\nhint: correct it, or describe the layers in a catalogue")]
-    NotUnderstood {
-        /// The field.
-        field: String,
-        /// Its value.
-        value: String,
-    },
-    /// A field that could change the cache is not known.
-    #[error(
-        "the field `{field}` is not known and its name speaks of what layers keep\nhint: remove it if it does not matter \
-         for the cache, or describe the layers in a catalogue"
-    )]
-    UnknownField {
-        /// The field.
-        field: String,
-    },
-    /// A layer type is not known.
-    #[error(
-        "the layer type `{name}` is not known\nhint: known are full_attention, sliding_attention, chunked_attention, \
-         linear_attention, mamba, conv and layers without a cache"
-    )]
-    UnknownLayerType {
-        /// The type.
-        name: String,
-    },
-    /// The architecture's cache is not reproduced.
-    #[error("the cache of model type `{model_type}` is not reproduced: {reason}")]
-    Unsupported {
-        /// The type.
-        model_type: String,
-        /// What is special about it.
-        reason: &'static str,
-    },
 }

@@ -3,19 +3,10 @@
 //! Norms, biases and convolutions are left out or counted roughly: together they are below a thousandth. The exact bytes
 //! are in the checkpoint's own headers, see [`crate::weights`].
 
-use super::ConfigError;
-use super::fields::Fields;
-use super::layers::{Caches, hidden_size, query_heads};
-use crate::model::{Holds, StateShape};
-
-/// Parameters of a language model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ParameterCount {
-    /// All of them.
-    pub total: u64,
-    /// Of these, entries of the embedding and of the output layer, which quantisation usually leaves alone.
-    pub embedding: u64,
-}
+use super::attention::{Caches, hidden_size, query_heads};
+use super::error::ConfigError;
+use super::hf_fields::Fields;
+use crate::model::{Holds, ParameterCount, StateShape};
 
 /// Families whose layers are other than here: MLPs without a gate, embeddings for every layer, towers counted elsewhere.
 const OTHER: [&str; 16] = [

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::kv_cache::KvCacheError;
+use super::error::KvCacheError;
 use crate::model::{Heads, StateDtype};
 use crate::{Bytes, GpuSpec, Tokens};
 

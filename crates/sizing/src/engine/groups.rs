@@ -3,12 +3,27 @@
 //! Follows `get_kv_cache_groups` of vLLM's `v1/core/kv_cache_utils.py`: all alike, one group; alike but for size, one group
 //! of unequal pages; else pages are made equal and every kind is cut into groups of the same number of layers.
 
+use serde::Serialize;
+
+use super::error::KvCacheError;
 use super::flags::EngineFlags;
-use super::kv_cache::{KvCacheError, KvGroup};
 use super::layers::Bucket;
 use super::rules::{Rules, UnequalLayers, UnequalPages};
 use crate::model::{Holds, LayerKind, Shape};
 use crate::{Bytes, Tokens};
+
+/// Layers whose blocks are handed out together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct KvGroup {
+    /// Which tokens they keep.
+    pub kind: LayerKind,
+    /// Layers of the model in it.
+    pub layers: u64,
+    /// Places left empty because every group has the same size.
+    pub padding: u64,
+    /// Tokens of its blocks.
+    pub block_size: Tokens,
+}
 
 /// The groups and what a block of the fullest pipeline stage takes.
 pub(super) struct Layout {

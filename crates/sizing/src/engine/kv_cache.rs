@@ -8,8 +8,9 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::error::KvCacheError;
 use super::flags::EngineFlags;
-use super::groups::layout;
+use super::groups::{KvGroup, layout};
 use super::layers::{Bucket, StateMode, buckets, state_mode};
 use super::rules::{InFlight, Lines, Request, Rules, States, TokensLine};
 use crate::model::{Holds, LayerKind, Shape, StateShape};
@@ -23,19 +24,6 @@ pub enum KvMemory {
     Available(Bytes),
     /// The number of blocks, as in `num_gpu_blocks`.
     Blocks(Blocks),
-}
-
-/// Layers whose blocks are handed out together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct KvGroup {
-    /// Which tokens they keep.
-    pub kind: LayerKind,
-    /// Layers of the model in it.
-    pub layers: u64,
-    /// Places left empty because every group has the same size.
-    pub padding: u64,
-    /// Tokens of its blocks.
-    pub block_size: Tokens,
 }
 
 /// The KV cache that an engine makes.
@@ -258,76 +246,4 @@ const fn steps_in_flight(rule: InFlight, flags: &EngineFlags) -> u64 {
         InFlight::Stages if flags.async_scheduling && stages == 1 => 2,
         InFlight::Stages | InFlight::StagesAndOne => stages,
     }
-}
-
-/// Why there is no KV cache for a model and its flags.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum KvCacheError {
-    /// A flag is 0.
-    #[error("{flag} is 0\nhint: give at least 1")]
-    ZeroFlag {
-        /// Its name.
-        flag: &'static str,
-    },
-    /// The model has no layer with a cache.
-    #[error("the model has no attention layer, so there is no KV cache to plan")]
-    NoLayers,
-    /// Query heads cannot be shared evenly; the words are vLLM's.
-    #[error(
-        "total number of attention heads ({heads}) must be divisible by tensor parallel size ({tensor_parallel})\nhint: \
-         choose a tensor-parallel size that divides the attention heads"
-    )]
-    IndivisibleHeads {
-        /// Attention heads.
-        heads: u64,
-        /// GPUs.
-        tensor_parallel: u64,
-    },
-    /// KV heads can be neither shared nor repeated evenly.
-    #[error(
-        "{heads} KV heads can be neither shared by nor repeated on {tensor_parallel} GPUs evenly\nhint: choose a \
-         tensor-parallel size that divides them, or a multiple of them"
-    )]
-    IndivisibleKvHeads {
-        /// KV heads.
-        heads: u64,
-        /// GPUs.
-        tensor_parallel: u64,
-    },
-    /// A state cannot be shared evenly.
-    #[error(
-        "the model's state cannot be shared by {tensor_parallel} GPUs evenly\nhint: choose a smaller tensor-parallel size"
-    )]
-    IndivisibleState {
-        /// GPUs.
-        tensor_parallel: u64,
-    },
-    /// This version cannot pool layers of different page sizes.
-    #[error(
-        "this version cannot pool layers whose blocks differ in bytes\nhint: turn the hybrid manager off, or use a \
-         newer engine"
-    )]
-    UnequalPages,
-    /// This version's engine has no states.
-    #[error("this version does not serve models with states\nhint: use vLLM 0.9.2 or newer")]
-    NoStates,
-    /// Windows cannot be spread over ranks.
-    #[error(
-        "window layers cannot be spread by decode context parallelism\nhint: leave --decode-context-parallel-size at 1"
-    )]
-    WindowAcrossRanks,
-    /// The order of unlike layers is not known.
-    #[error(
-        "the order of the model's layers is not known, so it cannot be cut into stages\nhint: give its config.json"
-    )]
-    UnknownOrder,
-    /// There are more stages than layers.
-    #[error("{stages} pipeline stages for {layers} layers\nhint: give at most as many stages as layers")]
-    TooManyStages {
-        /// Layers.
-        layers: u64,
-        /// Stages.
-        stages: u64,
-    },
 }

@@ -3,8 +3,8 @@
 //! Follows the `get_kv_cache_spec` of vLLM's layers, and for models with states `update_block_size_for_backend`: the block
 //! of attention is made as large as a state, then the state is padded to it.
 
+use super::error::KvCacheError;
 use super::flags::{EngineFlags, StateCache};
-use super::kv_cache::KvCacheError;
 use super::rules::{Pool, Rules, States};
 use crate::Bytes;
 use crate::model::{Holds, LayerGroup, LayerKind, Shape};

@@ -5,6 +5,7 @@
 //! patched builds. Versions outside the table are refused, not guessed: the printed figures changed their meaning more
 //! than once.
 
+mod error;
 mod rules;
 mod version;
 
@@ -21,8 +22,10 @@ mod upgrade;
 use std::fmt;
 
 pub use budget::{Deployment, Doubt, MemoryBudget};
+pub use error::KvCacheError;
 pub use flags::{EngineFlags, KvDtype, Platform, Speculation, StateCache, UnknownKvDtype};
-pub use kv_cache::{KvCacheError, KvCachePlan, KvGroup, KvMemory};
+pub use groups::KvGroup;
+pub use kv_cache::{KvCachePlan, KvMemory};
 pub use limits::ServingDefaults;
 pub use upgrade::{Step, UpgradeError};
 pub use version::{EngineError, Version};

@@ -5,10 +5,12 @@
 //! known models, [`crate::config`] for a `config.json`.
 
 mod state;
+mod work;
 
 use serde::{Deserialize, Serialize};
 
 pub use state::{StateDtype, StateShape};
+pub use work::Work;
 
 use crate::{Bytes, Sourced, Tokens};
 
@@ -27,7 +29,16 @@ pub struct ModelSpec {
     pub shape: Sourced<Shape>,
     /// What a token costs it in arithmetic; needed to predict speed only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub work: Option<Sourced<crate::performance::Work>>,
+    pub work: Option<Sourced<Work>>,
+}
+
+/// Parameters of a language model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ParameterCount {
+    /// All of them.
+    pub total: u64,
+    /// Of these, entries of the embedding and of the output layer, which quantisation usually leaves alone.
+    pub embedding: u64,
 }
 
 /// The dimensions that decide on memory.

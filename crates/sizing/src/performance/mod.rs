@@ -53,9 +53,10 @@ mod regime;
 mod step;
 mod system;
 
+pub use crate::model::Work;
 pub use free::FreeLaw;
 pub use load::{Load, Observation};
 pub use model::Performance;
 pub use prediction::{Bound, Interval, Prediction, Refusal};
 pub use prior::{Priors, PriorsError};
-pub use system::{EngineFamily, System, Work};
+pub use system::{EngineFamily, System};

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use crate::Bytes;
-use crate::config::ParameterCount;
+use crate::model::ParameterCount;
 
 /// A format of weights. Embeddings and the output layer stay in 16 bits, as usual.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

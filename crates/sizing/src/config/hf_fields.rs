@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use serde_json::{Map, Value};
 
-use super::ConfigError;
+use super::error::ConfigError;
 
 static DEFAULTS: LazyLock<toml::Table> = LazyLock::new(|| {
     include_str!("../../catalogue/config_defaults.toml").parse().expect("the embedded defaults are read by a test")

@@ -1,7 +1,7 @@
 //! States of a `config.json`: the field names of every family that has them.
 
-use super::ConfigError;
-use super::fields::Fields;
+use super::error::ConfigError;
+use super::hf_fields::Fields;
 use crate::model::{Holds, LayerKind, StateDtype, StateShape};
 
 /// What one layer keeps.

@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
-use super::ConfigError;
-use super::fields::Fields;
-use super::layers::{Caches, chunked, count, full, hidden_size, query_heads, sliding};
-use super::states::{Cache, convolution, linear, mamba};
+use super::attention::{Caches, chunked, count, full, hidden_size, query_heads, sliding};
+use super::error::ConfigError;
+use super::hf_fields::Fields;
+use super::recurrent::{Cache, convolution, linear, mamba};
 use crate::model::{Heads, Holds, LayerKind};
 
 /// Models that say which layers are the exceptions.

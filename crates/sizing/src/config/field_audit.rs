@@ -6,7 +6,7 @@
 
 use serde_json::{Map, Value};
 
-use super::ConfigError;
+use super::error::ConfigError;
 
 /// Parts of names that speak of what a layer keeps.
 const TELLING: &[&str] = &[
