@@ -222,7 +222,7 @@ fn differing(first: &RunData, second: &RunData, summaries: &[Summary; 2]) -> Vec
         differ("prefix_cache", percent(hits_a), percent(hits_b));
     }
     let engine = |run: &records::Manifest| {
-        let parts = [run.engine.name.as_deref(), run.engine.version.as_deref()];
+        let parts = [run.engine.name.as_ref().map(records::Engine::id), run.engine.version.as_deref()];
         parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
     };
     differ("engine", engine(a), engine(b));

@@ -18,7 +18,7 @@ pub(crate) fn run_facts(run: &RunData, levels: &[LevelSummary]) -> RunFacts {
         simulated_profile: manifest.target.simulated_profile().map(str::to_owned),
         url: manifest.target.url().to_owned(),
         model: manifest.plan.model.clone(),
-        engine: manifest.engine.name.clone(),
+        engine: manifest.engine.name.as_ref().map(ToString::to_string),
         engine_version: manifest.engine.version.clone(),
         workload: manifest.plan.workload.clone(),
         osl: manifest.plan.osl,

@@ -78,7 +78,7 @@ mod tests {
     fn vllm(model: &str, version: &str, length: u64, labels: &[(&str, &str)]) -> EngineFacts {
         let labels = labels.iter();
         EngineFacts {
-            name: Some("vllm".to_owned()),
+            name: Some(records::Engine::Vllm),
             version: Some(version.to_owned()),
             models: vec![model.to_owned()],
             max_model_len: Some(length),
@@ -127,7 +127,7 @@ mod tests {
     #[test]
     fn llama_cpp_has_slots() {
         let facts = EngineFacts {
-            name: Some("llama.cpp".to_owned()),
+            name: Some(records::Engine::LlamaCpp),
             version: Some("b1-7e4c0a9".to_owned()),
             models: vec!["smollm2-135m".to_owned()],
             max_model_len: Some(2048),

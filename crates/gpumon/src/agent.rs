@@ -9,6 +9,8 @@ mod client;
 mod page;
 mod wire;
 
+use std::time::Instant;
+
 use std::{
     collections::{BTreeMap, VecDeque},
     io::{self, Read as _, Write as _},
@@ -21,11 +23,11 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use records::{GpuDevice, GpuLine, GpuSample, GpuState};
+use records::{Clock, GpuDevice, GpuLine, GpuSample, GpuState};
 
 pub use self::client::{AgentSource, is_agent};
 use self::wire::{AGENT, Batch, Time};
-use crate::{Clock, Line};
+use crate::Line;
 
 /// Batch that are kept for askers: a minute of eight GPUs at ten readings a second, and their slow state.
 const KEPT: usize = 6_000;
@@ -244,6 +246,11 @@ fn answer(request: &str, shared: &Shared) -> (&'static str, &'static str, String
 
 impl Shared {
     fn time(&self) -> Time {
-        Time { agent: AGENT.to_owned(), instance: self.instance, t_ns: self.clock.now(), unix_ns: unix_ns() }
+        Time {
+            agent: AGENT.to_owned(),
+            instance: self.instance,
+            t_ns: self.clock.at(Instant::now()),
+            unix_ns: unix_ns(),
+        }
     }
 }

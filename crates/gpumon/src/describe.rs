@@ -4,13 +4,13 @@
 //! facts. Only a server that does not answer at all, or that refuses the key, is an error, because then no load could be
 //! put on it either. Nothing here is measured or guessed: the facts are the engine's words.
 
-use records::{EngineFacts, EngineKind};
+use records::{Engine, EngineFacts, ServerUrl};
 use serde::Deserialize;
 use thiserror::Error;
 
 use crate::{
     engine,
-    http::{Access, BaseUrl, Client, NoAnswer},
+    http::{Access, Client, NoAnswer},
     prometheus,
 };
 
@@ -38,7 +38,7 @@ pub enum DescribeError {
 }
 
 /// Asks the server at `base` for its facts. Takes up to two seconds for each of four endpoints.
-pub fn engine_facts(base: &BaseUrl, access: &Access) -> Result<EngineFacts, DescribeError> {
+pub fn engine_facts(base: &ServerUrl, access: &Access) -> Result<EngineFacts, DescribeError> {
     let client = Client::new(access);
     let models = client
         .get(&base.endpoint("/v1/models"))
@@ -108,13 +108,10 @@ fn facts(answers: &Answers) -> EngineFacts {
     let scrape = prometheus::parse(answers.metrics.as_deref().unwrap_or_default());
 
     let owner = models.data.iter().find_map(|model| model.owned_by.as_deref());
-    let name = match (engine::recognise(&scrape), owner) {
-        (Some(EngineKind::Vllm), _) | (None, Some("vllm")) => Some("vllm"),
-        (Some(EngineKind::LlamaCpp), _) | (None, Some("llamacpp")) => Some("llama.cpp"),
-        _ => None,
-    };
+    // An owner may be anyone, such as the organisation that trained the model: only known engines count.
+    let owner = owner.map(|owner| Engine::from(owner.to_owned())).filter(|engine| !matches!(engine, Engine::Other(_)));
     EngineFacts {
-        name: name.map(str::to_owned),
+        name: engine::recognise(&scrape).or(owner),
         version: version.version.or(props.build_info),
         max_model_len: models.data.iter().find_map(|model| model.max_model_len.or_else(|| model.meta.as_ref()?.n_ctx)),
         models: models.data.into_iter().map(|model| model.id).collect(),
@@ -149,7 +146,7 @@ mod tests {
         });
         let cache_config = std::mem::take(&mut facts.cache_config);
         let expected = EngineFacts {
-            name: Some("vllm".to_owned()),
+            name: Some(Engine::Vllm),
             version: Some("0.11.2.post2".to_owned()),
             models: vec!["smollm2-135m".to_owned()],
             max_model_len: Some(2048),
@@ -162,7 +159,7 @@ mod tests {
     #[test]
     fn llamacpp_as_captured() {
         let expected = EngineFacts {
-            name: Some("llama.cpp".to_owned()),
+            name: Some(Engine::LlamaCpp),
             version: Some("b1-7e4c0a9".to_owned()),
             models: vec!["smollm2-135m".to_owned()],
             max_model_len: Some(2048),

@@ -7,17 +7,17 @@
 
 use std::collections::BTreeMap;
 
-use records::{EngineGauges, EngineKind, HistogramTotals, Offset, ServerCounters, ServerDetail, ServerSample};
+use records::{Engine, EngineGauges, HistogramTotals, Offset, ServerCounters, ServerDetail, ServerSample};
 
 use crate::prometheus::{Sample, Scrape};
 
 /// Whose names the scrape carries, if they are names that [`sample`] knows.
-pub fn recognise(scrape: &Scrape<'_>) -> Option<EngineKind> {
+pub fn recognise(scrape: &Scrape<'_>) -> Option<Engine> {
     scrape.samples.iter().find_map(|sample| {
         let (engine, _) = sample.name.split_once(':')?;
         match engine {
-            "vllm" => Some(EngineKind::Vllm),
-            "llamacpp" => Some(EngineKind::LlamaCpp),
+            "vllm" => Some(Engine::Vllm),
+            "llamacpp" => Some(Engine::LlamaCpp),
             _ => None,
         }
     })
@@ -27,6 +27,11 @@ pub fn recognise(scrape: &Scrape<'_>) -> Option<EngineKind> {
 /// `rtt_ns` its length.
 pub fn sample(scrape: &Scrape<'_>, t_ns: Offset, rtt_ns: u64) -> Option<ServerSample> {
     let engine = recognise(scrape)?;
+    let read: fn(&Scrape<'_>, &mut ServerSample) = match engine {
+        Engine::Vllm => vllm,
+        Engine::LlamaCpp => llamacpp,
+        _ => return None,
+    };
     let mut sample = ServerSample {
         t_ns,
         rtt_ns,
@@ -37,11 +42,7 @@ pub fn sample(scrape: &Scrape<'_>, t_ns: Offset, rtt_ns: u64) -> Option<ServerSa
         counters: ServerCounters::default(),
         detail: ServerDetail::default(),
     };
-    match engine {
-        EngineKind::Vllm => vllm(scrape, &mut sample),
-        EngineKind::LlamaCpp => llamacpp(scrape, &mut sample),
-        _ => return None,
-    }
+    read(scrape, &mut sample);
     Some(sample)
 }
 
@@ -190,7 +191,7 @@ mod tests {
         let expected = ServerSample {
             t_ns: Offset(7),
             rtt_ns: 9,
-            engine: EngineKind::Vllm,
+            engine: Engine::Vllm,
             running: Some(16.0),
             waiting: Some(0.0),
             kv_usage: Some(0.022_008_253_094_910_613),
@@ -221,7 +222,7 @@ mod tests {
     fn vllm_0_12_with_a_full_cache() {
         let text = include_str!("../../../fixtures/prometheus/vllm-0.12.0-full-kv.txt");
         let sample = read(text).unwrap();
-        assert_eq!(sample.engine, EngineKind::Vllm);
+        assert_eq!(sample.engine, Engine::Vllm);
         assert_eq!((sample.running, sample.waiting, sample.kv_usage), (Some(8.0), Some(8.0), Some(1.0)));
         assert_eq!(sample.counters.preemptions, Some(20.0));
         assert!(sample.counters.ttft.is_some() && sample.counters.e2el.is_some());
@@ -248,7 +249,7 @@ mod tests {
         let expected = ServerSample {
             t_ns: Offset(7),
             rtt_ns: 9,
-            engine: EngineKind::LlamaCpp,
+            engine: Engine::LlamaCpp,
             running: Some(0.0),
             waiting: Some(0.0),
             kv_usage: None,

@@ -10,19 +10,21 @@ pub(crate) mod dcgm;
 mod freshness;
 pub(crate) mod row;
 
+use std::time::Instant;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::SystemTime,
 };
 
-use records::{GpuDevice, GpuLine, Offset};
+use records::{Clock, GpuDevice, GpuLine, Offset, ServerUrl};
 
 use self::{
     freshness::{Answer as Fresh, Freshness},
     row::{Row, Rows},
 };
 use crate::{
-    Access, BaseUrl, Clock, Line, Occasion, Selection, Source, UrlError,
+    Access, Line, Occasion, Selection, Source,
     http::{Answer, Client, NoAnswer, midpoint},
     outage::Outage,
     plausible::{self, Bounds},
@@ -31,16 +33,6 @@ use crate::{
 
 /// Largest difference of the clocks of two machines that is not worth a word; the `Date` header counts whole seconds.
 const CLOCKS_AGREE_S: f64 = 2.0;
-
-/// The address of an exporter as people write it: the scheme may be missing, and `/metrics` at its end is dropped.
-///
-/// # Errors
-/// [`UrlError`], as for any other base URL.
-pub fn exporter_url(text: &str) -> Result<BaseUrl, UrlError> {
-    let text = text.trim_end_matches('/');
-    let text = text.strip_suffix("/metrics").unwrap_or(text);
-    if text.contains("://") { BaseUrl::parse(text) } else { BaseUrl::parse(&format!("http://{text}")) }
-}
 
 /// Scrapes the `/metrics` of a GPU exporter.
 #[derive(Debug)]
@@ -75,7 +67,7 @@ struct Tally {
 
 impl ExporterSource {
     /// A source over `<base>/metrics`. Nothing is sent yet.
-    pub fn new(base: &BaseUrl, access: &Access, selection: Selection) -> Self {
+    pub fn new(base: &ServerUrl, access: &Access, selection: Selection) -> Self {
         Self {
             client: Client::new(access),
             url: base.endpoint("/metrics"),
@@ -211,11 +203,11 @@ impl Source for ExporterSource {
     }
 
     fn sample(&mut self, clock: Clock, occasion: Occasion, out: &mut Vec<Line>) {
-        if !self.outage.may_try(clock.now(), occasion) {
+        if !self.outage.may_try(clock.at(Instant::now()), occasion) {
             return;
         }
         let scraped = self.scrape(clock, out);
-        self.outage.gpus_read(scraped, &self.url, clock.now(), out);
+        self.outage.gpus_read(scraped, &self.url, clock.at(Instant::now()), out);
     }
 
     fn finish(&mut self) -> Vec<Line> {

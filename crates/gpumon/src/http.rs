@@ -4,18 +4,15 @@
 //! connection each time, so that a connection which the server closed meanwhile is never mistaken for a lost server.
 //! No TLS yet. Keys never reach a message: headers are marked sensitive and URLs with credentials are refused.
 
-use std::{
-    fmt,
-    time::{Duration, Instant, SystemTime},
-};
+use std::time::{Duration, Instant, SystemTime};
 
-use records::Offset;
+use records::{Offset, Scheme, ServerUrl, UrlError};
 
 use thiserror::Error;
 use ureq::{
     Agent,
     http::{
-        HeaderName, HeaderValue, Uri,
+        HeaderName, HeaderValue,
         header::{AUTHORIZATION, DATE},
     },
 };
@@ -23,70 +20,28 @@ use ureq::{
 /// Longest time that one request may take.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Address of a server, such as `http://127.0.0.1:8000`, below which its endpoints lie.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BaseUrl(String);
-
-impl BaseUrl {
-    /// Checks a URL. Slashes at its end are dropped.
-    pub fn parse(url: &str) -> Result<Self, UrlError> {
-        let trimmed = url.trim_end_matches('/');
-        let uri: Uri = trimmed.parse().map_err(|_| UrlError::Invalid)?;
-        match uri.scheme_str() {
-            Some("http") => {}
-            Some("https") => return Err(UrlError::Https),
-            _ => return Err(UrlError::Scheme),
-        }
-        let authority = uri.authority().ok_or(UrlError::Invalid)?;
-        if authority.as_str().contains('@') {
-            return Err(UrlError::Credentials);
-        }
-        if uri.query().is_some() || trimmed.contains('#') {
-            return Err(UrlError::Query);
-        }
-        Ok(Self(trimmed.to_owned()))
-    }
-
-    /// Name or address of the host, without the port.
-    pub fn host(&self) -> Option<String> {
-        let uri: Uri = self.0.parse().ok()?;
-        uri.host().map(str::to_ascii_lowercase)
-    }
-
-    /// The URL of an endpoint; `path` begins with a slash.
-    pub(crate) fn endpoint(&self, path: &str) -> String {
-        format!("{}{path}", self.0)
-    }
+/// Parses the base URL of a server or exporter that is read over plain HTTP.
+///
+/// The scheme may be missing; slashes and `/metrics` at the end are dropped.
+pub fn telemetry_url(text: &str) -> Result<ServerUrl, TelemetryUrlError> {
+    let text = text.trim_end_matches('/');
+    let text = text.strip_suffix("/metrics").unwrap_or(text);
+    let has_scheme = text.contains("://") || text.starts_with("unix:");
+    let url: ServerUrl = if has_scheme { text.parse()? } else { format!("http://{text}").parse()? };
+    if *url.scheme() == Scheme::Http { Ok(url) } else { Err(TelemetryUrlError::NotPlain) }
 }
 
-impl fmt::Display for BaseUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// Why a URL is refused. Messages do not repeat the URL: it may hold a password.
+/// Reason why telemetry cannot use a URL. Messages do not repeat the URL: it may contain a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum UrlError {
-    /// Not a URL at all.
-    #[error("the server's URL is not valid\nhint: give scheme, host and port, such as http://127.0.0.1:8000")]
-    Invalid,
-    /// No scheme, or neither `http` nor `https`.
-    #[error("the server's URL has no http scheme\nhint: put http:// in front of the host")]
-    Scheme,
-    /// TLS is not supported yet.
+pub enum TelemetryUrlError {
+    /// The URL cannot be used at all.
+    #[error(transparent)]
+    Url(#[from] UrlError),
+    /// Only plain HTTP is supported.
     #[error(
-        "https is not supported for telemetry yet\nhint: give an http address of the same server, or a local proxy that speaks TLS to it"
+        "telemetry is read over plain http only\nhint: give an http address of the same server, or a local proxy that speaks TLS to it"
     )]
-    Https,
-    /// User name or password in the URL.
-    #[error(
-        "the server's URL holds credentials\nhint: take them out of the URL and pass an API key or a header instead"
-    )]
-    Credentials,
-    /// Query or fragment behind the path.
-    #[error("the server's URL has a query or fragment\nhint: give the base URL only, such as http://127.0.0.1:8000")]
-    Query,
+    NotPlain,
 }
 
 /// What every request carries, and how long it may take. Debug output shows no header's value.
@@ -214,17 +169,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_plain_http_base_is_a_url() {
-        let parse = |url| BaseUrl::parse(url).map(|base| base.endpoint("/metrics"));
-        assert_eq!(parse("http://gpu-7:8000//"), Ok("http://gpu-7:8000/metrics".to_owned()));
+    fn telemetry_takes_plain_http_only() {
+        let parse = |url| telemetry_url(url).map(|base| base.endpoint("/metrics"));
+        for url in ["http://gpu-7:9400", "gpu-7:9400", "gpu-7:9400/metrics", "http://gpu-7:9400/metrics/"] {
+            assert_eq!(parse(url), Ok("http://gpu-7:9400/metrics".to_owned()), "{url}");
+        }
         assert_eq!(parse("http://[::1]:80/llm"), Ok("http://[::1]:80/llm/metrics".to_owned()));
-        assert_eq!(parse("https://gpu-7"), Err(UrlError::Https));
-        assert_eq!(parse("gpu-7:8000"), Err(UrlError::Scheme));
-        assert_eq!(parse("ftp://gpu-7"), Err(UrlError::Scheme));
-        assert_eq!(parse("http://me:pw@gpu-7"), Err(UrlError::Credentials));
-        assert_eq!(parse("http://gpu-7?key=secret"), Err(UrlError::Query));
-        assert_eq!(parse("http://gpu 7"), Err(UrlError::Invalid));
-        assert_eq!(parse(""), Err(UrlError::Invalid));
+        assert_eq!(parse("https://gpu-7"), Err(TelemetryUrlError::NotPlain));
+        assert_eq!(parse("unix:/run/x.sock"), Err(TelemetryUrlError::NotPlain));
+        assert_eq!(parse("http://me:pw@gpu-7"), Err(UrlError::Credentials.into()));
+        assert!(matches!(parse(""), Err(TelemetryUrlError::Url(UrlError::Invalid(_)))));
     }
 
     #[test]

@@ -10,7 +10,6 @@
 
 mod agent;
 mod capability;
-mod clock;
 mod clock_offset;
 pub mod describe;
 pub mod engine;
@@ -29,9 +28,8 @@ mod source;
 
 pub use agent::{Agent, AgentSource, is_agent};
 pub use capability::capabilities;
-pub use clock::Clock;
-pub use exporter::{ExporterSource, exporter_url};
-pub use http::{Access, AccessError, BaseUrl, UrlError};
+pub use exporter::ExporterSource;
+pub use http::{Access, AccessError, TelemetryUrlError, telemetry_url};
 pub use replay::{ReplaySource, ScriptedSource};
 pub use sampler::{Period, PeriodOutOfRange, Sampler, SamplerReport};
 pub use selection::Selection;

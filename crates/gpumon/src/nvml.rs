@@ -16,17 +16,19 @@ mod raw;
 mod reading;
 mod state;
 
+use std::time::Instant;
+
 use std::{
     ffi::{OsStr, OsString},
     path::Path,
 };
 
 use nvml_wrapper::{Nvml, error::NvmlError};
-use records::{GpuLine, Offset};
+use records::{Clock, GpuLine, Offset};
 use thiserror::Error;
 
 use self::{events::Events, gpu::Gpu, raw::Session};
-use crate::{Clock, Line, Occasion, Selection, Source};
+use crate::{Line, Occasion, Selection, Source};
 
 /// Opens the driver's own library.
 pub fn open() -> Result<NvmlSource, NvmlAbsent> {
@@ -165,12 +167,12 @@ impl Source for NvmlSource {
     }
 
     fn sample(&mut self, clock: Clock, occasion: Occasion, out: &mut Vec<Line>) {
-        self.reopen_if_all_are_lost(clock.now(), occasion);
+        self.reopen_if_all_are_lost(clock.at(Instant::now()), occasion);
         for gpu in &mut self.gpus {
             gpu.sample(self.session.as_ref(), clock, occasion, out);
         }
         if let Some(session) = &self.session {
-            self.events.read(session, clock.now(), out);
+            self.events.read(session, clock.at(Instant::now()), out);
         }
     }
 

@@ -2,11 +2,13 @@
 //!
 //! A user can mail `gpu.jsonl` and `server.jsonl`, and what was seen there is seen again here, in the same rhythm.
 
+use std::time::Instant;
+
 use std::{collections::VecDeque, io::BufRead};
 
-use records::{GpuLine, Offset, ServerSample, read_lines};
+use records::{Clock, GpuLine, Offset, ServerSample, read_lines};
 
-use crate::{Clock, Line, Occasion, Source};
+use crate::{Line, Occasion, Source};
 
 /// Plays recorded lines at the distances at which they were recorded, from the first call on.
 #[derive(Debug)]
@@ -69,7 +71,7 @@ impl Source for ReplaySource {
     }
 
     fn sample(&mut self, clock: Clock, _: Occasion, out: &mut Vec<Line>) {
-        let now = clock.now();
+        let now = clock.at(Instant::now());
         let began = *self.began.get_or_insert(now);
         let elapsed = now - began;
         while let Some((recorded, _)) = self.lines.front() {
@@ -108,7 +110,7 @@ impl Source for ScriptedSource {
     }
 
     fn sample(&mut self, clock: Clock, _: Occasion, out: &mut Vec<Line>) {
-        let now = clock.now();
+        let now = clock.at(Instant::now());
         for mut line in self.batches.pop_front().unwrap_or_default() {
             stamp(&mut line, now);
             out.push(line);

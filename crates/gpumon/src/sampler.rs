@@ -13,7 +13,9 @@ use std::{
 
 use thiserror::Error;
 
-use crate::{Clock, Line, Occasion, Source};
+use records::Clock;
+
+use crate::{Line, Occasion, Source};
 
 /// Time between ticks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

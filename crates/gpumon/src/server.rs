@@ -3,10 +3,12 @@
 //! A sample is stamped with the middle between sending the scrape and having read its answer. The scrape opens a
 //! connection of its own, so on a link with a long round trip the values are younger than the stamp by up to half of it.
 
-use records::Offset;
+use std::time::Instant;
+
+use records::{Clock, Offset, ServerUrl};
 
 use crate::{
-    Access, BaseUrl, Clock, Line, Occasion, Source, engine,
+    Access, Line, Occasion, Source, engine,
     http::{Answer, Client, NoAnswer, midpoint},
     outage::Outage,
     prometheus,
@@ -22,7 +24,7 @@ pub struct ServerSource {
 
 impl ServerSource {
     /// A source over `<base>/metrics`. Nothing is sent yet.
-    pub fn new(base: &BaseUrl, access: &Access) -> Self {
+    pub fn new(base: &ServerUrl, access: &Access) -> Self {
         Self { client: Client::new(access), url: base.endpoint("/metrics"), outage: Outage::default() }
     }
 }
@@ -38,14 +40,14 @@ impl Source for ServerSource {
     }
 
     fn sample(&mut self, clock: Clock, occasion: Occasion, out: &mut Vec<Line>) {
-        if !self.outage.may_try(clock.now(), occasion) {
+        if !self.outage.may_try(clock.at(Instant::now()), occasion) {
             return;
         }
         let scraped = match self.client.get(&self.url) {
             Ok(answer) => read(&answer, clock),
             Err(NoAnswer(reason)) => Err(reason),
         };
-        let now = clock.now();
+        let now = clock.at(Instant::now());
         match scraped {
             Ok(line) => {
                 if let Some(lasted) = self.outage.answered(now) {

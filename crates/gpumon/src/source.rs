@@ -2,7 +2,7 @@
 
 use records::{GpuLine, ServerSample};
 
-use crate::Clock;
+use records::Clock;
 
 /// Something that can be read again and again while a run goes on.
 ///

@@ -12,7 +12,6 @@ use crate::{
     LoadError, Target,
     connection::{Connection, Protocol},
     kernel_stamp,
-    target::Scheme,
     wire::{Socket, StampedSocket, Transport, Wire},
 };
 
@@ -50,16 +49,16 @@ pub(crate) struct Refused {
 impl Connector {
     /// Resolves the target's name and makes its TLS settings.
     pub(crate) fn new(target: &Target) -> Result<Self, LoadError> {
-        let place = match target.scheme() {
-            Scheme::Unix(path) => Place::Unix(path.clone()),
-            Scheme::Http | Scheme::Https => Place::Tcp(resolve(target)?),
+        let place = match target.url().scheme() {
+            records::Scheme::Unix(path) => Place::Unix(path.clone()),
+            records::Scheme::Http | records::Scheme::Https => Place::Tcp(resolve(target)?),
         };
         Ok(Self {
             place,
             offer: if target.is_http2_only() { Offer::Http2 } else { Offer::Either },
             #[cfg(feature = "tls")]
-            tls: (*target.scheme() == Scheme::Https)
-                .then(|| crate::tls::Client::new(target.host(), target.trust()))
+            tls: (*target.url().scheme() == records::Scheme::Https)
+                .then(|| crate::tls::Client::new(target.url().host(), target.trust()))
                 .transpose()
                 .map_err(|reason| LoadError::Tls { reason })?,
         })
@@ -105,8 +104,8 @@ impl Connector {
 }
 
 fn resolve(target: &Target) -> Result<Vec<SocketAddr>, LoadError> {
-    let failed = |source| LoadError::Resolve { host: target.host().to_owned(), source };
-    let addresses: Vec<_> = (target.host(), target.port()).to_socket_addrs().map_err(failed)?.collect();
+    let failed = |source| LoadError::Resolve { host: target.url().host().to_owned(), source };
+    let addresses: Vec<_> = (target.url().host(), target.url().port()).to_socket_addrs().map_err(failed)?.collect();
     if addresses.is_empty() {
         return Err(failed(io::ErrorKind::NotFound.into()));
     }

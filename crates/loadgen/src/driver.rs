@@ -33,12 +33,11 @@ use std::{
     time::Instant,
 };
 
-use records::{Outcome, Phase, RequestRecord, Stage};
+use records::{Clock, Outcome, Phase, RequestRecord, Stage};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     LoadError, LoadPlan, SinkError, Target,
-    clock::Clock,
     connector::Connector,
     keep_alive::{Habit, Keeper},
     request::{Client, Job},
@@ -279,7 +278,7 @@ fn trial(plan: &LoadPlan, prompt: &Prompt, epoch: Instant, stop: &StopHandle) ->
         slot: 0,
         turn: None,
         retry: 0,
-        intended: clock.now(),
+        intended: clock.at(Instant::now()),
         asked_output_tokens: spec.warmup_osl.get(),
         body: plan.template().body(prompt, spec.warmup_osl.get()),
     };
@@ -292,7 +291,7 @@ fn trial(plan: &LoadPlan, prompt: &Prompt, epoch: Instant, stop: &StopHandle) ->
 }
 
 fn probe_fault(outcome: &Outcome, target: &Target) -> Option<(String, &'static str)> {
-    let url = target.base_url();
+    let url = target.url();
     Some(match outcome {
         Outcome::Completed { .. } => return None,
         Outcome::ConnectFailed { message, .. } => {

@@ -7,17 +7,11 @@ use std::{error::Error, io, time::Duration};
 #[non_exhaustive]
 pub enum PlanError {
     /// The URL cannot be used.
-    #[error("the URL cannot be used: {reason}\nhint: write it as http://host:port, for example http://127.0.0.1:8000")]
-    BadUrl {
-        /// What is wrong with it.
-        reason: &'static str,
-    },
+    #[error(transparent)]
+    Url(#[from] records::UrlError),
     /// TLS was left out of this build.
     #[error("this build speaks no TLS\nhint: build it with the feature `tls`, or measure over http")]
     Https,
-    /// A password in a URL ends up in logs and shell histories.
-    #[error("the URL holds credentials\nhint: take it out; give the key apart, or an Authorization header")]
-    CredentialsInUrl,
     /// The model has no name.
     #[error("the model name is empty\nhint: GET /v1/models lists the names that the server knows")]
     NoModel,

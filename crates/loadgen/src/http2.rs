@@ -17,7 +17,6 @@ use http::{Method, Request, Uri, Version, header::HOST, response::Parts};
 use crate::{
     Target,
     connection::{Fault, describe},
-    target::Scheme,
     wire::Wire,
 };
 
@@ -119,16 +118,16 @@ impl Http2 {
 }
 
 fn request(target: &Target) -> Result<Request<()>, Fault> {
-    let scheme = match target.scheme() {
-        Scheme::Https => "https",
-        Scheme::Http | Scheme::Unix(_) => "http",
+    let scheme = match target.url().scheme() {
+        records::Scheme::Https => "https",
+        records::Scheme::Http | records::Scheme::Unix(_) => "http",
     };
     // `:authority` says what `Host` would.
     let host = target.headers().get(HOST);
     let authority = host.and_then(|host| host.to_str().ok());
     let uri = Uri::builder()
         .scheme(scheme)
-        .authority(authority.map_or_else(|| target.authority(), str::to_owned))
+        .authority(authority.map_or_else(|| target.url().authority(), str::to_owned))
         .path_and_query(target.endpoint())
         .build()
         .map_err(|error| Fault::cut(&error))?;

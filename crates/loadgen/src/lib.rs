@@ -21,7 +21,6 @@ pub mod timeline;
 pub mod workload;
 
 mod chunked;
-mod clock;
 mod connection;
 mod connector;
 mod driver;

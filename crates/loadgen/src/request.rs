@@ -5,12 +5,11 @@ use std::{cell::RefCell, io, rc::Rc, time::Instant};
 
 use bytes::Bytes;
 use http::{StatusCode, header::CONTENT_TYPE, response::Parts};
-use records::{Chunks, Offset, Outcome, RequestRecord, Stage, TimeoutPhase, TokenCount, TokenSource, Turn};
+use records::{Chunks, Clock, Offset, Outcome, RequestRecord, Stage, TimeoutPhase, TokenCount, TokenSource, Turn};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     Target,
-    clock::Clock,
     connection::{Connection, Fault},
     connector::{Connector, Refused},
     guard::{Guard, Interruption},
@@ -96,7 +95,7 @@ impl Client<'_> {
             }
             Err(outcome) => {
                 record.outcome = outcome;
-                record.finished_ns = self.clock.now();
+                record.finished_ns = self.clock.at(Instant::now());
                 record.sent_ns = record.finished_ns;
             }
         }

@@ -1,11 +1,13 @@
 //! Where requests go: URL, model, key and headers, validated once. Secrets are held so that they cannot be printed.
 
-use std::{fmt, path::PathBuf};
+use std::fmt;
 
 use http::{
     HeaderMap, Uri,
     header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, HeaderValue, USER_AGENT},
 };
+
+use records::{Scheme, ServerUrl, UrlError};
 
 use crate::{PlanError, openai::Endpoint};
 
@@ -34,15 +36,6 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// How a server is reached.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Scheme {
-    Http,
-    Https,
-    /// A socket file.
-    Unix(PathBuf),
-}
-
 /// Whose certificates are taken.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Trust {
@@ -58,12 +51,8 @@ pub enum Trust {
 /// The server, the model and how to get in.
 #[derive(Clone, Debug)]
 pub struct Target {
-    scheme: Scheme,
+    url: ServerUrl,
     trust: Trust,
-    prefix: String,
-    host: String,
-    port: u16,
-    base_url: String,
     endpoint: Uri,
     model: String,
     headers: HeaderMap,
@@ -86,15 +75,17 @@ impl Target {
         api_key: Option<Secret>,
         extra_headers: &[(String, String)],
     ) -> Result<Self, PlanError> {
-        let Address { scheme, host, port, prefix } = parse_url(base_url)?;
+        let url: ServerUrl = base_url.parse()?;
+        if *url.scheme() == Scheme::Https && !cfg!(feature = "tls") {
+            return Err(PlanError::Https);
+        }
         if model.is_empty() {
             return Err(PlanError::NoModel);
         }
-        let endpoint = uri(&prefix, Endpoint::Chat)?;
-        let authority = format!("{host}:{port}");
+        let endpoint = uri(&url, Endpoint::Chat)?;
         let mut headers = HeaderMap::new();
         let host_value =
-            HeaderValue::try_from(&authority).map_err(|_| PlanError::BadUrl { reason: "its host cannot be sent" })?;
+            HeaderValue::try_from(url.authority()).map_err(|_| UrlError::Invalid("its host cannot be sent"))?;
         headers.insert(HOST, host_value);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
@@ -116,31 +107,15 @@ impl Target {
                 [value.as_str(), last_word].into_iter().filter(|s| s.len() >= SHORTEST_SECRET_HEADER).map(Secret::new),
             );
         }
-        Ok(Self {
-            base_url: match &scheme {
-                Scheme::Http => format!("http://{authority}{prefix}"),
-                Scheme::Https => format!("https://{authority}{prefix}"),
-                Scheme::Unix(path) => format!("unix:{}", path.display()),
-            },
-            scheme,
-            trust: Trust::System,
-            prefix,
-            host,
-            port,
-            endpoint,
-            model: model.to_owned(),
-            headers,
-            secrets,
-            http2: false,
-        })
+        Ok(Self { url, trust: Trust::System, endpoint, model: model.to_owned(), headers, secrets, http2: false })
     }
 
     /// The same server, asked through `endpoint` instead of the chat API.
     ///
     /// # Errors
-    /// [`PlanError::BadUrl`].
+    /// [`PlanError::Url`].
     pub fn with_endpoint(mut self, endpoint: Endpoint) -> Result<Self, PlanError> {
-        self.endpoint = uri(&self.prefix, endpoint)?;
+        self.endpoint = uri(&self.url, endpoint)?;
         Ok(self)
     }
 
@@ -169,17 +144,12 @@ impl Target {
 
     /// Whether it is reached in plain HTTP over TCP.
     pub fn is_plain(&self) -> bool {
-        self.scheme == Scheme::Http
+        *self.url.scheme() == Scheme::Http
     }
 
-    /// Host and port, as the `Host` header has them.
-    pub fn authority(&self) -> String {
-        format!("{}:{}", self.host, self.port)
-    }
-
-    /// URL without credentials and without `/v1`, such as `http://127.0.0.1:8000`.
-    pub fn base_url(&self) -> &str {
-        &self.base_url
+    /// The server's base URL.
+    pub fn url(&self) -> &ServerUrl {
+        &self.url
     }
 
     /// Path that requests are sent to, such as `/v1/chat/completions`.
@@ -197,87 +167,14 @@ impl Target {
         self.secrets.iter().fold(text.to_owned(), |text, secret| secret.redact(&text))
     }
 
-    /// Host name or address, an IPv6 address without its brackets.
-    pub(crate) fn host(&self) -> &str {
-        self.host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(&self.host)
-    }
-
-    pub(crate) fn scheme(&self) -> &Scheme {
-        &self.scheme
-    }
-
-    /// What precedes `/v1` in paths.
-    pub(crate) fn prefix(&self) -> &str {
-        &self.prefix
-    }
-
-    pub(crate) fn port(&self) -> u16 {
-        self.port
-    }
-
     pub(crate) fn headers(&self) -> &HeaderMap {
         &self.headers
     }
 }
 
-fn uri(prefix: &str, endpoint: Endpoint) -> Result<Uri, PlanError> {
-    Uri::try_from(format!("{prefix}{}", endpoint.path()))
-        .map_err(|_| PlanError::BadUrl { reason: "its path cannot be sent" })
-}
-
-/// The parts of a base URL.
-struct Address {
-    scheme: Scheme,
-    host: String,
-    port: u16,
-    prefix: String,
-}
-
-fn parse_url(url: &str) -> Result<Address, PlanError> {
-    let bad = |reason| PlanError::BadUrl { reason };
-    let url = url.trim();
-    if let Some(path) = url.strip_prefix("unix:") {
-        let path = path.strip_prefix("//").unwrap_or(path);
-        if !path.starts_with('/') {
-            return Err(bad("the path of its socket does not begin with a slash"));
-        }
-        return Ok(Address {
-            scheme: Scheme::Unix(path.into()),
-            host: "localhost".to_owned(),
-            port: 80,
-            prefix: String::new(),
-        });
-    }
-    let uri: Uri = url.parse().map_err(|_| bad("it does not follow RFC 3986"))?;
-    let (scheme, default_port) = match uri.scheme_str() {
-        Some("http") => (Scheme::Http, 80),
-        Some("https") if cfg!(feature = "tls") => (Scheme::Https, 443),
-        Some("https") => return Err(PlanError::Https),
-        Some(_) => return Err(bad("only http, https and unix are spoken")),
-        None => return Err(bad("it does not begin with http://")),
-    };
-    let authority = uri.authority().ok_or(bad("it names no host"))?;
-    if authority.as_str().contains('@') {
-        return Err(PlanError::CredentialsInUrl);
-    }
-    if authority.host().is_empty() {
-        return Err(bad("it names no host"));
-    }
-    let port = match authority.port() {
-        Some(port) => port.as_u16(),
-        None if authority.as_str().ends_with(':') => return Err(bad("its port is empty")),
-        None if authority.as_str().len() > authority.host().len() => {
-            return Err(bad("its port is not a number up to 65535"));
-        }
-        None => default_port,
-    };
-    if uri.query().is_some() {
-        return Err(bad("it has a query"));
-    }
-    let path = uri.path().trim_end_matches('/');
-    let path = path.strip_suffix("/chat/completions").unwrap_or(path);
-    let prefix = path.strip_suffix("/v1").unwrap_or(path);
-    Ok(Address { scheme, host: authority.host().to_owned(), port, prefix: prefix.to_owned() })
+fn uri(url: &ServerUrl, endpoint: Endpoint) -> Result<Uri, UrlError> {
+    Uri::try_from(format!("{}{}", url.path(), endpoint.path()))
+        .map_err(|_| UrlError::Invalid("its path cannot be sent"))
 }
 
 fn header_name(name: &str) -> Result<HeaderName, PlanError> {
@@ -307,32 +204,14 @@ mod tests {
     }
 
     #[test]
-    fn urls_come_down_to_host_port_and_path() {
-        for (url, base, endpoint, host) in [
-            ("http://127.0.0.1:8000", "http://127.0.0.1:8000", "/v1/chat/completions", "127.0.0.1"),
-            ("http://gpu-1/", "http://gpu-1:80", "/v1/chat/completions", "gpu-1"),
-            ("http://gpu-1:81/v1/", "http://gpu-1:81", "/v1/chat/completions", "gpu-1"),
-            ("http://h/llm/v1", "http://h:80/llm", "/llm/v1/chat/completions", "h"),
-            ("http://h/v1/chat/completions", "http://h:80", "/v1/chat/completions", "h"),
-            ("http://[::1]:8000", "http://[::1]:8000", "/v1/chat/completions", "::1"),
-        ] {
-            let target = target(url).unwrap();
-            assert_eq!((target.base_url(), target.endpoint(), target.host()), (base, endpoint, host));
+    fn only_http_is_plain_and_https_needs_tls() {
+        assert!(target("http://gpu-1/v1").unwrap().is_plain());
+        assert!(!target("unix:///run/vllm.sock").unwrap().is_plain());
+        match target("https://gpu-1/v1") {
+            Ok(secure) => assert!(cfg!(feature = "tls") && !secure.is_plain()),
+            Err(error) => assert!(!cfg!(feature = "tls") && error == PlanError::Https),
         }
-    }
-
-    #[test]
-    fn tls_and_socket_files_are_told_by_the_url() {
-        let unix = target("unix:///run/vllm.sock").unwrap();
-        assert_eq!((unix.base_url(), unix.is_plain()), ("unix:/run/vllm.sock", false));
-        assert_eq!(unix.endpoint(), "/v1/chat/completions");
-        assert!(matches!(target("unix:run/vllm.sock"), Err(PlanError::BadUrl { .. })));
-        if cfg!(feature = "tls") {
-            let secure = target("https://gpu-1/v1").unwrap();
-            assert_eq!((secure.base_url(), secure.port()), ("https://gpu-1:443", 443));
-        } else {
-            assert_eq!(target("https://h").unwrap_err(), PlanError::Https);
-        }
+        assert_eq!(target("http://me:swordfish@h").unwrap_err(), PlanError::Url(UrlError::Credentials));
     }
 
     #[test]
@@ -344,14 +223,6 @@ mod tests {
         assert_eq!(again.endpoint(), "/llm/v1/completions");
         let chat = again.with_endpoint(Endpoint::Chat).unwrap();
         assert_eq!(chat.endpoint(), "/llm/v1/chat/completions");
-    }
-
-    #[test]
-    fn urls_that_cannot_be_used_are_refused_with_a_hint() {
-        assert_eq!(target("http://me:swordfish@h").unwrap_err(), PlanError::CredentialsInUrl);
-        for url in ["", "h", "127.0.0.1:8000", "ftp://h", "http://h?x=1", "http://", "http://h:99999", "http://h:"] {
-            assert!(matches!(target(url), Err(PlanError::BadUrl { .. })), "{url}");
-        }
     }
 
     #[test]

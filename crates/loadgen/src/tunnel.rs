@@ -47,7 +47,7 @@ impl Tunnel {
 
     /// Base URL of the server as seen through the tunnel, with the path of the target's.
     pub fn url(&self, target: &Target) -> String {
-        format!("http://{}{}", self.address, target.prefix())
+        format!("http://{}{}", self.address, target.url().path())
     }
 }
 

@@ -3,8 +3,9 @@
 
 use std::fs;
 
-use gpumon::{Access, BaseUrl};
+use gpumon::{Access, telemetry_url};
 use loadgen::{Secret, Target, Trust, Tunnel};
+use records::ServerUrl;
 
 use crate::{
     cli::{LoadArgs, TelemetryArgs},
@@ -78,7 +79,7 @@ fn trust(load: &LoadArgs) -> anyhow::Result<Trust> {
 
 /// Telemetry's way to a server.
 pub(crate) struct Watch {
-    pub(crate) base: BaseUrl,
+    pub(crate) base: ServerUrl,
     pub(crate) access: Access,
     /// Open as long as telemetry goes through it.
     _tunnel: Option<Tunnel>,
@@ -91,12 +92,12 @@ impl Watch {
         // Telemetry asks for no model.
         let target = secrets.target(url, "-", load)?;
         if target.is_plain() {
-            return Ok(Self { base: BaseUrl::parse(url).exit(Exit::Usage)?, access, _tunnel: None });
+            return Ok(Self { base: telemetry_url(url).exit(Exit::Usage)?, access, _tunnel: None });
         }
         let tunnel = Tunnel::open(&target).exit(Exit::Server)?;
         Ok(Self {
-            base: BaseUrl::parse(&tunnel.url(&target)).exit(Exit::Usage)?,
-            access: access.with_header("host", &target.authority()).exit(Exit::Usage)?,
+            base: telemetry_url(&tunnel.url(&target)).exit(Exit::Usage)?,
+            access: access.with_header("host", &target.url().authority()).exit(Exit::Usage)?,
             _tunnel: Some(tunnel),
         })
     }

@@ -13,8 +13,8 @@ use std::{
 };
 
 use anyhow::Context as _;
-use gpumon::{Agent, Clock, Line, Period, ReplaySource, Sampler, SamplerReport, Source, capabilities};
-use records::{GpuLine, JsonlWriter};
+use gpumon::{Agent, Line, Period, ReplaySource, Sampler, SamplerReport, Source, capabilities};
+use records::{Clock, GpuLine, JsonlWriter};
 use serde::Serialize;
 
 use self::table::Board;

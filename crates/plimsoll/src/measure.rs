@@ -75,7 +75,7 @@ pub(crate) fn measure(
     let end = load_and_record(&plan, &done, &mut recorder, &mut watcher, epoch, &stop);
     notes.extend(watcher.into_iter().flat_map(Watcher::notes));
     notes.extend((!load.replicas.is_empty()).then(|| {
-        let others = load.replicas.iter().map(|url| redact::url(url)).collect::<Vec<_>>().join(", ");
+        let others = load.replicas.iter().map(|url| records::redact_url(url)).collect::<Vec<_>>().join(", ");
         format!("the load was shared by several servers, slot by slot; besides the target: {others}; telemetry watched the target only")
     }));
     notes.extend(overhead_note(&output.result_dir, load.series.num_runs));

@@ -66,7 +66,7 @@ fn model<'a>(load: &'a LoadArgs, engine: &'a EngineFacts) -> anyhow::Result<&'a 
 }
 
 fn length_control(load: &LoadArgs, engine: &EngineFacts) -> (LengthControl, Vec<String>) {
-    let known = LengthControl::for_engine(engine.name.as_deref());
+    let known = LengthControl::for_engine(engine.name.as_ref());
     match (load.ignore_eos, known) {
         _ if load.endpoint_type == EndpointType::Embeddings => (known, Vec::new()),
         (asked, _) if load.endpoint_type == EndpointType::Responses => {

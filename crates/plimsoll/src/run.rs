@@ -2,7 +2,7 @@
 
 use ::report::Language;
 use analysis::{LevelSummary, Summary};
-use records::{EndReason, Target};
+use records::{EndReason, ServerUrl, Target};
 use simserver::{SimConfig, SimServer};
 
 use crate::{
@@ -73,7 +73,7 @@ fn of_series(
         series::go_on(resumed, &target, Defaults::SIMULATED, out)?
     } else {
         let then = resumed.target.clone();
-        let target = urls.first().map_or(then, |url| server(url));
+        let target = urls.first().map_or(Ok(then), |url| server(url))?;
         series::go_on(resumed, &target, Defaults::SERVER, out)?
     };
     report_series(&series, end, out, documents)
@@ -126,10 +126,10 @@ fn code(summary: &Summary) -> Exit {
     }
 }
 
-/// A server by its base URL; `/v1` at its end, which other tools want, is dropped.
-fn server(url: &str) -> Target {
-    let trimmed = url.trim_end_matches('/');
-    Target::Server { url: trimmed.strip_suffix("/v1").unwrap_or(trimmed).to_owned() }
+/// A server by its base URL; `/v1` at its end is dropped.
+fn server(url: &str) -> anyhow::Result<Target> {
+    let url: ServerUrl = url.parse().exit(Exit::Usage)?;
+    Ok(Target::Server { url: url.to_string() })
 }
 
 fn simulated(profile: &str, load: &LoadArgs, work: Work<'_>) -> anyhow::Result<Exit> {
@@ -171,7 +171,7 @@ impl Work<'_> {
         if load.dry_run {
             return dry_run::run(&url, load, Defaults::SERVER, self.out);
         }
-        self.measure(server(&url), load, Defaults::SERVER)
+        self.measure(server(&url)?, load, Defaults::SERVER)
     }
 
     fn measure(self, target: Target, load: &LoadArgs, defaults: Defaults) -> anyhow::Result<Exit> {

@@ -8,10 +8,10 @@ use std::{
 
 use anyhow::Context as _;
 use gpumon::{
-    Access, AgentSource, BaseUrl, ExporterSource, Line, Period, Sampler, Selection, Source, capabilities, exporter_url,
-    is_agent, nvml, server::ServerSource,
+    Access, AgentSource, ExporterSource, Line, Period, Sampler, Selection, Source, capabilities, is_agent, nvml,
+    server::ServerSource, telemetry_url,
 };
-use records::{GpuLine, Offset};
+use records::{GpuLine, Offset, ServerUrl};
 
 use crate::{
     access::Secrets,
@@ -54,10 +54,10 @@ pub(crate) struct GpuSources {
 pub(crate) fn check(args: &TelemetryArgs) -> anyhow::Result<()> {
     let gpus = args.gpu_telemetry.iter();
     for url in gpus.filter(|place| ![LOCAL, NONE].contains(&place.as_str())) {
-        exporter_url(url).context("understand --gpu-telemetry").exit(Exit::Usage)?;
+        telemetry_url(url).context("understand --gpu-telemetry").exit(Exit::Usage)?;
     }
     if let Some(url) = &args.server_metrics {
-        exporter_url(url).context("understand --server-metrics").exit(Exit::Usage)?;
+        telemetry_url(url).context("understand --server-metrics").exit(Exit::Usage)?;
     }
     Secrets::of_telemetry(args)?.access()?;
     Ok(())
@@ -81,7 +81,7 @@ pub(crate) fn gpu_sources(args: &TelemetryArgs) -> anyhow::Result<GpuSources> {
                 Err(absent) => found.notes.push(absent.to_string()),
             },
             url => {
-                let base = exporter_url(url).context("understand --gpu-telemetry").exit(Exit::Usage)?;
+                let base = telemetry_url(url).context("understand --gpu-telemetry").exit(Exit::Usage)?;
                 found.sources.push(remote(&base, &access, &selection));
             }
         }
@@ -90,7 +90,7 @@ pub(crate) fn gpu_sources(args: &TelemetryArgs) -> anyhow::Result<GpuSources> {
 }
 
 /// An agent of ours, or an exporter.
-fn remote(base: &BaseUrl, access: &Access, selection: &Selection) -> Box<dyn Source> {
+fn remote(base: &ServerUrl, access: &Access, selection: &Selection) -> Box<dyn Source> {
     if is_agent(base, access) {
         Box::new(AgentSource::new(base, access, selection.clone()))
     } else {
@@ -105,12 +105,12 @@ fn remote(base: &BaseUrl, access: &Access, selection: &Selection) -> Box<dyn Sou
 /// An address that is none, with [`Exit::Usage`].
 pub(crate) fn server_source(
     args: &TelemetryArgs,
-    server: Option<(&BaseUrl, &Access)>,
+    server: Option<(&ServerUrl, &Access)>,
 ) -> anyhow::Result<Option<ServerSource>> {
     let Some(url) = &args.server_metrics else {
         return Ok(server.map(|(base, access)| ServerSource::new(base, access)));
     };
-    let base = exporter_url(url).context("understand --server-metrics").exit(Exit::Usage)?;
+    let base = telemetry_url(url).context("understand --server-metrics").exit(Exit::Usage)?;
     let own = Secrets::of_telemetry(args)?;
     let access = match server.filter(|(server, _)| own.is_empty() && server.host() == base.host()) {
         Some((_, access)) => access.clone(),
@@ -121,7 +121,12 @@ pub(crate) fn server_source(
 
 impl Telemetry {
     /// Watches the engine's `/metrics` and the GPUs. What cannot be watched becomes a note.
-    pub(crate) fn start(args: &TelemetryArgs, base: &BaseUrl, access: &Access, epoch: Instant) -> anyhow::Result<Self> {
+    pub(crate) fn start(
+        args: &TelemetryArgs,
+        base: &ServerUrl,
+        access: &Access,
+        epoch: Instant,
+    ) -> anyhow::Result<Self> {
         let GpuSources { sources: gpus, notes } = gpu_sources(args)?;
         let has_gpu = !gpus.is_empty();
         let server: Vec<Box<dyn Source>> = server_source(args, Some((base, access)))?

@@ -7,19 +7,22 @@
 //! never edited; names carry base units (`_ns`, `_bytes`, `_mw`, `_mj`); a metric that was not measured is absent, not 0.
 //! Unknown fields are ignored on reading, so that newer folders of the same [`SCHEMA_VERSION`] stay readable.
 //!
-//! This crate computes no metric beyond differences of its own instants, knows no clock and no network, and touches
-//! files in [`run_dir`] only.
+//! This crate computes no metric beyond differences of its own instants, and reads no clock and no network. Files are
+//! opened in [`run_dir`] and its submodule `lines_in_parts` only.
 
+mod engine;
 mod jsonl;
-mod lines_in_parts;
 mod manifest;
 mod phase;
 mod request;
 mod run_data;
 pub mod run_dir;
+mod server_url;
 mod telemetry;
 mod time;
+pub mod units;
 
+pub use engine::Engine;
 pub use jsonl::{JsonlWriter, Lines, read_lines};
 pub use manifest::{
     Arrivals, ClockAnchor, EndReason, EngineFacts, Host, Judgement, Manifest, Objectives, Plan, Ramp, RampShape,
@@ -32,8 +35,9 @@ pub use request::{
 };
 pub use run_data::{RunData, Skipped};
 pub use run_dir::{RecordError, RunDir};
+pub use server_url::{Scheme, ServerUrl, UrlError, redact_url};
 pub use telemetry::{
-    EngineGauges, EngineKind, GpuDevice, GpuLine, GpuSample, GpuState, HistogramTotals, ServerCounters, ServerDetail,
-    ServerSample, SourceClock,
+    EngineGauges, GpuDevice, GpuLine, GpuSample, GpuState, HistogramTotals, ServerCounters, ServerDetail, ServerSample,
+    SourceClock,
 };
-pub use time::Offset;
+pub use time::{Clock, Offset};

@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_with::skip_serializing_none;
 
-use crate::Offset;
+use crate::{Engine, Offset};
 
 /// Version of every file in the run folder. A reader accepts this version and older ones that a fixture proves readable.
 pub const SCHEMA_VERSION: u32 = 1;
 
 /// The head of a run folder. A folder whose manifest has no `end` was killed: what it holds is still valid, but partial.
+#[skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
     /// Version of the schema that the whole folder follows.
@@ -31,10 +33,8 @@ pub struct Manifest {
     /// Wall-clock time at the run's epoch.
     pub started: ClockAnchor,
     /// Wall-clock time at the end; absent when the run was killed. Both anchors together show the clock's drift.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<ClockAnchor>,
     /// Why the run ended; absent when it was killed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end: Option<EndReason>,
     /// Wall-clock times at which a run that had been cut off went on; the run's clock includes the pauses.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -48,13 +48,12 @@ pub struct Manifest {
 }
 
 /// What the figures are to be judged by. It changes nothing of what is measured; a report may judge by something else.
+#[skip_serializing_none]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Judgement {
     /// Latency objectives of a good request.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub objectives: Option<Objectives>,
     /// Probability with which an interval shall hold the truth, between 0 and 1; 0.95 unless given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confidence_level: Option<f64>,
 }
 
@@ -65,22 +64,21 @@ impl Judgement {
 }
 
 /// Latency objectives: a request is good when it completes and meets all that are set.
+#[skip_serializing_none]
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Objectives {
     /// Largest TTFT.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttft_ns: Option<u64>,
     /// Largest TPOT.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tpot_ns: Option<u64>,
     /// Largest E2EL.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub e2el_ns: Option<u64>,
     /// Share of requests that has to be good for a level to hold, between 0 and 1.
     pub attainment: f64,
 }
 
 /// The program that measured.
+#[skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Tool {
     /// `plimsoll`.
@@ -88,7 +86,6 @@ pub struct Tool {
     /// Version of the workspace.
     pub version: String,
     /// Revision of the source, when it was built from a checkout.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub git_revision: Option<String>,
     /// `release` or `debug`; times of a debug client are not to be trusted.
     pub profile: String,
@@ -132,6 +129,7 @@ impl Target {
 
 /// What was to be done. Closed loop: at level `c`, `c` slots each send their next request when the last one ended. Open
 /// loop: requests are sent when `arrivals` says, whatever the server does.
+#[skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
     /// Concurrency of each level, in the order in which they run; 0 where the level is an open loop.
@@ -169,7 +167,6 @@ pub struct Plan {
     /// Deadline of one request.
     pub request_timeout_ns: u64,
     /// When a level has been measured well enough to stop before its planned end, such as `ttft_p95:5%`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop_when: Option<String>,
     /// How often a request that failed is sent again.
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -182,16 +179,14 @@ fn is_zero(number: &u32) -> bool {
 }
 
 /// The schedule of an open loop.
+#[skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Arrivals {
     /// Requests per second, at the beginning of a ramp; absent when all arrive at once or as recorded.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub per_second: Option<f64>,
     /// Shape of the gamma-distributed gaps, 1 for a Poisson process; absent when gaps are equal.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub burstiness: Option<f64>,
     /// Where the rate goes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ramp: Option<Ramp>,
     /// Steps of a rate that moves in steps; empty for one that does not.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -235,38 +230,33 @@ pub enum RampShape {
 }
 
 /// The machine that the client ran on. Absent values could not be read.
+#[skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Host {
     /// Operating system and architecture, such as `linux x86_64`.
     pub os: String,
     /// Processor model.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu_model: Option<String>,
     /// Logical processors that the client may use.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpus: Option<u32>,
     /// Main memory.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_bytes: Option<u64>,
 }
 
 /// What the server said about itself before the load began.
+#[skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct EngineFacts {
-    /// `vllm`, `llama.cpp`, or what else could be recognised.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
+    /// The engine; absent where it was not recognised.
+    pub name: Option<Engine>,
     /// Version as the server gives it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
     /// Models listed by `/v1/models`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub models: Vec<String>,
     /// Longest sequence, in tokens, as `/v1/models` gives it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_model_len: Option<u64>,
     /// Parallel slots or sequences, where the server says (llama.cpp `total_slots`).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_num_seqs: Option<u64>,
     /// Labels of `vllm:cache_config_info` (`num_gpu_blocks`, `block_size`, …), verbatim.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

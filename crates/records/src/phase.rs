@@ -1,26 +1,25 @@
 //! `phases.jsonl`: what the client was doing from when to when, and what that cost the client itself.
 
 use serde::{Deserialize, Serialize};
+use serde_with::skip_serializing_none;
 
 use crate::Offset;
 
 /// One phase of a run, written when it has ended. Telemetry is attributed to levels by these marks.
+#[skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Phase {
     /// What the client was doing.
     pub kind: PhaseKind,
     /// Index into the plan's levels; absent for phases between levels.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub level: Option<u32>,
     /// Beginning.
     pub start_ns: Offset,
     /// End.
     pub end_ns: Offset,
     /// What the client itself spent, where measured.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client: Option<ClientLoad>,
     /// Of a measurement that ran to its end: what ended it. Absent for other phases and in older folders.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_by: Option<MeasureEnd>,
 }
 
@@ -56,6 +55,7 @@ pub enum PhaseKind {
 }
 
 /// What the client spent during a phase: the evidence that it was not the bottleneck.
+#[skip_serializing_none]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClientLoad {
     /// Processor time of the client's own threads.
@@ -70,6 +70,5 @@ pub struct ClientLoad {
     pub lag_samples: u64,
     /// Reads whose bytes the kernel had not stamped when they arrived, so that the time of the read stands in for it.
     /// Absent where nobody counted: then every stamp is that of a read.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unstamped_reads: Option<u64>,
 }

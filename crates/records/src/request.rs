@@ -6,10 +6,12 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use serde_with::skip_serializing_none;
 
 use crate::Offset;
 
 /// One request attempt. Nothing that failed is left out, and nothing is retried behind this record's back.
+#[skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RequestRecord {
     /// Number of the request within the run, from 0; unique but for retries.
@@ -21,7 +23,6 @@ pub struct RequestRecord {
     /// Closed loop: which of the level's slots sent it, from 0.
     pub slot: u32,
     /// The conversation that it belongs to, and which of its turns it is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub turn: Option<Turn>,
     /// Attempts of the same request before this one, each with a record of its own that bears the same number.
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -33,28 +34,22 @@ pub struct RequestRecord {
     /// Whether a connection had to be made for it.
     pub connection: Connection,
     /// When the response head had arrived.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub head_ns: Option<Offset>,
     /// Arrivals of the content-bearing chunks.
     pub chunks: Chunks,
     /// First arrival that was not reasoning, when the server marks reasoning.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_output_ns: Option<Offset>,
     /// End of the response, or of the attempt.
     pub finished_ns: Offset,
     /// Output tokens asked for.
     pub asked_output_tokens: u32,
     /// Prompt tokens as the server counted them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prompt_tokens: Option<u64>,
     /// Prompt tokens that the server took from its cache, where it says.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cached_prompt_tokens: Option<u64>,
     /// Output tokens, and who counted them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_tokens: Option<TokenCount>,
     /// The server's own times for this request, where it gives them (llama.cpp `timings`).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_timings: Option<ServerTimings>,
     /// How it ended.
     pub outcome: Outcome,
@@ -187,6 +182,7 @@ pub struct ServerTimings {
 }
 
 /// How a request attempt ended.
+#[skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[non_exhaustive]
@@ -194,7 +190,6 @@ pub enum Outcome {
     /// The response came whole, with at least one token.
     Completed {
         /// The server's `finish_reason`.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         finish_reason: Option<String>,
     },
     /// No connection.

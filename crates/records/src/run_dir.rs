@@ -1,4 +1,4 @@
-//! The run folder: names of its files, creating it, appending to it. The only module of this crate that touches files.
+//! The run folder: names of its files, creating it, appending to it. No other module of this crate opens a file.
 
 use std::{
     fs::{self, File},
@@ -8,7 +8,10 @@ use std::{
 
 use serde::de::DeserializeOwned;
 
-use crate::{JsonlWriter, Lines, Manifest, SCHEMA_VERSION, lines_in_parts::read_file};
+use self::lines_in_parts::read_file;
+use crate::{JsonlWriter, Lines, Manifest, SCHEMA_VERSION};
+
+mod lines_in_parts;
 
 /// The manifest.
 pub const MANIFEST: &str = "manifest.json";

@@ -5,10 +5,12 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_with::skip_serializing_none;
 
-use crate::Offset;
+use crate::{Engine, Offset, engine::in_server_jsonl};
 
 /// A line of `gpu.jsonl`.
+#[skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[non_exhaustive]
@@ -32,7 +34,6 @@ pub enum GpuLine {
         /// When it was heard of.
         t_ns: Offset,
         /// Which device, where the driver says.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         uuid: Option<String>,
         /// The code of NVIDIA's XID catalogue.
         code: u64,
@@ -58,6 +59,7 @@ pub struct SourceClock {
 }
 
 /// A GPU as its driver describes it.
+#[skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct GpuDevice {
     /// Unique id, such as `GPU-…`.
@@ -67,30 +69,25 @@ pub struct GpuDevice {
     /// Where the readings come from, such as `nvml`.
     pub source: String,
     /// Driver version.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub driver: Option<String>,
     /// Memory as the driver counts it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_total_bytes: Option<u64>,
     /// Enforced power limit.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub power_limit_mw: Option<u64>,
     /// Metrics that the device refuses, by the name of their field in [`GpuSample`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unsupported: Vec<String>,
     /// Host of the device, where it is not the client's own.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
     /// For a part of a GPU (MIG): the `uuid` of the whole. Power and energy belong to the whole.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<String>,
     /// What `memory_used_bytes` means: `nvml_v2`, `dcgm` (both without what the driver reserves), `amd_vram`,
     /// `nvidia_smi`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_api: Option<String>,
 }
 
 /// What changes rarely on a device, or costs too much to be asked at every sample.
+#[skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct GpuState {
     /// When the reading began.
@@ -100,32 +97,25 @@ pub struct GpuState {
     /// Which device.
     pub uuid: String,
     /// Power limit in force.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub power_limit_mw: Option<u64>,
     /// Power limit that the device comes with.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub power_limit_default_mw: Option<u64>,
     /// Largest clock of the multiprocessors.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sm_clock_max_mhz: Option<u32>,
     /// Generation of the PCIe link at this moment; it drops when the device is idle.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pcie_generation: Option<u32>,
     /// Lanes of the PCIe link at this moment.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pcie_width: Option<u32>,
     /// PCIe transfers that were repeated, since the driver was loaded.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pcie_replays: Option<u64>,
     /// Memory errors that could not be corrected, since the driver was loaded.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ecc_uncorrected: Option<u64>,
     /// Memory rows replaced because of uncorrectable errors, since the device was made.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remapped_rows: Option<u64>,
 }
 
 /// A reading of one GPU.
+#[skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct GpuSample {
     /// When the reading began.
@@ -135,95 +125,65 @@ pub struct GpuSample {
     /// Which device.
     pub uuid: String,
     /// Share of the driver's sample period in which a kernel ran, in percent; not the load of the cores.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gpu_util_percent: Option<u32>,
     /// Share of that period in which memory was read or written, in percent; not the share that is used.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_util_percent: Option<u32>,
     /// Memory allocated by processes, without what the driver reserves (NVML's version 2 of the figure).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_used_bytes: Option<u64>,
     /// Memory that the driver keeps for itself.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_reserved_bytes: Option<u64>,
     /// Power, averaged by the driver over one second where it says so (field 185).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub power_average_mw: Option<u64>,
     /// Power at this instant (field 186).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub power_instant_mw: Option<u64>,
     /// Energy since the driver was loaded.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub energy_mj: Option<u64>,
     /// Core temperature in degrees Celsius.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub temperature_c: Option<i32>,
     /// Clock of the multiprocessors.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sm_clock_mhz: Option<u32>,
     /// Clock of the memory.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_clock_mhz: Option<u32>,
     /// Reasons for which clocks are held back, NVML's bits verbatim.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub throttle_bits: Option<u64>,
     /// Moment that the driver itself gives for the power values (Unix time of the GPU's host).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub power_unix_ns: Option<u64>,
     /// Round trip of the scrape, for a source behind HTTP; `t_ns` is then its middle.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rtt_ns: Option<u64>,
     /// Memory that nobody holds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_free_bytes: Option<u64>,
     /// Temperature of the memory in degrees Celsius (field 82).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_temperature_c: Option<i32>,
     /// Share of time in which the graphics and compute engine was active, in percent; from dcgm-exporter, where it is the one
     /// figure of activity that an instance (MIG) has.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub engine_active_percent: Option<f64>,
     /// Share of time with at least one warp on a multiprocessor, averaged over them, in percent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sm_active_percent: Option<f64>,
     /// Resident warps / the most there can be, in percent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sm_occupancy_percent: Option<f64>,
     /// Share of time in which the tensor cores worked, in percent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tensor_active_percent: Option<f64>,
     /// Share of the memory's bandwidth in use, in percent. About 80 is the most that can be reached (NVIDIA DCGM manual).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dram_active_percent: Option<f64>,
     /// Received over PCIe, bytes per second.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pcie_rx_bytes_per_s: Option<f64>,
     /// Sent over PCIe, bytes per second.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pcie_tx_bytes_per_s: Option<f64>,
     /// Received over PCIe since the counter began.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pcie_rx_bytes: Option<u64>,
     /// Sent over PCIe since the counter began.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pcie_tx_bytes: Option<u64>,
     /// Received over NVLink, all links, bytes per second.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nvlink_rx_bytes_per_s: Option<f64>,
     /// Sent over NVLink, all links, bytes per second.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nvlink_tx_bytes_per_s: Option<f64>,
     /// Received over NVLink, all links, since the counter began.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nvlink_rx_bytes: Option<u64>,
     /// Sent over NVLink, all links, since the counter began.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nvlink_tx_bytes: Option<u64>,
     /// Time for which the power limit has held clocks back, since the driver was loaded.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub power_violation_ns: Option<u64>,
     /// Time for which heat has held clocks back, since the driver was loaded.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thermal_violation_ns: Option<u64>,
 }
 
@@ -256,34 +216,22 @@ impl GpuState {
     }
 }
 
-/// The serving engine whose metrics were read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum EngineKind {
-    /// vLLM, or something that speaks its metric names.
-    Vllm,
-    /// llama.cpp's server.
-    LlamaCpp,
-}
-
 /// A line of `server.jsonl`: one scrape of the engine's `/metrics`, summed over its engines.
+#[skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ServerSample {
     /// Middle between sending the scrape and receiving its answer.
     pub t_ns: Offset,
     /// Time from sending to receiving.
     pub rtt_ns: u64,
-    /// Whose names were read.
-    pub engine: EngineKind,
+    /// Engine whose metric names were read.
+    #[serde(serialize_with = "in_server_jsonl")]
+    pub engine: Engine,
     /// Requests being processed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub running: Option<f64>,
     /// Requests waiting to be processed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting: Option<f64>,
     /// Share of the KV cache in use, 0 to 1.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kv_usage: Option<f64>,
     /// Counters since the server started.
     pub counters: ServerCounters,
@@ -293,13 +241,13 @@ pub struct ServerSample {
 }
 
 /// What only some engines tell.
+#[skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ServerDetail {
     /// Waiting requests by the engine's reason (`capacity`, `deferred`), where it tells.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub waiting_by_reason: BTreeMap<String, f64>,
     /// Size of the KV cache in tokens, where the engine gives it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kv_cache_size_tokens: Option<u64>,
     /// The gauges of each engine, where one server runs several; empty for one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -307,80 +255,60 @@ pub struct ServerDetail {
 }
 
 /// Gauges of one of several engines behind a server.
+#[skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct EngineGauges {
     /// The engine's label, verbatim.
     pub engine: String,
     /// Requests being processed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub running: Option<f64>,
     /// Requests waiting to be processed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting: Option<f64>,
     /// Share of the KV cache in use, 0 to 1.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kv_usage: Option<f64>,
 }
 
 /// Counters since the server started. Differences between two scrapes are what happened between them.
+#[skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ServerCounters {
     /// Prompt tokens processed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prompt_tokens: Option<f64>,
     /// Tokens generated.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_tokens: Option<f64>,
     /// Requests that ended well.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests_succeeded: Option<f64>,
     /// Requests thrown back to the queue for want of KV blocks.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preemptions: Option<f64>,
     /// Prompt tokens looked up in the prefix cache.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prefix_queries: Option<f64>,
     /// Prompt tokens found there.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prefix_hits: Option<f64>,
     /// Time to first token as the server sees it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttft: Option<HistogramTotals>,
     /// End-to-end latency as the server sees it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub e2el: Option<HistogramTotals>,
     /// Time in the waiting queue.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue_time: Option<HistogramTotals>,
     /// Time from scheduling to the first token.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prefill_time: Option<HistogramTotals>,
     /// Time from the first token to the last.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decode_time: Option<HistogramTotals>,
     /// Time between streamed outputs, which with speculative decoding hold several tokens.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inter_token: Option<HistogramTotals>,
     /// Prompt tokens looked up in a cache outside the engine.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external_prefix_queries: Option<f64>,
     /// Prompt tokens found there.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external_prefix_hits: Option<f64>,
     /// Speculative decoding: drafts verified.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drafts: Option<f64>,
     /// Tokens drafted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub draft_tokens: Option<f64>,
     /// Drafted tokens that were accepted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accepted_tokens: Option<f64>,
     /// Seconds spent on prompts (llama.cpp).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prompt_seconds: Option<f64>,
     /// Seconds spent on generation (llama.cpp).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_seconds: Option<f64>,
 }
 

@@ -1,9 +1,9 @@
-//! Instants on a run's clock. The clock itself belongs to whoever measures; here are only its readings.
+//! A run's clock: its epoch and the offsets from it. Callers read the monotonic clock and pass the instants.
 
 use std::{
     fmt,
     ops::{Add, Sub},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use serde::{Deserialize, Serialize};
@@ -48,5 +48,33 @@ impl Add<Duration> for Offset {
 impl fmt::Display for Offset {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:.3} s", self.as_secs_f64())
+    }
+}
+
+/// The clock of a run: the monotonic clock, read as an [`Offset`] from the run's epoch.
+///
+/// Every producer of a run's records is given the same epoch, so their stamps compare.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    epoch: Instant,
+}
+
+impl Clock {
+    /// Largest offset that [`instant`](Self::instant) converts: one year.
+    const OFFSET_MAX: Duration = Duration::from_hours(365 * 24);
+
+    /// The clock that starts at `epoch`.
+    pub fn new(epoch: Instant) -> Self {
+        Self { epoch }
+    }
+
+    /// The offset of `instant`; zero for an instant before the epoch.
+    pub fn at(self, instant: Instant) -> Offset {
+        Offset::from_duration(instant.saturating_duration_since(self.epoch))
+    }
+
+    /// The instant at `offset` after the epoch; saturates at one year.
+    pub fn instant(self, offset: Offset) -> Instant {
+        self.epoch + Duration::from_nanos(offset.0).min(Self::OFFSET_MAX)
     }
 }

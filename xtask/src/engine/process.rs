@@ -12,7 +12,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use gpumon::{Access, BaseUrl};
+use gpumon::{Access, telemetry_url};
 use nix::{
     sys::signal::{Signal, killpg},
     unistd::Pid,
@@ -112,7 +112,7 @@ impl Server {
 
     /// Waits until it lists its models.
     pub(super) fn wait_until_ready(&mut self) -> anyhow::Result<EngineFacts> {
-        let base = BaseUrl::parse(&self.url())?;
+        let base = telemetry_url(&self.url())?;
         let deadline = Instant::now() + READY_WITHIN;
         loop {
             let facts = gpumon::describe::engine_facts(&base, &Access::default());

@@ -7,7 +7,7 @@
 
 use std::borrow::Cow;
 
-use records::EngineFacts;
+use records::{Engine, EngineFacts};
 use sizing::performance::{EngineFamily, System};
 use sizing::weights::WeightFormat;
 use sizing::{Bytes, GpuSpec, ModelSpec, Shape, Sourced, catalogue};
@@ -132,11 +132,11 @@ fn kv_element_bytes(engine: &EngineFacts) -> u32 {
 }
 
 fn family(engine: &EngineFacts) -> EngineFamily {
-    match engine.name.as_deref() {
-        Some("vllm") => EngineFamily::Vllm,
-        Some("sglang") => EngineFamily::Sglang,
-        Some("tensorrt-llm" | "trtllm") => EngineFamily::TensorRtLlm,
-        Some("llama.cpp" | "llama-server") => EngineFamily::LlamaCpp,
+    match &engine.name {
+        Some(Engine::Vllm) => EngineFamily::Vllm,
+        Some(Engine::Sglang) => EngineFamily::Sglang,
+        Some(Engine::TensorRtLlm) => EngineFamily::TensorRtLlm,
+        Some(Engine::LlamaCpp) => EngineFamily::LlamaCpp,
         _ => EngineFamily::Other,
     }
 }

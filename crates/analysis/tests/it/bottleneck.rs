@@ -2,7 +2,7 @@
 
 use analysis::{BottleneckEvidence as Evidence, BottleneckVerdict as Verdict, Summary, summarise};
 use records::{
-    ClientLoad, EngineKind, GpuLine, GpuSample, GpuState, Offset, PhaseKind, RunData, ServerCounters, ServerDetail,
+    ClientLoad, Engine, GpuLine, GpuSample, GpuState, Offset, PhaseKind, RunData, ServerCounters, ServerDetail,
     ServerSample,
 };
 
@@ -32,7 +32,7 @@ fn with_server(mut run: RunData, running: f64, waiting: f64, kv_usage: f64) -> R
         .map(|t_ns| ServerSample {
             t_ns,
             rtt_ns: MS,
-            engine: EngineKind::Vllm,
+            engine: Engine::Vllm,
             running: Some(running),
             waiting: Some(waiting),
             kv_usage: Some(kv_usage),

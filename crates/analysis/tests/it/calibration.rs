@@ -265,7 +265,7 @@ fn half_of_the_levels_of_a_server_in_the_catalogue_predict_the_others_and_anothe
     let mut facts = recorded(json).run;
     facts.model = "meta-llama/Llama-3.1-8B-Instruct".to_owned();
     facts.gpus = vec!["NVIDIA H100 80GB HBM3".to_owned()];
-    let engine = EngineFacts { name: Some("vllm".to_owned()), ..EngineFacts::default() };
+    let engine = EngineFacts { name: Some(records::Engine::Vllm), ..EngineFacts::default() };
     let served = Served::of(&facts, &engine, None);
     assert!(served.system().gpu.is_some());
     let mut all = Vec::new();

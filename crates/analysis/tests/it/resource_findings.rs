@@ -2,8 +2,7 @@
 
 use analysis::{FindingKind, summarise};
 use records::{
-    EngineKind, GpuLine, GpuSample, GpuState, HistogramTotals, Offset, RunData, ServerCounters, ServerDetail,
-    ServerSample,
+    Engine, GpuLine, GpuSample, GpuState, HistogramTotals, Offset, RunData, ServerCounters, ServerDetail, ServerSample,
 };
 
 use crate::build::{Level, MS, closed_loop};
@@ -21,7 +20,7 @@ fn scrape(t_ns: u64) -> ServerSample {
     ServerSample {
         t_ns: Offset(t_ns),
         rtt_ns: MS,
-        engine: EngineKind::Vllm,
+        engine: Engine::Vllm,
         running: Some(2.0),
         waiting: Some(0.0),
         kv_usage: None,

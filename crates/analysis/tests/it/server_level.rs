@@ -1,7 +1,7 @@
 //! The engine's account beside the client's, against arithmetic by hand.
 
 use analysis::{FindingKind, ServerLevel, ServerSource, SideBySide, summarise};
-use records::{EngineKind, HistogramTotals, Offset, RunData, ServerCounters, ServerSample, ServerTimings};
+use records::{Engine, HistogramTotals, Offset, RunData, ServerCounters, ServerSample, ServerTimings};
 
 use crate::build::{Level, MS, closed_loop, failed};
 
@@ -16,7 +16,7 @@ fn scrape(t_ms: u64) -> ServerSample {
     ServerSample {
         t_ns: Offset(t_ms * MS),
         rtt_ns: MS,
-        engine: EngineKind::Vllm,
+        engine: Engine::Vllm,
         running: None,
         waiting: None,
         kv_usage: None,

@@ -3,9 +3,9 @@
 use analysis::{ServerCapacity, summarise};
 use proptest::{collection::vec, option, prelude::*};
 use records::{
-    Chunks, ClientLoad, ConnectPhase, Connection, EndReason, EngineKind, GpuDevice, GpuLine, GpuSample,
-    HistogramTotals, Offset, Outcome, Phase, PhaseKind, RequestRecord, RunData, ServerCounters, ServerSample,
-    ServerTimings, Skipped, Stage, TimeoutPhase, TokenCount, TokenSource,
+    Chunks, ClientLoad, ConnectPhase, Connection, EndReason, Engine, GpuDevice, GpuLine, GpuSample, HistogramTotals,
+    Offset, Outcome, Phase, PhaseKind, RequestRecord, RunData, ServerCounters, ServerSample, ServerTimings, Skipped,
+    Stage, TimeoutPhase, TokenCount, TokenSource,
 };
 use serde_json::Value;
 
@@ -138,7 +138,7 @@ prop_compose! {
         ServerSample {
             t_ns: Offset(t),
             rtt_ns: 1,
-            engine: EngineKind::Vllm,
+            engine: Engine::Vllm,
             running,
             waiting,
             kv_usage,

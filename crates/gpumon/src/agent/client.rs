@@ -1,11 +1,13 @@
 //! The agent's lines as a [`Source`] on the client's clock.
 
-use records::{GpuLine, SourceClock};
+use std::time::Instant;
+
+use records::{Clock, GpuLine, ServerUrl, SourceClock};
 use serde::de::DeserializeOwned;
 
 use super::wire::{AGENT, Batch, Time};
 use crate::{
-    Access, BaseUrl, Clock, Line, Occasion, Selection, Source,
+    Access, Line, Occasion, Selection, Source,
     clock_offset::{ClockOffset, Estimate},
     http::{Answer, Client, NoAnswer},
     outage::Outage,
@@ -18,7 +20,7 @@ const EXCHANGES: usize = 9;
 const CLOCK_NEWS_NS: u64 = 1_000_000;
 
 /// Whether an agent answers at `base`.
-pub fn is_agent(base: &BaseUrl, access: &Access) -> bool {
+pub fn is_agent(base: &ServerUrl, access: &Access) -> bool {
     let client = Client::new(access);
     fetch::<Time>(&client, &base.endpoint("/v1/time")).is_ok_and(|(time, _)| time.agent == AGENT)
 }
@@ -27,7 +29,7 @@ pub fn is_agent(base: &BaseUrl, access: &Access) -> bool {
 #[derive(Debug)]
 pub struct AgentSource {
     client: Client,
-    base: BaseUrl,
+    base: ServerUrl,
     name: String,
     selection: Selection,
     outage: Outage,
@@ -49,7 +51,7 @@ struct Link {
 
 impl AgentSource {
     /// A source over the agent at `base`. Nothing is sent yet.
-    pub fn new(base: &BaseUrl, access: &Access, selection: Selection) -> Self {
+    pub fn new(base: &ServerUrl, access: &Access, selection: Selection) -> Self {
         Self {
             client: Client::new(access),
             base: base.clone(),
@@ -120,7 +122,7 @@ impl AgentSource {
 
     fn clock_line(&self, estimate: Estimate, clock: Clock) -> Line {
         Line::Gpu(GpuLine::Clock(SourceClock {
-            t_ns: clock.now(),
+            t_ns: clock.at(Instant::now()),
             source: self.base.to_string(),
             add_ns: estimate.add_ns,
             rtt_min_ns: estimate.rtt_min_ns,
@@ -172,11 +174,11 @@ impl Source for AgentSource {
     }
 
     fn sample(&mut self, clock: Clock, occasion: Occasion, out: &mut Vec<Line>) {
-        if !self.outage.may_try(clock.now(), occasion) {
+        if !self.outage.may_try(clock.at(Instant::now()), occasion) {
             return;
         }
         let fetched = self.fetch(clock, out);
-        self.outage.gpus_read(fetched, &self.name, clock.now(), out);
+        self.outage.gpus_read(fetched, &self.name, clock.at(Instant::now()), out);
     }
 
     fn finish(&mut self) -> Vec<Line> {

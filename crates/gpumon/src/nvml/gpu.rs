@@ -1,9 +1,11 @@
 //! One GPU: what it is, and a reading of it at both rates.
 
+use std::time::Instant;
+
 use std::collections::BTreeSet;
 
 use nvml_wrapper::{Device, error::NvmlError};
-use records::{GpuDevice, GpuLine, GpuSample, GpuState, Offset};
+use records::{Clock, GpuDevice, GpuLine, GpuSample, GpuState, Offset};
 
 use super::{
     instance::Instance,
@@ -13,7 +15,7 @@ use super::{
     state,
 };
 use crate::{
-    Clock, Line, Occasion,
+    Line, Occasion,
     outage::Outage,
     plausible::{self, Bounds},
 };
@@ -79,7 +81,7 @@ impl Gpu {
 
     /// Appends a reading, or notes that there is none. A GPU that is out is asked again after a while.
     pub(super) fn sample(&mut self, session: Option<&Session>, clock: Clock, occasion: Occasion, out: &mut Vec<Line>) {
-        let began = clock.now();
+        let began = clock.at(Instant::now());
         if !self.outage.may_try(began, occasion) {
             return;
         }
@@ -114,7 +116,7 @@ impl Gpu {
         self.counters.read(&device, &mut sample);
         self.profile.read(session, began, || device.gpm_sample(), &mut sample);
         sample.t_ns = began;
-        sample.read_ns = Offset::from_duration(clock.now() - began).0;
+        sample.read_ns = Offset::from_duration(clock.at(Instant::now()) - began).0;
         self.keep_plausible(sample, out);
         for instance in &mut self.instances {
             instance.sample(session, &device, clock, out);
@@ -142,9 +144,9 @@ impl Gpu {
     }
 
     fn state(&mut self, device: &Device<'_>, clock: Clock, out: &mut Vec<Line>) {
-        let began = clock.now();
+        let began = clock.at(Instant::now());
         let state = GpuState { t_ns: began, uuid: self.device.uuid.clone(), ..state::read(device) };
-        let read_ns = Offset::from_duration(clock.now() - began).0;
+        let read_ns = Offset::from_duration(clock.at(Instant::now()) - began).0;
         if state.says_something() {
             out.push(Line::Gpu(GpuLine::State(GpuState { read_ns, ..state })));
         }

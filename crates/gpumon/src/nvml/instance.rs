@@ -1,15 +1,17 @@
 //! A part of a GPU that was divided by MIG. It has memory and activity of its own; power, energy and clocks belong to the
 //! whole, and NVML refuses its utilisation.
 
+use std::time::Instant;
+
 use nvml_wrapper::Device;
-use records::{GpuDevice, GpuLine, GpuSample, Offset};
+use records::{Clock, GpuDevice, GpuLine, GpuSample, Offset};
 
 use super::{
     profile::Profile,
     raw::{Session, gpu_instance},
     reading,
 };
-use crate::{Clock, Line};
+use crate::Line;
 
 /// `NVML_DEVICE_MIG_ENABLE` of `nvml.h`.
 const ENABLED: u32 = 1;
@@ -57,7 +59,7 @@ impl Instance {
 
     /// Appends a reading. One that cannot be had is left out: the GPU as a whole says when it is lost.
     pub(super) fn sample(&mut self, session: &Session, gpu: &Device<'_>, clock: Clock, out: &mut Vec<Line>) {
-        let began = clock.now();
+        let began = clock.at(Instant::now());
         let mut sample = GpuSample { t_ns: began, uuid: self.device.uuid.clone(), ..GpuSample::default() };
         let memory = gpu.mig_device_by_index(self.number).and_then(|device| reading::memory(&device));
         if let Ok(memory) = memory {
@@ -67,7 +69,7 @@ impl Instance {
         }
         let part = self.part;
         self.profile.read(session, began, || gpu.gpm_mig_sample(part), &mut sample);
-        sample.read_ns = Offset::from_duration(clock.now() - began).0;
+        sample.read_ns = Offset::from_duration(clock.at(Instant::now()) - began).0;
         out.push(Line::Gpu(GpuLine::Sample(sample)));
     }
 }

@@ -6,16 +6,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use gpumon::{Access, Agent, AgentSource, BaseUrl, Clock, ExporterSource, Line, Occasion, Selection, Source, is_agent};
-use records::{GpuDevice, GpuLine, GpuSample, GpuState, Offset};
+use gpumon::{Access, Agent, AgentSource, ExporterSource, Line, Occasion, Selection, Source, is_agent, telemetry_url};
+use records::{Clock, GpuDevice, GpuLine, GpuSample, GpuState, Offset, ServerUrl};
 
 /// An agent whose clock began an hour before ours.
-fn agent() -> (Agent, BaseUrl, Clock) {
+fn agent() -> (Agent, ServerUrl, Clock) {
     let ours = Instant::now();
     let theirs = ours.checked_sub(Duration::from_hours(1)).unwrap();
     let local: SocketAddr = "127.0.0.1:0".parse().unwrap();
     let agent = Agent::start(local, Clock::new(theirs)).unwrap();
-    let base = BaseUrl::parse(&format!("http://{}", agent.address())).unwrap();
+    let base = telemetry_url(&format!("http://{}", agent.address())).unwrap();
     (agent, base, Clock::new(ours))
 }
 
@@ -71,7 +71,7 @@ fn lines_arrive_once_and_on_our_clock() {
     assert!(offset.add_ns.abs_diff(-hour) <= offset.rtt_min_ns, "{offset:?}");
     assert_eq!(gpu.source, format!("nvml via agent {base}"));
 
-    let theirs = Offset(3_600_000_000_000 + clock.now().0);
+    let theirs = Offset(3_600_000_000_000 + clock.at(Instant::now()).0);
     agent.publish(&[sample("GPU-1", theirs), sample("GPU-2", theirs)]);
     let second = read(&mut source, clock);
     let [Line::Gpu(GpuLine::Sample(one))] = &second[..] else {

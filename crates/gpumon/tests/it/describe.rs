@@ -4,7 +4,7 @@ use gpumon::{
     Access,
     describe::{DescribeError, engine_facts},
 };
-use records::EngineFacts;
+use records::{Engine, EngineFacts};
 
 use crate::loopback::{LLAMA, Loopback, Pages, VLLM_LOAD, nobody};
 
@@ -22,7 +22,7 @@ fn vllm_has_no_props_and_that_is_fine() {
             .with("/metrics", 200, VLLM_LOAD),
     );
     let facts = engine_facts(server.url(), &Access::default()).unwrap();
-    assert_eq!(facts.name.as_deref(), Some("vllm"));
+    assert_eq!(facts.name, Some(Engine::Vllm));
     assert_eq!(facts.version.as_deref(), Some("0.11.2.post2"));
     assert_eq!(facts.models, ["smollm2-135m"]);
     assert_eq!(facts.max_model_len, Some(2048));
@@ -39,7 +39,7 @@ fn llamacpp_has_no_version_and_that_is_fine() {
             .with("/metrics", 200, LLAMA),
     );
     let facts = engine_facts(server.url(), &Access::default()).unwrap();
-    assert_eq!(facts.name.as_deref(), Some("llama.cpp"));
+    assert_eq!(facts.name, Some(Engine::LlamaCpp));
     assert_eq!(facts.version.as_deref(), Some("b1-7e4c0a9"));
     assert_eq!(facts.max_num_seqs, Some(8));
 }

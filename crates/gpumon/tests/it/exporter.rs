@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use gpumon::{Access, Clock, ExporterSource, Line, Occasion, Selection, Source, exporter_url};
-use records::{GpuLine, GpuSample};
+use gpumon::{Access, ExporterSource, Line, Occasion, Selection, Source, telemetry_url};
+use records::{Clock, GpuLine, GpuSample};
 
 use crate::loopback::{Loopback, Pages, nobody};
 
@@ -142,9 +142,9 @@ fn an_engines_metrics_are_no_gpus() {
 #[test]
 fn addresses_are_taken_as_people_write_them() {
     for text in ["node:9400", "http://node:9400", "http://node:9400/metrics", "node:9400/metrics/"] {
-        assert_eq!(exporter_url(text).map(|url| url.to_string()), Ok("http://node:9400".to_owned()), "{text}");
+        assert_eq!(telemetry_url(text).map(|url| url.to_string()), Ok("http://node:9400".to_owned()), "{text}");
     }
-    assert!(exporter_url("http://me:pw@node:9400").is_err());
+    assert!(telemetry_url("http://me:pw@node:9400").is_err());
 }
 
 /// A trace that a user mailed: the same lines come out again at the same distances.

@@ -1,5 +1,7 @@
 //! A server on the loopback interface that answers what a test tells it to, one connection at a time.
 
+use gpumon::telemetry_url;
+use records::ServerUrl;
 use std::{
     collections::BTreeMap,
     io::{self, BufRead, BufReader, Write},
@@ -11,8 +13,6 @@ use std::{
     },
     thread,
 };
-
-use gpumon::BaseUrl;
 
 pub(crate) const VLLM_LOAD: &str = include_str!("../../../../fixtures/prometheus/vllm-0.11.2-load-16.txt");
 pub(crate) const LLAMA: &str = include_str!("../../../../fixtures/prometheus/llamacpp-b10434.txt");
@@ -32,7 +32,7 @@ impl Pages {
 pub(crate) type Head = Vec<String>;
 
 pub(crate) struct Loopback {
-    url: BaseUrl,
+    url: ServerUrl,
     /// The head of every request, before it is answered.
     pub(crate) seen: mpsc::Receiver<Head>,
     dead: Arc<AtomicBool>,
@@ -78,7 +78,7 @@ impl Loopback {
                 answer(&connection, page.unwrap_or((404, String::new()))).ok();
             }
         });
-        Self { url: BaseUrl::parse(&url).unwrap(), seen, dead, pages }
+        Self { url: telemetry_url(&url).unwrap(), seen, dead, pages }
     }
 
     /// Answers something else from now on.
@@ -87,7 +87,7 @@ impl Loopback {
         *pages = std::mem::take(&mut *pages).with(path, 200, body);
     }
 
-    pub(crate) fn url(&self) -> &BaseUrl {
+    pub(crate) fn url(&self) -> &ServerUrl {
         &self.url
     }
 
@@ -99,8 +99,8 @@ impl Loopback {
 }
 
 /// An address at which nothing listens: the port of tcpmux, which is never handed out to a test.
-pub(crate) fn nobody() -> BaseUrl {
-    BaseUrl::parse("http://127.0.0.1:1").unwrap()
+pub(crate) fn nobody() -> ServerUrl {
+    telemetry_url("http://127.0.0.1:1").unwrap()
 }
 
 fn answer(mut connection: &TcpStream, (status, body): (u16, String)) -> io::Result<()> {

@@ -3,10 +3,10 @@
 use std::{path::Path, time::Instant};
 
 use gpumon::{
-    Clock, Line, Occasion, Period, Sampler, Source,
+    Line, Occasion, Period, Sampler, Source,
     nvml::{NvmlAbsent, NvmlSource, open_library},
 };
-use records::{GpuDevice, GpuLine, GpuSample, GpuState, Offset};
+use records::{Clock, GpuDevice, GpuLine, GpuSample, GpuState, Offset};
 
 use crate::gpu_library::GpuLibrary;
 
@@ -307,7 +307,7 @@ fn the_sampler_reads_a_gpu() {
     let sampler = Sampler::start(vec![Box::new(open(&library))], Period::default(), epoch).unwrap();
     sampler.sample_now();
     let lines = sampler.stop().lines;
-    let upper = Clock::new(epoch).now();
+    let upper = Clock::new(epoch).at(Instant::now());
     assert!(matches!(&lines[0], Line::Gpu(GpuLine::Device(device)) if device.uuid == "GPU-h100"));
     assert!(lines.len() > 1);
     for line in lines[1..].iter().filter(|line| gpu_state(line).is_none()) {

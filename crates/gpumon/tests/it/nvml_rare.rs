@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use gpumon::{
-    Clock, Line, Occasion, Selection, Source,
+    Line, Occasion, Selection, Source,
     nvml::{NvmlAbsent, NvmlSource},
 };
-use records::{GpuLine, GpuSample, GpuState, Offset};
+use records::{Clock, GpuLine, GpuSample, GpuState, Offset};
 
 use crate::{
     gpu_library::GpuLibrary,

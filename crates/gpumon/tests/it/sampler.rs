@@ -6,7 +6,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use gpumon::{Access, Clock, Line, Occasion, Period, Sampler, Source, server::ServerSource};
+use records::Clock;
+
+use gpumon::{Access, Line, Occasion, Period, Sampler, Source, server::ServerSource};
 
 use crate::loopback::{Loopback, Pages, VLLM_LOAD, nobody};
 
@@ -176,8 +178,8 @@ impl Source for Slow {
 
     fn sample(&mut self, clock: Clock, _: Occasion, _: &mut Vec<Line>) {
         if self.0.send(()).is_ok() {
-            let end = clock.now() + Period::SHORTEST * 5 / 2;
-            while clock.now() < end {
+            let end = clock.at(Instant::now()) + Period::SHORTEST * 5 / 2;
+            while clock.at(Instant::now()) < end {
                 thread::yield_now();
             }
         }

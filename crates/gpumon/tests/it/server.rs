@@ -8,8 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use gpumon::{Access, BaseUrl, Clock, Line, Occasion, Source, server::ServerSource};
-use records::{EngineKind, ServerSample};
+use gpumon::{Access, Line, Occasion, Source, server::ServerSource, telemetry_url};
+use records::{Clock, Engine, ServerSample, ServerUrl};
 
 use crate::loopback::{LLAMA, Loopback, Pages, VLLM_LOAD, read_head};
 
@@ -38,12 +38,12 @@ fn a_scrape_is_stamped_with_its_middle() {
     let server = Loopback::start(Pages::default().with("/metrics", 200, VLLM_LOAD));
     let clock = Clock::new(Instant::now());
     let mut source = ServerSource::new(server.url(), &Access::default());
-    let before = clock.now();
+    let before = clock.at(Instant::now());
     let lines = sample(&mut source, clock);
-    let after = clock.now();
+    let after = clock.at(Instant::now());
 
     let sample = only_sample(&lines);
-    assert_eq!(sample.engine, EngineKind::Vllm);
+    assert_eq!(sample.engine, Engine::Vllm);
     assert_eq!(sample.running, Some(16.0));
     assert!(sample.t_ns.0 - sample.rtt_ns / 2 >= before.0);
     assert!(sample.t_ns.0 + sample.rtt_ns / 2 <= after.0);
@@ -55,7 +55,7 @@ fn a_server_that_dies_is_noted_once_and_again_when_it_is_back() {
     let server = Loopback::start(Pages::default().with("/metrics", 200, LLAMA));
     let clock = Clock::new(Instant::now());
     let mut source = ServerSource::new(server.url(), &Access::default());
-    assert_eq!(only_sample(&sample(&mut source, clock)).engine, EngineKind::LlamaCpp);
+    assert_eq!(only_sample(&sample(&mut source, clock)).engine, Engine::LlamaCpp);
 
     server.set_dead(true);
     let lost = sample(&mut source, clock);
@@ -68,7 +68,7 @@ fn a_server_that_dies_is_noted_once_and_again_when_it_is_back() {
     server.set_dead(false);
     let back = sample(&mut source, clock);
     assert!(only_note(&back[..1]).contains("is back at"), "{back:?}");
-    assert_eq!(only_sample(&back[1..]).engine, EngineKind::LlamaCpp);
+    assert_eq!(only_sample(&back[1..]).engine, Engine::LlamaCpp);
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn a_server_that_accepts_and_says_nothing_does_not_hold_the_source() {
 }
 
 /// Answers one request with the beginning of a scrape that claims to be longer; then cuts the connection, or says no more.
-fn answer_in_part(then_cut: bool) -> (BaseUrl, mpsc::Sender<()>) {
+fn answer_in_part(then_cut: bool) -> (ServerUrl, mpsc::Sender<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let (gate, opened) = mpsc::channel();
@@ -94,7 +94,7 @@ fn answer_in_part(then_cut: bool) -> (BaseUrl, mpsc::Sender<()>) {
             opened.recv().ok();
         }
     });
-    (BaseUrl::parse(&url).unwrap(), gate)
+    (telemetry_url(&url).unwrap(), gate)
 }
 
 /// A scrape that ends early may end within a number: `16` of `16388` would be a wrong value.

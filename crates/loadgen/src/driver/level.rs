@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use records::{PhaseKind, RequestRecord};
+use records::{Clock, PhaseKind, RequestRecord};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -20,7 +20,7 @@ use super::{
     tally::Tally,
     worker::{Worker, event_loop},
 };
-use crate::{LoadError, LoadPlan, SinkError, clock::Clock, keep_alive::Habit, level::Level, overhead::ThreadLoad};
+use crate::{LoadError, LoadPlan, SinkError, keep_alive::Habit, level::Level, overhead::ThreadLoad};
 
 /// Time between two reports of progress, and between two looks at the drain deadline.
 const PROGRESS: Duration = Duration::from_millis(100);
@@ -72,7 +72,7 @@ pub(super) fn run(context: &Context, level: Level, position: Position, sink: &mu
     let lost = collect(context, &schedule, &records, &mut tally, sink)?;
     let loads = join(threads, index)?;
     let whole = lost.is_none() && schedule.is_measured() && !tally.lost_measured();
-    for mut phase in tally.phases(context.clock.now(), &loads) {
+    for mut phase in tally.phases(context.clock.at(Instant::now()), &loads) {
         if whole && phase.kind == PhaseKind::Measure {
             phase.ended_by = schedule.ended_by();
         }
@@ -161,7 +161,7 @@ fn start(context: &Context, schedule: &Arc<Schedule>) -> Result<(mpsc::Receiver<
     let runtimes: Vec<_> = (0..count).map(|_| event_loop()).collect::<Result<_, _>>().map_err(failed)?;
     let (sender, receiver) = mpsc::channel();
     // Threads take a moment to start; a schedule that begins later is met from its first arrival on.
-    let level_start = context.clock.now();
+    let level_start = context.clock.at(Instant::now());
     schedule.start_at(level_start + LEAD);
     let mut threads = Vec::with_capacity(count);
     for (number, runtime) in runtimes.into_iter().enumerate() {

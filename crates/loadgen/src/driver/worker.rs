@@ -1,5 +1,7 @@
 //! A load thread: its event loop, its slots and its ticker.
 
+use std::time::Instant;
+
 use std::{
     cell::RefCell,
     io,
@@ -8,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use records::{Connection, Offset, Outcome, RequestRecord, TimeoutPhase};
+use records::{Clock, Connection, Offset, Outcome, RequestRecord, TimeoutPhase};
 use tokio::{
     runtime::{Builder, Runtime},
     task::{JoinSet, LocalSet, spawn_local},
@@ -21,7 +23,6 @@ use super::{
 };
 use crate::{
     LoadPlan,
-    clock::Clock,
     keep_alive::{Habit, Keeper},
     level::Load,
     overhead::{ThreadLoad, Ticker},
@@ -88,7 +89,7 @@ impl Worker {
         let mut keeper = Keeper::new(&self.habit);
         let mut free = self.level_start;
         while !self.halt.is_cancelled() {
-            let Some(place) = self.schedule.take(self.clock.now()) else {
+            let Some(place) = self.schedule.take(self.clock.at(Instant::now())) else {
                 level_ends_with_slot.disarm();
                 return;
             };
@@ -105,7 +106,7 @@ impl Worker {
             return sent.finished;
         }
         self.halt.run_until_cancelled(tokio::time::sleep(PAUSE)).await;
-        self.clock.now()
+        self.clock.at(Instant::now())
     }
 
     /// Closed loop of conversations: the slot is a user who waits for the answer, thinks, and goes on.
@@ -114,7 +115,7 @@ impl Worker {
         let mut keeper = Keeper::new(&self.habit);
         let mut free = self.level_start;
         while !self.halt.is_cancelled() {
-            let Some(mut conversation) = self.schedule.begin(self.clock.now()) else {
+            let Some(mut conversation) = self.schedule.begin(self.clock.at(Instant::now())) else {
                 level_ends_with_user.disarm();
                 return;
             };
@@ -151,10 +152,10 @@ impl Worker {
                 idle.extend(freed.and_then(Result::ok));
                 continue;
             };
-            let Some(place) = self.schedule.take(self.clock.now()) else {
+            let Some(place) = self.schedule.take(self.clock.at(Instant::now())) else {
                 break;
             };
-            let due = place.due.unwrap_or_else(|| self.clock.now());
+            let due = place.due.unwrap_or_else(|| self.clock.at(Instant::now()));
             if !self.wait_for(due).await {
                 break;
             }

@@ -1,6 +1,7 @@
 //! Request bodies: the plan's fields, the engine's way to fix the output length, and the user's extra fields.
 
 use bytes::Bytes;
+use records::Engine;
 use serde_json::{Map, Value, json};
 
 use crate::{PlanError, workload::Prompt};
@@ -50,10 +51,10 @@ pub enum LengthControl {
 
 impl LengthControl {
     /// What the engine of this name understands; an unknown one is asked for nothing that it could refuse.
-    pub fn for_engine(name: Option<&str>) -> Self {
-        match name {
-            Some("vllm") => Self::IgnoreEosAndMinTokens,
-            Some("llama.cpp") => Self::IgnoreEos,
+    pub fn for_engine(engine: Option<&Engine>) -> Self {
+        match engine {
+            Some(Engine::Vllm) => Self::IgnoreEosAndMinTokens,
+            Some(Engine::LlamaCpp) => Self::IgnoreEos,
             _ => Self::MaxTokensOnly,
         }
     }
@@ -162,7 +163,7 @@ impl BodyTemplate {
 mod tests {
     use super::*;
 
-    fn body(engine: Option<&str>, extra: Value) -> Value {
+    fn body(engine: Option<&Engine>, extra: Value) -> Value {
         let Value::Object(extra) = extra else { unreachable!("the tests pass objects") };
         let control = LengthControl::for_engine(engine);
         let template = BodyTemplate::new("m", Endpoint::Chat, true, control, extra).unwrap();
@@ -177,13 +178,13 @@ mod tests {
             "stream_options": {"include_usage": true}, "max_tokens": 200, "temperature": 0,
         });
         assert_eq!(body(None, json!({})), plain);
-        assert_eq!(body(Some("some proxy"), json!({})), plain);
+        assert_eq!(body(Some(&Engine::Other("some proxy".to_owned())), json!({})), plain);
         let mut llama_cpp = plain.clone();
         llama_cpp["ignore_eos"] = true.into();
-        assert_eq!(body(Some("llama.cpp"), json!({})), llama_cpp);
+        assert_eq!(body(Some(&Engine::LlamaCpp), json!({})), llama_cpp);
         let mut vllm = llama_cpp.clone();
         vllm["min_tokens"] = 200.into();
-        assert_eq!(body(Some("vllm"), json!({})), vllm);
+        assert_eq!(body(Some(&Engine::Vllm), json!({})), vllm);
     }
 
     #[test]

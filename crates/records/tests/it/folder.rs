@@ -1,10 +1,10 @@
 //! The run folder: written first, readable after a kill, refused when it is from a newer version.
 
-use std::fs;
+use std::{fs, path::Path};
 
 use records::{
-    ClockAnchor, EndReason, EngineFacts, Host, Manifest, Offset, Plan, RecordError, RequestRecord, RunData, RunDir,
-    SCHEMA_VERSION, Target, Tool, run_dir,
+    ClockAnchor, EndReason, EngineFacts, GpuLine, Host, Manifest, Offset, Phase, Plan, RecordError, RequestRecord,
+    RunData, RunDir, SCHEMA_VERSION, ServerSample, Target, Tool, run_dir,
 };
 
 use crate::wire::completed_request;
@@ -104,10 +104,39 @@ fn a_folder_without_manifest_is_no_run_and_a_run_is_not_overwritten() {
 
 #[test]
 fn the_oldest_folder_is_still_readable() {
-    let sample = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/runs/schema-1");
+    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/runs/schema-1");
     let run = RunData::load(&RunDir::open(&sample).unwrap()).unwrap();
     assert_eq!(run.manifest.schema_version, 1);
     assert_eq!(run.skipped, vec![]);
     let completed = |r: &&RequestRecord| matches!(r.outcome, records::Outcome::Completed { .. });
     assert!(run.requests.iter().filter(completed).count() > 0);
+}
+
+/// `serde_json` reads some floats one unit in the last place off, so lines with floats are compared after one reading.
+#[test]
+fn old_folders_are_written_again_byte_for_byte() {
+    fn check<T: serde::Serialize + serde::de::DeserializeOwned>(file: &Path) {
+        for line in fs::read_to_string(file).unwrap_or_default().lines() {
+            let record: T = serde_json::from_str(line).unwrap();
+            let written = serde_json::to_string(&record).unwrap();
+            assert_eq!(value(&written), value(line), "{}", file.display());
+            assert!(line.contains('.') || written == line, "{line}");
+        }
+    }
+    fn value(json: &str) -> serde_json::Value {
+        serde_json::from_str(json).unwrap()
+    }
+    let runs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/runs");
+    let folders: Vec<_> = fs::read_dir(runs).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(folders.iter().any(|folder| folder.join(run_dir::SERVER).is_file()));
+    for folder in folders {
+        check::<RequestRecord>(&folder.join(run_dir::REQUESTS));
+        check::<Phase>(&folder.join(run_dir::PHASES));
+        check::<GpuLine>(&folder.join(run_dir::GPU));
+        check::<ServerSample>(&folder.join(run_dir::SERVER));
+        if let Ok(text) = fs::read_to_string(folder.join(run_dir::MANIFEST)) {
+            let manifest: Manifest = serde_json::from_str(&text).unwrap();
+            assert_eq!(serde_json::to_string_pretty(&manifest).unwrap() + "\n", text, "{}", folder.display());
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! One line per record kind, as it stands on disk. A change here is a change of the schema: old folders must stay readable.
 
 use records::{
-    Arrivals, Chunks, ClientLoad, ConnectPhase, Connection, EngineKind, GpuDevice, GpuLine, GpuSample, GpuState,
+    Arrivals, Chunks, ClientLoad, ConnectPhase, Connection, Engine, GpuDevice, GpuLine, GpuSample, GpuState,
     HistogramTotals, Offset, Outcome, Phase, PhaseKind, RateStage, RequestRecord, ServerCounters, ServerDetail,
     ServerSample, ServerTimings, SourceClock, Stage, TimeoutPhase, TokenCount, TokenSource, Turn,
 };
@@ -113,7 +113,7 @@ fn a_server_sample() {
     let sample = ServerSample {
         t_ns: Offset(5),
         rtt_ns: 900_000,
-        engine: EngineKind::Vllm,
+        engine: Engine::Vllm,
         running: Some(16.0),
         waiting: Some(0.0),
         kv_usage: Some(0.022),
@@ -211,4 +211,26 @@ fn a_rate_that_moves_in_steps() {
     let steady = r#"{"per_second":2.0,"burstiness":1.0,"most_in_flight":64}"#;
     let read: Arrivals = serde_json::from_str(steady).expect("as it was written before");
     assert_eq!((line(&read).as_str(), read.stages.len()), (steady, 0));
+}
+
+#[test]
+fn engines_keep_their_names_on_disk() {
+    for (engine, id, label) in [
+        (Engine::Vllm, "vllm", "vLLM"),
+        (Engine::LlamaCpp, "llama.cpp", "llama.cpp"),
+        (Engine::Sglang, "sglang", "SGLang"),
+        (Engine::Other("my-proxy".into()), "my-proxy", "my-proxy"),
+    ] {
+        assert_eq!((engine.to_string().as_str(), engine.label()), (id, label));
+        assert_eq!(line(&engine), format!("{id:?}"));
+        assert_eq!(serde_json::from_str::<Engine>(&line(&engine)).unwrap(), engine);
+    }
+    // Both spellings of llama.cpp that folders hold.
+    assert_eq!(
+        (Engine::from("llama_cpp".to_owned()), Engine::from("llama-server".to_owned())),
+        (Engine::LlamaCpp, Engine::LlamaCpp)
+    );
+    let sample = r#"{"t_ns":5,"rtt_ns":9,"engine":"llama_cpp","counters":{}}"#;
+    let read: ServerSample = serde_json::from_str(sample).unwrap();
+    assert_eq!((&read.engine, line(&read).as_str()), (&Engine::LlamaCpp, sample));
 }

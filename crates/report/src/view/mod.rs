@@ -113,11 +113,7 @@ pub(crate) fn document(
 
 /// `vLLM 0.11.2`, as far as it is known.
 pub(crate) fn engine_name(summary: &Summary) -> Option<String> {
-    let name = match summary.run.engine.as_deref()? {
-        "vllm" => "vLLM",
-        other => other,
-    };
-    Some(name.to_owned())
+    summary.run.engine.clone().map(|id| records::Engine::from(id).label().to_owned())
 }
 
 /// What every document says first.

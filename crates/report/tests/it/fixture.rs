@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use analysis::{LevelSummary, Summary};
 use records::{
-    ClockAnchor, Connection, EngineKind, GpuDevice, GpuLine, GpuSample, Manifest, Offset, Outcome, Phase, PhaseKind,
-    Plan, RequestRecord, RunData, SCHEMA_VERSION, ServerCounters, ServerSample, Stage, Target, Tool,
+    ClockAnchor, Connection, Engine, GpuDevice, GpuLine, GpuSample, Manifest, Offset, Outcome, Phase, PhaseKind, Plan,
+    RequestRecord, RunData, SCHEMA_VERSION, ServerCounters, ServerSample, Stage, Target, Tool,
 };
 
 /// The reference report's run.
@@ -131,7 +131,7 @@ fn telemetry_of(level: &LevelSummary, (from, to): (f64, f64), summary: &Summary,
             data.server.push(ServerSample {
                 t_ns: at(t),
                 rtt_ns: 1_000_000,
-                engine: EngineKind::Vllm,
+                engine: Engine::Vllm,
                 running: server.running_mean.map(|mean| (mean * steady).round()),
                 waiting: server.waiting_mean,
                 kv_usage: server.kv_usage_max.map(|max| max * steady * (0.85 + 0.15 * (t * 0.7).sin())),
