@@ -3,6 +3,8 @@
 //! The rule for percentiles is that of `stats`: a percentile that a sample of that size cannot enclose at all is absent.
 //! Its interval is that of the effective sample, because requests of a wave share the server's steps; where the effective
 //! sample is too small, the percentile stands without one.
+//!
+//! Failed requests count as infinitely late in the percentiles of [`adjusted_percentiles`].
 
 use std::num::NonZeroUsize;
 
@@ -11,7 +13,7 @@ use stats::{
     select_quantiles, wilson_effective,
 };
 
-use crate::{Distribution, Estimate};
+use crate::{AdjustedPercentiles, Distribution, Estimate};
 
 /// Observations on either side of a limit from which on they show themselves how much they depend on each other.
 const ENOUGH_ON_A_SIDE: f64 = 20.0;
@@ -148,4 +150,41 @@ pub(crate) fn ratio(a: f64, b: f64) -> Option<f64> {
 
 pub(crate) fn estimate(value: f64, interval: Option<Interval>) -> Estimate {
     Estimate { value, low: interval.map(|interval| interval.low), high: interval.map(|interval| interval.high) }
+}
+
+/// The quantile of the sample together with `failed` infinite observations; `None` when it is infinite.
+pub(crate) fn failure_adjusted(sample: &Sample, failed: u64, q: Quantile) -> Option<f64> {
+    let largest_rank = (sample.n() - 1) as f64;
+    let rank = (sample.n() - 1 + failed) as f64 * q.get();
+    if largest_rank == 0.0 {
+        return (rank == 0.0).then(|| sample.max());
+    }
+    // Of a rank between the largest finite observation and an infinite one, the interpolation is infinite: the share
+    // exceeds 1 and is no quantile.
+    Some(quantile(sample, Quantile::new(rank / largest_rank)?))
+}
+
+/// The percentiles that so many requests support. Without a sample every request failed and all are infinite.
+pub(crate) fn adjusted_percentiles(
+    sample: Option<&Sample>,
+    failed: u64,
+    confidence: Confidence,
+) -> AdjustedPercentiles {
+    let n = sample.map_or(0, Sample::n) + failed;
+    let at = |q| {
+        order_statistic_ranks(n, q, confidence)?;
+        failure_adjusted(sample?, failed, q)
+    };
+    AdjustedPercentiles {
+        n,
+        p50: at(Quantile::P50),
+        p90: at(Quantile::P90),
+        p95: at(Quantile::P95),
+        p99: at(Quantile::P99),
+    }
+}
+
+/// Returns the confidence that a run's intervals shall have: 95 % unless it says otherwise.
+pub(crate) fn confidence(level: Option<f64>) -> Confidence {
+    level.and_then(Confidence::new).unwrap_or(Confidence::P95)
 }

@@ -3,26 +3,39 @@
 //! Latencies are those of measured requests that completed, in the order in which they were sent. Failed ones are in the counts, the success rate and the
 //! list of failures. The server's output is that of all requests of the level, since the server served them all.
 
+pub(crate) mod energy;
+pub(crate) mod failures;
+pub(crate) mod goodput;
+pub(crate) mod gpu;
+pub(crate) mod open_loop;
+pub(crate) mod rates;
+pub(crate) mod readings;
+pub(crate) mod server;
+pub(crate) mod tokens;
+pub(crate) mod turns;
+pub(crate) mod validity;
+pub(crate) mod window;
+
 use std::time::Duration;
 
 use records::{Outcome, RequestRecord, RunData, Stage, TokenSource};
 use stats::{Confidence, Sample, Span, mser5, occupancy};
 
 use crate::{
-    Distribution, EnergyLevel, Estimate, FailureAdjusted, LevelSummary, RequestCounts, Steady, adjusted,
-    arrivals::{tokens, tokens_within},
-    distribution::{Reading, distribution, pooled, ratio, share_up_to},
-    energy::{LevelTokens, energy_level, prompt_tokens_within},
-    failures::failures,
-    goodput::{self, Strains},
-    gpu_level::gpu_level,
-    rates::Rates,
-    request_rate::request_rate,
-    server_level::server_level,
-    stages::stages,
-    turns::turns,
-    validity::{client_level, invalid},
-    window::{LevelRecords, is_completed},
+    Distribution, EnergyLevel, Estimate, FailureAdjusted, LevelSummary, RequestCounts, Steady,
+    distribution::{Reading, adjusted_percentiles, distribution, pooled, ratio, share_up_to},
+    level::energy::{LevelTokens, energy_level, prompt_tokens_within},
+    level::failures::failures,
+    level::goodput::Strains,
+    level::gpu::gpu_level,
+    level::open_loop::{e2el_from_intended, request_rate, stages},
+    level::rates::Rates,
+    level::server::server_level,
+    level::tokens::{tokens, tokens_within},
+    level::turns::turns,
+    level::validity::{client_level, invalid},
+    level::window::{LevelRecords, is_completed},
+    units::{ms, seconds},
 };
 
 /// A level's summary, and the requests that objectives are held against.
@@ -111,11 +124,6 @@ fn energy(level: &LevelRecords<'_>, output: Option<f64>, run: &RunData) -> Optio
     energy_level(window, level.index, tokens, &run.gpu, &run.phases)
 }
 
-/// Length of a span.
-pub(crate) fn seconds(span: Span) -> f64 {
-    span.ticks() as f64 / 1e9
-}
-
 /// Output tokens of all requests that arrived in the window; `None` where no request asks for any.
 fn output_within(level: &LevelRecords<'_>) -> Option<f64> {
     let window = level.window?;
@@ -145,8 +153,8 @@ fn failure_adjusted(
 ) -> Option<FailureAdjusted> {
     let ttft = Sample::new(ttft.to_vec()).ok();
     (failed > 0).then(|| FailureAdjusted {
-        ttft_ms: adjusted::percentiles(ttft.as_ref(), failed, confidence),
-        e2el_ms: adjusted::percentiles(e2el, failed, confidence),
+        ttft_ms: adjusted_percentiles(ttft.as_ref(), failed, confidence),
+        e2el_ms: adjusted_percentiles(e2el, failed, confidence),
     })
 }
 
@@ -174,11 +182,6 @@ fn steady(ttft: &[f64], e2el: &[f64], reading: Reading) -> Option<Steady> {
     })
 }
 
-/// Milliseconds.
-pub(crate) fn ms(duration: Duration) -> f64 {
-    duration.as_nanos() as f64 / 1e6
-}
-
 fn counts(level: &LevelRecords<'_>) -> RequestCounts {
     let mut counts = RequestCounts::default();
     for record in &level.requests {
@@ -203,11 +206,6 @@ fn in_flight(level: &LevelRecords<'_>, window: Span) -> f64 {
     let spans = level.requests.iter();
     let spans = spans.filter_map(|record| Span::new(record.sent_ns.0, record.finished_ns.0));
     occupancy(spans, window).mean
-}
-
-/// From the moment the plan intended.
-pub(crate) fn e2el_from_intended(record: &RequestRecord) -> Option<Duration> {
-    Some(record.e2el()?.saturating_add(record.send_lag()))
 }
 
 /// From sending to the first output that is not reasoning.

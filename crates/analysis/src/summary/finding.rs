@@ -25,6 +25,13 @@ pub struct Finding {
     pub what: FindingKind,
 }
 
+impl Finding {
+    /// Creates a finding of the given severity.
+    pub(crate) fn new(severity: Severity, what: FindingKind) -> Self {
+        Self { severity, what }
+    }
+}
+
 /// Kinds of findings, each with the figures that prove it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]

@@ -10,7 +10,7 @@ mod halves;
 
 mod comparison;
 mod goodput;
-mod gpu_level;
+mod gpu;
 mod level;
 mod limits;
 mod over_runs;
@@ -18,7 +18,7 @@ mod partial_runs;
 mod real_vllm;
 mod reference_report;
 mod resource_findings;
-mod server_level;
+mod server;
 mod slo;
 mod stop_rule;
 mod summarise_never_fails;

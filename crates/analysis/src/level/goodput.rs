@@ -1,0 +1,135 @@
+//! Levels held against latency objectives: SLO attainment, goodput, and how near a level is to its limit.
+//!
+//! A request is good when it completes and meets every objective (Zhong and others, `DistServe`, OSDI 2024; the field's tools
+//! write `--goodput "ttft:500 tpot:50"`). Its *strain* is the largest of latency over objective, infinite when it failed:
+//! as many requests are good as asked exactly where that quantile of the strain is at most 1. The strain rises with the
+//! load gradually where attainment drops from all to nothing, so capacity is sought in it (`run::capacity`).
+
+use records::{Objectives, Outcome, RequestRecord};
+use stats::{Quantile, Sample, effective_quantile_interval};
+
+use crate::{
+    GoodputLevel,
+    distribution::failure_adjusted,
+    distribution::{Reading, estimate, share_up_to},
+    level::rates::Rates,
+    level::window::is_completed,
+};
+
+/// The requests of a level by their strain.
+#[derive(Clone, Debug)]
+pub(crate) struct Strains {
+    /// Of each request in the order of sending; infinite when it failed.
+    pub(crate) series: Vec<f64>,
+    /// Of those that completed.
+    pub(crate) sample: Option<Sample>,
+    /// Requests that failed.
+    pub(crate) failed: u64,
+    /// Share of requests that has to be good.
+    pub(crate) attainment: Quantile,
+}
+
+impl Strains {
+    /// Of measured requests in the order of sending. Requests that we gave up say nothing of the server.
+    pub(crate) fn new(requests: &[&RequestRecord], objectives: &Objectives) -> Option<Self> {
+        let counted = requests.iter().filter(|record| record.outcome != Outcome::Cancelled);
+        let series: Vec<f64> = counted.map(|record| strain(record, objectives)).collect();
+        let finite: Vec<f64> = series.iter().copied().filter(|x| x.is_finite()).collect();
+        let failed = (series.len() - finite.len()) as u64;
+        Some(Self {
+            sample: Sample::new(finite).ok(),
+            failed,
+            series,
+            attainment: Quantile::new(objectives.attainment)?,
+        })
+    }
+
+    /// These requests and then those: the same load run again.
+    pub(crate) fn extend(&mut self, more: &Self) {
+        self.series.extend_from_slice(&more.series);
+        self.failed += more.failed;
+        let finite = self.series.iter().copied().filter(|x| x.is_finite());
+        self.sample = Sample::new(finite.collect()).ok();
+    }
+
+    /// The quantile of the strain; `None` when it is infinite.
+    pub(crate) fn quantile(&self) -> Option<f64> {
+        failure_adjusted(self.sample.as_ref()?, self.failed, self.attainment)
+    }
+
+    /// Effective sample for the quantile's own interval, at most the sample itself.
+    pub(crate) fn effective_for(&self, reading: Reading) -> Option<f64> {
+        let effective = reading.effective_for_share_up_to(&self.series, self.limit())?;
+        Some(effective.min(self.series.len() as f64))
+    }
+
+    /// The same for draws.
+    pub(crate) fn effective(&self, reading: Reading) -> Option<f64> {
+        let effective = reading.effective_of_share_up_to(&self.series, self.limit())?;
+        Some(effective.min(self.series.len() as f64))
+    }
+
+    fn limit(&self) -> f64 {
+        self.quantile().unwrap_or(1.0)
+    }
+}
+
+fn strain(record: &RequestRecord, objectives: &Objectives) -> f64 {
+    if !is_completed(record) {
+        return f64::INFINITY;
+    }
+    let [ttft, tpot, e2el] = parts(record, objectives);
+    // A completed request without a first token cannot be judged by it, and is not good.
+    let parts = [ttft.unwrap_or(f64::INFINITY), tpot.unwrap_or(0.0), e2el.unwrap_or(f64::INFINITY)];
+    parts.into_iter().fold(0.0, f64::max)
+}
+
+/// TTFT, TPOT and E2EL over their objectives; 0 without an objective, `None` without the latency.
+fn parts(record: &RequestRecord, objectives: &Objectives) -> [Option<f64>; 3] {
+    let over = |latency: Option<std::time::Duration>, objective: Option<u64>| match objective {
+        None => Some(0.0),
+        Some(objective) => Some(latency?.as_nanos() as f64 / objective.max(1) as f64),
+    };
+    [
+        over(record.ttft(), objectives.ttft_ns),
+        over(record.tpot(), objectives.tpot_ns),
+        over(record.e2el(), objectives.e2el_ns),
+    ]
+}
+
+/// The level's figures; `None` without objectives, or when no request was sent that says something.
+pub(crate) fn level(
+    rates: Option<&Rates<'_>>,
+    strains: Option<&Strains>,
+    objectives: Option<&Objectives>,
+) -> Option<GoodputLevel> {
+    let (rates, strains, objectives) = (rates?, strains?, objectives?);
+    let Rates { requests, reading, .. } = *rates;
+    let n = strains.series.len() as f64;
+    let good = strains.series.iter().filter(|x| **x <= 1.0).count();
+    let attainment = share_up_to(&strains.series, 1.0, reading)?;
+    let value = strains.quantile();
+    let interval = strains.effective_for(reading).zip(strains.sample.as_ref());
+    let interval = interval.filter(|_| strains.failed == 0).and_then(|(effective, sample)| {
+        effective_quantile_interval(sample, strains.attainment, effective, reading.confidence)
+    });
+    let met = |part: usize, objective: Option<u64>| {
+        objective?;
+        let met = requests.iter().filter(|record| {
+            let over = parts(record, objectives)[part];
+            is_completed(record) && over.unwrap_or(if part == 1 { 0.0 } else { f64::INFINITY }) <= 1.0
+        });
+        Some(met.count() as f64 / n)
+    };
+    Some(GoodputLevel {
+        good: good as u64,
+        attainment,
+        requests_per_s: rates.per_second(|record| f64::from(u8::from(strain(record, objectives) <= 1.0))),
+        ttft: met(0, objectives.ttft_ns),
+        tpot: met(1, objectives.tpot_ns),
+        e2el: met(2, objectives.e2el_ns),
+        strain: value.map(|value| estimate(value, interval)),
+        effective: strains.effective(reading),
+        holds: attainment.value >= objectives.attainment,
+    })
+}
