@@ -24,10 +24,12 @@ pub use compare::{
     series::{compare_series, over_runs},
 };
 pub use control::{
-    capacity_search::{Probe, SearchEnd, SearchLimits, SearchStep, fewest_effective, next_search_step},
+    capacity_search::{Probe, SearchLimits, SearchStep, fewest_effective, next_search_step},
     stop_rule::{StopRule, StopWatch},
 };
 pub use predict::{Calibrated, Observed, Served, observations};
+/// Why a search ended, as the manifest contains it.
+pub use records::SearchEnd;
 pub use run::{server_capacity::server_capacity, summarise};
 /// The planner's answer, which a summary may carry.
 pub use sizing::planner as planning;

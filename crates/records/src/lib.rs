@@ -26,7 +26,7 @@ pub use engine::Engine;
 pub use jsonl::{JsonlWriter, Lines, read_lines};
 pub use manifest::{
     Arrivals, ClockAnchor, EndReason, EngineFacts, Host, Judgement, Manifest, Objectives, Plan, Ramp, RampShape,
-    RateStage, SCHEMA_VERSION, Target, Tool,
+    RateStage, SCHEMA_VERSION, Search, SearchEnd, Target, Tool,
 };
 pub use phase::{ClientLoad, MeasureEnd, Phase, PhaseKind};
 pub use request::{

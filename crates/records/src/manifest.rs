@@ -20,8 +20,14 @@ pub struct Manifest {
     pub run_id: String,
     /// The program that measured.
     pub tool: Tool,
-    /// The command line, with secrets replaced by `***`.
+    /// The command line, with secrets replaced by `***`; for people.
     pub argv: Vec<String>,
+    /// Complete settings of the program that measured (`bench::Settings`), without secrets; absent in runs of before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings: Option<serde_json::Value>,
+    /// Result of the search that chose the levels; absent while the search goes on, and where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search: Option<Search>,
     /// What was measured: a server, or our own simulation of one.
     pub target: Target,
     /// What was to be done.
@@ -75,6 +81,29 @@ pub struct Objectives {
     pub e2el_ns: Option<u64>,
     /// Share of requests that has to be good for a level to hold, between 0 and 1.
     pub attainment: f64,
+}
+
+/// Result of a search for the capacity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Search {
+    /// Why it ended.
+    pub ended: SearchEnd,
+    /// Requests that it sent, warm-up included.
+    pub requests: u64,
+}
+
+/// Why a search for the capacity ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SearchEnd {
+    /// The interval is as narrow as asked.
+    Tight,
+    /// The requests are spent.
+    Spent,
+    /// The largest load to try still held.
+    NeverFailed,
+    /// The smallest load to try already failed.
+    NeverHeld,
 }
 
 /// The program that measured.

@@ -43,7 +43,7 @@ pub enum RecordError {
         source: io::Error,
     },
     /// There is no manifest, so this is no run folder.
-    #[error("find {MANIFEST} in {}\nhint: name a folder that `cargo xtask bench` or `cargo xtask all` wrote", path.display())]
+    #[error("find {MANIFEST} in {}\nhint: name a folder that `plimsoll bench` or `plimsoll all` wrote", path.display())]
     NotARun {
         /// The folder.
         path: PathBuf,

@@ -140,6 +140,8 @@ fn manifest(seed: u64, objectives: Objectives) -> Manifest {
             profile: "release".to_owned(),
         },
         argv: Vec::new(),
+        settings: None,
+        search: None,
         target: Target::Server { url: String::new() },
         plan: Plan {
             levels: Vec::new(),

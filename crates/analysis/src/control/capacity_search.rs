@@ -11,6 +11,8 @@
 //! The end is decided by the width of the interval, so the interval is a little less sure than one of a fixed number of
 //! requests; `docs/methodology.md` has how often it holds the truth.
 
+use records::SearchEnd;
+
 use crate::LoadCapacity;
 
 /// A straight line over a wide bracket is a guess: the next load is no nearer to an end than this share of it.
@@ -85,19 +87,6 @@ pub enum SearchStep {
     },
     /// Stop.
     Stop(SearchEnd),
-}
-
-/// Why a search ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SearchEnd {
-    /// The interval is as tight as asked.
-    Tight,
-    /// The requests are spent.
-    Spent,
-    /// The largest load to try still held.
-    NeverFailed,
-    /// The smallest load to try already failed.
-    NeverHeld,
 }
 
 /// The next step after these probes, in any order, and what the run's summary says of the capacity after them. Without

@@ -30,6 +30,8 @@ pub(crate) fn manifest(levels: &[(u32, u64)], osl: u32) -> Manifest {
             profile: "release".to_owned(),
         },
         argv: vec!["plimsoll".to_owned(), "bench".to_owned()],
+        settings: None,
+        search: None,
         target: Target::Server { url: "http://server.example:8000".to_owned() },
         plan: Plan {
             levels: levels.iter().map(|level| level.0).collect(),

@@ -15,6 +15,8 @@ fn manifest() -> Manifest {
         run_id: "test".into(),
         tool: Tool { name: "plimsoll".into(), version: "0.1.0".into(), git_revision: None, profile: "release".into() },
         argv: vec!["bench".into()],
+        settings: None,
+        search: None,
         target: Target::Simulated { url: "http://127.0.0.1:1".into(), profile: "fixed".into() },
         plan: Plan {
             levels: vec![1, 2],

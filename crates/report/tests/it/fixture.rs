@@ -165,6 +165,8 @@ fn manifest(summary: &Summary) -> Manifest {
         run_id: run.run_id.clone(),
         tool: Tool { name: "plimsoll".into(), version: "0.1.0".into(), git_revision: None, profile: "release".into() },
         argv: run.argv.clone(),
+        settings: None,
+        search: None,
         target,
         plan: Plan {
             levels: summary.levels.iter().map(|level| level.concurrency).collect(),
