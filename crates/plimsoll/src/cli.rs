@@ -1,31 +1,19 @@
-//! What can be typed. Flags carry the names that the field's tools use.
-#![expect(clippy::doc_markdown, reason = "the terminal shows these comments as they stand")]
-#![allow(
-    rustdoc::broken_intra_doc_links,
-    reason = "the terminal shows these comments as they stand; only rustdoc knows this lint"
-)]
+//! The commands, and what holds for the command line as a whole. Flags carry the names that the field's tools use.
 
-use std::path::PathBuf;
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Subcommand, error::ErrorKind, parser::ValueSource};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use crate::{
+    args::{AllArgs, BenchArgs},
+    buy::BuyArgs,
+    compare::CompareArgs,
+    gpumon::GpumonArgs,
+    overhead::OverheadArgs,
+    report::ReportArgs,
+    sim::SimArgs,
+    size::SizeArgs,
+};
 
-use crate::{compare::CompareArgs, judge::JudgeArgs};
-
-mod connection;
-mod load;
-mod session;
-mod sim;
-mod stages;
-mod telemetry;
-
-pub(crate) use connection::ConnectionArgs;
-pub(crate) use load::{EndpointType, LoadArgs, RampUp, WorkloadKind};
-pub(crate) use session::SessionArgs;
-pub(crate) use sim::{MetricNames, SimArgs, StartLog};
-pub(crate) use stages::StageArgs;
-pub(crate) use telemetry::{GpumonArgs, TelemetryArgs};
-
-/// What `--help` says last; PROGRAM stands for the name of the program.
+/// End of `--help`; PROGRAM stands for the name of the program.
 pub const AFTER_HELP: &str = "\
 Start here:
   PROGRAM all                                  the whole pipeline on a simulated RTX 3090, about two minutes
@@ -34,14 +22,6 @@ Start here:
 
 Exit codes: 0 done, 1 internal error, 2 usage, 3 server unreachable or lost, 4 objectives met at no level, or
 the second run is worse, 5 measurement not valid, 130 interrupted (what had been measured is kept and reported).";
-
-/// A command line that was parsed; only for reading back the settings of old runs.
-#[derive(Debug, Parser)]
-#[command(name = "plimsoll")]
-pub(crate) struct Cli {
-    #[command(subcommand)]
-    pub(crate) command: Command,
-}
 
 /// The commands of plimsoll.
 #[derive(Debug, Subcommand)]
@@ -62,7 +42,7 @@ pub enum Command {
     /// Say what to buy or rent for a load: every GPU and number of them with its speed, its cost and how sure that is
     ///
     /// Run folders given with --from calibrate the predictions; without them the catalogue speaks alone, with wide intervals.
-    Plan(Box<crate::buy::BuyArgs>),
+    Plan(Box<BuyArgs>),
     /// Run the simulated server on its own until Ctrl-C
     Sim(SimArgs),
     /// Measure this client's own error against a server of known times, and keep it beside the results
@@ -77,118 +57,51 @@ pub enum Command {
     Gpumon(GpumonArgs),
 }
 
-/// Flags of `all`.
-#[derive(Debug, Args)]
-pub struct AllArgs {
-    /// Server to measure, such as http://127.0.0.1:8000 or unix:/run/vllm.sock; without it, the simulated server.
-    /// Several, by comma, share the load: slot k sends to the (k mod N)th, and telemetry watches the first
-    #[arg(long, visible_alias = "base-url", value_delimiter = ',', value_name = "URL,…")]
-    pub(crate) url: Vec<String>,
-    /// Timing profile of the simulated server
-    #[arg(long, default_value = crate::sim::DEFAULT_PROFILE, conflicts_with = "url")]
-    pub(crate) profile: String,
-    #[command(flatten)]
-    pub(crate) load: LoadArgs,
-    #[command(flatten)]
-    pub(crate) output: OutputArgs,
+/// Flags that may be given with `--resume`: they name the run and the server, pass secrets, or concern the report alone.
+const WITH_RESUME: [&str; 11] = [
+    "resume",
+    "url",
+    "header",
+    "telemetry_header",
+    "lang",
+    "json",
+    "goodput",
+    "attainment",
+    "confidence_level",
+    "target",
+    "slo",
+];
+
+/// Parses the command line of this process; on an error, and for `--help`, it prints and ends the process.
+pub fn parse<C: CommandFactory + FromArgMatches>() -> C {
+    let mut command = C::command();
+    let matches = command.get_matches_mut();
+    let parsed = check_resume(&mut command, &matches).and_then(|()| C::from_arg_matches(&matches));
+    parsed.unwrap_or_else(|error| error.format(&mut command).exit())
 }
 
-/// Flags of `bench`.
-#[derive(Debug, Args)]
-pub struct BenchArgs {
-    /// Server to measure, such as http://127.0.0.1:8000 or unix:/run/vllm.sock. Several, by comma, share the load: slot k
-    /// sends to the (k mod N)th, and telemetry watches the first
-    #[arg(
-        long,
-        visible_alias = "base-url",
-        value_delimiter = ',',
-        value_name = "URL,…",
-        required_unless_present = "resume"
-    )]
-    pub(crate) url: Vec<String>,
-    #[command(flatten)]
-    pub(crate) load: LoadArgs,
-    #[command(flatten)]
-    pub(crate) output: OutputArgs,
-}
-
-/// What to leave behind.
-#[derive(Clone, Debug, Args)]
-pub(crate) struct OutputArgs {
-    /// Folder in which the run folder is made
-    #[arg(long, default_value = "results", value_name = "DIR")]
-    pub(crate) result_dir: PathBuf,
-    /// Name of the run [default: the time and the model]
-    #[arg(long, value_name = "NAME")]
-    pub(crate) run_id: Option<String>,
-    /// Language of report and console
-    #[arg(long, value_enum, default_value_t = Lang::En)]
-    pub(crate) lang: Lang,
-    /// Print one JSON document on stdout and nothing else there
-    #[arg(long)]
-    pub(crate) json: bool,
-    #[command(flatten)]
-    pub(crate) judge: JudgeArgs,
-    #[command(flatten)]
-    pub(crate) ask: crate::buy::AskArgs,
-}
-
-/// Flags of `report`.
-#[derive(Debug, Args)]
-pub struct ReportArgs {
-    /// Run folders
-    #[arg(required = true, value_name = "RUN")]
-    pub(crate) runs: Vec<PathBuf>,
-    /// Language of report and console
-    #[arg(long, value_enum, default_value_t = Lang::En)]
-    pub(crate) lang: Lang,
-    /// Print one JSON document on stdout and nothing else there
-    #[arg(long)]
-    pub(crate) json: bool,
-    #[command(flatten)]
-    pub(crate) judge: JudgeArgs,
-    #[command(flatten)]
-    pub(crate) ask: crate::buy::AskArgs,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Lang {
-    /// English
-    En,
-    /// Korean
-    Ko,
-    /// Both; the console speaks English
-    Both,
-}
-
-/// Flags of `overhead`.
-#[derive(Debug, Args)]
-pub struct OverheadArgs {
-    /// Streams at once, level by level
-    #[arg(long, visible_alias = "concurrency", value_delimiter = ',', value_name = "N,…",
-        default_values_t = [1, 16, 64, 256, 1000, 4000], value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    pub(crate) streams: Vec<u32>,
-    /// Be the server of known times, until standard input ends
-    #[arg(long, hide = true)]
-    pub(crate) serve: bool,
-    /// Measure each number of streams so many times without and with a sampler that reads this machine's GPUs ten times a
-    /// second, in turn, and print the ratio of the errors
-    #[arg(long, value_name = "ROUNDS", num_args = 0..=1, default_missing_value = "5", value_parser = clap::value_parser!(u32).range(1..=100))]
-    pub(crate) beside_sampler: Option<u32>,
-    /// Folder in which overhead-HOST.json is written
-    #[arg(long, default_value = "results", value_name = "DIR")]
-    pub(crate) result_dir: PathBuf,
-    /// Print one JSON document on stdout and nothing else there
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-/// Flags of `size`.
-#[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true)]
-pub struct SizeArgs {
-    #[command(subcommand)]
-    pub(crate) command: Option<crate::size::SizeCommand>,
-    #[command(flatten)]
-    pub(crate) plan: crate::size::PlanArgs,
+/// A run goes on with its own settings: any flag that could change them is refused by its name.
+fn check_resume(command: &mut clap::Command, matches: &ArgMatches) -> Result<(), clap::Error> {
+    let given = |matches: &ArgMatches, id: &str| {
+        matches.try_contains_id(id).is_ok() && matches.value_source(id) == Some(ValueSource::CommandLine)
+    };
+    let Some((name, matches)) = matches.subcommand().filter(|(_, matches)| given(matches, "resume")) else {
+        return Ok(());
+    };
+    let Some(subcommand) = command.find_subcommand_mut(name) else {
+        return Ok(());
+    };
+    let changes = subcommand.get_arguments().filter(|arg| {
+        let id = arg.get_id().as_str();
+        !WITH_RESUME.contains(&id) && given(matches, id)
+    });
+    let flags: Vec<String> = changes.filter_map(|arg| Some(format!("--{}", arg.get_long()?))).collect();
+    if flags.is_empty() {
+        return Ok(());
+    }
+    let message = format!(
+        "{} cannot be used with --resume: a run goes on with its own settings\nhint: leave that out, or start a new run",
+        flags.join(" and ")
+    );
+    Err(subcommand.error(ErrorKind::ArgumentConflict, message))
 }

@@ -1,17 +1,17 @@
-//! `cargo xtask compare`: is the second run better or worse than the first?
+//! `plimsoll compare`: is the second run better or worse than the first?
 
 use std::path::{Path, PathBuf};
 
 use analysis::{CompareOptions, Comparison, Summary, Verdict};
+use bench::SeriesDir;
 use clap::Args;
 use records::{RunData, RunDir};
 
 use crate::{
-    cli::Lang,
     exit::{self, Exit, WithExit as _},
     judge::JudgeArgs,
+    lang::Lang,
     output, report,
-    series::Series,
 };
 
 #[derive(Debug, Args)]
@@ -39,13 +39,13 @@ pub struct CompareArgs {
 }
 
 pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<Exit> {
-    let comparison = match (Series::open(&args.first), Series::open(&args.second)) {
+    let comparison = match (SeriesDir::open(&args.first), SeriesDir::open(&args.second)) {
         (Some(first), Some(second)) => series(args, &first, &second)?,
         (None, None) => runs(args)?,
         _ => {
             return Err(exit::error(
                 Exit::Usage,
-                "compare a series of runs with a single run\nhint: name one run of the series, or two series",
+                "a series of runs cannot be compared with a single run\nhint: name one run of the series, or two series",
             ));
         }
     };
@@ -74,8 +74,8 @@ fn runs(args: &CompareArgs) -> anyhow::Result<Comparison> {
     analysis::compare(&first, &second, options).exit(Exit::Usage)
 }
 
-fn series(args: &CompareArgs, first: &Series, second: &Series) -> anyhow::Result<Comparison> {
-    let summaries = |series: &Series| -> anyhow::Result<Vec<Summary>> {
+fn series(args: &CompareArgs, first: &SeriesDir, second: &SeriesDir) -> anyhow::Result<Comparison> {
+    let summaries = |series: &SeriesDir| -> anyhow::Result<Vec<Summary>> {
         let runs = series.runs();
         let summarise = |run: &PathBuf| Ok(report::summarise(&load(args, run)?));
         runs.iter().map(summarise).collect()

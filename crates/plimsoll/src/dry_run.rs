@@ -1,16 +1,11 @@
 //! `--dry-run`: what would be sent and when. Nothing is sent, no server is asked.
 
+use bench::{Bench, Secrets, Settings};
 use loadgen::{Load, LoadPlan};
 use records::EngineFacts;
 use serde::Serialize;
 
-use crate::{
-    access::Secrets,
-    cli::{LoadArgs, OutputArgs},
-    exit::Exit,
-    levels::Defaults,
-    output, plan,
-};
+use crate::{exit::Exit, output};
 
 /// Arrivals that the text shows of each level.
 const SHOWN: usize = 10;
@@ -33,20 +28,18 @@ struct LevelSchedule {
     arrivals_ns: Vec<u64>,
 }
 
-pub(crate) fn run(url: &str, load: &LoadArgs, defaults: Defaults, out: &OutputArgs) -> anyhow::Result<Exit> {
-    let mut load = load.clone();
-    load.model.get_or_insert_with(|| "(the first that the server lists)".to_owned());
-    let secrets = Secrets::gather(&load)?;
-    let (plan, _) = plan::build(url, &load, &secrets, defaults, &EngineFacts::default())?;
+pub(crate) fn run(mut settings: Settings, secrets: Secrets, json: bool) -> anyhow::Result<Exit> {
+    settings.target.model.get_or_insert_with(|| "(the first that the server lists)".to_owned());
+    let plan = Bench::new(settings).with_secrets(secrets).plan(&EngineFacts::default())?;
     let schedule = Schedule {
-        levels: (0..).zip(&plan.spec().levels).map(|(index, level)| of_level(&plan, index, level)).collect(),
+        levels: (0..).zip(&plan.spec().levels).map(|(index, level)| level_schedule(&plan, index, level)).collect(),
         plan: plan.to_record(),
     };
-    output::emit(out.json, &schedule, text)?;
+    output::emit(json, &schedule, text)?;
     Ok(Exit::Ok)
 }
 
-fn of_level(plan: &LoadPlan, index: u32, level: &loadgen::Level) -> LevelSchedule {
+fn level_schedule(plan: &LoadPlan, index: u32, level: &loadgen::Level) -> LevelSchedule {
     let seed = plan.level_seed(index);
     let requests = level.planned_requests(seed).unwrap_or(0);
     let arrivals_ns = match &level.load {

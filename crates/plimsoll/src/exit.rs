@@ -2,6 +2,8 @@
 
 use std::{fmt, process::ExitCode};
 
+use bench::{BenchError, Fault};
+
 /// How a command ended, apart from internal errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
@@ -66,5 +68,13 @@ impl<T, E: Into<anyhow::Error>> WithExit<T> for Result<T, E> {
 
 /// The code that an error ends the program with: its own, else 1.
 pub fn code_of(error: &anyhow::Error) -> ExitCode {
-    error.downcast_ref::<Coded>().map_or(ExitCode::FAILURE, |coded| coded.exit.into())
+    if let Some(coded) = error.downcast_ref::<Coded>() {
+        return coded.exit.into();
+    }
+    match error.downcast_ref::<BenchError>().map(BenchError::fault) {
+        Some(Fault::Usage) => Exit::Usage.into(),
+        Some(Fault::Server) => Exit::Server.into(),
+        Some(Fault::Interrupted) => Exit::Interrupted.into(),
+        Some(Fault::Internal) | None => ExitCode::FAILURE,
+    }
 }

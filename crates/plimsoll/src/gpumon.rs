@@ -1,4 +1,4 @@
-//! `cargo xtask gpumon`: GPUs and engine live in the terminal, served to a client elsewhere, recorded, or read from a log
+//! `plimsoll gpumon`: GPUs and engine live in the terminal, served to a client elsewhere, recorded, or read from a log
 //! afterwards.
 
 mod import;
@@ -7,24 +7,25 @@ mod table;
 use std::{
     fs::{File, OpenOptions},
     io::{self, BufReader, BufWriter, IsTerminal as _, Write as _},
-    path::Path,
+    path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
 };
 
 use anyhow::Context as _;
+use bench::{GpuSources, Secrets, gpu_sources, server_source, settings::TelemetrySettings};
+use clap::Args;
 use gpumon::{Agent, Line, Period, ReplaySource, Sampler, SamplerReport, Source, capabilities};
 use records::{Clock, GpuLine, JsonlWriter};
 use serde::Serialize;
 
 use self::table::Board;
 use crate::{
-    cli::GpumonArgs,
+    args::TelemetryArgs,
     exit::{self, Exit, WithExit as _},
     interrupt::Interrupt,
     output,
     progress::log,
-    telemetry::{GpuSources, gpu_sources, server_source},
 };
 
 /// How often the table is drawn anew on a terminal.
@@ -33,6 +34,40 @@ const REDRAW: Duration = Duration::from_millis(500);
 const PRINT: Duration = Duration::from_secs(10);
 /// How often readings are taken from the sampler.
 const TAKE: Duration = Duration::from_millis(50);
+
+/// What to do with the readings.
+#[derive(Debug, Args)]
+pub struct GpumonArgs {
+    #[command(flatten)]
+    telemetry: TelemetryArgs,
+    /// Time between readings
+    #[arg(long, value_name = "MS", default_value_t = 500, value_parser = clap::value_parser!(u64).range(100..=3_600_000))]
+    interval_ms: u64,
+    /// End after this long [default: at Ctrl-C]
+    #[arg(long, value_name = "S")]
+    duration_seconds: Option<u64>,
+    /// Answer on this address, such as 0.0.0.0:9400; port 0 takes a free one
+    #[arg(long, value_name = "ADDR")]
+    serve: Option<std::net::SocketAddr>,
+    /// Append every reading to this file, as JSON Lines
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
+    /// Play a file that was recorded, or the gpu.jsonl of a run, instead of reading GPUs
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["gpu_telemetry", "gpu_uuid"])]
+    replay: Option<PathBuf>,
+    /// Add a log that nvidia-smi or amd-smi wrote as CSV during the run to that run's GPU readings, and end
+    #[arg(long, value_name = "CSV", requires = "into")]
+    import: Option<PathBuf>,
+    /// The run folder for --import
+    #[arg(long, value_name = "RUN", requires = "import")]
+    into: Option<PathBuf>,
+    /// How far the clock in the log is ahead of UTC, such as 9 for Korea
+    #[arg(long, value_name = "HOURS", default_value_t = 0.0, requires = "import", allow_negative_numbers = true)]
+    utc_offset_hours: f64,
+    /// Print one JSON document on stdout, as soon as it runs, and nothing else there
+    #[arg(long)]
+    json: bool,
+}
 
 /// What runs, said once at the start.
 #[derive(Debug, Serialize)]
@@ -50,17 +85,20 @@ pub(crate) fn run(args: &GpumonArgs) -> anyhow::Result<Exit> {
     if let (Some(log), Some(run)) = (&args.import, &args.into) {
         return import::run(log, run, args.utc_offset_hours, args.json);
     }
+    let telemetry = TelemetrySettings::from(&args.telemetry);
+    let secrets = args.telemetry.add_to(Secrets::default())?;
     let GpuSources { mut sources, notes } = match &args.replay {
         Some(file) => GpuSources { sources: vec![replay(file)?], notes: Vec::new() },
-        None => gpu_sources(&args.telemetry)?,
+        None => gpu_sources(&telemetry, &secrets)?,
     };
-    sources.extend(server_source(&args.telemetry, None)?.map(|source| Box::new(source) as Box<dyn Source>));
+    let engine = server_source(&telemetry, &secrets, None)?;
+    sources.extend(engine.map(|source| Box::new(source) as Box<dyn Source>));
     if sources.is_empty() {
         let why = notes.join("; ");
         return Err(exit::error(
             Exit::Usage,
             format!(
-                "find something to watch: {why}\nhint: name an exporter with --gpu-telemetry, or an engine with --server-metrics"
+                "there is nothing to watch: {why}\nhint: name an exporter with --gpu-telemetry, or an engine with --server-metrics"
             ),
         ));
     }

@@ -3,36 +3,29 @@
 //! The only crate that knows flags, the terminal, signals and exit codes. Two programs are made of it: `plimsoll`, and
 //! `cargo xtask`, which adds what only this repository needs.
 
-mod access;
+mod args;
 mod buy;
 pub mod cli;
 mod compare;
 mod dry_run;
 pub mod exit;
-mod find_capacity;
 mod gpumon;
-mod host;
 pub mod interrupt;
 mod judge;
-mod levels;
-mod measure;
+mod lang;
+mod legacy;
 pub mod output;
 mod overhead;
-mod plan;
+mod program;
 pub mod progress;
-mod recorder;
-mod redact;
 mod report;
-mod resume;
 mod run;
-mod series;
 mod sim;
 mod size;
-mod stop_when;
-mod telemetry;
-mod workload;
 
 use std::process::ExitCode;
+
+pub use program::{program_name, set_program_name};
 
 use crate::{cli::Command, exit::Exit};
 

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use plimsoll::cli::{AFTER_HELP, Command};
+use plimsoll::cli::{self, AFTER_HELP, Command};
 
 /// How much load does this server really hold, and what would it take to hold the load we want?
 #[derive(Debug, Parser)]
@@ -14,6 +14,6 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
-    let command = Cli::parse().command;
+    let Cli { command } = cli::parse();
     plimsoll::run_to_exit_code(|| plimsoll::run(command))
 }

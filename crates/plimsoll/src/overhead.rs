@@ -1,4 +1,4 @@
-//! `cargo xtask overhead`: the client's own error, measured against a server whose schedule is known.
+//! `plimsoll overhead`: the client's own error, measured against a server whose schedule is known.
 //!
 //! The server (`server`), in a process of its own, sends the first token after 100 ms, then one every 10 ms, whatever the
 //! load, and tells when it really did. What a record says beyond that is error, the client's and the kernel's (`truth`);
@@ -19,6 +19,8 @@ use std::{
 };
 
 use anyhow::Context as _;
+use bench::host;
+use clap::Args;
 use loadgen::{
     Event, LengthControl, Level, LoadPlan, LoadSpec, RunEnd, StopHandle, Target, Threads, Timeouts, Work,
     workload::{Dataset, Entry, Prompt, Workload},
@@ -28,9 +30,7 @@ use serde::{Deserialize, Serialize};
 use stats::{Quantile, Sample, quantile};
 
 use crate::{
-    cli::OverheadArgs,
     exit::{self, Exit, WithExit as _},
-    host,
     interrupt::Interrupt,
     output,
     progress::log,
@@ -43,6 +43,28 @@ use truth::{Seen, Server};
 const OSL: u32 = 100;
 /// Version of the file.
 const VERSION: u32 = 2;
+
+/// Flags of `overhead`.
+#[derive(Debug, Args)]
+pub struct OverheadArgs {
+    /// Streams at once, level by level
+    #[arg(long, visible_alias = "concurrency", value_delimiter = ',', value_name = "N,…",
+        default_values_t = [1, 16, 64, 256, 1000, 4000], value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    streams: Vec<u32>,
+    /// Be the server of known times, until standard input ends
+    #[arg(long, hide = true)]
+    serve: bool,
+    /// Measure each number of streams so many times without and with a sampler that reads this machine's GPUs ten times a
+    /// second, in turn, and print the ratio of the errors
+    #[arg(long, value_name = "ROUNDS", num_args = 0..=1, default_missing_value = "5", value_parser = clap::value_parser!(u32).range(1..=100))]
+    beside_sampler: Option<u32>,
+    /// Folder in which overhead-HOST.json is written
+    #[arg(long, default_value = "results", value_name = "DIR")]
+    result_dir: PathBuf,
+    /// Print one JSON document on stdout and nothing else there
+    #[arg(long)]
+    json: bool,
+}
 
 /// The client's own error on one machine.
 #[derive(Debug, Serialize, Deserialize)]
@@ -145,7 +167,7 @@ pub(crate) fn note(result_dir: &Path) -> Option<String> {
         .collect();
     let day = jiff::Timestamp::from_nanosecond(i128::from(overhead.measured_unix_ns)).ok()?.strftime("%Y-%m-%d");
     Some(format!(
-        "the client's own error on this machine (cargo xtask overhead, {day}, against a server of known times on the same machine): {}",
+        "the client's own error on this machine (plimsoll overhead, {day}, against a server of known times on the same machine): {}",
         rows.join("; ")
     ))
 }

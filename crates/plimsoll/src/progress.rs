@@ -3,16 +3,56 @@
 
 use std::time::{Duration, Instant};
 
+use bench::Event;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use records::Plan;
+use records::{Plan, Stage};
 use stats::{Histogram, Quantile};
 
 /// How often a plain line is printed where no line can be redrawn.
 const PLAIN_EVERY: Duration = Duration::from_secs(10);
 
+/// Shows a measurement on stderr, event by event.
+#[derive(Debug, Default)]
+pub(crate) struct Progress(Option<Sweep>);
+
+impl Progress {
+    /// Shows one event.
+    pub(crate) fn observe(&mut self, event: &Event<'_>) {
+        match event {
+            Event::RunStarted { plan, .. } => self.0 = Some(Sweep::start(plan)),
+            Event::LoadEnded => {
+                if let Some(sweep) = self.0.take() {
+                    sweep.line.finish_and_clear();
+                }
+            }
+            Event::IdleBaseline { left } => {
+                if let Some(sweep) = &mut self.0 {
+                    sweep.show(format!("idle baseline, {} s left", left.as_secs() + 1));
+                }
+            }
+            Event::Load(event) => {
+                if let Some(sweep) = &mut self.0 {
+                    sweep.observe(event);
+                }
+            }
+            Event::SeriesRun { number, runs } => log(&format!("run {number} of {runs}")),
+            Event::SearchEstimate { capacity, levels, requests } => {
+                let text = |value: Option<f64>| value.map_or_else(|| "…".to_owned(), |v| format!("{v:.3}"));
+                let (load, low, high) = (text(capacity.load), text(capacity.low), text(capacity.high));
+                log(&format!("find capacity: {load} ({low} to {high}) after {levels} levels and {requests} requests"));
+            }
+            Event::SearchProbe { load, volumes } => {
+                log(&format!("find capacity: next level, {load}, {volumes} times the least"));
+            }
+            Event::SearchEnded { note } => log(note),
+            _ => {}
+        }
+    }
+}
+
 /// Progress of a sweep over levels.
 #[derive(Debug)]
-pub(crate) struct Progress {
+struct Sweep {
     line: ProgressBar,
     started: Instant,
     plain_due: Option<Instant>,
@@ -39,9 +79,9 @@ impl Level {
     }
 }
 
-impl Progress {
+impl Sweep {
     /// Progress over the levels of `plan`.
-    pub(crate) fn start(plan: &Plan) -> Self {
+    fn start(plan: &Plan) -> Self {
         let line = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
         if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
             line.set_style(style);
@@ -60,15 +100,23 @@ impl Progress {
         }
     }
 
-    /// A level begins.
-    pub(crate) fn level(&mut self, level: usize) {
-        self.current = level;
-        self.level_started = Instant::now();
-        self.ttft = Histogram::default();
+    fn observe(&mut self, event: &loadgen::Event) {
+        match event {
+            loadgen::Event::LevelStarted { level, .. } => {
+                self.current = *level as usize;
+                self.level_started = Instant::now();
+                self.ttft = Histogram::default();
+            }
+            loadgen::Event::Request(request) if request.stage == Stage::Measured => {
+                self.measured(request.finished_ns - request.sent_ns, request.ttft());
+            }
+            loadgen::Event::Progress(progress) => self.update(progress.in_flight, progress.output_tokens),
+            _ => {}
+        }
     }
 
     /// A measured request has ended; `ttft` where a token came.
-    pub(crate) fn measured(&mut self, took: Duration, ttft: Option<Duration>) {
+    fn measured(&mut self, took: Duration, ttft: Option<Duration>) {
         self.wave = Some((took, Instant::now()));
         if let Some(ttft) = ttft {
             self.ttft.record(u64::try_from(ttft.as_nanos()).unwrap_or(u64::MAX));
@@ -79,7 +127,7 @@ impl Progress {
     }
 
     /// Shows how far the current level is.
-    pub(crate) fn update(&mut self, in_flight: u64, output_tokens: u64) {
+    fn update(&mut self, in_flight: u64, output_tokens: u64) {
         let Some(level) = self.levels.get(self.current) else {
             return;
         };
@@ -96,11 +144,6 @@ impl Progress {
             self.eta().map_or_else(|| "ETA …".into(), |eta| format!("ETA {} s", eta.as_secs())),
         );
         self.show(message);
-    }
-
-    /// Something else that takes a while.
-    pub(crate) fn note(&mut self, message: impl Into<String>) {
-        self.show(message.into());
     }
 
     fn show(&mut self, message: String) {
@@ -124,11 +167,6 @@ impl Progress {
         let left = Duration::try_from_secs_f64(wave.as_secs_f64() * waves).ok()?;
         Some(left.saturating_sub(ended.elapsed()))
     }
-
-    /// Takes the line away.
-    pub(crate) fn finish(&self) {
-        self.line.finish_and_clear();
-    }
 }
 
 /// Median and 95th percentile, to three digits; nothing before the first token.
@@ -150,7 +188,7 @@ fn ttft_so_far(ttft: &Histogram) -> String {
 }
 
 /// A line for people, on stderr: stdout belongs to results.
-#[expect(clippy::print_stderr, reason = "the terminal is xtask's")]
+#[expect(clippy::print_stderr, reason = "the terminal is this crate's")]
 pub fn log(message: &str) {
     eprintln!("{message}");
 }

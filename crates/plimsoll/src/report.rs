@@ -1,74 +1,96 @@
 //! From a run folder to its documents. Needs neither GPU nor server.
 
+mod series;
+
 use std::path::{Path, PathBuf};
 
 use analysis::{SizingTarget, Summary};
 use anyhow::Context as _;
+use bench::Folder;
+use clap::Args;
 use records::{RunData, RunDir, run_dir};
 use report::Language;
 use serde::Serialize;
 
+use self::series::ReportedSeries;
 use crate::{
-    cli::{Lang, ReportArgs},
-    exit::{Exit, WithExit as _},
+    buy::AskArgs,
+    exit::Exit,
     judge::JudgeArgs,
-    output,
-    series::{ReportedSeries, Series},
+    lang::Lang,
+    output::{self, CONSOLE_WIDTH},
 };
 
-/// Width of the console table where the terminal's is not known.
-pub(crate) const CONSOLE_WIDTH: usize = 100;
 /// vLLM's default on every card of less than 70 GiB and on any A100; a server does not tell its own.
 const ASSUMED_MAX_NUM_BATCHED_TOKENS: u64 = 2048;
 
+/// Flags of `report`.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// Run folders
+    #[arg(required = true, value_name = "RUN")]
+    runs: Vec<PathBuf>,
+    /// Language of report and console
+    #[arg(long, value_enum, default_value_t = Lang::En)]
+    lang: Lang,
+    /// Print one JSON document on stdout and nothing else there
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    judge: JudgeArgs,
+    #[command(flatten)]
+    ask: AskArgs,
+}
+
 pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<Exit> {
-    let opened: Vec<Opened> = args.runs.iter().map(|run| open(run)).collect::<anyhow::Result<_>>()?;
-    let (languages, judge) = (args.lang.written(), &args.judge);
-    let reported: Vec<Told> = opened
+    let folders: Vec<Folder> = args.runs.iter().map(|run| Folder::open(run)).collect::<Result<_, _>>()?;
+    let reported: Vec<Documents> = folders
         .iter()
-        .map(|opened| {
-            Ok(match opened {
-                Opened::Run(dir) => {
-                    args.ask.keep(dir);
-                    Told::Run(Box::new(write(dir, languages, judge)?))
-                }
-                Opened::Series(series) => Told::Series(Box::new(series.report(languages, judge)?)),
-            })
+        .map(|folder| {
+            if let Folder::Run(dir) = folder {
+                args.ask.keep(dir);
+            }
+            Documents::write(folder, args.lang.written(), &args.judge)
         })
         .collect::<anyhow::Result<_>>()?;
     output::emit(args.json, &reported, |reported| {
-        reported
-            .iter()
-            .map(|told| match told {
-                Told::Run(run) => run.console(args.lang),
-                Told::Series(series) => series.console(args.lang),
-            })
-            .collect::<Vec<_>>()
-            .join("\n\n")
+        reported.iter().map(|documents| documents.console(args.lang)).collect::<Vec<_>>().join("\n\n")
     })?;
     Ok(Exit::Ok)
 }
 
-/// What a folder holds.
-enum Opened {
-    Run(RunDir),
-    Series(Series),
-}
-
-/// What was written of it.
+/// Documents of a folder.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
-enum Told {
+pub(crate) enum Documents {
     Run(Box<Reported>),
     Series(Box<ReportedSeries>),
 }
 
-fn open(path: &Path) -> anyhow::Result<Opened> {
-    if let Some(series) = Series::open(path) {
-        return Ok(Opened::Series(series));
+impl Documents {
+    /// Writes them anew from the folder alone.
+    pub(crate) fn write(folder: &Folder, languages: &[Language], judge: &JudgeArgs) -> anyhow::Result<Self> {
+        Ok(match folder {
+            Folder::Run(dir) => Self::Run(Box::new(write(dir, languages, judge)?)),
+            Folder::Series(series) => Self::Series(Box::new(series::write(series, languages, judge)?)),
+        })
     }
-    let dir = RunDir::open(path).and_then(|dir| dir.read_manifest().map(|_| dir));
-    Ok(Opened::Run(dir.exit(Exit::Usage)?))
+
+    /// Tables and paths for the console.
+    pub(crate) fn console(&self, lang: Lang) -> String {
+        match self {
+            Self::Run(run) => run.console(lang),
+            Self::Series(series) => series.console(lang),
+        }
+    }
+
+    /// Summaries of the runs.
+    pub(crate) fn summaries(&self) -> Vec<&Summary> {
+        match self {
+            Self::Run(run) => vec![&run.summary],
+            Self::Series(series) => series.runs.iter().map(|run| &run.summary).collect(),
+        }
+    }
 }
 
 /// A run, its summary and the documents that were written.
@@ -76,7 +98,7 @@ fn open(path: &Path) -> anyhow::Result<Opened> {
 pub(crate) struct Reported {
     run_dir: PathBuf,
     files: Vec<PathBuf>,
-    pub(crate) summary: Summary,
+    summary: Summary,
 }
 
 impl Reported {
@@ -94,25 +116,6 @@ fn is_entrance(file: &Path) -> bool {
     file.extension().is_some_and(|e| e == "html" || e == "md" || e == "json")
 }
 
-impl Lang {
-    /// The language of the console.
-    pub(crate) fn spoken(self) -> Language {
-        match self {
-            Self::En | Self::Both => Language::En,
-            Self::Ko => Language::Ko,
-        }
-    }
-
-    /// The languages of the documents.
-    pub(crate) fn written(self) -> &'static [Language] {
-        match self {
-            Self::En => &[Language::En],
-            Self::Ko => &[Language::Ko],
-            Self::Both => &[Language::En, Language::Ko],
-        }
-    }
-}
-
 /// What the run means.
 pub(crate) fn summarise(run: &RunData) -> Summary {
     let engine = &run.manifest.engine;
@@ -122,7 +125,7 @@ pub(crate) fn summarise(run: &RunData) -> Summary {
 }
 
 /// Writes summary and documents into the run folder.
-pub(crate) fn write(dir: &RunDir, languages: &[Language], judge: &JudgeArgs) -> anyhow::Result<Reported> {
+fn write(dir: &RunDir, languages: &[Language], judge: &JudgeArgs) -> anyhow::Result<Reported> {
     let mut run = RunData::load(dir)?;
     run.manifest.judgement = judge.judgement(run.manifest.judgement);
     let mut summary = summarise(&run);

@@ -2,8 +2,19 @@
 
 use std::{collections::BTreeSet, process::Command};
 
-const OURS: [&str; 10] =
-    ["analysis", "gpumon", "loadgen", "plimsoll", "records", "report", "simserver", "sizing", "stats", "xtask"];
+const OURS: [&str; 11] = [
+    "analysis",
+    "bench",
+    "gpumon",
+    "loadgen",
+    "plimsoll",
+    "records",
+    "report",
+    "simserver",
+    "sizing",
+    "stats",
+    "xtask",
+];
 
 /// Names of all crates that `package` links, itself included.
 fn dependencies(package: &str) -> BTreeSet<String> {
@@ -34,6 +45,7 @@ fn arrows_between_crates_are_as_drawn() {
     assert_eq!(ours("loadgen"), ["records"]);
     assert_eq!(ours("gpumon"), ["records"]);
     assert_eq!(ours("analysis"), ["records", "sizing", "stats"]);
+    assert_eq!(ours("bench"), ["analysis", "gpumon", "loadgen", "records", "sizing", "stats"]);
     assert_eq!(ours("report"), ["analysis", "records", "sizing", "stats"]);
 }
 
@@ -44,6 +56,14 @@ fn pure_crates_link_no_runtime_no_network_and_no_driver() {
         for forbidden in ["tokio", "hyper", "ureq", "nvml_wrapper", "socket2", "mio", "clap", "anyhow"] {
             assert!(!linked.contains(forbidden), "{pure} links {forbidden}");
         }
+    }
+}
+
+#[test]
+fn the_library_that_measures_has_no_command_line_and_no_terminal() {
+    let linked = dependencies("bench");
+    for forbidden in ["clap", "anyhow", "ctrlc", "indicatif"] {
+        assert!(!linked.contains(forbidden), "bench links {forbidden}");
     }
 }
 

@@ -19,10 +19,9 @@ use sizing::{
 pub(crate) use self::ask::AskArgs;
 use self::{queue::Simulated, runs::Read, target::System};
 use crate::{
-    cli::Lang,
     exit::{self, Exit, WithExit as _},
-    output,
-    report::CONSOLE_WIDTH,
+    lang::Lang,
+    output::{self, CONSOLE_WIDTH},
 };
 
 /// What can be typed after `cargo xtask plan`.

@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::{
     exit::{self, Exit, WithExit as _},
     output,
+    program::program_name,
 };
 
 /// What was added.
@@ -37,7 +38,7 @@ pub(super) fn run(log: &Path, run: &Path, utc_offset_hours: f64, json: bool) -> 
             {
                 return Err(exit::error(
                     Exit::Usage,
-                    format!("import {}: the run has readings of {} already", log.display(), device.uuid),
+                    format!("cannot import {}: the run has readings of {} already", log.display(), device.uuid),
                 ));
             }
             GpuLine::Device(_) => imported.devices += 1,
@@ -51,12 +52,13 @@ pub(super) fn run(log: &Path, run: &Path, utc_offset_hours: f64, json: bool) -> 
     file.flush().context("write gpu.jsonl")?;
     output::emit(json, &imported, |imported| {
         format!(
-            "{} readings of {} GPUs added to {}; {} rows skipped, {} values that cannot be left out\nnext: cargo xtask report {}",
+            "{} readings of {} GPUs added to {}; {} rows skipped, {} values that cannot be left out\nnext: {} report {}",
             imported.samples,
             imported.devices,
             run.display(),
             imported.skipped_rows,
             imported.implausible_values,
+            program_name(),
             run.display()
         )
     })?;

@@ -9,9 +9,8 @@ use loadgen::StopHandle;
 use records::GpuLine;
 use serde::Serialize;
 
-use super::{Row, Server, measure};
+use super::{OverheadArgs, Row, Server, measure};
 use crate::{
-    cli::OverheadArgs,
     exit::{self, Exit},
     output,
     progress::log,

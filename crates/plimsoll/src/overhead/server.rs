@@ -18,10 +18,11 @@ use std::{
 };
 
 use anyhow::Context as _;
+use bench::host;
 use serde::{Deserialize, Serialize};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::{exit::Exit, host, output};
+use crate::{exit::Exit, output};
 
 /// Its schedule.
 pub(super) const TTFT: Duration = Duration::from_millis(100);

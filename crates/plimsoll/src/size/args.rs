@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 use sizing::{KvDtype, Tokens, engine, mix::Lengths, model::StateDtype};
 
-use crate::cli::Lang;
+use crate::lang::Lang;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum SizeCommand {

@@ -7,9 +7,21 @@ mod plan;
 mod predict;
 mod setup;
 
-pub(crate) use args::{PlanArgs, SizeCommand};
+use args::{PlanArgs, SizeCommand};
 
-use crate::{cli::SizeArgs, exit::Exit};
+use clap::Args;
+
+use crate::exit::Exit;
+
+/// Flags of `size`.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct SizeArgs {
+    #[command(subcommand)]
+    command: Option<SizeCommand>,
+    #[command(flatten)]
+    plan: PlanArgs,
+}
 
 pub(crate) fn run(args: &SizeArgs) -> anyhow::Result<Exit> {
     match &args.command {

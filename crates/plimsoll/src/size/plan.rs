@@ -11,8 +11,7 @@ use sizing::{
 use super::PlanArgs;
 use crate::{
     exit::{self, Exit, WithExit as _},
-    output,
-    report::CONSOLE_WIDTH,
+    output::{self, CONSOLE_WIDTH},
 };
 
 /// What the command says. `docs/schema.md` lists the keys.

@@ -150,7 +150,7 @@ fn usage_errors_say_what_to_do() {
         (vec!["bench", "--url", "http://127.0.0.1:8000", "--header", "no colon"], "Name: value"),
         (vec!["all", "--concurrency", "0"], "concurrency"),
         (vec!["all", "--profile", "no-such"], "rtx3090-gemma3-12b-bnb4"),
-        (vec!["report", "no/such/run"], "cargo xtask bench"),
+        (vec!["report", "no/such/run"], "plimsoll bench"),
         (vec!["size", "--model", "no-such-model"], "no-such-model"),
         (vec!["size", "--vllm", "0.1.0"], "0.32.0"),
     ] {

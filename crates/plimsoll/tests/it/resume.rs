@@ -134,6 +134,61 @@ fn a_full_disk_stops_the_run_with_its_reason_and_the_run_can_go_on() {
     assert_whole(&folder, &resume(&folder), &[24, 24, 24]);
 }
 
+/// A run goes on with its own settings: a flag that would change them is refused, and not ignored.
+#[test]
+fn flags_that_would_change_a_resumed_run_are_refused_by_name() {
+    for flags in [
+        &["--ca-cert", "ca.pem"][..],
+        &["--insecure"],
+        &["--http2"],
+        &["--gpu-telemetry", "none"],
+        &["--gpu-uuid", "GPU-1"],
+        &["--server-metrics", "http://127.0.0.1:9"],
+        &["--osl", "3"],
+        &["--concurrency", "1"],
+        &["--find-capacity", "--goodput", "ttft:5"],
+        &["--run-id", "other"],
+        &["--dry-run"],
+    ] {
+        for command in ["all", "bench"] {
+            let output = run(&[&[command, "--resume", "no/such/run"], flags].concat());
+            assert_eq!(output.status.code(), Some(2), "{flags:?}");
+            let refused = format!("{} cannot be used with --resume", flags[0]);
+            assert!(stderr(&output).contains(&refused), "{flags:?}: {}", stderr(&output));
+        }
+    }
+    // Headers are secrets, which are written down nowhere; the others change nothing that is measured.
+    for flags in [&["--header", "X-Key: a"][..], &["--goodput", "ttft:5", "--json"], &["--url", "http://127.0.0.1:9"]] {
+        let output = run(&[&["bench", "--resume", "no/such/run"], flags].concat());
+        assert!(stderr(&output).contains("manifest.json"), "{flags:?}: {}", stderr(&output));
+    }
+}
+
+/// A folder from before the manifest contained settings: they are read from its command line.
+#[test]
+fn a_run_whose_manifest_has_no_settings_goes_on() {
+    let results = tempfile::tempdir().expect("a folder");
+    let (_sim, folder, _) = cut_off(results.path(), "INT");
+    let path = folder.join("manifest.json");
+    let mut manifest: Value = serde_json::from_slice(&fs::read(&path).expect("a manifest")).expect("JSON");
+    let settings = manifest.as_object_mut().expect("an object").remove("settings").expect("settings");
+    assert_eq!(settings["work"]["osl"], 20);
+    fs::write(&path, manifest.to_string()).expect("written");
+    assert_whole(&folder, &resume(&folder), &[24, 24]);
+}
+
+/// The settings are the manifest's, whatever its command line says: that is for people.
+#[test]
+fn the_recorded_command_line_is_not_parsed_again() {
+    let results = tempfile::tempdir().expect("a folder");
+    let (_sim, folder, _) = cut_off(results.path(), "INT");
+    let path = folder.join("manifest.json");
+    let mut manifest: Value = serde_json::from_slice(&fs::read(&path).expect("a manifest")).expect("JSON");
+    manifest["argv"] = serde_json::json!(["bench", "--a-flag-of-another-version"]);
+    fs::write(&path, manifest.to_string()).expect("written");
+    assert_whole(&folder, &resume(&folder), &[24, 24]);
+}
+
 #[test]
 fn an_open_loop_is_planned_run_and_reported() {
     let sim = Sim::start(&["--profile", "fixed"]);
@@ -193,7 +248,7 @@ fn loads_that_contradict_themselves_are_refused() {
         (vec!["--request-rate", "2", "--concurrency", "1,2"], "one number"),
         (vec!["--ramp-up-strategy", "linear"], "--ramp-up-start-rps"),
         (vec!["--benchmark-duration=-3"], "--benchmark-duration"),
-        (vec!["--resume", "no/such/run"], "cargo xtask bench"),
+        (vec!["--resume", "no/such/run"], "plimsoll bench"),
         (vec!["--resume", "x", "--osl", "3"], "--osl"),
     ] {
         let output = run(&[&["all"], &flags[..]].concat());

@@ -80,6 +80,6 @@ fn a_header_without_colon_is_refused_before_anything_is_begun() {
     let output = run(&["bench", "--url", url, "--telemetry-header", "nonsense", "--result-dir", folder]);
     assert_eq!(output.status.code(), Some(2));
     let said = stderr(&output);
-    assert!(said.contains("understand --telemetry-header: there is no colon"), "{said}");
+    assert!(said.contains("cannot parse --telemetry-header: there is no colon"), "{said}");
     assert!(!said.contains("nonsense"));
 }

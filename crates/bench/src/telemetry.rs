@@ -1,12 +1,11 @@
-//! What is watched beside the load, as the flags say: GPUs here or elsewhere, and the engine's metrics.
+//! Readings taken beside the load: GPUs of this machine or elsewhere, and the engine's metrics.
 
 use std::{
     collections::BTreeMap,
-    thread,
+    fmt, thread,
     time::{Duration, Instant},
 };
 
-use anyhow::Context as _;
 use gpumon::{
     Access, AgentSource, ExporterSource, Line, Period, Sampler, Selection, Source, capabilities, is_agent, nvml,
     server::ServerSource, telemetry_url,
@@ -14,21 +13,21 @@ use gpumon::{
 use records::{GpuLine, Offset, ServerUrl};
 
 use crate::{
-    access::Secrets,
-    cli::TelemetryArgs,
-    exit::{Exit, WithExit as _},
+    BenchError,
+    access::{Credentials, Secrets},
+    settings::TelemetrySettings,
 };
 
-/// The word for the GPUs of this machine, and the one for none.
+/// Words of `telemetry.gpus` for the GPUs of this machine and for none.
 const LOCAL: &str = "local";
 const NONE: &str = "none";
 
 /// Longest time to wait for readings of GPUs elsewhere that are later than the last level.
-const SETTLE: Duration = Duration::from_secs(2);
+const SETTLE_MAX: Duration = Duration::from_secs(2);
 /// Time between two looks for them.
-const LOOK: Duration = Duration::from_millis(100);
+const SETTLE_POLL: Duration = Duration::from_millis(100);
 
-/// What is watched beside the load.
+/// Samplers at work beside the load.
 #[derive(Debug)]
 pub(crate) struct Telemetry {
     /// GPUs and engine each have a thread: a server that hangs must not leave a hole in the GPUs' readings.
@@ -40,39 +39,51 @@ pub(crate) struct Telemetry {
     latest: BTreeMap<String, Offset>,
 }
 
-/// The sources of GPU readings, and what is to be said about those that are not there.
+/// The sources of GPU readings, and sentences about those that are not there.
 #[derive(Default)]
-pub(crate) struct GpuSources {
-    pub(crate) sources: Vec<Box<dyn Source>>,
-    pub(crate) notes: Vec<String>,
+pub struct GpuSources {
+    /// What can be read.
+    pub sources: Vec<Box<dyn Source>>,
+    /// Sentences about what cannot.
+    pub notes: Vec<String>,
 }
 
-/// Whether the addresses that the flags name are addresses, before anything is begun.
-///
-/// # Errors
-/// One that is none, with [`Exit::Usage`].
-pub(crate) fn check(args: &TelemetryArgs) -> anyhow::Result<()> {
-    let gpus = args.gpu_telemetry.iter();
-    for url in gpus.filter(|place| ![LOCAL, NONE].contains(&place.as_str())) {
-        telemetry_url(url).context("understand --gpu-telemetry").exit(Exit::Usage)?;
+impl fmt::Debug for GpuSources {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.sources.iter().map(|source| source.name()).collect();
+        f.debug_struct("GpuSources").field("sources", &names).field("notes", &self.notes).finish()
     }
-    if let Some(url) = &args.server_metrics {
-        telemetry_url(url).context("understand --server-metrics").exit(Exit::Usage)?;
-    }
-    Secrets::of_telemetry(args)?.access()?;
-    Ok(())
 }
 
-/// Opens the GPU sources that the flags name. What is not there becomes a note: telemetry never fails a run.
+/// Checks the addresses, keys and headers of the settings before anything is begun.
+pub(crate) fn check(settings: &TelemetrySettings, secrets: &Secrets) -> Result<(), BenchError> {
+    settings
+        .gpus
+        .iter()
+        .filter(|place| ![LOCAL, NONE].contains(&place.as_str()))
+        .try_for_each(|url| gpu_url(url).map(drop))?;
+    settings.server_metrics.as_deref().map(server_url).transpose()?;
+    Credentials::for_telemetry(settings, secrets)?.access().map(drop)
+}
+
+fn gpu_url(url: &str) -> Result<ServerUrl, BenchError> {
+    telemetry_url(url).map_err(|reason| BenchError::Address { setting: "--gpu-telemetry", reason })
+}
+
+fn server_url(url: &str) -> Result<ServerUrl, BenchError> {
+    telemetry_url(url).map_err(|reason| BenchError::Address { setting: "--server-metrics", reason })
+}
+
+/// Opens the GPU sources of the settings. What is not there becomes a note: telemetry never fails a run.
 ///
 /// # Errors
-/// An address that is none, with [`Exit::Usage`].
-pub(crate) fn gpu_sources(args: &TelemetryArgs) -> anyhow::Result<GpuSources> {
-    let selection = Selection::of(&args.gpu_uuid);
-    let access = Secrets::of_telemetry(args)?.access()?;
+/// An address, a key or a header that cannot be used.
+pub fn gpu_sources(settings: &TelemetrySettings, secrets: &Secrets) -> Result<GpuSources, BenchError> {
+    let selection = Selection::of(&settings.gpu_uuids);
+    let access = Credentials::for_telemetry(settings, secrets)?.access()?;
     let mut found = GpuSources::default();
     let local = [LOCAL.to_owned()];
-    let named = if args.gpu_telemetry.is_empty() { &local[..] } else { &args.gpu_telemetry };
+    let named = if settings.gpus.is_empty() { &local[..] } else { &settings.gpus };
     for place in named {
         match place.as_str() {
             NONE => {}
@@ -80,10 +91,7 @@ pub(crate) fn gpu_sources(args: &TelemetryArgs) -> anyhow::Result<GpuSources> {
                 Ok(gpus) => found.sources.push(Box::new(gpus)),
                 Err(absent) => found.notes.push(absent.to_string()),
             },
-            url => {
-                let base = telemetry_url(url).context("understand --gpu-telemetry").exit(Exit::Usage)?;
-                found.sources.push(remote(&base, &access, &selection));
-            }
+            url => found.sources.push(remote(&gpu_url(url)?, &access, &selection)),
         }
     }
     Ok(found)
@@ -98,20 +106,21 @@ fn remote(base: &ServerUrl, access: &Access, selection: &Selection) -> Box<dyn S
     }
 }
 
-/// The engine's metrics: where the flag says, else at the server itself. The server's key goes to its own host only, and not
-/// where telemetry has a key or headers of its own.
+/// The engine's metrics: at `server_metrics`, else at the server itself. The server's key goes to its own host only, and
+/// not where telemetry has a key or headers of its own.
 ///
 /// # Errors
-/// An address that is none, with [`Exit::Usage`].
-pub(crate) fn server_source(
-    args: &TelemetryArgs,
+/// An address, a key or a header that cannot be used.
+pub fn server_source(
+    settings: &TelemetrySettings,
+    secrets: &Secrets,
     server: Option<(&ServerUrl, &Access)>,
-) -> anyhow::Result<Option<ServerSource>> {
-    let Some(url) = &args.server_metrics else {
+) -> Result<Option<ServerSource>, BenchError> {
+    let Some(url) = &settings.server_metrics else {
         return Ok(server.map(|(base, access)| ServerSource::new(base, access)));
     };
-    let base = telemetry_url(url).context("understand --server-metrics").exit(Exit::Usage)?;
-    let own = Secrets::of_telemetry(args)?;
+    let base = server_url(url)?;
+    let own = Credentials::for_telemetry(settings, secrets)?;
     let access = match server.filter(|(server, _)| own.is_empty() && server.host() == base.host()) {
         Some((_, access)) => access.clone(),
         None => own.access()?,
@@ -122,14 +131,15 @@ pub(crate) fn server_source(
 impl Telemetry {
     /// Watches the engine's `/metrics` and the GPUs. What cannot be watched becomes a note.
     pub(crate) fn start(
-        args: &TelemetryArgs,
+        settings: &TelemetrySettings,
+        secrets: &Secrets,
         base: &ServerUrl,
         access: &Access,
         epoch: Instant,
-    ) -> anyhow::Result<Self> {
-        let GpuSources { sources: gpus, notes } = gpu_sources(args)?;
+    ) -> Result<Self, BenchError> {
+        let GpuSources { sources: gpus, notes } = gpu_sources(settings, secrets)?;
         let has_gpu = !gpus.is_empty();
-        let server: Vec<Box<dyn Source>> = server_source(args, Some((base, access)))?
+        let server: Vec<Box<dyn Source>> = server_source(settings, secrets, Some((base, access)))?
             .into_iter()
             .map(|source| Box::new(source) as Box<dyn Source>)
             .collect();
@@ -137,7 +147,7 @@ impl Telemetry {
         let samplers = samplers
             .map(|sources| Sampler::start(sources, Period::default(), epoch))
             .collect::<Result<_, _>>()
-            .context("start the telemetry thread")?;
+            .map_err(BenchError::Thread)?;
         Ok(Self { samplers, has_gpu, notes, epoch, latest: BTreeMap::new() })
     }
 
@@ -164,7 +174,7 @@ impl Telemetry {
             return lines;
         }
         let asked = Offset::from_duration(self.epoch.elapsed());
-        let until = Instant::now() + SETTLE;
+        let until = Instant::now() + SETTLE_MAX;
         loop {
             self.sample_now();
             lines.extend(self.drain());
@@ -172,7 +182,7 @@ impl Telemetry {
             if settled || Instant::now() >= until {
                 return lines;
             }
-            thread::sleep(LOOK);
+            thread::sleep(SETTLE_POLL);
         }
     }
 

@@ -1,4 +1,4 @@
-//! What can be said about the machine and the build that measured.
+//! The machine and the build that measure.
 
 use std::{
     fs, thread,
@@ -8,7 +8,7 @@ use std::{
 use records::{Host, Tool};
 
 /// The machine that the client runs on. What the system does not tell stays absent.
-pub(crate) fn host() -> Host {
+pub fn host() -> Host {
     Host {
         os: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
         cpu_model: field_of("/proc/cpuinfo", "model name"),
@@ -28,7 +28,7 @@ fn field_of(path: &str, name: &str) -> Option<String> {
 }
 
 /// This program.
-pub(crate) fn tool() -> Tool {
+pub fn tool() -> Tool {
     Tool {
         name: "plimsoll".into(),
         version: env!("CARGO_PKG_VERSION").into(),
@@ -38,7 +38,7 @@ pub(crate) fn tool() -> Tool {
 }
 
 /// Nanoseconds since 1970-01-01T00:00:00Z.
-pub(crate) fn unix_ns() -> u64 {
+pub fn unix_ns() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -1,4 +1,4 @@
-//! Writes down what a measurement yields, as it yields it, and keeps the line on the terminal going.
+//! Appends the records of a measurement to the run folder, as they come.
 
 use std::{
     fs::File,
@@ -6,15 +6,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Context as _;
 use gpumon::Line;
 use loadgen::Event;
-use records::{JsonlWriter, Manifest, Phase, RunDir, Stage, run_dir};
+use records::{JsonlWriter, Phase, RunDir, run_dir};
 
-use crate::{progress::Progress, telemetry::Telemetry};
+use crate::{BenchError, telemetry::Telemetry};
 
 /// A killed client loses at most this much of what had been measured.
 const FLUSH_EVERY: Duration = Duration::from_secs(1);
+/// Name of all four files in an error.
+const FOLDER: &str = "the run folder";
 
 /// Appends every record to its file.
 #[derive(Debug)]
@@ -25,12 +26,10 @@ pub(crate) struct Recorder {
     server: JsonlWriter<BufWriter<File>>,
     flushed: Instant,
     telemetry: Telemetry,
-    progress: Progress,
 }
 
 impl Recorder {
-    pub(crate) fn new(dir: &RunDir, manifest: &Manifest, telemetry: Telemetry) -> anyhow::Result<Self> {
-        let plan = &manifest.plan;
+    pub(crate) fn new(dir: &RunDir, telemetry: Telemetry) -> Result<Self, BenchError> {
         Ok(Self {
             requests: dir.append(run_dir::REQUESTS)?,
             phases: dir.append(run_dir::PHASES)?,
@@ -38,7 +37,6 @@ impl Recorder {
             server: dir.append(run_dir::SERVER)?,
             flushed: Instant::now(),
             telemetry,
-            progress: Progress::start(plan),
         })
     }
 
@@ -46,39 +44,27 @@ impl Recorder {
         self.telemetry.has_gpu()
     }
 
-    /// Shows a message on the progress line.
-    pub(crate) fn say(&mut self, message: &str) {
-        self.progress.note(message);
-    }
-
     /// Reads telemetry now, while the server is idle: counters on both sides of a level bound what the level did.
-    pub(crate) fn idle_scrape(&mut self) -> anyhow::Result<()> {
+    pub(crate) fn idle_scrape(&mut self) -> Result<(), BenchError> {
         self.telemetry.sample_now();
         self.take_telemetry()?;
         self.flush()
     }
 
-    pub(crate) fn phase(&mut self, phase: &Phase) -> anyhow::Result<()> {
-        self.phases.append(phase).context("write phases.jsonl")
+    pub(crate) fn phase(&mut self, phase: &Phase) -> Result<(), BenchError> {
+        self.phases.append(phase).map_err(BenchError::write(run_dir::PHASES))
     }
 
     /// Writes down one event of the load.
-    pub(crate) fn record(&mut self, event: Event) -> anyhow::Result<()> {
+    pub(crate) fn record(&mut self, event: &Event) -> Result<(), BenchError> {
         match event {
-            Event::LevelStarted { level, .. } => self.progress.level(level as usize),
             Event::Request(request) => {
-                if request.stage == Stage::Measured {
-                    self.progress.measured(request.finished_ns - request.sent_ns, request.ttft());
-                }
-                self.requests.append(&request).context("write requests.jsonl")?;
+                self.requests.append(request).map_err(BenchError::write(run_dir::REQUESTS))?;
             }
-            Event::Phase(phase) => self.phase(&phase)?,
-            Event::Progress(progress) => {
-                self.progress.update(progress.in_flight, progress.output_tokens);
-                if self.flushed.elapsed() >= FLUSH_EVERY {
-                    self.take_telemetry()?;
-                    self.flush()?;
-                }
+            Event::Phase(phase) => self.phase(phase)?,
+            Event::Progress(_) if self.flushed.elapsed() >= FLUSH_EVERY => {
+                self.take_telemetry()?;
+                self.flush()?;
             }
             Event::LevelDone { .. } => self.idle_scrape()?,
             _ => {}
@@ -87,8 +73,7 @@ impl Recorder {
     }
 
     /// Stops telemetry, writes the rest, and returns the notes taken.
-    pub(crate) fn finish(mut self) -> anyhow::Result<Vec<String>> {
-        self.progress.finish();
+    pub(crate) fn finish(mut self) -> Result<Vec<String>, BenchError> {
         let settled = self.telemetry.settle();
         write_lines(settled, &mut self.gpu, &mut self.server)?;
         self.take_telemetry()?;
@@ -97,19 +82,19 @@ impl Recorder {
         let gpu = &mut self.gpu;
         let server = &mut self.server;
         write_lines(last, gpu, server)?;
-        gpu.flush().and_then(|()| server.flush()).context("write the run folder")?;
+        gpu.flush().and_then(|()| server.flush()).map_err(BenchError::write(FOLDER))?;
         Ok(notes)
     }
 
-    fn take_telemetry(&mut self) -> anyhow::Result<()> {
+    fn take_telemetry(&mut self) -> Result<(), BenchError> {
         let lines = self.telemetry.drain();
         write_lines(lines, &mut self.gpu, &mut self.server)
     }
 
-    fn flush(&mut self) -> anyhow::Result<()> {
+    fn flush(&mut self) -> Result<(), BenchError> {
         self.flushed = Instant::now();
         let files = [&mut self.requests, &mut self.phases, &mut self.gpu, &mut self.server];
-        files.into_iter().try_for_each(JsonlWriter::flush).context("write the run folder")
+        files.into_iter().try_for_each(JsonlWriter::flush).map_err(BenchError::write(FOLDER))
     }
 }
 
@@ -117,11 +102,11 @@ fn write_lines<W: std::io::Write>(
     lines: Vec<Line>,
     gpu: &mut JsonlWriter<W>,
     server: &mut JsonlWriter<W>,
-) -> anyhow::Result<()> {
+) -> Result<(), BenchError> {
     for line in lines {
         match line {
-            Line::Gpu(line) => gpu.append(&line).context("write gpu.jsonl")?,
-            Line::Server(sample) => server.append(&sample).context("write server.jsonl")?,
+            Line::Gpu(line) => gpu.append(&line).map_err(BenchError::write(run_dir::GPU))?,
+            Line::Server(sample) => server.append(&sample).map_err(BenchError::write(run_dir::SERVER))?,
             Line::Note(_) => {}
         }
     }

@@ -1,4 +1,4 @@
-//! Takes secrets out of what is written down: header values and credentials in URLs.
+//! Takes secrets out of text that is written down: header values and credentials in URLs.
 
 use records::redact_url;
 
@@ -6,7 +6,7 @@ use records::redact_url;
 const HEADER_FLAGS: [&str; 2] = ["--header", "--telemetry-header"];
 
 /// The command line as it may be recorded: values of headers and credentials in URLs become `***`.
-pub(crate) fn argv(args: impl IntoIterator<Item = String>) -> Vec<String> {
+pub fn command_line(args: impl IntoIterator<Item = String>) -> Vec<String> {
     let mut header_follows = false;
     args.into_iter()
         .map(|arg| {
@@ -32,7 +32,7 @@ fn header(value: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::argv;
+    use super::command_line;
 
     #[test]
     fn secrets_leave_the_command_line() {
@@ -49,7 +49,7 @@ mod tests {
             "--osl",
             "100",
         ];
-        let redacted = argv(args.map(str::to_owned));
+        let redacted = command_line(args.map(str::to_owned));
         assert_eq!(
             redacted,
             [
