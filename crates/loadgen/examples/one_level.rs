@@ -9,10 +9,10 @@ use std::{
     fs::File,
     io::BufWriter,
     num::{NonZeroU32, NonZeroU64},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
-use loadgen::{Event, LengthControl, Level, LoadPlan, LoadSpec, RunEnd, StopHandle, Target, Threads, Timeouts, Work};
+use loadgen::{Event, LengthControl, Level, LoadPlan, LoadSpec, RunEnd, StopHandle, Target};
 use records::JsonlWriter;
 
 fn main() {
@@ -21,23 +21,15 @@ fn main() {
         println!("usage: one_level URL MODEL STREAMS OSL REQUESTS FILE");
         return;
     };
-    let minute = Duration::from_mins(1);
     let osl: NonZeroU32 = osl.parse().unwrap();
     let streams: NonZeroU32 = streams.parse().unwrap();
     let requests: NonZeroU64 = requests.parse().unwrap();
+    let target = Target::new(url, model, None, &[]).unwrap();
     let plan = LoadPlan::new(LoadSpec {
-        target: Target::new(url, model, None, &[]).unwrap(),
-        replicas: Vec::new(),
-        levels: vec![Level::closed(streams, requests, 0)],
-        work: Work::default(),
-        osl,
         warmup_osl: NonZeroU32::MIN,
         length_control: LengthControl::IgnoreEosAndMinTokens,
-        extra_body: serde_json::Map::new(),
         seed: 1,
-        timeouts: Timeouts { connect: minute, first_byte: minute, between_tokens: minute, total: 5 * minute },
-        drain: minute,
-        threads: Threads::Auto,
+        ..LoadSpec::new(target, vec![Level::closed(streams, requests, 0)], osl)
     });
     let mut written = JsonlWriter::new(BufWriter::new(File::create(file).unwrap()));
     let mut events = 0;

@@ -15,9 +15,9 @@ pub(crate) enum BadChunk {
 }
 
 /// Bytes of extensions and trailers that are skipped before they are an attack on patience.
-const MOST_SKIPPED: u32 = 64 * 1024;
+const SKIPPED_MAX_BYTES: u32 = 64 * 1024;
 /// Largest size of one chunk; more digits than these come from no server.
-const MOST_DIGITS: u8 = 15;
+const SIZE_DIGITS_MAX: u8 = 15;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -89,7 +89,7 @@ impl Chunked {
     fn after(&mut self, byte: u8) -> Result<State, BadChunk> {
         Ok(match (self.state, byte) {
             (State::Size { so_far, digits }, _) if byte.is_ascii_hexdigit() => {
-                if digits == MOST_DIGITS {
+                if digits == SIZE_DIGITS_MAX {
                     return Err(BadChunk::Size);
                 }
                 let digit = char::from(byte).to_digit(16).unwrap_or(0);
@@ -121,7 +121,7 @@ impl Chunked {
 
     fn skip(&mut self) -> Result<(), BadChunk> {
         self.skipped += 1;
-        (self.skipped <= MOST_SKIPPED).then_some(()).ok_or(BadChunk::Trailer)
+        (self.skipped <= SKIPPED_MAX_BYTES).then_some(()).ok_or(BadChunk::Trailer)
     }
 }
 

@@ -1,13 +1,13 @@
 //! One connection to a server, kept alive between the requests of a slot: HTTP/1.1, or HTTP/2 where the server chose it.
 //!
-//! The socket stamps itself (`wire`). The connection is driven by the very task that waits for the response, so no queue
+//! The socket stamps itself (`socket`). The connection is driven by the very task that waits for the response, so no queue
 //! and no other task lies between a read and its stamp, and every part of a body that is handed over comes from the last
 //! read.
 //!
 //! A server may close a connection that lies idle. That is looked for before a request is sent, with a peek at the
 //! socket; after sending, nothing is ever repeated.
 
-use std::{error::Error, future::poll_fn, io, rc::Rc, task::Poll, time::Instant};
+use std::{future::poll_fn, io, rc::Rc, task::Poll, time::Instant};
 
 use bytes::Bytes;
 use http::response::Parts;
@@ -16,58 +16,38 @@ use crate::{
     Target,
     http1::Http1,
     http2::Http2,
-    wire::{Socket, Wire},
+    protocol::{Fault, Protocol},
+    socket::Socket,
+    wire::Wire,
 };
-
-/// Why a request came to no proper end.
-#[derive(Debug)]
-pub(crate) enum Fault {
-    /// What the server sent is not the protocol.
-    Malformed(String),
-    /// The connection, or the request on it, broke off.
-    Cut(String),
-}
-
-impl Fault {
-    pub(crate) fn cut(error: &dyn Error) -> Self {
-        Self::Cut(describe(error))
-    }
-}
-
-/// What is spoken over a wire.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Protocol {
-    Http1,
-    Http2,
-}
 
 /// An open connection.
 pub(crate) struct Connection {
-    speech: Speech,
+    http: Http,
     socket: Rc<Socket>,
 }
 
-enum Speech {
+enum Http {
     Http1(Http1),
     Http2(Box<Http2>),
 }
 
 impl Connection {
-    /// Speaks `protocol` over `wire`, whose socket is `socket`.
+    /// Opens a connection of `protocol` over `wire`, whose socket is `socket`.
     pub(crate) async fn over(wire: Wire, socket: Rc<Socket>, protocol: Protocol) -> io::Result<Self> {
-        let speech = match protocol {
-            Protocol::Http1 => Speech::Http1(Http1::new(wire, Rc::clone(&socket))),
-            Protocol::Http2 => Speech::Http2(Box::new(Http2::over(wire).await?)),
+        let http = match protocol {
+            Protocol::Http1 => Http::Http1(Http1::new(wire, Rc::clone(&socket))),
+            Protocol::Http2 => Http::Http2(Box::new(Http2::over(wire).await?)),
         };
-        Ok(Self { speech, socket })
+        Ok(Self { http, socket })
     }
 
     /// Whether the connection can carry another request. It cannot when the server has closed it meanwhile.
     pub(crate) async fn is_reusable(&mut self) -> bool {
         poll_fn(|cx| {
-            Poll::Ready(match &mut self.speech {
-                Speech::Http1(http1) => http1.poll_reusable(cx),
-                Speech::Http2(http2) => http2.poll_reusable(cx),
+            Poll::Ready(match &mut self.http {
+                Http::Http1(http1) => http1.poll_reusable(cx),
+                Http::Http2(http2) => http2.poll_reusable(cx),
             })
         })
         .await
@@ -76,13 +56,13 @@ impl Connection {
     /// Sends a request and waits for the response's head. Dropping the future gives the connection up.
     pub(crate) async fn send(&mut self, target: &Target, body: Bytes) -> Result<Parts, Fault> {
         self.socket.begin();
-        match &mut self.speech {
-            Speech::Http1(http1) => {
+        match &mut self.http {
+            Http::Http1(http1) => {
                 http1.begin(target, &body);
                 drop(body);
                 poll_fn(|cx| http1.poll_head(cx)).await
             }
-            Speech::Http2(http2) => {
+            Http::Http2(http2) => {
                 http2.begin(target, body)?;
                 poll_fn(|cx| http2.poll_head(cx)).await
             }
@@ -93,9 +73,9 @@ impl Connection {
     /// them arrived; false when the body has ended.
     pub(crate) async fn body(&mut self, mut on_bytes: impl FnMut(Instant, &[u8])) -> Result<bool, Fault> {
         let socket = &self.socket;
-        poll_fn(|cx| match &mut self.speech {
-            Speech::Http1(http1) => http1.poll_body(cx, &mut on_bytes),
-            Speech::Http2(http2) => http2.poll_body(cx, &mut |bytes| on_bytes(socket.last_arrival(), bytes)),
+        poll_fn(|cx| match &mut self.http {
+            Http::Http1(http1) => http1.poll_body(cx, &mut on_bytes),
+            Http::Http2(http2) => http2.poll_body(cx, &mut |bytes| on_bytes(socket.last_arrival(), bytes)),
         })
         .await
     }
@@ -109,18 +89,4 @@ impl Connection {
     pub(crate) fn last_arrival(&self) -> Instant {
         self.socket.last_arrival()
     }
-}
-
-/// An error with its causes, which is where the system's own words are.
-pub(crate) fn describe(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let inner_text = inner.to_string();
-        if !text.contains(&inner_text) {
-            text = format!("{text}: {inner_text}");
-        }
-        cause = inner.source();
-    }
-    text
 }

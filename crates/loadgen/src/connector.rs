@@ -10,9 +10,11 @@ use tokio::net::{TcpStream, UnixStream};
 
 use crate::{
     LoadError, Target,
-    connection::{Connection, Protocol},
+    connection::Connection,
     kernel_stamp,
-    wire::{Socket, StampedSocket, Transport, Wire},
+    protocol::{Offer, Protocol},
+    socket::{Socket, StampedSocket, Transport},
+    wire::Wire,
 };
 
 /// Opens connections to one server.
@@ -22,15 +24,6 @@ pub(crate) struct Connector {
     offer: Offer,
     #[cfg(feature = "tls")]
     tls: Option<crate::tls::Client>,
-}
-
-/// What the client is ready to speak.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Offer {
-    /// HTTP/2 where the server chooses it in TLS, else HTTP/1.1.
-    Either,
-    Http1,
-    Http2,
 }
 
 #[derive(Clone, Debug)]

@@ -15,10 +15,10 @@
 //! The server's name is resolved once per run, so no resolver's time is in any record.
 
 mod level;
-mod loss;
+mod level_progress;
 mod retry;
 mod schedule;
-mod tally;
+mod server_loss;
 mod worker;
 
 pub(crate) use worker::event_loop;
@@ -39,7 +39,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     LoadError, LoadPlan, SinkError, Target,
     connector::Connector,
-    keep_alive::{Habit, Keeper},
+    keep_alive::{KeepAliveSupport, SlotConnection},
     request::{Client, Job},
     workload::{Calibration, Prompt, PromptId, Synthetic, Workload},
 };
@@ -237,8 +237,8 @@ fn routes(plan: &LoadPlan) -> Result<Arc<[Route]>, LoadError> {
 const BEYOND: u32 = u32::MAX >> 12;
 
 /// Words of the two prompts that tell how words become tokens.
-const FEW: u32 = 32;
-const MANY: u32 = 288;
+const CALIBRATION_WORDS_MIN: u32 = 32;
+const CALIBRATION_WORDS_MAX: u32 = 288;
 
 /// Finds out how words become tokens, with two short requests. `None` when the plan's prompts are not made of words, or
 /// the server does not count.
@@ -254,8 +254,9 @@ pub fn calibrate(plan: &LoadPlan, epoch: Instant, stop: &StopHandle) -> Result<O
         let prompt = Prompt::Text(Synthetic::probe(id, words));
         Ok(trial(plan, &prompt, epoch, stop)?.prompt_tokens)
     };
-    let counted = tokens(FEW)?.zip(tokens(MANY)?);
-    Ok(counted.and_then(|(few, many)| Calibration::between((FEW, few), (MANY, many))))
+    let counted = tokens(CALIBRATION_WORDS_MIN)?.zip(tokens(CALIBRATION_WORDS_MAX)?);
+    Ok(counted
+        .and_then(|(few, many)| Calibration::between((CALIBRATION_WORDS_MIN, few), (CALIBRATION_WORDS_MAX, many))))
 }
 
 fn trial(plan: &LoadPlan, prompt: &Prompt, epoch: Instant, stop: &StopHandle) -> Result<RequestRecord, LoadError> {
@@ -283,7 +284,7 @@ fn trial(plan: &LoadPlan, prompt: &Prompt, epoch: Instant, stop: &StopHandle) ->
         body: plan.template().body(prompt, spec.warmup_osl.get()),
     };
     let runtime = event_loop().map_err(|source| LoadError::Thread { source })?;
-    let record = runtime.block_on(client.attempt(&mut Keeper::new(&Habit::irrelevant()), job));
+    let record = runtime.block_on(client.attempt(&mut SlotConnection::new(&KeepAliveSupport::irrelevant()), job));
     match probe_fault(&record.outcome, &spec.target) {
         None => Ok(record),
         Some((message, hint)) => Err(LoadError::Probe { message, hint }),

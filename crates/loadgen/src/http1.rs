@@ -20,19 +20,14 @@ use http::{
 };
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 
-use crate::{
-    Target,
-    chunked::Chunked,
-    connection::Fault,
-    wire::{Socket, Wire},
-};
+use crate::{Target, chunked::Chunked, protocol::Fault, socket::Socket, wire::Wire};
 
 /// Bytes of one read.
 const READ: usize = 16 * 1024;
 /// Longest response head that is understood.
-const MOST_HEAD: usize = 64 * 1024;
+const HEAD_MAX_BYTES: usize = 64 * 1024;
 /// Header fields of a response at most.
-const MOST_FIELDS: usize = 100;
+const FIELDS_MAX: usize = 100;
 
 thread_local! {
     /// What a read fills; every connection hands on what it has read before another reads.
@@ -125,8 +120,8 @@ impl Http1 {
                 self.unsent = Unsent::default();
                 return Poll::Ready(Ok(head));
             }
-            if self.kept.len() > MOST_HEAD {
-                let message = format!("the response's head is longer than {MOST_HEAD} bytes");
+            if self.kept.len() > HEAD_MAX_BYTES {
+                let message = format!("the response's head is longer than {HEAD_MAX_BYTES} bytes");
                 return Poll::Ready(Err(Fault::Malformed(message)));
             }
         }
@@ -244,7 +239,7 @@ impl Http1 {
     /// Takes a head off the kept bytes, if they hold a whole one.
     fn parse_head(&mut self) -> Result<Option<Parts>, Fault> {
         let malformed = |error: &dyn std::fmt::Display| Fault::Malformed(format!("the answer is not HTTP/1: {error}"));
-        let mut fields = [httparse::EMPTY_HEADER; MOST_FIELDS];
+        let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
         let mut parsed = httparse::Response::new(&mut fields);
         let length = match parsed.parse(&self.kept) {
             Ok(httparse::Status::Complete(length)) => length,

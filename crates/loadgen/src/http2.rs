@@ -16,7 +16,7 @@ use http::{Method, Request, Uri, Version, header::HOST, response::Parts};
 
 use crate::{
     Target,
-    connection::{Fault, describe},
+    protocol::{Fault, describe},
     wire::Wire,
 };
 

@@ -18,18 +18,18 @@ use std::{
 use crate::connection::Connection;
 
 /// How long the witness lies idle.
-const PROOF: Duration = Duration::from_millis(100);
+const WITNESS_IDLE_MIN: Duration = Duration::from_millis(100);
 
 /// What the server does with a connection after a response; known to all slots of a run.
 #[derive(Debug, Default)]
-pub(crate) struct Habit(AtomicU8);
+pub(crate) struct KeepAliveSupport(AtomicU8);
 
 const UNKNOWN: u8 = 0;
 const WATCHED: u8 = 1;
 const KEEPS: u8 = 2;
 const CLOSES: u8 = 3;
 
-impl Habit {
+impl KeepAliveSupport {
     /// Of a server that need not keep connections.
     pub(crate) fn irrelevant() -> Arc<Self> {
         Arc::new(Self(AtomicU8::new(CLOSES)))
@@ -50,13 +50,13 @@ impl Habit {
 }
 
 /// Keeps one connection between the requests of a slot.
-pub(crate) struct Keeper {
-    habit: Arc<Habit>,
+pub(crate) struct SlotConnection {
+    habit: Arc<KeepAliveSupport>,
     kept: Option<Connection>,
 }
 
-impl Keeper {
-    pub(crate) fn new(habit: &Arc<Habit>) -> Self {
+impl SlotConnection {
+    pub(crate) fn new(habit: &Arc<KeepAliveSupport>) -> Self {
         Self { habit: Arc::clone(habit), kept: None }
     }
 
@@ -82,13 +82,13 @@ impl Keeper {
 
 /// Lets the witness lie idle and looks at it again.
 async fn watch(watch: Watch, mut witness: Connection) {
-    tokio::time::sleep(PROOF).await;
+    tokio::time::sleep(WITNESS_IDLE_MIN).await;
     let habit = if witness.is_reusable().await { KEEPS } else { CLOSES };
     watch.0.change(WATCHED, habit);
 }
 
 /// A watch that is broken off, at the end of a level, has found nothing.
-struct Watch(Arc<Habit>);
+struct Watch(Arc<KeepAliveSupport>);
 
 impl Drop for Watch {
     fn drop(&mut self) {
@@ -140,8 +140,8 @@ mod tests {
         event_loop.unwrap().block_on(test);
     }
 
-    fn habit(state: u8) -> Arc<Habit> {
-        Arc::new(Habit(AtomicU8::new(state)))
+    fn habit(state: u8) -> Arc<KeepAliveSupport> {
+        Arc::new(KeepAliveSupport(AtomicU8::new(state)))
     }
 
     #[test]
@@ -171,7 +171,7 @@ mod tests {
     fn a_connection_closed_while_idle_is_seen_before_anything_is_sent() {
         block_on(async {
             let (address, close, was_closed) = server();
-            let mut keeper = Keeper::new(&habit(KEEPS));
+            let mut keeper = SlotConnection::new(&habit(KEEPS));
             keeper.put(used(address).await).await;
             let connection = keeper.take().await.unwrap();
             keeper.put(connection).await;

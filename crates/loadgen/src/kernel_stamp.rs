@@ -26,7 +26,7 @@ pub(crate) fn of_read() -> Instant {
 }
 
 /// Longest time that bytes may have waited to be read: beyond it, somebody has set the clock.
-const LONGEST_WAIT: Duration = Duration::from_mins(1);
+const STAMP_AGE_MAX: Duration = Duration::from_mins(1);
 
 /// When bytes arrived that are read `now` and that the kernel stamped `stamped`; not before `earliest`.
 ///
@@ -35,7 +35,7 @@ const LONGEST_WAIT: Duration = Duration::from_mins(1);
 fn arrival(stamped: SystemTime, now: (Instant, SystemTime), earliest: Option<Instant>) -> Instant {
     let (now, wall) = now;
     let waited = wall.duration_since(stamped).unwrap_or(Duration::ZERO);
-    let arrived = (waited <= LONGEST_WAIT).then(|| now.checked_sub(waited)).flatten().unwrap_or(now);
+    let arrived = (waited <= STAMP_AGE_MAX).then(|| now.checked_sub(waited)).flatten().unwrap_or(now);
     earliest.map_or(arrived, |earliest| arrived.max(earliest).min(now))
 }
 

@@ -67,7 +67,7 @@ impl Volume {
 }
 
 /// Arrivals planned at most: a schedule longer than this is a slip of the keyboard.
-const MOST_ARRIVALS: u64 = 50_000_000;
+const ARRIVALS_MAX: u64 = 50_000_000;
 
 impl Level {
     /// A level of the closed loop.
@@ -103,7 +103,7 @@ impl Level {
         let Some(time) = self.volume.time() else {
             return self.volume.requests();
         };
-        let at_most = self.volume.requests().unwrap_or(MOST_ARRIVALS);
+        let at_most = self.volume.requests().unwrap_or(ARRIVALS_MAX);
         let from = usize::try_from(self.warmup_requests).unwrap_or(usize::MAX);
         let mut measured = arrivals.times(seed, self.warmup_requests).skip(from).peekable();
         let end = measured.peek().copied().unwrap_or_default() + time;

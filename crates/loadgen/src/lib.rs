@@ -14,6 +14,7 @@ mod target;
 pub mod arrival;
 mod level;
 mod plan;
+mod protocol;
 
 pub mod openai;
 pub mod sse;
@@ -23,14 +24,15 @@ pub mod workload;
 mod chunked;
 mod connection;
 mod connector;
+mod deadline;
 mod driver;
-mod guard;
 mod http1;
 mod http2;
 mod keep_alive;
 mod kernel_stamp;
 mod overhead;
 mod request;
+mod socket;
 #[cfg(feature = "tls")]
 mod tls;
 mod tunnel;
@@ -43,3 +45,8 @@ pub use openai::{Endpoint, LengthControl};
 pub use plan::{LoadPlan, LoadSpec, Threads, Timeouts, Work};
 pub use target::{Secret, Target, Trust};
 pub use tunnel::Tunnel;
+
+/// Compiles and runs the examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

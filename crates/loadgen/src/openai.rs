@@ -4,16 +4,16 @@
 //! of a token, only whether it is there; a conversation alone keeps what the
 //! assistant said, because its next turn repeats it.
 
-mod alike;
 mod answer;
 mod body;
 mod chunk;
 mod embeddings;
+mod event_reader;
 mod responses;
 
-pub use alike::EventReader;
 pub use body::{BodyTemplate, Endpoint, LengthControl};
 pub use chunk::{Bearing, Chunk, Event, ServerTimes, Usage, error_message, parse_event};
+pub use event_reader::EventReader;
 pub use responses::parse_response_event;
 
 use chunk::message_of;

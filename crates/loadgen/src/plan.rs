@@ -28,6 +28,18 @@ pub struct Timeouts {
     pub total: Duration,
 }
 
+impl Default for Timeouts {
+    /// 10 seconds to connect, 5 minutes for the first token and between tokens, 10 minutes in all.
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(10),
+            first_byte: Duration::from_mins(5),
+            between_tokens: Duration::from_mins(5),
+            total: Duration::from_mins(10),
+        }
+    }
+}
+
 /// Threads that drive the load. Each has its own event loop; slots are dealt out to them in turn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Threads {
@@ -113,6 +125,31 @@ pub struct LoadSpec {
     pub drain: Duration,
     /// Threads that drive the load.
     pub threads: Threads,
+}
+
+impl LoadSpec {
+    /// Translations of `osl` output tokens, sent to `target` at `levels`, with these defaults:
+    ///
+    /// * `warmup_osl` is `osl`, and no length control: an unknown server is sent no field that it could refuse.
+    /// * deadlines as in [`Timeouts::default`], 30 seconds to drain, seed 0.
+    ///
+    /// Other fields are set with `LoadSpec { seed: 7, ..LoadSpec::new(…) }`.
+    pub fn new(target: Target, levels: Vec<Level>, osl: NonZeroU32) -> Self {
+        Self {
+            target,
+            replicas: Vec::new(),
+            levels,
+            work: Work::default(),
+            osl,
+            warmup_osl: osl,
+            length_control: LengthControl::MaxTokensOnly,
+            extra_body: Map::new(),
+            seed: 0,
+            timeouts: Timeouts::default(),
+            drain: Duration::from_secs(30),
+            threads: Threads::Auto,
+        }
+    }
 }
 
 /// A checked plan.
@@ -297,19 +334,12 @@ mod tests {
 
     fn spec() -> LoadSpec {
         let second = Duration::from_secs(1);
+        let levels = vec![Level::closed(NonZeroU32::MIN, NonZeroU64::MIN, 3)];
+        let target = Target::new("http://h:1", "m", None, &[]).unwrap();
         LoadSpec {
-            target: Target::new("http://h:1", "m", None, &[]).unwrap(),
-            replicas: Vec::new(),
-            levels: vec![Level::closed(NonZeroU32::MIN, NonZeroU64::MIN, 3)],
-            work: Work::default(),
-            osl: NonZeroU32::new(200).unwrap(),
-            warmup_osl: NonZeroU32::new(16).unwrap(),
             length_control: LengthControl::IgnoreEosAndMinTokens,
-            extra_body: Map::new(),
-            seed: 7,
-            timeouts: Timeouts { connect: second, first_byte: second, between_tokens: second, total: 2 * second },
-            drain: second,
-            threads: Threads::Auto,
+            timeouts: Timeouts { total: 2 * second, ..Timeouts::default() },
+            ..LoadSpec::new(target, levels, NonZeroU32::new(200).unwrap())
         }
     }
 

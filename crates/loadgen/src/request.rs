@@ -10,21 +10,22 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Target,
-    connection::{Connection, Fault},
+    connection::Connection,
     connector::{Connector, Refused},
-    guard::{Guard, Interruption},
-    keep_alive::Keeper,
+    deadline::{Deadline, Interruption},
+    keep_alive::SlotConnection,
     openai::{Chunk, Endpoint, Event, error_message},
     plan::Timeouts,
+    protocol::Fault,
     timeline::{Ending, Reading, Timeline},
 };
 
 /// Bytes of an error body that are kept.
-const BODY_EXCERPT: usize = 1024;
+const BODY_EXCERPT_MAX_BYTES: usize = 1024;
 /// Bytes of an error body that are read, so that the connection can be used again.
-const BODY_LIMIT: usize = 64 * 1024;
+const BODY_MAX_BYTES: usize = 64 * 1024;
 /// Bytes of an answer in one piece that are read.
-const ANSWER_LIMIT: usize = 16 * 1024 * 1024;
+const ANSWER_MAX_BYTES: usize = 16 * 1024 * 1024;
 
 /// What every request of a level needs.
 #[derive(Clone)]
@@ -59,7 +60,7 @@ pub(crate) struct Job {
 
 impl Client<'_> {
     /// Sends the request over a connection of `keeper` or a new one, which is given to it if it may be used again.
-    pub(crate) async fn attempt(&self, keeper: &mut Keeper, job: Job) -> RequestRecord {
+    pub(crate) async fn attempt(&self, keeper: &mut SlotConnection, job: Job) -> RequestRecord {
         let mut record = RequestRecord {
             request: job.request,
             level: job.level,
@@ -82,7 +83,7 @@ impl Client<'_> {
             outcome: Outcome::Cancelled,
         };
         let connect_deadline = Instant::now() + self.timeouts.connect;
-        let mut guard = Guard::new(&self.halt, connect_deadline);
+        let mut guard = Deadline::new(&self.halt, connect_deadline);
         match self.connection(keeper, &mut record, &mut guard).await {
             Ok(mut connection) => {
                 let mut exchange = Exchange::new(self, &mut connection, &mut record);
@@ -104,9 +105,9 @@ impl Client<'_> {
 
     async fn connection(
         &self,
-        keeper: &mut Keeper,
+        keeper: &mut SlotConnection,
         record: &mut RequestRecord,
-        guard: &mut Guard<'_>,
+        guard: &mut Deadline<'_>,
     ) -> Result<Connection, Outcome> {
         if let Some(connection) = keeper.take().await {
             record.connection = records::Connection::Reused;
@@ -167,7 +168,7 @@ impl<'a> Exchange<'a> {
     }
 
     /// Fills the record; says whether the connection may be used again.
-    async fn run(&mut self, body: Bytes, guard: &mut Guard<'_>) -> bool {
+    async fn run(&mut self, body: Bytes, guard: &mut Deadline<'_>) -> bool {
         let clock = self.client.clock;
         self.move_deadline(guard);
         let sending = self.connection.send(self.client.target, body);
@@ -193,7 +194,7 @@ impl<'a> Exchange<'a> {
         reusable
     }
 
-    async fn response(&mut self, head: &Parts, guard: &mut Guard<'_>) -> bool {
+    async fn response(&mut self, head: &Parts, guard: &mut Deadline<'_>) -> bool {
         if !head.status.is_success() {
             return self.refusal(head.status, guard).await;
         }
@@ -208,7 +209,7 @@ impl<'a> Exchange<'a> {
     }
 
     /// The good case: server-sent events.
-    async fn stream(&mut self, guard: &mut Guard<'_>) -> bool {
+    async fn stream(&mut self, guard: &mut Deadline<'_>) -> bool {
         let clock = self.client.clock;
         let keep_text = self.client.answer.is_some();
         let mut timeline = Timeline::new(self.record.sent_ns).of(self.client.endpoint, keep_text);
@@ -271,15 +272,15 @@ impl<'a> Exchange<'a> {
         };
     }
 
-    async fn refusal(&mut self, status: StatusCode, guard: &mut Guard<'_>) -> bool {
-        let (bytes, reusable) = self.collect(BODY_LIMIT, guard).await;
+    async fn refusal(&mut self, status: StatusCode, guard: &mut Deadline<'_>) -> bool {
+        let (bytes, reusable) = self.collect(BODY_MAX_BYTES, guard).await;
         self.record.outcome = Outcome::HttpStatus { status: status.as_u16(), body: self.excerpt(&bytes) };
         reusable
     }
 
     /// A 200 that is no stream: an error in disguise, or a server that ignores `stream`.
-    async fn not_a_stream(&mut self, guard: &mut Guard<'_>) -> bool {
-        let (bytes, reusable) = self.collect(BODY_LIMIT, guard).await;
+    async fn not_a_stream(&mut self, guard: &mut Deadline<'_>) -> bool {
+        let (bytes, reusable) = self.collect(BODY_MAX_BYTES, guard).await;
         self.record.outcome = match error_message(&bytes) {
             Some(message) => Outcome::ErrorInStream { message: self.client.target.redact(&message) },
             None => {
@@ -290,8 +291,8 @@ impl<'a> Exchange<'a> {
     }
 
     /// An answer that was asked for in one piece. It has an end and no first token.
-    async fn whole(&mut self, guard: &mut Guard<'_>) -> bool {
-        let (bytes, reusable) = self.collect(ANSWER_LIMIT, guard).await;
+    async fn whole(&mut self, guard: &mut Deadline<'_>) -> bool {
+        let (bytes, reusable) = self.collect(ANSWER_MAX_BYTES, guard).await;
         if !reusable {
             self.record.outcome = match guard.passed(Instant::now()) {
                 Some(interruption) => self.interrupted(interruption),
@@ -340,12 +341,12 @@ impl<'a> Exchange<'a> {
     fn excerpt(&self, bytes: &[u8]) -> String {
         // Redacted before it is cut, or half a secret could stay at the edge.
         let text = self.client.target.redact(&String::from_utf8_lossy(bytes));
-        let end = text.floor_char_boundary(BODY_EXCERPT);
+        let end = text.floor_char_boundary(BODY_EXCERPT_MAX_BYTES);
         text[..end].to_owned()
     }
 
     /// As much of a body as is there; whether it ended properly.
-    async fn collect(&mut self, limit: usize, guard: &mut Guard<'_>) -> (Vec<u8>, bool) {
+    async fn collect(&mut self, limit: usize, guard: &mut Deadline<'_>) -> (Vec<u8>, bool) {
         let mut bytes = Vec::new();
         while bytes.len() < limit {
             let next = self.connection.body(|_, part| bytes.extend_from_slice(part));
@@ -379,7 +380,7 @@ impl<'a> Exchange<'a> {
         Outcome::TimedOut { phase }
     }
 
-    fn move_deadline(&self, guard: &mut Guard<'_>) {
+    fn move_deadline(&self, guard: &mut Deadline<'_>) {
         let timeouts = &self.client.timeouts;
         let next = match self.last_token {
             // An answer in one piece has no first byte before its last.

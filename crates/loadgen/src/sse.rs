@@ -12,11 +12,11 @@
 use memchr::memchr2;
 
 /// Longest event that is still collected. A longer one comes from no engine and would only fill the memory.
-pub const MAX_EVENT_BYTES: usize = 16 * 1024 * 1024;
+pub const EVENT_MAX_BYTES: usize = 16 * 1024 * 1024;
 
-/// An event is longer than [`MAX_EVENT_BYTES`].
+/// An event is longer than [`EVENT_MAX_BYTES`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("an event is longer than {MAX_EVENT_BYTES} bytes\nhint: is the URL that of an OpenAI-compatible server?")]
+#[error("an event is longer than {EVENT_MAX_BYTES} bytes\nhint: is the URL that of an OpenAI-compatible server?")]
 pub struct EventTooLong;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
@@ -86,7 +86,7 @@ impl Decoder {
         }
         self.keep(&mut fresh);
         self.line.extend_from_slice(rest);
-        if self.line.len().max(self.data.len()) > MAX_EVENT_BYTES {
+        if self.line.len().max(self.data.len()) > EVENT_MAX_BYTES {
             return Err(EventTooLong);
         }
         Ok(())

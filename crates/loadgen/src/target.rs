@@ -61,7 +61,7 @@ pub struct Target {
 }
 
 /// Values of extra headers that are shorter than this (`1`, `true`) are no secrets, and redacting them would garble messages.
-const SHORTEST_SECRET_HEADER: usize = 6;
+const SECRET_HEADER_MIN_CHARS: usize = 6;
 
 impl Target {
     /// A server at `base_url`, `http`, `https` or `unix:/path/of/socket`, which may end in `/v1`; `api_key` is sent as bearer token; `extra_headers` replace
@@ -104,7 +104,7 @@ impl Target {
             // Of `Bearer xyz`, a server's message may repeat the last word alone.
             let last_word = value.rsplit(' ').next().unwrap_or_default();
             secrets.extend(
-                [value.as_str(), last_word].into_iter().filter(|s| s.len() >= SHORTEST_SECRET_HEADER).map(Secret::new),
+                [value.as_str(), last_word].into_iter().filter(|s| s.len() >= SECRET_HEADER_MIN_CHARS).map(Secret::new),
             );
         }
         Ok(Self { url, trust: Trust::System, endpoint, model: model.to_owned(), headers, secrets, http2: false })

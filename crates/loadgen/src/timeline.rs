@@ -11,10 +11,10 @@ use crate::{
 };
 
 /// Arrivals kept of one response; the last entry is always the last arrival.
-pub const MAX_STAMPS: usize = 65_536;
+pub const STAMPS_MAX: usize = 65_536;
 
 /// Bytes of an answer's text after which no more of it is kept.
-const MAX_TEXT: usize = 1 << 20;
+const TEXT_MAX_BYTES: usize = 1 << 20;
 
 /// Bytes of a bad event that are quoted.
 const EXCERPT: usize = 200;
@@ -125,7 +125,7 @@ impl Folded {
         if self.done || self.fault.is_some() {
             return;
         }
-        if let Some(text) = self.text.as_mut().filter(|text| text.len() < MAX_TEXT) {
+        if let Some(text) = self.text.as_mut().filter(|text| text.len() < TEXT_MAX_BYTES) {
             self.endpoint.text_of_event(data, text);
         }
         let event = match self.endpoint {
@@ -170,7 +170,7 @@ impl Folded {
         if bearing.output {
             self.first_output.get_or_insert(at);
         }
-        let full = self.chunks.since_sent_ns.len() == MAX_STAMPS;
+        let full = self.chunks.since_sent_ns.len() == STAMPS_MAX;
         self.chunks.count += 1;
         keep(&mut self.chunks.since_sent_ns, full, at.0.saturating_sub(sent.0));
         // Running totals: what this chunk brought is the difference from the last total.
@@ -326,13 +326,13 @@ mod tests {
     #[test]
     fn memory_is_bounded_and_the_last_arrival_kept() {
         let mut timeline = Timeline::new(Offset::ZERO);
-        let total = MAX_STAMPS as u64 + 5;
+        let total = STAMPS_MAX as u64 + 5;
         for number in 1..=total {
             timeline.read(Offset(number), body(1, "").as_bytes());
         }
         let Chunks { count, since_sent_ns, .. } = timeline.end(Ending::Whole).chunks;
-        assert_eq!((count, since_sent_ns.len()), (total, MAX_STAMPS));
-        assert_eq!(since_sent_ns[MAX_STAMPS - 2..], [MAX_STAMPS as u64 - 1, total]);
+        assert_eq!((count, since_sent_ns.len()), (total, STAMPS_MAX));
+        assert_eq!(since_sent_ns[STAMPS_MAX - 2..], [STAMPS_MAX as u64 - 1, total]);
     }
 
     proptest! {

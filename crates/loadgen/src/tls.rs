@@ -12,7 +12,11 @@ use tokio_rustls::{
     },
 };
 
-use crate::{connection::Protocol, connector::Offer, target::Trust, wire::StampedSocket};
+use crate::{
+    protocol::{Offer, Protocol},
+    socket::StampedSocket,
+    target::Trust,
+};
 
 /// Names of the protocols in TLS (RFC 7301, 6).
 const HTTP1: &[u8] = b"http/1.1";

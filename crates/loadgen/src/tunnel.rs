@@ -10,11 +10,7 @@ use std::{
 use tokio::{net::TcpListener, task::LocalSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    LoadError, Target,
-    connector::{Connector, Offer},
-    driver::event_loop,
-};
+use crate::{LoadError, Target, connector::Connector, driver::event_loop, protocol::Offer};
 
 /// An open tunnel. Dropped, it closes.
 #[derive(Debug)]

@@ -15,12 +15,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Enough, Event, Route,
-    loss::LossDetector,
+    level_progress::LevelProgress,
     schedule::{Position, Schedule},
-    tally::Tally,
+    server_loss::LossDetector,
     worker::{Worker, event_loop},
 };
-use crate::{LoadError, LoadPlan, SinkError, keep_alive::Habit, level::Level, overhead::ThreadLoad};
+use crate::{LoadError, LoadPlan, SinkError, keep_alive::KeepAliveSupport, level::Level, overhead::ThreadLoad};
 
 /// Time between two reports of progress, and between two looks at the drain deadline.
 const PROGRESS: Duration = Duration::from_millis(100);
@@ -34,7 +34,7 @@ pub(super) struct Context {
     pub(super) routes: Arc<[Route]>,
     pub(super) clock: Clock,
     /// What the run has learned about the server's connections.
-    pub(super) habit: Arc<Habit>,
+    pub(super) habit: Arc<KeepAliveSupport>,
     pub(super) stop: CancellationToken,
     /// Set by a caller that has seen enough of a level.
     pub(super) enough: Enough,
@@ -68,7 +68,7 @@ pub(super) fn run(context: &Context, level: Level, position: Position, sink: &mu
     let schedule = Arc::new(Schedule::new(plan, level, position, over).until(enough));
     tell(sink, Event::LevelStarted { level: index, concurrency })?;
     let (records, threads) = start(context, &schedule)?;
-    let mut tally = Tally::new(index, warmup, schedule.planned()).ramped(ramped);
+    let mut tally = LevelProgress::new(index, warmup, schedule.planned()).ramped(ramped);
     let lost = collect(context, &schedule, &records, &mut tally, sink)?;
     let loads = join(threads, index)?;
     let whole = lost.is_none() && schedule.is_measured() && !tally.lost_measured();
@@ -95,7 +95,7 @@ fn collect(
     context: &Context,
     schedule: &Schedule,
     records: &mpsc::Receiver<RequestRecord>,
-    tally: &mut Tally,
+    tally: &mut LevelProgress,
     sink: &mut Sink<'_>,
 ) -> Result<Option<String>, LoadError> {
     let mut detector = LossDetector::new(schedule.level.most_in_flight().get());

@@ -10,8 +10,8 @@ use records::Outcome;
 
 use crate::workload::mix;
 
-const FIRST: Duration = Duration::from_millis(500);
-const LONGEST: Duration = Duration::from_secs(8);
+const RETRY_PAUSE_MIN: Duration = Duration::from_millis(500);
+const RETRY_PAUSE_MAX: Duration = Duration::from_secs(8);
 
 /// Whether another attempt may end otherwise.
 pub(super) fn may_help(outcome: &Outcome) -> bool {
@@ -27,7 +27,7 @@ pub(super) fn may_help(outcome: &Outcome) -> bool {
 
 /// The pause after attempt `retry` (from 0) of a request.
 pub(super) fn pause(request: u64, retry: u32) -> Duration {
-    let longest = FIRST.saturating_mul(1 << retry.min(16)).min(LONGEST);
+    let longest = RETRY_PAUSE_MIN.saturating_mul(1 << retry.min(16)).min(RETRY_PAUSE_MAX);
     let chance = mix(request ^ mix(u64::from(retry) ^ 0x7265_7472_7900)) >> 11;
     longest.mul_f64(1.0 - 0.25 * (chance as f64 / (1_u64 << 53) as f64))
 }

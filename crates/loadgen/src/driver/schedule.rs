@@ -87,7 +87,7 @@ struct Counts {
 }
 
 /// Bodies made before a level starts, some 400 bytes each.
-const MAX_PREPARED: u64 = 65_536;
+const PREPARED_REQUESTS_MAX: u64 = 65_536;
 /// Resumptions whose prompts can be told apart, and levels of one run.
 const LEVELS: u32 = 1 << 16;
 
@@ -115,7 +115,7 @@ impl Schedule {
                 .warmup_requests
                 .saturating_add(measured.unwrap_or(16 * slots))
                 .saturating_add(cool_down)
-                .min(MAX_PREPARED)
+                .min(PREPARED_REQUESTS_MAX)
         };
         let mut schedule = Self {
             plan,

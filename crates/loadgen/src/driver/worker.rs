@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     LoadPlan,
-    keep_alive::{Habit, Keeper},
+    keep_alive::{KeepAliveSupport, SlotConnection},
     level::Load,
     overhead::{ThreadLoad, Ticker},
     request::{Client, Job},
@@ -37,7 +37,7 @@ pub(super) struct Worker {
     pub(super) plan: Arc<LoadPlan>,
     pub(super) routes: Arc<[Route]>,
     pub(super) clock: Clock,
-    pub(super) habit: Arc<Habit>,
+    pub(super) habit: Arc<KeepAliveSupport>,
     pub(super) schedule: Arc<Schedule>,
     /// Ends this thread's slots; a child of the level's.
     pub(super) halt: CancellationToken,
@@ -86,7 +86,7 @@ impl Worker {
         // A slot ends when there is nothing left to take. Should it end otherwise, by a fault of ours, the level must not go on
         // with one slot less.
         let level_ends_with_slot = self.schedule.over.clone().drop_guard();
-        let mut keeper = Keeper::new(&self.habit);
+        let mut keeper = SlotConnection::new(&self.habit);
         let mut free = self.level_start;
         while !self.halt.is_cancelled() {
             let Some(place) = self.schedule.take(self.clock.at(Instant::now())) else {
@@ -112,7 +112,7 @@ impl Worker {
     /// Closed loop of conversations: the slot is a user who waits for the answer, thinks, and goes on.
     async fn user(self: Rc<Self>, slot: u32) {
         let level_ends_with_user = self.schedule.over.clone().drop_guard();
-        let mut keeper = Keeper::new(&self.habit);
+        let mut keeper = SlotConnection::new(&self.habit);
         let mut free = self.level_start;
         while !self.halt.is_cancelled() {
             let Some(mut conversation) = self.schedule.begin(self.clock.at(Instant::now())) else {
@@ -140,13 +140,13 @@ impl Worker {
     async fn arrivals(self: Rc<Self>) {
         let level_ends_with_arrivals = self.schedule.over.clone().drop_guard();
         let mut fresh = self.slots.iter().copied();
-        let mut idle: Vec<(u32, Keeper)> = Vec::new();
-        let mut running: JoinSet<(u32, Keeper)> = JoinSet::new();
+        let mut idle: Vec<(u32, SlotConnection)> = Vec::new();
+        let mut running: JoinSet<(u32, SlotConnection)> = JoinSet::new();
         while !self.halt.is_cancelled() {
             while let Some(freed) = running.try_join_next() {
                 idle.push(freed.unwrap_or_else(|fault| std::panic::resume_unwind(fault.into_panic())));
             }
-            let slot = idle.pop().or_else(|| Some((fresh.next()?, Keeper::new(&self.habit))));
+            let slot = idle.pop().or_else(|| Some((fresh.next()?, SlotConnection::new(&self.habit))));
             let Some((slot, mut keeper)) = slot else {
                 let freed = running.join_next().await;
                 idle.extend(freed.and_then(Result::ok));
@@ -184,7 +184,7 @@ impl Worker {
 
     /// Sends one request, again if it fails and that is asked for, and hands the record of every attempt over; `None` when
     /// nobody takes records any more.
-    async fn send(&self, keeper: &mut Keeper, slot: u32, place: Place, intended: Offset) -> Option<Sent> {
+    async fn send(&self, keeper: &mut SlotConnection, slot: u32, place: Place, intended: Offset) -> Option<Sent> {
         let spec = self.plan.spec();
         let route = &self.routes[slot as usize % self.routes.len()];
         let answer: Option<Rc<RefCell<String>>> = place.turn.map(|_| Rc::default());

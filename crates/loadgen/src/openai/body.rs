@@ -41,7 +41,7 @@ impl Endpoint {
 /// How a server is told to generate exactly the tokens asked for. A short answer would make a level look fast.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LengthControl {
-    /// `ignore_eos` and `min_tokens`, as vLLM has them.
+    /// `ignore_eos` and `min_tokens`, as vLLM and SGLang (`openai_api/protocol.py`) have them.
     IgnoreEosAndMinTokens,
     /// `ignore_eos` alone, as llama.cpp has it.
     IgnoreEos,
@@ -50,10 +50,10 @@ pub enum LengthControl {
 }
 
 impl LengthControl {
-    /// What the engine of this name understands; an unknown one is asked for nothing that it could refuse.
+    /// The control that `engine` supports. An unknown engine is sent no field that it could refuse.
     pub fn for_engine(engine: Option<&Engine>) -> Self {
         match engine {
-            Some(Engine::Vllm) => Self::IgnoreEosAndMinTokens,
+            Some(Engine::Vllm | Engine::Sglang) => Self::IgnoreEosAndMinTokens,
             Some(Engine::LlamaCpp) => Self::IgnoreEos,
             _ => Self::MaxTokensOnly,
         }
@@ -184,7 +184,9 @@ mod tests {
         assert_eq!(body(Some(&Engine::LlamaCpp), json!({})), llama_cpp);
         let mut vllm = llama_cpp.clone();
         vllm["min_tokens"] = 200.into();
-        assert_eq!(body(Some(&Engine::Vllm), json!({})), vllm);
+        for engine in [Engine::Vllm, Engine::Sglang] {
+            assert_eq!(body(Some(&engine), json!({})), vllm);
+        }
     }
 
     #[test]

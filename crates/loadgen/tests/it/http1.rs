@@ -116,7 +116,7 @@ fn what_breaks_the_rules_is_malformed_and_what_is_missing_is_cut() {
 #[test]
 fn a_connection_is_kept_only_where_both_sides_agree_and_nothing_is_left_over() {
     let reused = |response: String| {
-        let records = records(vec![response], false, 400);
+        let records = records(vec![response], false, 2_000);
         assert!(records.iter().all(|record| record.outcome == completed()));
         records.iter().any(|record| record.connection == Connection::Reused)
     };

@@ -7,7 +7,7 @@ use crate::overhead::{ThreadLoad, client_load};
 
 /// Adds up the records of one level.
 #[derive(Debug)]
-pub(super) struct Tally {
+pub(super) struct LevelProgress {
     index: u32,
     warmup: u64,
     planned: u64,
@@ -21,7 +21,7 @@ pub(super) struct Tally {
     last_measured_finished: Option<Offset>,
 }
 
-impl Tally {
+impl LevelProgress {
     /// For a level with `warmup` requests and then `measured` ones, 0 where time decides.
     pub(super) fn new(index: u32, warmup: u64, measured: u64) -> Self {
         Self {
@@ -136,15 +136,15 @@ mod tests {
         }
     }
 
-    fn tally(records: &[RequestRecord]) -> Tally {
-        let mut tally = Tally::new(2, 2, 2);
+    fn tally(records: &[RequestRecord]) -> LevelProgress {
+        let mut tally = LevelProgress::new(2, 2, 2);
         for record in records {
             tally.add(record);
         }
         tally
     }
 
-    fn marks(tally: &Tally) -> Vec<(PhaseKind, u64, u64)> {
+    fn marks(tally: &LevelProgress) -> Vec<(PhaseKind, u64, u64)> {
         let phases = tally.phases(Offset(900), &[]);
         assert!(phases.iter().all(|p| p.level == Some(2)));
         phases.iter().map(|p| (p.kind, p.start_ns.0, p.end_ns.0)).collect()
@@ -179,7 +179,7 @@ mod tests {
     fn a_ramp_lasts_as_long_as_the_rate_moves() {
         let records =
             [record(Stage::Measured, 200, 500), record(Stage::Measured, 450, 700), record(Stage::Cooldown, 600, 650)];
-        let mut level = Tally::new(2, 0, 2).ramped(true);
+        let mut level = LevelProgress::new(2, 0, 2).ramped(true);
         for record in &records {
             level.add(record);
         }

@@ -12,7 +12,7 @@ use super::chunk::{Bearing, Chunk, Event, parse_event};
 const TEXT_KEYS: [&[u8]; 2] = [b"content\":\"", b"text\":\""];
 
 /// Longest event that is kept to compare with; that of a token has 150 to 300 bytes.
-const MOST_KEPT: usize = 2048;
+const KEPT_EVENT_MAX_BYTES: usize = 2048;
 
 /// Reads the events of one stream: [`parse_event`], faster.
 #[derive(Debug, Default)]
@@ -52,7 +52,7 @@ impl EventReader {
     fn keep(&mut self, data: &[u8], event: &Event) {
         let Event::Chunk(chunk) = event else { return };
         let token_only = Chunk { bearing: chunk.bearing, ..Chunk::default() };
-        if !chunk.bearing.token || *chunk != token_only || data.len() > MOST_KEPT {
+        if !chunk.bearing.token || *chunk != token_only || data.len() > KEPT_EVENT_MAX_BYTES {
             return;
         }
         let Some(begin) = TEXT_KEYS.iter().find_map(|key| memchr::memmem::find(data, key).map(|at| at + key.len()))

@@ -18,7 +18,7 @@ pub(crate) enum Interruption {
 }
 
 /// One cancellation and one timer for all waits of a request: moving the deadline costs nothing until it is reached.
-pub(crate) struct Guard<'a> {
+pub(crate) struct Deadline<'a> {
     halt: &'a CancellationToken,
     cancelled: Pin<Box<WaitForCancellationFuture<'a>>>,
     alarm: Pin<Box<Sleep>>,
@@ -27,7 +27,7 @@ pub(crate) struct Guard<'a> {
     told: Option<Waker>,
 }
 
-impl<'a> Guard<'a> {
+impl<'a> Deadline<'a> {
     pub(crate) fn new(halt: &'a CancellationToken, deadline: Instant) -> Self {
         Self {
             halt,
