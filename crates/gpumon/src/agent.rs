@@ -29,14 +29,14 @@ pub use self::client::{AgentSource, is_agent};
 use self::wire::{AGENT, Batch, Time};
 use crate::Line;
 
-/// Batch that are kept for askers: a minute of eight GPUs at ten readings a second, and their slow state.
-const KEPT: usize = 6_000;
-/// Connections that are answered at once; more are turned away.
-const MOST_CONNECTIONS: usize = 16;
-/// Longest time that a connection may take to say what it wants, or to take the answer.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Lines kept for clients: one minute of eight GPUs at ten readings a second, and their slow state.
+const LINES_MAX: usize = 6_000;
+/// Connections served at the same time; further ones are refused.
+const CONNECTIONS_MAX: usize = 16;
+/// Deadline for reading a request and for writing its response.
+const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Largest request.
-const LARGEST_REQUEST: usize = 8 * 1024;
+const REQUEST_MAX_BYTES: usize = 8 * 1024;
 
 /// A running agent. Dropping it closes its port.
 #[derive(Debug)]
@@ -114,7 +114,7 @@ impl Drop for Agent {
     fn drop(&mut self) {
         self.shared.stopped.store(true, Ordering::SeqCst);
         // Wakes the thread that waits for a connection; if that fails it is not waiting.
-        TcpStream::connect_timeout(&self.address, PATIENCE).ok();
+        TcpStream::connect_timeout(&self.address, EXCHANGE_TIMEOUT).ok();
         if let Some(thread) = self.thread.take() {
             thread.join().ok();
         }
@@ -146,7 +146,7 @@ impl Board {
         }
         self.lines.push_back(line.clone());
         self.next += 1;
-        if self.lines.len() > KEPT {
+        if self.lines.len() > LINES_MAX {
             self.lines.pop_front();
         }
     }
@@ -178,13 +178,13 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
             return;
         }
         let Ok(connection) = connection else { continue };
-        if shared.connections.fetch_add(1, Ordering::SeqCst) >= MOST_CONNECTIONS {
+        if shared.connections.fetch_add(1, Ordering::SeqCst) >= CONNECTIONS_MAX {
             shared.connections.fetch_sub(1, Ordering::SeqCst);
             continue;
         }
         let answering = Arc::clone(shared);
         let answered = thread::Builder::new().name("agent answer".to_owned()).spawn(move || {
-            // An asker that went away, or never said what it wanted, is its own affair.
+            // Ignore clients that disconnect or time out.
             converse(connection, &answering).ok();
             answering.connections.fetch_sub(1, Ordering::SeqCst);
         });
@@ -195,11 +195,11 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
 }
 
 fn converse(mut connection: TcpStream, shared: &Shared) -> io::Result<()> {
-    connection.set_read_timeout(Some(PATIENCE))?;
-    connection.set_write_timeout(Some(PATIENCE))?;
+    connection.set_read_timeout(Some(EXCHANGE_TIMEOUT))?;
+    connection.set_write_timeout(Some(EXCHANGE_TIMEOUT))?;
     let mut request = Vec::new();
     let mut piece = [0; 1024];
-    while !request.windows(4).any(|end| end == b"\r\n\r\n") && request.len() < LARGEST_REQUEST {
+    while !request.windows(4).any(|end| end == b"\r\n\r\n") && request.len() < REQUEST_MAX_BYTES {
         match connection.read(&mut piece)? {
             0 => return Ok(()),
             n => request.extend_from_slice(&piece[..n]),

@@ -7,14 +7,14 @@ use records::{GpuLine, Offset};
 use crate::{Line, Occasion};
 
 /// Pause after the first failure.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const RETRY_PAUSE_MIN: Duration = Duration::from_secs(1);
 /// Pauses double up to this: short enough to notice a restarted server within a level.
-const LONGEST_PAUSE: Duration = Duration::from_secs(8);
+const RETRY_PAUSE_MAX: Duration = Duration::from_secs(8);
 
 /// Whether a source answers. The pauses keep a dead source from eating the time of the live ones: each attempt may cost
 /// its whole timeout.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) enum Outage {
+pub(crate) enum Backoff {
     /// It answered last time, or was never asked.
     #[default]
     None,
@@ -22,7 +22,7 @@ pub(crate) enum Outage {
     Since { began: Offset, retry_at: Offset, pause: Duration },
 }
 
-impl Outage {
+impl Backoff {
     /// Notes how a reading of GPUs ended. The first failure leaves a gap among the readings and a note.
     pub(crate) fn gpus_read(&mut self, read: Result<(), String>, source: &str, now: Offset, out: &mut Vec<Line>) {
         let Err(reason) = read else {
@@ -47,18 +47,18 @@ impl Outage {
         }
     }
 
-    /// Takes note of a failure; true if it is the first of this outage.
+    /// Takes note of a failure; true if it is the first of this backoff.
     pub(crate) fn failed(&mut self, now: Offset) -> bool {
         let first = !self.is_on();
         let (began, pause) = match *self {
-            Self::None => (now, FIRST_PAUSE),
-            Self::Since { began, pause, .. } => (began, (pause * 2).min(LONGEST_PAUSE)),
+            Self::None => (now, RETRY_PAUSE_MIN),
+            Self::Since { began, pause, .. } => (began, (pause * 2).min(RETRY_PAUSE_MAX)),
         };
         *self = Self::Since { began, retry_at: now + pause, pause };
         first
     }
 
-    /// Takes note of an answer; how long the outage lasted if this ends one.
+    /// Takes note of an answer; how long the backoff lasted if this ends one.
     pub(crate) fn answered(&mut self, now: Offset) -> Option<Duration> {
         match std::mem::take(self) {
             Self::None => None,
@@ -77,31 +77,31 @@ mod tests {
 
     #[test]
     fn failure_is_news_once_and_pauses_double_to_the_longest() {
-        let mut outage = Outage::default();
+        let mut backoff = Backoff::default();
         let mut now = at(10);
         let mut news = Vec::new();
         let mut pauses = Vec::new();
         for _ in 0..6 {
-            news.push(outage.failed(now));
-            let Outage::Since { retry_at, .. } = outage else {
-                panic!("a failure begins an outage");
+            news.push(backoff.failed(now));
+            let Backoff::Since { retry_at, .. } = backoff else {
+                panic!("a failure begins an backoff");
             };
             pauses.push((retry_at - now).as_secs());
             now = retry_at;
         }
         assert_eq!(news, [true, false, false, false, false, false]);
         assert_eq!(pauses, [1, 2, 4, 8, 8, 8]);
-        assert_eq!(outage.answered(now), Some(Duration::from_secs(31)));
-        assert_eq!(outage.answered(now), None);
-        assert!(outage.failed(now), "a new outage is news again");
+        assert_eq!(backoff.answered(now), Some(Duration::from_secs(31)));
+        assert_eq!(backoff.answered(now), None);
+        assert!(backoff.failed(now), "a new backoff is news again");
     }
 
     #[test]
     fn a_request_does_not_wait_for_the_pause() {
-        let mut outage = Outage::default();
-        outage.failed(at(10));
-        assert!(!outage.may_try(Offset(at(11).0 - 1), Occasion::Scheduled));
-        assert!(outage.may_try(at(11), Occasion::Scheduled));
-        assert!(outage.may_try(at(10), Occasion::Requested));
+        let mut backoff = Backoff::default();
+        backoff.failed(at(10));
+        assert!(!backoff.may_try(Offset(at(11).0 - 1), Occasion::Scheduled));
+        assert!(backoff.may_try(at(11), Occasion::Scheduled));
+        assert!(backoff.may_try(at(10), Occasion::Requested));
     }
 }

@@ -13,7 +13,7 @@ use records::Offset;
 use crate::http::midpoint;
 
 /// Exchanges that are kept.
-const KEPT: usize = 31;
+const EXCHANGES_MAX: usize = 31;
 
 /// Exchanges so far.
 #[derive(Clone, Debug, Default)]
@@ -43,7 +43,7 @@ impl ClockOffset {
             add_ns: middle.0.cast_signed().wrapping_sub(theirs_ns.cast_signed()),
             rtt_ns: Offset::from_duration(rtt).0,
         });
-        if self.exchanges.len() > KEPT {
+        if self.exchanges.len() > EXCHANGES_MAX {
             self.exchanges.pop_front();
         }
     }

@@ -176,6 +176,14 @@ mod tests {
         assert_eq!(facts(&answers), expected);
     }
 
+    /// Constructed from documentation, not captured: SGLang's model card names itself as owner and has no `/version`.
+    #[test]
+    fn sglang_is_recognised_by_its_model_card() {
+        let card = r#"{"object":"list","data":[{"id":"m","object":"model","owned_by":"sglang","max_model_len":8192}]}"#;
+        let facts = facts(&Answers { models: Some(card.to_owned()), ..Answers::default() });
+        assert_eq!((facts.name, facts.max_model_len), (Some(Engine::Sglang), Some(8192)));
+    }
+
     #[test]
     fn nothing_learnt_is_nothing_said() {
         assert_eq!(facts(&Answers::default()), EngineFacts::default());

@@ -1,9 +1,8 @@
-//! What an engine's scrape means: from metric names to the fields of [`records::ServerSample`]. Pure.
+//! The serving engines: how a scrape of each is recognised, and which of its metrics fill [`records::ServerSample`]. Pure.
 //!
-//! Metric names are those of vLLM's V1 engine, with the older generation (`gpu_` prefixes, renamed in 0.9) read where
-//! the newer name is absent, and those of llama.cpp's server. Values are summed over an engine's series (vLLM labels
-//! them by `engine`), but the KV cache's usage, a share, is averaged: engines of one server have caches of one size.
-//! A value that is not finite counts as absent. Histogram buckets are not read: they are too coarse for quantiles.
+//! Values are summed over an engine's series (vLLM labels them by `engine`), but the KV cache's usage, a share, is
+//! averaged: engines of one server have caches of one size. A value that is not finite counts as absent. Histogram
+//! buckets are not read: they are too coarse for quantiles.
 
 use std::collections::BTreeMap;
 
@@ -11,38 +10,129 @@ use records::{Engine, EngineGauges, HistogramTotals, Offset, ServerCounters, Ser
 
 use crate::prometheus::{Sample, Scrape};
 
-/// Whose names the scrape carries, if they are names that [`sample`] knows.
-pub fn recognise(scrape: &Scrape<'_>) -> Option<Engine> {
-    scrape.samples.iter().find_map(|sample| {
-        let (engine, _) = sample.name.split_once(':')?;
-        match engine {
-            "vllm" => Some(Engine::Vllm),
-            "llamacpp" => Some(Engine::LlamaCpp),
-            _ => None,
-        }
-    })
+/// Names of a metric, of which the first that the scrape contains is read: newer versions first.
+type Names = &'static [&'static str];
+/// A counter and where its sum goes.
+type Sum = (fn(&mut ServerCounters) -> &mut Option<f64>, Names);
+/// A histogram and where its totals go.
+type Histogram = (fn(&mut ServerCounters) -> &mut Option<HistogramTotals>, Names);
+
+/// Metrics of one engine.
+struct EngineMetrics {
+    engine: Engine,
+    /// What precedes the colon in the names of its metrics, by which a scrape is recognised.
+    prefix: &'static str,
+    running: &'static str,
+    waiting: &'static str,
+    kv_usage: Names,
+    sums: &'static [Sum],
+    histograms: &'static [Histogram],
+    /// Adds what needs more than a name.
+    refine: fn(&Scrape<'_>, &mut ServerSample),
 }
 
-/// The scrape as a record, or `None` if it is of no engine that we know. `t_ns` is the middle of the scrape and
-/// `rtt_ns` its length.
+static ENGINES: [EngineMetrics; 3] = [
+    // The V1 engine's names, and those of the generation before 0.9 (`gpu_` prefixes).
+    EngineMetrics {
+        engine: Engine::Vllm,
+        prefix: "vllm",
+        running: "vllm:num_requests_running",
+        waiting: "vllm:num_requests_waiting",
+        kv_usage: &["vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc"],
+        sums: &[
+            (|c| &mut c.prompt_tokens, &["vllm:prompt_tokens_total"]),
+            (|c| &mut c.output_tokens, &["vllm:generation_tokens_total"]),
+            (|c| &mut c.preemptions, &["vllm:num_preemptions_total"]),
+            (|c| &mut c.prefix_queries, &["vllm:prefix_cache_queries_total", "vllm:gpu_prefix_cache_queries_total"]),
+            (|c| &mut c.prefix_hits, &["vllm:prefix_cache_hits_total", "vllm:gpu_prefix_cache_hits_total"]),
+            (|c| &mut c.external_prefix_queries, &["vllm:external_prefix_cache_queries_total"]),
+            (|c| &mut c.external_prefix_hits, &["vllm:external_prefix_cache_hits_total"]),
+            (|c| &mut c.drafts, &["vllm:spec_decode_num_drafts_total"]),
+            (|c| &mut c.draft_tokens, &["vllm:spec_decode_num_draft_tokens_total"]),
+            (|c| &mut c.accepted_tokens, &["vllm:spec_decode_num_accepted_tokens_total"]),
+        ],
+        histograms: &[
+            (|c| &mut c.ttft, &["vllm:time_to_first_token_seconds"]),
+            (|c| &mut c.e2el, &["vllm:e2e_request_latency_seconds"]),
+            (|c| &mut c.queue_time, &["vllm:request_queue_time_seconds"]),
+            (|c| &mut c.prefill_time, &["vllm:request_prefill_time_seconds"]),
+            (|c| &mut c.decode_time, &["vllm:request_decode_time_seconds"]),
+            (|c| &mut c.inter_token, &["vllm:inter_token_latency_seconds", "vllm:time_per_output_token_seconds"]),
+        ],
+        refine: vllm,
+    },
+    // Builds since 2025 give no usage of the cache. No ended requests are counted, and there are no histograms.
+    EngineMetrics {
+        engine: Engine::LlamaCpp,
+        prefix: "llamacpp",
+        running: "llamacpp:requests_processing",
+        waiting: "llamacpp:requests_deferred",
+        kv_usage: &["llamacpp:kv_cache_usage_ratio"],
+        sums: &[
+            (|c| &mut c.prompt_tokens, &["llamacpp:prompt_tokens_total"]),
+            (|c| &mut c.output_tokens, &["llamacpp:tokens_predicted_total"]),
+            (|c| &mut c.prefix_hits, &["llamacpp:prompt_tokens_cached_total"]),
+            (|c| &mut c.prompt_seconds, &["llamacpp:prompt_seconds_total"]),
+            (|c| &mut c.output_seconds, &["llamacpp:tokens_predicted_seconds_total"]),
+        ],
+        histograms: &[],
+        refine: llamacpp,
+    },
+    // Names of SGLang's "Production Metrics" page; `cached_tokens_total` and `queue_time_seconds` are defined in its
+    // metrics collector. `num_requests_total` also counts requests that were aborted, so it is not read.
+    EngineMetrics {
+        engine: Engine::Sglang,
+        prefix: "sglang",
+        running: "sglang:num_running_reqs",
+        waiting: "sglang:num_queue_reqs",
+        kv_usage: &["sglang:token_usage"],
+        sums: &[
+            (|c| &mut c.prompt_tokens, &["sglang:prompt_tokens_total"]),
+            (|c| &mut c.output_tokens, &["sglang:generation_tokens_total"]),
+            (|c| &mut c.prefix_hits, &["sglang:cached_tokens_total"]),
+        ],
+        histograms: &[
+            (|c| &mut c.ttft, &["sglang:time_to_first_token_seconds"]),
+            (|c| &mut c.e2el, &["sglang:e2e_request_latency_seconds"]),
+            (|c| &mut c.queue_time, &["sglang:queue_time_seconds"]),
+            (|c| &mut c.inter_token, &["sglang:inter_token_latency_seconds", "sglang:time_per_output_token_seconds"]),
+        ],
+        refine: sglang,
+    },
+];
+
+fn metrics_of(scrape: &Scrape<'_>) -> Option<&'static EngineMetrics> {
+    let prefixes = || scrape.samples.iter().filter_map(|sample| Some(sample.name.split_once(':')?.0));
+    prefixes().find_map(|prefix| ENGINES.iter().find(|engine| engine.prefix == prefix))
+}
+
+/// The engine whose metrics the scrape contains, if its metrics are known.
+pub fn recognise(scrape: &Scrape<'_>) -> Option<Engine> {
+    metrics_of(scrape).map(|metrics| metrics.engine.clone())
+}
+
+/// Converts a scrape to a record; `None` if its engine is not known. `t_ns` is the middle of the scrape and `rtt_ns` its
+/// length.
 pub fn sample(scrape: &Scrape<'_>, t_ns: Offset, rtt_ns: u64) -> Option<ServerSample> {
-    let engine = recognise(scrape)?;
-    let read: fn(&Scrape<'_>, &mut ServerSample) = match engine {
-        Engine::Vllm => vllm,
-        Engine::LlamaCpp => llamacpp,
-        _ => return None,
-    };
+    let metrics = metrics_of(scrape)?;
+    let mut counters = ServerCounters::default();
+    for (counter, names) in metrics.sums {
+        *counter(&mut counters) = names.iter().find_map(|name| sum(scrape, name));
+    }
+    for (totals, names) in metrics.histograms {
+        *totals(&mut counters) = names.iter().find_map(|name| histogram(scrape, name));
+    }
     let mut sample = ServerSample {
         t_ns,
         rtt_ns,
-        engine,
-        running: None,
-        waiting: None,
-        kv_usage: None,
-        counters: ServerCounters::default(),
+        engine: metrics.engine.clone(),
+        running: sum(scrape, metrics.running),
+        waiting: sum(scrape, metrics.waiting),
+        kv_usage: metrics.kv_usage.iter().find_map(|name| mean(scrape, name)),
+        counters,
         detail: ServerDetail::default(),
     };
-    read(scrape, &mut sample);
+    (metrics.refine)(scrape, &mut sample);
     Some(sample)
 }
 
@@ -55,33 +145,7 @@ pub fn cache_config(scrape: &Scrape<'_>) -> BTreeMap<String, String> {
 
 fn vllm(scrape: &Scrape<'_>, sample: &mut ServerSample) {
     let good_ends = scrape.named("vllm:request_success_total").filter(|series| ended_well(series));
-    sample.running = sum(scrape, "vllm:num_requests_running");
-    sample.waiting = sum(scrape, "vllm:num_requests_waiting");
-    sample.kv_usage = mean(scrape, "vllm:kv_cache_usage_perc").or_else(|| mean(scrape, "vllm:gpu_cache_usage_perc"));
-    sample.counters = ServerCounters {
-        prompt_tokens: sum(scrape, "vllm:prompt_tokens_total"),
-        output_tokens: sum(scrape, "vllm:generation_tokens_total"),
-        requests_succeeded: total(good_ends),
-        preemptions: sum(scrape, "vllm:num_preemptions_total"),
-        prefix_queries: sum(scrape, "vllm:prefix_cache_queries_total")
-            .or_else(|| sum(scrape, "vllm:gpu_prefix_cache_queries_total")),
-        prefix_hits: sum(scrape, "vllm:prefix_cache_hits_total")
-            .or_else(|| sum(scrape, "vllm:gpu_prefix_cache_hits_total")),
-        ttft: histogram(scrape, "vllm:time_to_first_token_seconds"),
-        e2el: histogram(scrape, "vllm:e2e_request_latency_seconds"),
-        queue_time: histogram(scrape, "vllm:request_queue_time_seconds"),
-        prefill_time: histogram(scrape, "vllm:request_prefill_time_seconds"),
-        decode_time: histogram(scrape, "vllm:request_decode_time_seconds"),
-        inter_token: histogram(scrape, "vllm:inter_token_latency_seconds")
-            .or_else(|| histogram(scrape, "vllm:time_per_output_token_seconds")),
-        external_prefix_queries: sum(scrape, "vllm:external_prefix_cache_queries_total"),
-        external_prefix_hits: sum(scrape, "vllm:external_prefix_cache_hits_total"),
-        drafts: sum(scrape, "vllm:spec_decode_num_drafts_total"),
-        draft_tokens: sum(scrape, "vllm:spec_decode_num_draft_tokens_total"),
-        accepted_tokens: sum(scrape, "vllm:spec_decode_num_accepted_tokens_total"),
-        prompt_seconds: None,
-        output_seconds: None,
-    };
+    sample.counters.requests_succeeded = total(good_ends);
     sample.detail = ServerDetail {
         waiting_by_reason: by_label(scrape, "vllm:num_requests_waiting_by_reason", "reason"),
         kv_cache_size_tokens: kv_cache_size_tokens(scrape),
@@ -134,23 +198,17 @@ fn ended_well(series: &Sample<'_>) -> bool {
     !matches!(series.label("finished_reason"), Some("abort" | "error"))
 }
 
-/// llama.cpp counts prompt tokens without those found in its cache; what was looked up is both together. It counts no
-/// ended requests and keeps no histograms. Its builds since 2025 no longer tell the cache's usage.
-fn llamacpp(scrape: &Scrape<'_>, sample: &mut ServerSample) {
-    let prompt_tokens = sum(scrape, "llamacpp:prompt_tokens_total");
-    let prefix_hits = sum(scrape, "llamacpp:prompt_tokens_cached_total");
-    sample.running = sum(scrape, "llamacpp:requests_processing");
-    sample.waiting = sum(scrape, "llamacpp:requests_deferred");
-    sample.kv_usage = mean(scrape, "llamacpp:kv_cache_usage_ratio");
-    sample.counters = ServerCounters {
-        prompt_tokens,
-        output_tokens: sum(scrape, "llamacpp:tokens_predicted_total"),
-        prefix_queries: prompt_tokens.zip(prefix_hits).map(|(computed, cached)| computed + cached),
-        prefix_hits,
-        prompt_seconds: sum(scrape, "llamacpp:prompt_seconds_total"),
-        output_seconds: sum(scrape, "llamacpp:tokens_predicted_seconds_total"),
-        ..ServerCounters::default()
-    };
+/// llama.cpp counts prompt tokens without those found in its cache; what was looked up is both together.
+fn llamacpp(_: &Scrape<'_>, sample: &mut ServerSample) {
+    let counters = &mut sample.counters;
+    let both = counters.prompt_tokens.zip(counters.prefix_hits);
+    counters.prefix_queries = both.map(|(computed, cached)| computed + cached);
+}
+
+/// SGLang looks every prompt token up, and counts those found in its cache only once there are any.
+fn sglang(_: &Scrape<'_>, sample: &mut ServerSample) {
+    let counters = &mut sample.counters;
+    counters.prefix_queries = counters.prompt_tokens.filter(|_| counters.prefix_hits.is_some());
 }
 
 fn sum(scrape: &Scrape<'_>, name: &str) -> Option<f64> {
@@ -268,6 +326,45 @@ mod tests {
         assert!(cache_config(&parse(text)).is_empty());
     }
 
+    /// Constructed from documentation, not captured: names and labels of SGLang's "Production Metrics" page.
+    #[test]
+    fn sglang_as_documented() {
+        let text = [
+            ("prompt_tokens_total", "8.128902e+06"),
+            ("generation_tokens_total", "7.557572e+06"),
+            ("cached_tokens_total", "61000"),
+            ("token_usage", "0.28"),
+            ("num_running_reqs", "162.0"),
+            ("num_queue_reqs", "2826.0"),
+            ("time_to_first_token_seconds_sum", "2.5e+06"),
+            ("time_to_first_token_seconds_count", "11008.0"),
+            ("time_per_output_token_seconds_sum", "866964.5"),
+            ("time_per_output_token_seconds_count", "7.400757e+06"),
+        ]
+        .map(|(name, value)| format!("sglang:{name}{{model_name=\"meta-llama/Llama-3.1-8B-Instruct\"}} {value}\n"))
+        .concat();
+        let totals = |sum_seconds, count| Some(HistogramTotals { sum_seconds, count });
+        let expected = ServerSample {
+            t_ns: Offset(7),
+            rtt_ns: 9,
+            engine: Engine::Sglang,
+            running: Some(162.0),
+            waiting: Some(2826.0),
+            kv_usage: Some(0.28),
+            counters: ServerCounters {
+                prompt_tokens: Some(8_128_902.0),
+                output_tokens: Some(7_557_572.0),
+                prefix_queries: Some(8_128_902.0),
+                prefix_hits: Some(61_000.0),
+                ttft: totals(2_500_000.0, 11_008.0),
+                inter_token: totals(866_964.5, 7_400_757.0),
+                ..ServerCounters::default()
+            },
+            detail: ServerDetail::default(),
+        };
+        assert_eq!(read(&text), Some(expected));
+    }
+
     #[test]
     fn engines_are_summed_and_shares_averaged() {
         let sample = read(concat!(
@@ -349,7 +446,7 @@ mod tests {
 
     #[test]
     fn foreign_names_are_no_engine() {
-        assert_eq!(read("sglang:num_running_reqs 1\nprocess_open_fds 3\n"), None);
+        assert_eq!(read("triton:queue_size 1\nprocess_open_fds 3\n"), None);
         assert_eq!(read(""), None);
     }
 }

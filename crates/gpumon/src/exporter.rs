@@ -8,7 +8,7 @@
 pub(crate) mod amd;
 pub(crate) mod dcgm;
 mod freshness;
-pub(crate) mod row;
+pub(crate) mod scraped_gpu;
 
 use std::time::Instant;
 
@@ -21,18 +21,19 @@ use records::{Clock, GpuDevice, GpuLine, Offset, ServerUrl};
 
 use self::{
     freshness::{Answer as Fresh, Freshness},
-    row::{Row, Rows},
+    scraped_gpu::{ScrapedGpu, ScrapedGpus},
 };
 use crate::{
     Access, Line, Occasion, Selection, Source,
+    backoff::Backoff,
     http::{Answer, Client, NoAnswer, midpoint},
-    outage::Outage,
-    plausible::{self, Bounds},
+    metric,
+    plausibility::{self, Bounds},
     prometheus::{self, Scrape},
 };
 
 /// Largest difference of the clocks of two machines that is not worth a word; the `Date` header counts whole seconds.
-const CLOCKS_AGREE_S: f64 = 2.0;
+const CLOCK_DIFFERENCE_MAX_S: f64 = 2.0;
 
 /// Scrapes the `/metrics` of a GPU exporter.
 #[derive(Debug)]
@@ -40,7 +41,7 @@ pub struct ExporterSource {
     client: Client,
     url: String,
     selection: Selection,
-    outage: Outage,
+    backoff: Backoff,
     freshness: Freshness,
     /// The GPUs that have been seen, by their ids.
     known: BTreeMap<String, Known>,
@@ -72,7 +73,7 @@ impl ExporterSource {
             client: Client::new(access),
             url: base.endpoint("/metrics"),
             selection,
-            outage: Outage::default(),
+            backoff: Backoff::default(),
             freshness: Freshness::default(),
             known: BTreeMap::new(),
             tally: Tally::default(),
@@ -95,7 +96,8 @@ impl ExporterSource {
         self.tally.bad_lines += scrape.bad_lines as u64;
         self.tally.blanks += rows.blanks;
         let (middle, rtt) = midpoint(clock.at(answer.sent), clock.at(answer.received));
-        let rows: Vec<Row> = rows.into_rows().into_iter().filter(|row| self.selection.includes(&row.device)).collect();
+        let rows: Vec<ScrapedGpu> =
+            rows.into_rows().into_iter().filter(|row| self.selection.includes(&row.device)).collect();
         if rows.is_empty() {
             return Err("none of its GPUs is among those asked for".to_owned());
         }
@@ -109,7 +111,7 @@ impl ExporterSource {
     }
 
     /// Equal answers are no readings where a counter of energy proves it: that one moves even when nothing runs.
-    fn is_repeated(&mut self, body: &str, now: Offset, rows: &[Row], out: &mut Vec<Line>) -> bool {
+    fn is_repeated(&mut self, body: &str, now: Offset, rows: &[ScrapedGpu], out: &mut Vec<Line>) -> bool {
         let moves = rows.iter().any(|row| row.sample.energy_mj.is_some());
         match self.freshness.judge(body, now) {
             Fresh::New => false,
@@ -125,13 +127,13 @@ impl ExporterSource {
         }
     }
 
-    fn take(&mut self, mut row: Row, source: &str, t_ns: Offset, rtt_ns: u64, out: &mut Vec<Line>) {
+    fn take(&mut self, mut row: ScrapedGpu, source: &str, t_ns: Offset, rtt_ns: u64, out: &mut Vec<Line>) {
         let device = &mut row.device;
         device.source = format!("{source} {}", self.url);
         device.memory_total_bytes = device.memory_total_bytes.or_else(|| dcgm::memory_total(&row.sample));
         let known = self.known.entry(device.uuid.clone()).or_insert_with(|| {
             out.push(Line::Gpu(GpuLine::Device(GpuDevice {
-                unsupported: row.sample.absent_of_common(),
+                unsupported: metric::absent_of_common(&row.sample),
                 ..device.clone()
             })));
             Known {
@@ -144,7 +146,7 @@ impl ExporterSource {
             out.push(Line::Gpu(GpuLine::Xid { t_ns, uuid: Some(device.uuid.clone()), code }));
         }
         known.last_xid = row.last_xid.or(known.last_xid);
-        for dropped in plausible::strip(&mut row.sample, known.bounds) {
+        for dropped in plausibility::strip(&mut row.sample, known.bounds) {
             self.tally.implausible += 1;
             if known.noted.insert(dropped.metric) {
                 out.push(Line::Note(dropped.note(&device.uuid)));
@@ -155,7 +157,7 @@ impl ExporterSource {
         row.sample.rtt_ns = Some(rtt_ns);
         row.state.t_ns = t_ns;
         row.state.read_ns = rtt_ns;
-        if row.state.says_something() {
+        if row.state.has_metrics() {
             out.push(Line::Gpu(GpuLine::State(row.state)));
         }
         out.push(Line::Gpu(GpuLine::Sample(row.sample)));
@@ -171,7 +173,7 @@ impl ExporterSource {
             Ok(ahead) => ahead.as_secs_f64(),
             Err(behind) => -behind.duration().as_secs_f64(),
         };
-        if apart.abs() > CLOCKS_AGREE_S {
+        if apart.abs() > CLOCK_DIFFERENCE_MAX_S {
             out.push(Line::Note(format!(
                 "the wall clock of {} is {:.0} s {} ours; samples are stamped with our clock and not affected",
                 self.url,
@@ -182,7 +184,7 @@ impl ExporterSource {
     }
 }
 
-fn recognise(scrape: &Scrape<'_>) -> Option<(&'static str, Rows)> {
+fn recognise(scrape: &Scrape<'_>) -> Option<(&'static str, ScrapedGpus)> {
     if dcgm::recognise(scrape) {
         Some(("dcgm", dcgm::rows(scrape)))
     } else if amd::recognise(scrape) {
@@ -203,11 +205,11 @@ impl Source for ExporterSource {
     }
 
     fn sample(&mut self, clock: Clock, occasion: Occasion, out: &mut Vec<Line>) {
-        if !self.outage.may_try(clock.at(Instant::now()), occasion) {
+        if !self.backoff.may_try(clock.at(Instant::now()), occasion) {
             return;
         }
         let scraped = self.scrape(clock, out);
-        self.outage.gpus_read(scraped, &self.url, clock.at(Instant::now()), out);
+        self.backoff.gpus_read(scraped, &self.url, clock.at(Instant::now()), out);
     }
 
     fn finish(&mut self) -> Vec<Line> {

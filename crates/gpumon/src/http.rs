@@ -17,7 +17,7 @@ use ureq::{
     },
 };
 
-/// Longest time that one request may take.
+/// Deadline of one request.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Parses the base URL of a server or exporter that is read over plain HTTP.
@@ -44,17 +44,10 @@ pub enum TelemetryUrlError {
     NotPlain,
 }
 
-/// What every request carries, and how long it may take. Debug output shows no header's value.
-#[derive(Clone, Debug)]
+/// Headers of every request. Debug output shows no header's value.
+#[derive(Clone, Debug, Default)]
 pub struct Access {
     headers: Vec<(HeaderName, HeaderValue)>,
-    timeout: Duration,
-}
-
-impl Default for Access {
-    fn default() -> Self {
-        Self { headers: Vec::new(), timeout: TIMEOUT }
-    }
 }
 
 impl Access {
@@ -70,12 +63,6 @@ impl Access {
         let header = HeaderName::try_from(name).map_err(|_| refused())?;
         let value = HeaderValue::try_from(value).map_err(|_| refused())?;
         Ok(self.with(header, value))
-    }
-
-    /// Shortens the deadline of a request from its two seconds.
-    #[must_use]
-    pub fn with_timeout(self, timeout: Duration) -> Self {
-        Self { timeout: timeout.min(TIMEOUT), ..self }
     }
 
     fn with(mut self, name: HeaderName, mut value: HeaderValue) -> Self {
@@ -129,7 +116,7 @@ pub(crate) struct NoAnswer(pub(crate) String);
 impl Client {
     pub(crate) fn new(access: &Access) -> Self {
         let config = Agent::config_builder()
-            .timeout_global(Some(access.timeout))
+            .timeout_global(Some(TIMEOUT))
             .http_status_as_error(false)
             .max_redirects(0)
             .max_idle_connections(0)
@@ -155,7 +142,7 @@ impl Client {
     }
 }
 
-/// The error in words that stand behind a colon.
+/// The error's text, to follow a colon.
 fn reason(error: &ureq::Error) -> NoAnswer {
     NoAnswer(match error {
         ureq::Error::Io(io) => io.to_string(),
@@ -200,11 +187,5 @@ mod tests {
         let at = |millis| Offset::ZERO + ms(millis);
         assert_eq!(midpoint(at(100), at(108)), (at(104), ms(8)));
         assert_eq!(midpoint(at(5), at(5)), (at(5), ms(0)));
-    }
-
-    #[test]
-    fn the_deadline_is_never_longer_than_two_seconds() {
-        let access = Access::default().with_timeout(Duration::from_mins(1));
-        assert_eq!(access.timeout, Duration::from_secs(2));
     }
 }

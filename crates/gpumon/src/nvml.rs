@@ -121,8 +121,8 @@ impl NvmlSource {
 
     /// Opens the library anew if no GPU answers any more and the next attempt is due. Indices may have changed since.
     fn reopen_if_all_are_lost(&mut self, now: Offset, occasion: Occasion) {
-        let all_lost = self.gpus.iter().all(|gpu| gpu.outage.is_on());
-        let due = self.gpus.iter().any(|gpu| gpu.outage.may_try(now, occasion));
+        let all_lost = self.gpus.iter().all(|gpu| gpu.backoff.is_on());
+        let due = self.gpus.iter().any(|gpu| gpu.backoff.may_try(now, occasion));
         if !(all_lost && due) {
             return;
         }

@@ -3,6 +3,8 @@
 
 use records::GpuSample;
 
+use crate::metric::{METRICS, Range};
+
 /// What the device is known to hold.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Bounds {
@@ -24,71 +26,39 @@ impl Dropped {
     }
 }
 
-/// Takes implausible values out of a sample: utilisation above 100 %, temperature outside −10 to 150 °C, power above three
-/// times the enforced limit, memory above the device's total, and all-ones anywhere, the mark of "no value".
+/// Takes implausible values out of a sample, by the range of each metric. All-ones is the mark of "no value" anywhere.
 pub(crate) fn strip(sample: &mut GpuSample, bounds: Bounds) -> Vec<Dropped> {
     let mut dropped = Vec::new();
-    let power = bounds.power_limit_mw.map_or(BLANK, |limit| limit.saturating_mul(3).min(BLANK));
-    let memory = bounds.memory_total_bytes.unwrap_or(u64::MAX - 1);
-    let clock = u32::MAX - 1;
-
-    let s = sample;
-    keep(&mut dropped, "gpu_util_percent", &mut s.gpu_util_percent, |v| v <= 100);
-    keep(&mut dropped, "memory_util_percent", &mut s.memory_util_percent, |v| v <= 100);
-    keep(&mut dropped, "memory_used_bytes", &mut s.memory_used_bytes, |v| v <= memory);
-    keep(&mut dropped, "memory_reserved_bytes", &mut s.memory_reserved_bytes, |v| v <= memory);
-    keep(&mut dropped, "power_average_mw", &mut s.power_average_mw, |v| v <= power);
-    keep(&mut dropped, "power_instant_mw", &mut s.power_instant_mw, |v| v <= power);
-    keep(&mut dropped, "energy_mj", &mut s.energy_mj, |v| v < u64::MAX);
-    keep(&mut dropped, "temperature_c", &mut s.temperature_c, |v| (-10..=150).contains(&v));
-    keep(&mut dropped, "sm_clock_mhz", &mut s.sm_clock_mhz, |v| v <= clock);
-    keep(&mut dropped, "memory_clock_mhz", &mut s.memory_clock_mhz, |v| v <= clock);
-    keep(&mut dropped, "throttle_bits", &mut s.throttle_bits, |v| v < u64::MAX);
-    strip_more(s, memory, &mut dropped);
+    for metric in METRICS {
+        if let Some(value) = (metric.get)(sample).filter(|value| !is_plausible(metric.range, *value, bounds)) {
+            (metric.set)(sample, None);
+            dropped.push(Dropped { metric: metric.name, value: value.to_string() });
+        }
+    }
     dropped
 }
 
-/// The metrics that only some sources give. Profiling counters may exceed their full scale by rounding.
-fn strip_more(s: &mut GpuSample, memory: u64, dropped: &mut Vec<Dropped>) {
-    let free = &mut s.memory_free_bytes;
-    keep(dropped, "memory_free_bytes", free, |v| v <= memory);
-    let celsius = &mut s.memory_temperature_c;
-    keep(dropped, "memory_temperature_c", celsius, |v| (-10..=150).contains(&v));
-    for (metric, percent) in [
-        ("engine_active_percent", &mut s.engine_active_percent),
-        ("sm_active_percent", &mut s.sm_active_percent),
-        ("sm_occupancy_percent", &mut s.sm_occupancy_percent),
-        ("tensor_active_percent", &mut s.tensor_active_percent),
-        ("dram_active_percent", &mut s.dram_active_percent),
-    ] {
-        keep(dropped, metric, percent, |v| (0.0..=101.0).contains(&v));
-    }
-    for (metric, rate) in [
-        ("pcie_rx_bytes_per_s", &mut s.pcie_rx_bytes_per_s),
-        ("pcie_tx_bytes_per_s", &mut s.pcie_tx_bytes_per_s),
-        ("nvlink_rx_bytes_per_s", &mut s.nvlink_rx_bytes_per_s),
-        ("nvlink_tx_bytes_per_s", &mut s.nvlink_tx_bytes_per_s),
-    ] {
-        keep(dropped, metric, rate, |v| (0.0..FASTEST_LINK).contains(&v));
+fn is_plausible(range: Range, value: f64, bounds: Bounds) -> bool {
+    match range {
+        Range::Percent => (0.0..=100.0).contains(&value),
+        Range::ProfiledPercent => (0.0..=101.0).contains(&value),
+        Range::Memory => value <= bounds.memory_total_bytes.map_or(U64_MAX, |total| total as f64) && value < U64_MAX,
+        Range::Power => value <= bounds.power_limit_mw.map_or(U32_MAX, |limit| 3.0 * limit as f64) && value < U32_MAX,
+        Range::Celsius => (-10.0..=150.0).contains(&value),
+        Range::Clock => value < U32_MAX,
+        Range::Counter => value < U64_MAX,
+        Range::Rate => (0.0..RATE_MAX).contains(&value),
     }
 }
 
 /// Ten times what the fastest GPU's links carry (NVLink 5: 1.8 TB/s).
-const FASTEST_LINK: f64 = 1.8e13;
+const RATE_MAX: f64 = 1.8e13;
 
-/// The largest 32-bit value that is not all ones: NVML gives power in 32 bits.
-const BLANK: u64 = u32::MAX as u64 - 1;
+/// All ones in 32 bits; NVML gives power and clocks in 32 bits.
+const U32_MAX: f64 = u32::MAX as f64;
 
-fn keep<T: Copy + ToString>(
-    dropped: &mut Vec<Dropped>,
-    metric: &'static str,
-    value: &mut Option<T>,
-    plausible: impl Fn(T) -> bool,
-) {
-    if let Some(odd) = value.take_if(|v| !plausible(*v)) {
-        dropped.push(Dropped { metric, value: odd.to_string() });
-    }
-}
+/// All ones in 64 bits, which floating point rounds to 2⁶⁴.
+const U64_MAX: f64 = u64::MAX as f64;
 
 #[cfg(test)]
 mod tests {

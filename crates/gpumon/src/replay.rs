@@ -54,11 +54,6 @@ impl ReplaySource {
         let lines = gpu.into_iter().map(Line::Gpu);
         Ok(Self::new(name, lines.chain(server.into_iter().map(Line::Server))))
     }
-
-    /// Whether everything has been played.
-    pub fn is_over(&self) -> bool {
-        self.lines.is_empty()
-    }
 }
 
 impl Source for ReplaySource {

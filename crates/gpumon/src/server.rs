@@ -8,9 +8,10 @@ use std::time::Instant;
 use records::{Clock, Offset, ServerUrl};
 
 use crate::{
-    Access, Line, Occasion, Source, engine,
+    Access, Line, Occasion, Source,
+    backoff::Backoff,
+    engine,
     http::{Answer, Client, NoAnswer, midpoint},
-    outage::Outage,
     prometheus,
 };
 
@@ -19,13 +20,13 @@ use crate::{
 pub struct ServerSource {
     client: Client,
     url: String,
-    outage: Outage,
+    backoff: Backoff,
 }
 
 impl ServerSource {
     /// A source over `<base>/metrics`. Nothing is sent yet.
     pub fn new(base: &ServerUrl, access: &Access) -> Self {
-        Self { client: Client::new(access), url: base.endpoint("/metrics"), outage: Outage::default() }
+        Self { client: Client::new(access), url: base.endpoint("/metrics"), backoff: Backoff::default() }
     }
 }
 
@@ -40,7 +41,7 @@ impl Source for ServerSource {
     }
 
     fn sample(&mut self, clock: Clock, occasion: Occasion, out: &mut Vec<Line>) {
-        if !self.outage.may_try(clock.at(Instant::now()), occasion) {
+        if !self.backoff.may_try(clock.at(Instant::now()), occasion) {
             return;
         }
         let scraped = match self.client.get(&self.url) {
@@ -50,13 +51,13 @@ impl Source for ServerSource {
         let now = clock.at(Instant::now());
         match scraped {
             Ok(line) => {
-                if let Some(lasted) = self.outage.answered(now) {
+                if let Some(lasted) = self.backoff.answered(now) {
                     out.push(Line::Note(format!("{} is back at {now}, after {:.1} s", self.url, lasted.as_secs_f64())));
                 }
                 out.push(line);
             }
             Err(reason) => {
-                if self.outage.failed(now) {
+                if self.backoff.failed(now) {
                     out.push(Line::Note(format!("{} gives no server metrics from {now} on: {reason}", self.url)));
                 }
             }

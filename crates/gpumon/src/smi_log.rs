@@ -13,8 +13,9 @@ use records::{GpuDevice, GpuLine, Offset};
 use thiserror::Error;
 
 use crate::{
-    exporter::row::{Row, celsius, whole, whole_u32},
-    plausible::{self, Bounds},
+    exporter::scraped_gpu::ScrapedGpu,
+    metric::{self, GpuMetric, MIB, whole},
+    plausibility::{self, Bounds},
 };
 
 /// A log that was read.
@@ -22,7 +23,7 @@ use crate::{
 pub struct SmiLog {
     /// Devices and their samples, stamped as offsets of the run.
     pub lines: Vec<GpuLine>,
-    /// Rows that were no reading: torn ones, and those before the run began.
+    /// ScrapedGpus that were no reading: torn ones, and those before the run began.
     pub skipped_rows: u64,
     /// Values that cannot be, and were left out.
     pub implausible: u64,
@@ -49,7 +50,7 @@ pub fn read(text: &str, epoch_unix_ns: u64, utc_offset_s: i32) -> Result<SmiLog,
     let mut rows = reader.records().filter_map(Result::ok);
     let header = rows.by_ref().find(|row| row.iter().any(|cell| cell == "timestamp"));
     let header: Vec<Column> = header.ok_or(SmiLogError::NoHeader)?.iter().map(column).collect();
-    if !header.iter().any(|column| matches!(column, Column::Metric(_))) {
+    if !header.iter().any(|column| matches!(column, Column::Metric(..))) {
         return Err(SmiLogError::NoHeader);
     }
     let zone = UtcOffset::from_seconds(utc_offset_s).unwrap_or(UtcOffset::UTC);
@@ -65,7 +66,7 @@ pub fn read(text: &str, epoch_unix_ns: u64, utc_offset_s: i32) -> Result<SmiLog,
             log.lines.push(GpuLine::Device(row.device.clone()));
             Bounds { power_limit_mw: row.device.power_limit_mw, memory_total_bytes: row.device.memory_total_bytes }
         });
-        log.implausible += plausible::strip(&mut row.sample, *known).len() as u64;
+        log.implausible += plausibility::strip(&mut row.sample, *known).len() as u64;
         log.lines.push(GpuLine::Sample(row.sample));
     }
     if bounds.is_empty() {
@@ -79,55 +80,31 @@ enum Column {
     Uuid,
     Index,
     Name,
-    Metric(fn(&mut Row, f64)),
+    Metric(&'static GpuMetric, String),
+    MemoryTotal,
+    PowerLimit,
     Bits,
     Unknown,
 }
 
-const MIB: f64 = 1_048_576.0;
-
 /// The column under a heading, without its unit.
 fn column(heading: &str) -> Column {
     let name = heading.split('[').next().unwrap_or_default().trim();
-    Column::Metric(match name {
-        "timestamp" => return Column::Time,
-        "uuid" | "gpu_uuid" => return Column::Uuid,
-        "index" | "gpu" => return Column::Index,
-        "name" | "gpu_name" => return Column::Name,
-        "clocks_throttle_reasons.active" | "clocks_event_reasons.active" => return Column::Bits,
-        "utilization.gpu" | "gfx_activity" | "gfx" | "gfx_activity_pct" => {
-            |r, v| r.sample.gpu_util_percent = whole_u32(v)
-        }
-        "utilization.memory" | "umc_activity" | "umc" | "umc_activity_pct" => {
-            |r, v| r.sample.memory_util_percent = whole_u32(v)
-        }
-        "memory.used" | "used_vram" | "vram_used_mib" => |r, v| r.sample.memory_used_bytes = whole(v * MIB),
-        "memory.free" | "free_vram" => |r, v| r.sample.memory_free_bytes = whole(v * MIB),
-        "memory.reserved" => |r, v| r.sample.memory_reserved_bytes = whole(v * MIB),
-        "memory.total" | "total_vram" | "vram_total_mib" => |r, v| r.device.memory_total_bytes = whole(v * MIB),
-        "power.draw" | "power.draw.average" => |r, v| r.sample.power_average_mw = whole(v * 1e3),
-        "power.draw.instant" | "socket_power" | "socket_power_w" | "current_socket_power" => {
-            |r, v| r.sample.power_instant_mw = whole(v * 1e3)
-        }
-        "average_socket_power" => |r, v| r.sample.power_average_mw = whole(v * 1e3),
-        "power.limit" | "enforced.power.limit" => |r, v| r.device.power_limit_mw = whole(v * 1e3),
-        "total_energy_consumption" => |r, v| r.sample.energy_mj = whole(v * 1e3),
-        "temperature.gpu" | "hotspot" | "temp_hotspot_c" => |r, v| r.sample.temperature_c = celsius(v),
-        "temperature.memory" | "mem" | "temp_mem_c" => {
-            |r, v| r.sample.memory_temperature_c = celsius(v).filter(|c| *c != 0)
-        }
-        "clocks.sm" | "clocks.current.sm" | "gfx_clock_mhz" | "gfx_0_clk" => {
-            |r, v| r.sample.sm_clock_mhz = whole_u32(v)
-        }
-        "clocks.mem" | "clocks.current.memory" | "mem_clock_mhz" | "mem_0_clk" => {
-            |r, v| r.sample.memory_clock_mhz = whole_u32(v)
-        }
-        _ => return Column::Unknown,
-    })
+    match name {
+        "timestamp" => Column::Time,
+        "uuid" | "gpu_uuid" => Column::Uuid,
+        "index" | "gpu" => Column::Index,
+        "name" | "gpu_name" => Column::Name,
+        "clocks_throttle_reasons.active" | "clocks_event_reasons.active" => Column::Bits,
+        "memory.total" | "total_vram" | "vram_total_mib" => Column::MemoryTotal,
+        "power.limit" | "enforced.power.limit" => Column::PowerLimit,
+        _ => metric::find(|metric| metric.smi, name)
+            .map_or(Column::Unknown, |metric| Column::Metric(metric, name.to_owned())),
+    }
 }
 
-fn reading(header: &[Column], cells: &csv::StringRecord, epoch_unix_ns: u64, zone: UtcOffset) -> Option<Row> {
-    let mut row = Row::default();
+fn reading(header: &[Column], cells: &csv::StringRecord, epoch_unix_ns: u64, zone: UtcOffset) -> Option<ScrapedGpu> {
+    let mut row = ScrapedGpu::default();
     let mut index = None;
     let mut since_epoch = None;
     for (column, cell) in header.iter().zip(cells) {
@@ -139,12 +116,13 @@ fn reading(header: &[Column], cells: &csv::StringRecord, epoch_unix_ns: u64, zon
             Column::Bits => {
                 row.sample.throttle_bits = u64::from_str_radix(cell.trim_start_matches("0x"), 16).ok();
             }
-            // What is no number is `[N/A]` or `[Not Supported]`.
-            Column::Metric(set) => {
-                if let Some(value) = cell.split_whitespace().next().and_then(|v| v.parse().ok()) {
-                    set(&mut row, value);
+            Column::Metric(metric, name) => {
+                if let Some(value) = number(cell) {
+                    metric.read(metric.smi, name, value, &mut row.sample);
                 }
             }
+            Column::MemoryTotal => row.device.memory_total_bytes = number(cell).and_then(|mib| whole(mib * MIB)),
+            Column::PowerLimit => row.device.power_limit_mw = number(cell).and_then(|watts| whole(watts * 1e3)),
             Column::Unknown => {}
         }
     }
@@ -152,6 +130,11 @@ fn reading(header: &[Column], cells: &csv::StringRecord, epoch_unix_ns: u64, zon
     complete(&mut row.device, index);
     row.sample.uuid.clone_from(&row.device.uuid);
     Some(row)
+}
+
+/// The number in a cell; absent where the cell is `[N/A]` or `[Not Supported]`.
+fn number(cell: &str) -> Option<f64> {
+    cell.split_whitespace().next()?.parse().ok()
 }
 
 fn complete(device: &mut GpuDevice, index: Option<&str>) {

@@ -187,30 +187,9 @@ pub struct GpuSample {
     pub thermal_violation_ns: Option<u64>,
 }
 
-impl GpuSample {
-    /// Names of the metrics that most data-centre GPUs give and this sample lacks.
-    pub fn absent_of_common(&self) -> Vec<String> {
-        let metrics = [
-            ("gpu_util_percent", self.gpu_util_percent.is_none()),
-            ("memory_util_percent", self.memory_util_percent.is_none()),
-            ("memory_used_bytes", self.memory_used_bytes.is_none()),
-            ("memory_reserved_bytes", self.memory_reserved_bytes.is_none()),
-            ("power_average_mw", self.power_average_mw.is_none()),
-            ("power_instant_mw", self.power_instant_mw.is_none()),
-            ("energy_mj", self.energy_mj.is_none()),
-            ("temperature_c", self.temperature_c.is_none()),
-            ("sm_clock_mhz", self.sm_clock_mhz.is_none()),
-            ("memory_clock_mhz", self.memory_clock_mhz.is_none()),
-            ("throttle_bits", self.throttle_bits.is_none()),
-        ];
-        let absent = metrics.into_iter().filter(|(_, absent)| *absent);
-        absent.map(|(metric, _)| metric.to_owned()).collect()
-    }
-}
-
 impl GpuState {
-    /// Whether there is any metric in it.
-    pub fn says_something(&self) -> bool {
+    /// True if any metric is present.
+    pub fn has_metrics(&self) -> bool {
         let nothing = Self { t_ns: self.t_ns, read_ns: self.read_ns, uuid: self.uuid.clone(), ..Self::default() };
         *self != nothing
     }

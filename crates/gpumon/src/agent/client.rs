@@ -8,16 +8,16 @@ use serde::de::DeserializeOwned;
 use super::wire::{AGENT, Batch, Time};
 use crate::{
     Access, Line, Occasion, Selection, Source,
+    backoff::Backoff,
     clock_offset::{ClockOffset, Estimate},
     http::{Answer, Client, NoAnswer},
-    outage::Outage,
     replay::{stamp, time},
 };
 
 /// Exchanges for the first estimate of the clock.
 const EXCHANGES: usize = 9;
 /// A change of the estimate that is worth a new line.
-const CLOCK_NEWS_NS: u64 = 1_000_000;
+const CLOCK_CHANGE_MIN_NS: u64 = 1_000_000;
 
 /// Whether an agent answers at `base`.
 pub fn is_agent(base: &ServerUrl, access: &Access) -> bool {
@@ -32,7 +32,7 @@ pub struct AgentSource {
     base: ServerUrl,
     name: String,
     selection: Selection,
-    outage: Outage,
+    backoff: Backoff,
     link: Option<Link>,
     lost: u64,
 }
@@ -57,7 +57,7 @@ impl AgentSource {
             base: base.clone(),
             name: format!("agent {base}"),
             selection,
-            outage: Outage::default(),
+            backoff: Backoff::default(),
             link: None,
             lost: 0,
         }
@@ -114,7 +114,7 @@ impl AgentSource {
         let Some(now) = link.offset.estimate() else {
             return;
         };
-        if now.add_ns.abs_diff(link.said.add_ns) > CLOCK_NEWS_NS {
+        if now.add_ns.abs_diff(link.said.add_ns) > CLOCK_CHANGE_MIN_NS {
             link.said = now;
             out.push(self.clock_line(now, clock));
         }
@@ -174,11 +174,11 @@ impl Source for AgentSource {
     }
 
     fn sample(&mut self, clock: Clock, occasion: Occasion, out: &mut Vec<Line>) {
-        if !self.outage.may_try(clock.at(Instant::now()), occasion) {
+        if !self.backoff.may_try(clock.at(Instant::now()), occasion) {
             return;
         }
         let fetched = self.fetch(clock, out);
-        self.outage.gpus_read(fetched, &self.name, clock.at(Instant::now()), out);
+        self.backoff.gpus_read(fetched, &self.name, clock.at(Instant::now()), out);
     }
 
     fn finish(&mut self) -> Vec<Line> {

@@ -5,37 +5,22 @@
 //! the memory controller. Energy counts microjoules, memory "MB" of 2²⁰ bytes. Sensors belong to a whole GPU and read 0
 //! on every partition but the first, so they are taken from the first only.
 
-use records::GpuDevice;
+use records::{GpuDevice, GpuSample};
 
-use super::row::{Row, Rows, celsius, whole, whole_u32};
-use crate::prometheus::{Sample, Scrape};
-
-const MIB: f64 = 1_048_576.0;
+use super::scraped_gpu::{ScrapedGpu, ScrapedGpus};
+use crate::{
+    metric::{self, MIB, Scope, whole},
+    prometheus::{Sample, Scrape},
+};
 
 /// Puts a value into a row.
-type Set = fn(&mut Row, f64);
+type Set = fn(&mut ScrapedGpu, f64);
 
-/// Metrics of the whole GPU.
-#[rustfmt::skip]
-const SENSORS: &[(&str, Set)] = &[
-    ("gpu_package_power", |r, v| r.sample.power_instant_mw = whole(v * 1e3)),
-    ("gpu_power_usage", |r, v| r.sample.power_instant_mw = r.sample.power_instant_mw.or(whole(v * 1e3))),
-    ("gpu_average_package_power", |r, v| r.sample.power_average_mw = whole(v * 1e3)),
-    ("gpu_energy_consumed", |r, v| r.sample.energy_mj = whole(v / 1e3)),
-    ("gpu_junction_temperature", |r, v| r.sample.temperature_c = celsius(v)),
-    ("gpu_memory_temperature", |r, v| r.sample.memory_temperature_c = celsius(v).filter(|c| *c != 0)),
-    ("gpu_ecc_uncorrect_total", |r, v| r.state.ecc_uncorrected = whole(v)),
-    ("pcie_replay_count", |r, v| r.state.pcie_replays = whole(v)),
-];
-
-/// Metrics of a partition.
-#[rustfmt::skip]
-const OWN: &[(&str, Set)] = &[
-    ("gpu_gfx_activity", |r, v| r.sample.gpu_util_percent = whole_u32(v)),
-    ("gpu_umc_activity", |r, v| r.sample.memory_util_percent = whole_u32(v)),
-    ("gpu_used_vram", |r, v| r.sample.memory_used_bytes = whole(v * MIB)),
-    ("gpu_free_vram", |r, v| r.sample.memory_free_bytes = whole(v * MIB)),
-    ("gpu_total_vram", |r, v| r.device.memory_total_bytes = whole(v * MIB)),
+/// Values that are no metric of a sample: name, scope, and where the value goes.
+const OTHERS: &[(&str, Scope, Set)] = &[
+    ("gpu_ecc_uncorrect_total", Scope::Gpu, |r, v| r.state.ecc_uncorrected = whole(v)),
+    ("pcie_replay_count", Scope::Gpu, |r, v| r.state.pcie_replays = whole(v)),
+    ("gpu_total_vram", Scope::Instance, |r, v| r.device.memory_total_bytes = whole(v * MIB)),
 ];
 
 fn plain_name<'n>(sample: &Sample<'n>) -> &'n str {
@@ -51,44 +36,38 @@ pub(crate) fn recognise(scrape: &Scrape<'_>) -> bool {
 }
 
 /// The GPUs of the scrape.
-pub(crate) fn rows(scrape: &Scrape<'_>) -> Rows {
-    let mut rows = Rows::default();
+pub(crate) fn rows(scrape: &Scrape<'_>) -> ScrapedGpus {
+    let mut rows = ScrapedGpus::default();
     for sample in scrape.samples.iter().filter(|sample| sample.value.is_finite()) {
         let Some(gpu) = sample.label("gpu_id") else {
             continue;
         };
         let partition = sample.label("gpu_partition_id").or(sample.label("partition_id")).unwrap_or("0");
         let name = plain_name(sample);
-        let by_name =
-            |table: &'static [(&str, Set)]| table.iter().find(|(known, _)| *known == name).map(|(_, set)| *set);
-        let set = match (by_name(SENSORS), by_name(OWN), name) {
-            (Some(set), _, _) if partition == "0" => set,
-            (None, Some(set), _) => set,
-            (_, _, "gpu_clock") if partition == "0" => match clock(sample) {
-                Some(set) => set,
-                None => continue,
-            },
-            _ => continue,
-        };
-        set(row(&mut rows, sample, gpu, partition), sample.value);
+        let is_read = |scope| scope == Scope::Instance || partition == "0";
+        if let Some(metric) = metric::find(|metric| metric.amd, name).filter(|metric| is_read(metric.scope)) {
+            let row = row(&mut rows, sample, gpu, partition);
+            metric.read(metric.amd, name, sample.value, &mut row.sample);
+        } else if let Some((_, _, set)) = OTHERS.iter().find(|(known, scope, _)| *known == name && is_read(*scope)) {
+            set(row(&mut rows, sample, gpu, partition), sample.value);
+        } else if let Some(field) = clock(sample).filter(|_| name == "gpu_clock" && partition == "0") {
+            let clock = field(&mut row(&mut rows, sample, gpu, partition).sample);
+            *clock = clock.or(whole(sample.value).and_then(|mhz| u32::try_from(mhz).ok()));
+        }
     }
     rows
 }
 
 /// The system clock is given once for each compute die, the memory clock once; the first of either is taken.
-fn clock(sample: &Sample<'_>) -> Option<Set> {
+fn clock(sample: &Sample<'_>) -> Option<fn(&mut GpuSample) -> &mut Option<u32>> {
     match sample.label("clock_type")? {
-        "GPU_CLOCK_TYPE_SYSTEM" | "system" => Some(|row, value| {
-            row.sample.sm_clock_mhz = row.sample.sm_clock_mhz.or(whole_u32(value));
-        }),
-        "GPU_CLOCK_TYPE_MEMORY" | "memory" => Some(|row, value| {
-            row.sample.memory_clock_mhz = row.sample.memory_clock_mhz.or(whole_u32(value));
-        }),
+        "GPU_CLOCK_TYPE_SYSTEM" | "system" => Some(|sample| &mut sample.sm_clock_mhz),
+        "GPU_CLOCK_TYPE_MEMORY" | "memory" => Some(|sample| &mut sample.memory_clock_mhz),
         _ => None,
     }
 }
 
-fn row<'r>(rows: &'r mut Rows, sample: &Sample<'_>, gpu: &str, partition: &str) -> &'r mut Row {
+fn row<'r>(rows: &'r mut ScrapedGpus, sample: &Sample<'_>, gpu: &str, partition: &str) -> &'r mut ScrapedGpu {
     let serial = sample.label("serial_number").filter(|serial| !serial.is_empty());
     let host = sample.label("hostname").or(sample.label("Hostname"));
     // The id is a number within its host; the serial number tells GPUs of several hosts apart.
@@ -100,9 +79,9 @@ fn row<'r>(rows: &'r mut Rows, sample: &Sample<'_>, gpu: &str, partition: &str) 
         device.memory_api = Some("amd_vram".to_owned());
     };
     if partition == "0" {
-        return rows.of(&whole_gpu, describe);
+        return rows.entry(&whole_gpu, describe);
     }
-    rows.of(&format!("{whole_gpu}/p{partition}"), |device| {
+    rows.entry(&format!("{whole_gpu}/p{partition}"), |device| {
         describe(device);
         device.parent = Some(whole_gpu.clone());
     })
@@ -132,7 +111,7 @@ mod tests {
     fn an_instinct_card() {
         let scrape = parse(MI300X);
         assert!(recognise(&scrape));
-        let [row] = <[Row; 1]>::try_from(rows(&scrape).into_rows()).unwrap();
+        let [row] = <[ScrapedGpu; 1]>::try_from(rows(&scrape).into_rows()).unwrap();
         assert_eq!((row.device.uuid.as_str(), row.device.name.as_str()), ("AMD-692-7", "102-G30213-0C"));
         assert_eq!(row.device.memory_total_bytes, Some(196_592 << 20));
         assert_eq!(row.sample.power_instant_mw, Some(743_000), "package power goes before power usage");

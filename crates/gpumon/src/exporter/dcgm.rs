@@ -1,7 +1,6 @@
 //! The metrics of NVIDIA's dcgm-exporter: from names to the fields of [`records::GpuSample`]. Pure.
 //!
-//! Names are those of DCGM's fields, in both generations: DCGM 4.6.0 renamed most of them, and kept the ids
-//! (`dcgm_fields.h`), so the table below goes by id. The label of the host is `Hostname` in older exporters and `hostname`
+//! Names of the metrics are in [`METRICS`](crate::METRICS). The label of the host is `Hostname` in older exporters and `hostname`
 //! in newer ones. Older exporters print DCGM's blank values, which mean "there is none".
 //!
 //! Under MIG the exporter gives one line for each GPU instance, with the whole GPU's power and energy repeated in each:
@@ -9,84 +8,40 @@
 
 use records::{GpuDevice, GpuSample};
 
-use super::row::{Row, Rows, celsius, whole, whole_u32};
-use crate::prometheus::{Sample, Scrape};
+use super::scraped_gpu::{ScrapedGpu, ScrapedGpus};
+use crate::{
+    metric::{self, MIB, Scope, whole},
+    prometheus::{Sample, Scrape},
+};
 
-/// Whose a field is under MIG.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Of {
-    /// The whole GPU's.
-    Gpu,
-    /// The instance's own.
-    Instance,
-}
-
-struct Field {
-    names: &'static [&'static str],
-    of: Of,
-    set: fn(&mut Row, f64),
-}
-
-const fn field(names: &'static [&'static str], of: Of, set: fn(&mut Row, f64)) -> Field {
-    Field { names, of, set }
-}
-
-const MIB: f64 = 1_048_576.0;
 const PREFIX: &str = "DCGM_FI_";
 
-/// By DCGM's field id, which stands behind each line.
+/// Puts a value into a row.
+type Set = fn(&mut ScrapedGpu, f64);
+
+/// Fields that are no metric of a sample: names, scope under MIG, and where the value goes.
 #[rustfmt::skip]
-const FIELDS: &[Field] = &[
-    field(&["DEV_SM_CLOCK"], Of::Gpu, |r, v| r.sample.sm_clock_mhz = whole_u32(v)), // 100
-    field(&["DEV_MEM_CLOCK"], Of::Gpu, |r, v| r.sample.memory_clock_mhz = whole_u32(v)), // 101
-    field(&["DEV_CLOCKS_EVENT_REASONS", "DEV_CLOCK_THROTTLE_REASONS"], Of::Gpu, |r, v| r.sample.throttle_bits = whole(v)), // 112
-    field(&["DEV_MEMORY_TEMP", "DEV_MEMORY_TEMP_CELSIUS"], Of::Gpu, memory_temperature), // 140
-    field(&["DEV_GPU_TEMP", "DEV_GPU_TEMP_CELSIUS"], Of::Gpu, |r, v| r.sample.temperature_c = celsius(v)), // 150
-    field(&["DEV_POWER_USAGE", "DEV_BOARD_POWER_WATTS"], Of::Gpu, |r, v| r.sample.power_average_mw = whole(v * 1e3)), // 155
-    field(&["DEV_TOTAL_ENERGY_CONSUMPTION"], Of::Gpu, |r, v| r.sample.energy_mj = whole(v)), // 156
-    field(&["DEV_POWER_USAGE_INSTANT", "DEV_BOARD_POWER_RAW_WATTS"], Of::Gpu, |r, v| r.sample.power_instant_mw = whole(v * 1e3)), // 157
-    field(&["DEV_ENFORCED_POWER_LIMIT", "DEV_BOARD_POWER_LIMIT_ENFORCED_WATTS"], Of::Gpu, power_limit), // 164
-    field(&["DEV_PCIE_REPLAY_COUNTER", "DEV_PCIE_REPLAY_TOTAL"], Of::Gpu, |r, v| r.state.pcie_replays = whole(v)), // 202
-    field(&["DEV_GPU_UTIL"], Of::Instance, |r, v| r.sample.gpu_util_percent = whole_u32(v)), // 203
-    field(&["DEV_GPU_UTIL_RATIO"], Of::Instance, utilisation), // 203 in 4.6, 1613 from 4.7 on
-    field(&["DEV_MEM_COPY_UTIL"], Of::Instance, |r, v| r.sample.memory_util_percent = whole_u32(v)), // 204
-    field(&["DEV_XID_ERRORS", "DEV_XID_ERROR"], Of::Gpu, |r, v| r.last_xid = whole(v)), // 230
-    field(&["DEV_POWER_VIOLATION"], Of::Gpu, |r, v| r.sample.power_violation_ns = whole(v)), // 240
-    field(&["DEV_THERMAL_VIOLATION"], Of::Gpu, |r, v| r.sample.thermal_violation_ns = whole(v)), // 241
-    field(&["DEV_FB_TOTAL"], Of::Instance, |r, v| r.device.memory_total_bytes = whole(v * MIB)), // 250
-    field(&["DEV_FB_FREE"], Of::Instance, |r, v| r.sample.memory_free_bytes = whole(v * MIB)), // 251
-    field(&["DEV_FB_USED"], Of::Instance, |r, v| r.sample.memory_used_bytes = whole(v * MIB)), // 252
-    field(&["DEV_FB_RESERVED"], Of::Instance, |r, v| r.sample.memory_reserved_bytes = whole(v * MIB)), // 253
-    field(&["DEV_ECC_DBE_VOL_TOTAL"], Of::Gpu, |r, v| r.state.ecc_uncorrected = whole(v)), // 311
-    field(&["DEV_UNCORRECTABLE_REMAPPED_ROWS", "DEV_ROW_REMAP_UNCORRECTABLE_TOTAL"], Of::Gpu, |r, v| r.state.remapped_rows = whole(v)), // 393
-    field(&["PROF_GR_ENGINE_ACTIVE", "PROF_GR_ENGINE_UTIL_RATIO"], Of::Instance, |r, v| r.sample.engine_active_percent = Some(100.0 * v)), // 1001
-    field(&["PROF_SM_ACTIVE", "PROF_SM_UTIL_RATIO"], Of::Instance, |r, v| r.sample.sm_active_percent = Some(100.0 * v)), // 1002
-    field(&["PROF_SM_OCCUPANCY", "PROF_SM_OCCUPANCY_RATIO"], Of::Instance, |r, v| r.sample.sm_occupancy_percent = Some(100.0 * v)), // 1003
-    field(&["PROF_PIPE_TENSOR_ACTIVE", "PROF_TENSOR_UTIL_RATIO"], Of::Instance, |r, v| r.sample.tensor_active_percent = Some(100.0 * v)), // 1004
-    field(&["PROF_DRAM_ACTIVE", "PROF_DRAM_UTIL_RATIO"], Of::Instance, |r, v| r.sample.dram_active_percent = Some(100.0 * v)), // 1005
-    field(&["PROF_PCIE_TX_BYTES"], Of::Gpu, |r, v| r.sample.pcie_tx_bytes_per_s = Some(v)), // 1009
-    field(&["PROF_PCIE_RX_BYTES"], Of::Gpu, |r, v| r.sample.pcie_rx_bytes_per_s = Some(v)), // 1010
-    field(&["PROF_NVLINK_TX_BYTES"], Of::Gpu, |r, v| r.sample.nvlink_tx_bytes_per_s = Some(v)), // 1011
-    field(&["PROF_NVLINK_RX_BYTES"], Of::Gpu, |r, v| r.sample.nvlink_rx_bytes_per_s = Some(v)), // 1012
+const OTHERS: &[(&[&str], Scope, Set)] = &[
+    (&["DEV_ENFORCED_POWER_LIMIT", "DEV_BOARD_POWER_LIMIT_ENFORCED_WATTS"], Scope::Gpu, power_limit), // 164
+    (&["DEV_PCIE_REPLAY_COUNTER", "DEV_PCIE_REPLAY_TOTAL"], Scope::Gpu, |r, v| r.state.pcie_replays = whole(v)), // 202
+    (&["DEV_GPU_UTIL_RATIO"], Scope::Instance, utilisation), // 203 in 4.6, 1613 from 4.7 on
+    (&["DEV_XID_ERRORS", "DEV_XID_ERROR"], Scope::Gpu, |r, v| r.last_xid = whole(v)), // 230
+    (&["DEV_FB_TOTAL"], Scope::Instance, |r, v| r.device.memory_total_bytes = whole(v * MIB)), // 250
+    (&["DEV_ECC_DBE_VOL_TOTAL"], Scope::Gpu, |r, v| r.state.ecc_uncorrected = whole(v)), // 311
+    (&["DEV_UNCORRECTABLE_REMAPPED_ROWS", "DEV_ROW_REMAP_UNCORRECTABLE_TOTAL"], Scope::Gpu, |r, v| r.state.remapped_rows = whole(v)), // 393
 ];
 
-/// Cards without a sensor at their memory report 0 °C (NVIDIA/dcgm-exporter issue 460).
-fn memory_temperature(row: &mut Row, value: f64) {
-    row.sample.memory_temperature_c = celsius(value).filter(|celsius| *celsius != 0);
-}
-
-fn power_limit(row: &mut Row, value: f64) {
+fn power_limit(row: &mut ScrapedGpu, value: f64) {
     row.device.power_limit_mw = whole(value * 1e3);
     row.state.power_limit_mw = row.device.power_limit_mw;
 }
 
 /// One name for two things: percent in DCGM 4.6, a ratio from 4.7 on. 1 may be either, and is left out.
-fn utilisation(row: &mut Row, value: f64) {
-    row.sample.gpu_util_percent = match value {
-        v if v > 1.0 => whole_u32(v),
-        v if v < 1.0 => whole_u32(100.0 * v),
-        _ => None,
-    };
+fn utilisation(row: &mut ScrapedGpu, value: f64) {
+    let percent = if value < 1.0 { 100.0 * value } else { value };
+    if let Some(metric) = metric::find(|metric| metric.dcgm, "DEV_GPU_UTIL").filter(|_| value < 1.0 || value > 1.0) {
+        (metric.set)(&mut row.sample, Some(percent));
+    }
 }
 
 /// DCGM's marks for "blank", "not found", "not supported" and "no permission", of 32-bit, 64-bit and floating-point
@@ -102,13 +57,15 @@ pub(crate) fn recognise(scrape: &Scrape<'_>) -> bool {
 }
 
 /// The GPUs of the scrape.
-pub(crate) fn rows(scrape: &Scrape<'_>) -> Rows {
-    let mut rows = Rows::default();
+pub(crate) fn rows(scrape: &Scrape<'_>) -> ScrapedGpus {
+    let mut rows = ScrapedGpus::default();
     for sample in &scrape.samples {
         let Some(name) = sample.name.strip_prefix(PREFIX) else {
             continue;
         };
-        let Some(field) = FIELDS.iter().find(|field| field.names.contains(&name)) else {
+        let metric = metric::find(|metric| metric.dcgm, name);
+        let other = OTHERS.iter().find(|(names, ..)| names.contains(&name));
+        let Some(scope) = metric.map(|metric| metric.scope).or(other.map(|(_, scope, _)| *scope)) else {
             continue;
         };
         let Some(uuid) = any_label(sample, &["UUID", "uuid", "gpu_uuid"]) else {
@@ -118,17 +75,21 @@ pub(crate) fn rows(scrape: &Scrape<'_>) -> Rows {
             rows.blanks += 1;
             continue;
         }
-        let instance = any_label(sample, &["GPU_I_ID"]).filter(|_| field.of == Of::Instance);
+        let instance = any_label(sample, &["GPU_I_ID"]).filter(|_| scope == Scope::Instance);
         let row = match instance {
-            Some(id) => rows.of(&format!("{uuid}/GI-{id}"), |device| {
+            Some(id) => rows.entry(&format!("{uuid}/GI-{id}"), |device| {
                 describe(device, sample);
                 let profile = any_label(sample, &["GPU_I_PROFILE"]).unwrap_or("MIG");
                 device.name = format!("{} {profile}", device.name);
                 device.parent = Some(uuid.to_owned());
             }),
-            None => rows.of(uuid, |device| describe(device, sample)),
+            None => rows.entry(uuid, |device| describe(device, sample)),
         };
-        (field.set)(row, sample.value);
+        match (metric, other) {
+            (Some(metric), _) => metric.read(metric.dcgm, name, sample.value, &mut row.sample),
+            (None, Some((_, _, set))) => set(row, sample.value),
+            (None, None) => {}
+        }
     }
     rows
 }
@@ -158,7 +119,7 @@ mod tests {
     use super::*;
     use crate::prometheus::parse;
 
-    fn read(text: &str) -> Vec<Row> {
+    fn read(text: &str) -> Vec<ScrapedGpu> {
         rows(&parse(text)).into_rows()
     }
 
@@ -178,7 +139,7 @@ mod tests {
         ]
         .map(|(name, value)| format!("DCGM_FI_{name}{labels} {value}\n"))
         .concat();
-        let [row] = <[Row; 1]>::try_from(read(&text)).unwrap();
+        let [row] = <[ScrapedGpu; 1]>::try_from(read(&text)).unwrap();
         assert_eq!(row.device.name, "NVIDIA GeForce RTX 4070");
         assert_eq!(row.device.host.as_deref(), Some("e104"));
         assert_eq!(row.device.driver.as_deref(), Some("580.159.03"));

@@ -7,7 +7,7 @@ use super::raw::{KeptEvents, Session};
 use crate::Line;
 
 /// Most events that one reading takes; the rest comes with the next.
-const MOST: usize = 16;
+const EVENTS_PER_READING_MAX: usize = 16;
 
 /// The events of all GPUs, or none where the driver does not tell them.
 #[derive(Debug, Default)]
@@ -33,7 +33,7 @@ impl Events {
         let Some(set) = self.0.take().and_then(|kept| session.events(kept)) else {
             return;
         };
-        for _ in 0..MOST {
+        for _ in 0..EVENTS_PER_READING_MAX {
             let Ok(event) = set.wait(0) else { break };
             let code = match event.event_data {
                 Some(XidError::Value(code)) => code,

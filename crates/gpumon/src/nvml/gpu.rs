@@ -16,8 +16,8 @@ use super::{
 };
 use crate::{
     Line, Occasion,
-    outage::Outage,
-    plausible::{self, Bounds},
+    backoff::Backoff,
+    plausibility::{self, Bounds},
 };
 
 #[derive(Debug)]
@@ -25,7 +25,7 @@ pub(super) struct Gpu {
     /// NVML's index, valid until the library is opened anew; absent if it did not find this GPU again.
     pub(super) index: Option<u32>,
     pub(super) device: GpuDevice,
-    pub(super) outage: Outage,
+    pub(super) backoff: Backoff,
     /// Values that were left out.
     pub(super) implausible: u64,
     bounds: Bounds,
@@ -41,7 +41,7 @@ pub(super) struct Gpu {
 impl Gpu {
     /// Asks the GPU for everything once, to learn what it refuses.
     pub(super) fn probe(index: u32, device: &Device<'_>, driver: Option<&str>) -> Result<Self, NvmlError> {
-        let plain_power = PlainPower::of(device);
+        let plain_power = PlainPower::new(device);
         let probed = reading::read(device, plain_power);
         let mut counters = Counters::ALL;
         counters.read(device, &mut GpuSample::default());
@@ -62,12 +62,12 @@ impl Gpu {
             index: Some(index),
             instances: Instance::all(device, &described),
             device: described,
-            outage: Outage::default(),
+            backoff: Backoff::default(),
             implausible: 0,
             bounds: Bounds { power_limit_mw, memory_total_bytes },
             plain_power,
             counters,
-            profile: Profile::of(device),
+            profile: Profile::new(device),
             state_due: state::Due::default(),
             noted: BTreeSet::new(),
         })
@@ -82,15 +82,15 @@ impl Gpu {
     /// Appends a reading, or notes that there is none. A GPU that is out is asked again after a while.
     pub(super) fn sample(&mut self, session: Option<&Session>, clock: Clock, occasion: Occasion, out: &mut Vec<Line>) {
         let began = clock.at(Instant::now());
-        if !self.outage.may_try(began, occasion) {
+        if !self.backoff.may_try(began, occasion) {
             return;
         }
         match self.read(session, clock, began, out) {
             Ok(()) => {
-                self.outage.answered(began);
+                self.backoff.answered(began);
             }
             Err(reason) => {
-                if self.outage.failed(began) {
+                if self.backoff.failed(began) {
                     out.push(Line::Gpu(GpuLine::Gap {
                         t_ns: began,
                         reason: format!("{}: {reason}", self.device.uuid),
@@ -147,14 +147,14 @@ impl Gpu {
         let began = clock.at(Instant::now());
         let state = GpuState { t_ns: began, uuid: self.device.uuid.clone(), ..state::read(device) };
         let read_ns = Offset::from_duration(clock.at(Instant::now()) - began).0;
-        if state.says_something() {
+        if state.has_metrics() {
             out.push(Line::Gpu(GpuLine::State(GpuState { read_ns, ..state })));
         }
     }
 
     /// Appends the sample without its implausible values, and a note for each metric that shows one for the first time.
     fn keep_plausible(&mut self, mut sample: GpuSample, out: &mut Vec<Line>) {
-        for dropped in plausible::strip(&mut sample, self.bounds) {
+        for dropped in plausibility::strip(&mut sample, self.bounds) {
             self.implausible += 1;
             if self.noted.insert(dropped.metric) {
                 out.push(Line::Note(dropped.note(&self.device.uuid)));

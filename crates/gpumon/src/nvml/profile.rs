@@ -5,47 +5,16 @@
 
 use nvml_wrapper::{
     Device,
-    enums::gpm::GpmMetricId,
     error::NvmlError,
     gpm::{GpmSample, gpm_metrics_get},
 };
 use records::{GpuSample, Offset};
 
 use super::raw::{KeptSample, Session};
+use crate::metric::METRICS;
 
 /// Samples closer than this give noise (`nvml.h`).
-const APART: std::time::Duration = std::time::Duration::from_millis(100);
-
-const MIB: f64 = 1_048_576.0;
-
-/// Puts a metric's value into a sample.
-type Set = fn(&mut GpuSample, f64);
-
-/// What is asked for. Percentages as they are; rates come in MiB per second.
-const METRICS: [(GpmMetricId, Set); 8] = [
-    (GpmMetricId::SmUtil, |s, v| s.sm_active_percent = Some(v)),
-    (GpmMetricId::SmOccupancy, |s, v| {
-        s.sm_occupancy_percent = Some(v);
-    }),
-    (GpmMetricId::AnyTensorUtil, |s, v| {
-        s.tensor_active_percent = Some(v);
-    }),
-    (GpmMetricId::DramBwUtil, |s, v| {
-        s.dram_active_percent = Some(v);
-    }),
-    (GpmMetricId::PcieTxPerSec, |s, v| {
-        s.pcie_tx_bytes_per_s = Some(v * MIB);
-    }),
-    (GpmMetricId::PcieRxPerSec, |s, v| {
-        s.pcie_rx_bytes_per_s = Some(v * MIB);
-    }),
-    (GpmMetricId::NvlinkTotalRxPerSec, |s, v| {
-        s.nvlink_rx_bytes_per_s = Some(v * MIB);
-    }),
-    (GpmMetricId::NvlinkTotalTxPerSec, |s, v| {
-        s.nvlink_tx_bytes_per_s = Some(v * MIB);
-    }),
-];
+const SAMPLE_INTERVAL_MIN: std::time::Duration = std::time::Duration::from_millis(100);
 
 /// The last sample of a device, or why there is none.
 #[derive(Debug, Default)]
@@ -61,7 +30,7 @@ pub(super) enum Profile {
 
 impl Profile {
     /// For a device that has GPM, or not.
-    pub(super) fn of(device: &Device<'_>) -> Self {
+    pub(super) fn new(device: &Device<'_>) -> Self {
         match device.gpm_support() {
             Ok(true) => Self::Fresh,
             _ => Self::Unsupported,
@@ -81,7 +50,7 @@ impl Profile {
                 *self = Self::Unsupported;
                 return;
             }
-            Self::Sampled(kept, at) if now - at < APART => {
+            Self::Sampled(kept, at) if now - at < SAMPLE_INTERVAL_MIN => {
                 *self = Self::Sampled(kept, at);
                 return;
             }
@@ -105,15 +74,16 @@ impl Profile {
 }
 
 fn between(session: &Session, before: &GpmSample<'_>, after: &GpmSample<'_>, sample: &mut GpuSample) {
-    let ids = METRICS.map(|(id, _)| id);
+    let (metrics, ids): (Vec<_>, Vec<_>) =
+        METRICS.iter().filter_map(|metric| metric.gpm.map(|(id, factor)| ((metric, factor), id))).unzip();
     let Ok(results) = gpm_metrics_get(session.nvml(), before, after, &ids) else {
         return;
     };
-    for ((_, set), result) in METRICS.iter().zip(results) {
-        if let Ok(metric) = result
-            && metric.value.is_finite()
+    for ((metric, factor), result) in metrics.into_iter().zip(results) {
+        if let Ok(read) = result
+            && read.value.is_finite()
         {
-            set(sample, metric.value);
+            (metric.set)(sample, Some(factor * read.value));
         }
     }
 }

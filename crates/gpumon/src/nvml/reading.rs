@@ -25,7 +25,7 @@ pub(super) enum PlainPower {
 
 impl PlainPower {
     /// GA100 has compute capability 8.0, the rest of Ampere 8.6 or above.
-    pub(super) fn of(device: &Device<'_>) -> Self {
+    pub(super) fn new(device: &Device<'_>) -> Self {
         match device.cuda_compute_capability() {
             Ok(capability) if (capability.major, capability.minor) > (8, 0) => Self::Average,
             Ok(_) => Self::Instant,

@@ -13,7 +13,7 @@ use records::{GpuState, Offset};
 use super::reading::whole_field;
 
 /// Time between two readings of the state.
-pub(super) const EVERY: Duration = Duration::from_secs(5);
+pub(super) const STATE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Asks for the state once. What is refused is absent. Times and id are not set yet.
 pub(super) fn read(device: &Device<'_>) -> GpuState {
@@ -37,11 +37,11 @@ pub(super) fn read(device: &Device<'_>) -> GpuState {
 pub(super) struct Due(Option<Offset>);
 
 impl Due {
-    /// Whether it is time; if so, the next time is in [`EVERY`].
+    /// Whether it is time; if so, the next time is in [`STATE_INTERVAL`].
     pub(super) fn is_now(&mut self, now: Offset) -> bool {
         let due = self.0.is_none_or(|at| now >= at);
         if due {
-            self.0 = Some(now + EVERY);
+            self.0 = Some(now + STATE_INTERVAL);
         }
         due
     }

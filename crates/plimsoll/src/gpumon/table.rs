@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use gpumon::Line;
-use records::{GpuDevice, GpuLine, GpuSample, GpuState, ServerSample};
+use gpumon::{Line, METRICS};
+use records::{GpuDevice, GpuLine, GpuSample, GpuState, ServerSample, units::GIB};
 
 /// The latest readings.
 #[derive(Debug, Default)]
@@ -40,22 +40,9 @@ impl Board {
 
     /// The table, and a line for the engine.
     pub(super) fn table(&self) -> String {
-        let heads = [
-            "GPU",
-            "id",
-            "util %",
-            "SM %",
-            "DRAM %",
-            "memory GiB",
-            "avg W",
-            "inst W",
-            "limit W",
-            "°C",
-            "MHz",
-            "held back",
-            "read ms",
-        ];
-        let mut rows = vec![heads.map(str::to_owned)];
+        let live = METRICS.iter().filter_map(|metric| metric.live.map(|(heading, _)| heading));
+        let heads = ["GPU", "id"].into_iter().chain(live).chain(["memory GiB", "limit W", "throttled", "read ms"]);
+        let mut rows = vec![heads.map(str::to_owned).collect()];
         rows.extend(self.gpus.values().map(Gpu::row));
         let mut text = String::new();
         if !self.gpus.is_empty() {
@@ -69,28 +56,26 @@ impl Board {
 }
 
 impl Gpu {
-    fn row(&self) -> [String; 13] {
+    fn row(&self) -> Vec<String> {
         let Self { device, sample, state, xids } = self;
         let limit = state.power_limit_mw.or(device.power_limit_mw);
-        let mut held_back = sample.throttle_bits.map_or_else(|| ABSENT.to_owned(), throttle);
+        let mut throttled = sample.throttle_bits.map_or_else(|| ABSENT.to_owned(), throttle);
         for xid in xids {
-            held_back = format!("{held_back} XID {xid}");
+            throttled = format!("{throttled} XID {xid}");
         }
-        [
-            device.name.trim_start_matches("NVIDIA ").to_owned(),
-            device.uuid.chars().take(12).collect(),
-            whole(sample.gpu_util_percent),
-            tenth(sample.sm_active_percent),
-            tenth(sample.dram_active_percent),
+        let mut row =
+            vec![device.name.trim_start_matches("NVIDIA ").to_owned(), device.uuid.chars().take(12).collect()];
+        row.extend(METRICS.iter().filter_map(|metric| {
+            let (_, factor) = metric.live?;
+            Some(tenth((metric.get)(sample).map(|value| value * factor)))
+        }));
+        row.extend([
             memory(sample.memory_used_bytes, device.memory_total_bytes),
-            tenth(sample.power_average_mw.map(|mw| mw as f64 / 1e3)),
-            tenth(sample.power_instant_mw.map(|mw| mw as f64 / 1e3)),
             tenth(limit.map(|mw| mw as f64 / 1e3)),
-            whole(sample.temperature_c),
-            whole(sample.sm_clock_mhz),
-            held_back,
+            throttled,
             format!("{:.2}", sample.read_ns as f64 / 1e6),
-        ]
+        ]);
+        row
     }
 }
 
@@ -116,7 +101,7 @@ fn tenth(value: Option<f64>) -> String {
 }
 
 fn memory(used: Option<u64>, total: Option<u64>) -> String {
-    let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
+    let gib = |bytes: u64| bytes as f64 / GIB as f64;
     match (used, total) {
         (Some(used), Some(total)) => format!("{:.1}/{:.1}", gib(used), gib(total)),
         (Some(used), None) => format!("{:.1}", gib(used)),
@@ -136,9 +121,9 @@ fn engine_line(server: &ServerSample) -> String {
 }
 
 /// Columns as wide as their widest cell; the first two to the left, the others to the right.
-fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
+fn aligned(rows: &[Vec<String>]) -> String {
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..N).map(width).collect();
+    let widths: Vec<usize> = (0..rows.first().map_or(0, Vec::len)).map(width).collect();
     let mut text = String::new();
     for row in rows {
         let cells: Vec<String> = row
@@ -189,7 +174,7 @@ mod tests {
         assert_eq!(lines.len(), 3);
         assert_eq!(
             lines[1].split_whitespace().collect::<Vec<_>>(),
-            ["H100", "GPU-2", "97", "–", "–", "71.0/80.0", "–", "612.3", "–", "–", "–", "power", "cap", "0.21"]
+            ["H100", "GPU-2", "97.0", "–", "612.3", "–", "–", "–", "–", "71.0/80.0", "–", "power", "cap", "0.21"]
         );
         assert!(lines[2].contains("GPU-604ac76c"), "{table}");
         let ends: Vec<usize> = lines.iter().map(|line| line.chars().count()).collect();

@@ -16,20 +16,20 @@ use serde::de::DeserializeOwned;
 use crate::{Lines, jsonl::read_lines};
 
 /// Bytes below which a part is not worth a thread.
-const SMALLEST_PART: u64 = 4 << 20;
-const BUFFER: usize = 1 << 18;
+const PART_MIN_BYTES: u64 = 4 << 20;
+const BUFFER_BYTES: usize = 1 << 18;
 
 /// Reads all records of a file, by as many threads as there are processors.
 pub(crate) fn read_file<T: DeserializeOwned + Send>(path: &Path) -> io::Result<Lines<T>> {
     let processors = thread::available_parallelism().map_or(1, NonZeroUsize::get) as u64;
     let length = File::open(path)?.metadata()?.len();
-    let parts = processors.min(length / SMALLEST_PART).max(1);
+    let parts = processors.min(length / PART_MIN_BYTES).max(1);
     read_parts(path, length, parts)
 }
 
 fn read_parts<T: DeserializeOwned + Send>(path: &Path, length: u64, parts: u64) -> io::Result<Lines<T>> {
     if parts <= 1 {
-        return read_lines(BufReader::with_capacity(BUFFER, File::open(path)?));
+        return read_lines(BufReader::with_capacity(BUFFER_BYTES, File::open(path)?));
     }
     let border = |part: u64| -> io::Result<u64> {
         match part {
@@ -44,7 +44,7 @@ fn read_parts<T: DeserializeOwned + Send>(path: &Path, length: u64, parts: u64) 
         let mut file = File::open(path)?;
         file.seek(SeekFrom::Start(from))?;
         let bytes = file.take(to.saturating_sub(from));
-        let mut counted = Counted { inner: BufReader::with_capacity(BUFFER, bytes), newlines: 0 };
+        let mut counted = Counted { inner: BufReader::with_capacity(BUFFER_BYTES, bytes), newlines: 0 };
         let lines = read_lines(&mut counted)?;
         Ok((lines, counted.newlines))
     };
