@@ -47,7 +47,7 @@ impl Backoff {
         }
     }
 
-    /// Takes note of a failure; true if it is the first of this backoff.
+    /// Takes note of a failure; true if it is the first of this outage.
     pub(crate) fn failed(&mut self, now: Offset) -> bool {
         let first = !self.is_on();
         let (began, pause) = match *self {
@@ -58,7 +58,7 @@ impl Backoff {
         first
     }
 
-    /// Takes note of an answer; how long the backoff lasted if this ends one.
+    /// Takes note of an answer; how long the outage lasted if this ends one.
     pub(crate) fn answered(&mut self, now: Offset) -> Option<Duration> {
         match std::mem::take(self) {
             Self::None => None,
@@ -84,7 +84,7 @@ mod tests {
         for _ in 0..6 {
             news.push(backoff.failed(now));
             let Backoff::Since { retry_at, .. } = backoff else {
-                panic!("a failure begins an backoff");
+                panic!("a failure begins an outage");
             };
             pauses.push((retry_at - now).as_secs());
             now = retry_at;
@@ -93,7 +93,7 @@ mod tests {
         assert_eq!(pauses, [1, 2, 4, 8, 8, 8]);
         assert_eq!(backoff.answered(now), Some(Duration::from_secs(31)));
         assert_eq!(backoff.answered(now), None);
-        assert!(backoff.failed(now), "a new backoff is news again");
+        assert!(backoff.failed(now), "a new outage is news again");
     }
 
     #[test]

@@ -23,7 +23,7 @@ use crate::{
 pub struct SmiLog {
     /// Devices and their samples, stamped as offsets of the run.
     pub lines: Vec<GpuLine>,
-    /// ScrapedGpus that were no reading: torn ones, and those before the run began.
+    /// Rows that were no reading: torn ones, and those before the run began.
     pub skipped_rows: u64,
     /// Values that cannot be, and were left out.
     pub implausible: u64,

@@ -10,7 +10,7 @@ use std::{
 use tokio::time::Sleep;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 
-/// What ended a wait early.
+/// Reason why a wait ended early.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Interruption {
     Cancelled,
@@ -22,9 +22,9 @@ pub(crate) struct Deadline<'a> {
     halt: &'a CancellationToken,
     cancelled: Pin<Box<WaitForCancellationFuture<'a>>>,
     alarm: Pin<Box<Sleep>>,
-    deadline: Instant,
-    /// Whom both will wake; a task that waits for hundreds of tokens need not tell them hundreds of times.
-    told: Option<Waker>,
+    at: Instant,
+    /// The waker that both have, so that a task which waits for hundreds of tokens registers once.
+    registered: Option<Waker>,
 }
 
 impl<'a> Deadline<'a> {
@@ -33,31 +33,31 @@ impl<'a> Deadline<'a> {
             halt,
             cancelled: Box::pin(halt.cancelled()),
             alarm: Box::pin(tokio::time::sleep_until(deadline.into())),
-            deadline,
-            told: None,
+            at: deadline,
+            registered: None,
         }
     }
 
     /// Moves the deadline.
     pub(crate) fn until(&mut self, deadline: Instant) {
-        self.deadline = deadline;
+        self.at = deadline;
         if deadline < self.alarm.deadline().into_std() {
             self.alarm.as_mut().reset(deadline.into());
-            self.told = None;
+            self.registered = None;
         }
     }
 
-    /// When the present wait ends at the latest.
+    /// The latest end of the current wait.
     pub(crate) fn deadline(&self) -> Instant {
-        self.deadline
+        self.at
     }
 
-    /// What should have ended the wait that ended at `at`.
+    /// The interruption, if any, that was due at `at`.
     pub(crate) fn passed(&self, at: Instant) -> Option<Interruption> {
         if self.halt.is_cancelled() {
             return Some(Interruption::Cancelled);
         }
-        (at >= self.deadline).then_some(Interruption::Elapsed)
+        (at >= self.at).then_some(Interruption::Elapsed)
     }
 
     /// Waits for `wait`, but no longer than until the deadline or a cancellation.
@@ -73,7 +73,7 @@ impl<'a> Deadline<'a> {
     }
 
     fn poll_interruption(&mut self, cx: &mut Context<'_>) -> Poll<Interruption> {
-        let told = self.told.as_ref();
+        let told = self.registered.as_ref();
         if told.is_some_and(|waker| waker.will_wake(cx.waker()))
             && !self.alarm.is_elapsed()
             && !self.halt.is_cancelled()
@@ -84,12 +84,12 @@ impl<'a> Deadline<'a> {
             return Poll::Ready(Interruption::Cancelled);
         }
         while self.alarm.as_mut().poll(cx).is_ready() {
-            if Instant::now() >= self.deadline {
+            if Instant::now() >= self.at {
                 return Poll::Ready(Interruption::Elapsed);
             }
-            self.alarm.as_mut().reset(self.deadline.into());
+            self.alarm.as_mut().reset(self.at.into());
         }
-        self.told = Some(cx.waker().clone());
+        self.registered = Some(cx.waker().clone());
         Poll::Pending
     }
 }

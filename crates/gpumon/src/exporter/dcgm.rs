@@ -38,8 +38,12 @@ fn power_limit(row: &mut ScrapedGpu, value: f64) {
 
 /// One name for two things: percent in DCGM 4.6, a ratio from 4.7 on. 1 may be either, and is left out.
 fn utilisation(row: &mut ScrapedGpu, value: f64) {
-    let percent = if value < 1.0 { 100.0 * value } else { value };
-    if let Some(metric) = metric::find(|metric| metric.dcgm, "DEV_GPU_UTIL").filter(|_| value < 1.0 || value > 1.0) {
+    let percent = match value {
+        v if v > 1.0 => v,
+        v if v < 1.0 => 100.0 * v,
+        _ => return,
+    };
+    if let Some(metric) = metric::find(|metric| metric.dcgm, "DEV_GPU_UTIL") {
         (metric.set)(&mut row.sample, Some(percent));
     }
 }
