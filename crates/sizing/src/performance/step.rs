@@ -74,11 +74,7 @@ pub(super) struct Times {
 /// The times of a load on a machine.
 pub(super) fn times(demand: &Demand, logs: &Logs, load: Load) -> Times {
     let machine = Machine::of(logs);
-    let room = demand.sequences_held(load.isl + load.osl / 2.0);
-    let room = (room * if demand.kv_memory_known { 1.0 } else { machine.memory }).min(demand.max_sequences).max(1.0);
-    // A smooth minimum: real requests come to the limit at different times.
-    let pressure = load.concurrency / room;
-    let running = load.concurrency / (1.0 + pressure.powi(8)).powf(0.125);
+    let (running, pressure) = admitted(demand, &machine, load);
     let step = decode_step(demand, &machine, running, load);
     let prompt = prompt_s(demand, &machine, load.isl);
     let others = (running - 1.0).max(0.0);
@@ -93,6 +89,18 @@ pub(super) fn times(demand: &Demand, logs: &Logs, load: Load) -> Times {
         bound: step.bound(),
         pressure,
     }
+}
+
+/// Requests that run at once, and requests under way over those that fit.
+///
+/// Seats (`--max-num-seqs`) and a KV cache of known size are hard: a closed loop at or below them has no queue. Memory that
+/// is only estimated is a smooth minimum.
+fn admitted(demand: &Demand, machine: &Machine, load: Load) -> (f64, f64) {
+    let fits = demand.sequences_held(load.isl + load.osl / 2.0);
+    let hard = if demand.kv_memory_known { fits } else { f64::INFINITY }.min(demand.max_sequences).max(1.0);
+    let soft = if demand.kv_memory_known { f64::INFINITY } else { (fits * machine.memory).max(1.0) };
+    let by_memory = load.concurrency / (1.0 + (load.concurrency / soft).powi(8)).powf(0.125);
+    (by_memory.min(hard), load.concurrency / hard.min(soft))
 }
 
 /// Seconds of a decode step at the card's rates.

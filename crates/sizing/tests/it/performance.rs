@@ -1,9 +1,9 @@
 //! Speed: the reference report's cliff, calibration on levels of a known law, refusals.
 
 use serde::Deserialize;
-use sizing::catalogue;
 use sizing::performance::{EngineFamily, Load, Observation, Performance, Refusal, System};
 use sizing::weights::WeightFormat;
+use sizing::{Bytes, catalogue};
 
 #[derive(Deserialize)]
 struct Reference {
@@ -145,5 +145,31 @@ fn two_levels_of_the_reference_tell_the_others() {
         let said = model.predict(level.load).unwrap().tpot_s.likely;
         let error = (said / level.tpot_s.unwrap() - 1.0).abs();
         assert!(error < 0.12, "{:?}: {error}", level.load);
+    }
+}
+
+/// A closed loop at or below its seats has no queue, and beyond them one that follows from Little's law: throughput stays
+/// that of the full server, and a request waits `c / seats − 1` cycles for its seat.
+#[test]
+fn seats_are_a_hard_limit() {
+    let (isl, osl) = (1000.0, 500.0);
+    let at = |max_num_seqs, concurrency| {
+        let system = System { max_num_seqs, kv_cache: Some(Bytes::from_gib(400.0)), ..gemma(WeightFormat::Bits16) };
+        let model = Performance::of(&system).unwrap();
+        model.likely(Load { concurrency, isl, osl }).unwrap()
+    };
+    for concurrency in [1.0, 17.0, 63.0, 64.0] {
+        assert_eq!(at(Some(64), concurrency), at(None, concurrency), "{concurrency}");
+    }
+    let full = at(Some(64), 64.0);
+    let cycle = full.ttft_s.likely + (osl - 1.0) * full.tpot_s.likely;
+    for concurrency in [65.0, 96.0, 640.0] {
+        let over = at(Some(64), concurrency);
+        let rate = over.output_tokens_per_second.likely;
+        assert!((rate / full.output_tokens_per_second.likely - 1.0).abs() < 1e-9, "{concurrency}");
+        let waited = over.ttft_s.likely - full.ttft_s.likely;
+        assert!((waited / ((concurrency / 64.0 - 1.0) * cycle) - 1.0).abs() < 1e-9, "{concurrency}: {waited}");
+        let in_flight = rate / osl * (over.ttft_s.likely + (osl - 1.0) * over.tpot_s.likely);
+        assert!((in_flight / concurrency - 1.0).abs() < 1e-9, "{concurrency}: {in_flight}");
     }
 }

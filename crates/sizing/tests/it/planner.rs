@@ -2,6 +2,7 @@
 
 use sizing::fleet::{Day, Queue};
 use sizing::planner::{Change, Choice, Demand, Money, Plan, Question, Reason, Slo, Target, plan};
+use sizing::weights::WeightFormat;
 use sizing::{Prices, catalogue};
 
 fn of(target: &Target) -> Plan {
@@ -190,4 +191,19 @@ fn a_plan_reads_back() {
     assert_eq!((back.recommended, &back.rejected), (plan.recommended, &plan.rejected));
     // Nothing is lost but the last digit of a number.
     assert_eq!(serde_json::to_string(&back).unwrap().matches(':').count(), text.matches(':').count());
+}
+
+/// Published medians of TTFT at 64 at once (InferenceX, DeepSeek-R1 in fp8 on eight H200, 1k/1k): 127 to 249 ms. A plan for
+/// this load must not add a queue that such a closed loop does not have: before seats were a hard limit it gave 2,805 ms.
+#[test]
+fn a_plan_has_no_queue_at_its_own_seats() {
+    let target = Target { weights: Some(WeightFormat::Fp8), ..Target::concurrency(64, 1024, 1024) };
+    let question = Question {
+        gpus: vec![catalogue::gpu("H200").unwrap()],
+        ..Question::of(catalogue::model("deepseek-ai/DeepSeek-R1").unwrap(), &target)
+    };
+    let plan = plan(&question).unwrap();
+    let choice = plan.choices.iter().find(|choice| choice.tensor_parallel == 8 && choice.as_asked).unwrap();
+    let ttft = choice.speed.unwrap().ttft_s;
+    assert!(ttft.low < 0.249 && ttft.likely < 0.5, "{ttft:?}");
 }

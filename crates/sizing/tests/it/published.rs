@@ -1,6 +1,6 @@
 //! The tables on speed in `docs/sizing.md` are what `--example published` prints, and keep to what was promised of them.
 
-use sizing::performance::{Load, Performance};
+use sizing::performance::{Load, Performance, System};
 
 #[path = "../../examples/published/sweeps.rs"]
 mod sweeps;
@@ -50,4 +50,23 @@ fn the_law_is_the_one_that_the_priors_were_learnt_with() {
         compared += 1;
     }
     assert!(compared > 30, "{compared}");
+}
+
+/// A plan gives the law as many seats as its load has requests. The published sweeps test the law without seats, so both
+/// must be one path: at every published level, seats for its requests change nothing.
+#[test]
+fn a_plan_asks_the_law_as_the_sweeps_test_it() {
+    let mut compared = 0;
+    for sweep in sweeps::read() {
+        let system = sweep.system();
+        let without = Performance::of(&system).unwrap();
+        for level in &sweep.levels {
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a number of requests")]
+            let seats = level.load.concurrency.ceil() as u32;
+            let with = Performance::of(&System { max_num_seqs: Some(seats), ..system.clone() }).unwrap();
+            assert_eq!(with.likely(level.load).unwrap(), without.likely(level.load).unwrap(), "{:?}", level.load);
+            compared += 1;
+        }
+    }
+    assert!(compared > 900, "{compared}");
 }
