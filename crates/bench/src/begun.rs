@@ -14,13 +14,16 @@ use std::{
 };
 
 use loadgen::{Done, LoadPlan};
-use records::{ClockAnchor, EndReason, GpuLine, Manifest, Offset, RunData, RunDir, Target, run_dir};
+use records::{ClockAnchor, EndReason, GpuLine, Manifest, Offset, RecordError, RunData, RunDir, Target, run_dir};
 use serde::Deserialize;
 
 use crate::{BenchError, host, settings::Settings, workload};
 
 /// Between the last record and the first one of the resumption, where the clocks give no better figure.
 const PAUSE_MIN: Duration = Duration::from_secs(1);
+
+/// Runs that may begin in one second without names of their own.
+const RUNS_IN_A_SECOND_MAX: u32 = 1_000;
 
 /// A run with its folder: a new one, or one that is to go on.
 #[derive(Debug)]
@@ -42,9 +45,20 @@ struct Line {
 }
 
 impl Begun {
-    /// A run that begins now: makes its folder.
-    pub(crate) fn new(manifest: Manifest, settings: &Settings, epoch: Instant) -> Result<Self, BenchError> {
-        let dir = RunDir::create(&settings.output.results, &manifest.run_id).map_err(BenchError::Create)?;
+    /// A run that begins now: makes its folder. Where the user named no run, one that began in the same second takes the
+    /// next free number.
+    pub(crate) fn new(mut manifest: Manifest, settings: &Settings, epoch: Instant) -> Result<Self, BenchError> {
+        let name = manifest.run_id.clone();
+        let mut numbers = 2..=RUNS_IN_A_SECOND_MAX;
+        let dir = loop {
+            match RunDir::create(&settings.output.results, &manifest.run_id) {
+                Err(RecordError::Exists { path }) if settings.output.run_id.is_none() => {
+                    let number = numbers.next().ok_or(BenchError::Create(RecordError::Exists { path }))?;
+                    rename(&mut manifest, format!("{name}-{number}"));
+                }
+                made => break made.map_err(BenchError::Create)?,
+            }
+        };
         let lock = lock(&dir)?;
         dir.write_manifest(&manifest)?;
         Ok(Self { dir, manifest, done: Done::default(), epoch, lock })
@@ -162,6 +176,14 @@ fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 fn joined(lines: &[&[u8]]) -> Vec<u8> {
     lines.iter().flat_map(|line| line.iter().copied().chain(iter::once(b'\n'))).collect()
+}
+
+/// Names the run in the manifest and in the settings that it contains.
+fn rename(manifest: &mut Manifest, run_id: String) {
+    if let Some(kept) = manifest.settings.as_mut().and_then(|settings| settings.pointer_mut("/output/run_id")) {
+        *kept = run_id.clone().into();
+    }
+    manifest.run_id = run_id;
 }
 
 /// Keeps a second process out of the folder for as long as the file is held.

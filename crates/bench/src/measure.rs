@@ -23,6 +23,8 @@ use crate::{
     telemetry::{self, Telemetry},
 };
 
+/// Characters of a model's name that a folder's name repeats at most.
+const MODEL_NAME_CHARS_MAX: usize = 80;
 /// Length of the baseline before the load, where there is a GPU whose idle power matters.
 const IDLE_BASELINE: Duration = Duration::from_secs(10);
 /// Time between two looks at the clock while the baseline lasts.
@@ -236,7 +238,9 @@ pub(crate) fn run_id(unix_ns: u64, settings: &Settings, model: &str) -> String {
     let safe: String =
         name.chars().map(|c| if c.is_ascii_alphanumeric() || "-._".contains(c) { c } else { '_' }).collect();
     let simulated = if settings.target.simulated_profile.is_some() { "-simulated" } else { "" };
-    format!("{}-{}{simulated}", time.strftime("%Y%m%d-%H%M%S"), safe.trim_start_matches('.'))
+    // A name is ASCII here, and a file system takes 255 bytes of one.
+    let safe: String = safe.trim_start_matches('.').chars().take(MODEL_NAME_CHARS_MAX).collect();
+    format!("{}-{safe}{simulated}", time.strftime("%Y%m%d-%H%M%S"))
 }
 
 fn anchor(epoch: Instant) -> ClockAnchor {

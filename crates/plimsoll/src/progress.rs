@@ -1,7 +1,10 @@
 //! One line on stderr while something runs, with the time that is left. Hidden where stderr is no terminal; there a
 //! plain line appears now and then.
 
-use std::time::{Duration, Instant};
+use std::{
+    io::{self, Write as _},
+    time::{Duration, Instant},
+};
 
 use bench::Event;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -188,9 +191,10 @@ fn ttft_so_far(ttft: &Histogram) -> String {
 }
 
 /// A line for people, on stderr: stdout belongs to results.
-#[expect(clippy::print_stderr, reason = "the terminal is this crate's")]
+///
+/// Never fails: a terminal that is gone must not end what is running.
 pub fn log(message: &str) {
-    eprintln!("{message}");
+    drop(writeln!(io::stderr().lock(), "{message}"));
 }
 
 #[cfg(test)]

@@ -3,10 +3,11 @@
 use std::{
     fs::{self, File},
     io::{self, BufWriter, Write as _},
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
 };
 
 use serde::de::DeserializeOwned;
+use tempfile::NamedTempFile;
 
 use self::lines_in_parts::read_file;
 use crate::{JsonlWriter, Lines, Manifest, SCHEMA_VERSION};
@@ -41,6 +42,18 @@ pub enum RecordError {
         path: PathBuf,
         /// Why it failed.
         source: io::Error,
+    },
+    /// The name of a new run has a separator in it, or is no name at all.
+    #[error("cannot use the run id {run_id:?}: it is the name of one folder, without a path")]
+    BadRunId {
+        /// The name.
+        run_id: String,
+    },
+    /// A run of that name is there already.
+    #[error("cannot create {}: it exists\nhint: choose another --run-id, or finish that run with --resume {}", path.display(), path.display())]
+    Exists {
+        /// The folder.
+        path: PathBuf,
     },
     /// There is no manifest, so this is no run folder.
     #[error("find {MANIFEST} in {}\nhint: name a folder that `plimsoll bench` or `plimsoll all` wrote", path.display())]
@@ -80,15 +93,25 @@ pub struct RunDir {
 }
 
 impl RunDir {
-    /// Creates `results/<run_id>/`; the folder must not exist yet.
+    /// Creates `results/<run_id>/`. An empty folder of that name is taken: a disk that was full when an earlier run began
+    /// leaves one.
     ///
     /// # Errors
-    /// [`RecordError::Io`] when it exists or cannot be made.
+    /// [`RecordError::BadRunId`] when the name is no name of a folder, [`RecordError::Exists`] when something is there, and
+    /// [`RecordError::Io`] when it cannot be made.
     pub fn create(results: &Path, run_id: &str) -> Result<Self, RecordError> {
+        let mut parts = Path::new(run_id).components();
+        if !matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None)) {
+            return Err(RecordError::BadRunId { run_id: run_id.to_owned() });
+        }
         let path = results.join(run_id);
         fs::create_dir_all(results).map_err(RecordError::io("create", results))?;
-        fs::create_dir(&path).map_err(RecordError::io("create", &path))?;
-        Ok(Self { path })
+        match fs::create_dir(&path) {
+            Ok(()) => Ok(Self { path }),
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists && is_empty_folder(&path) => Ok(Self { path }),
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Err(RecordError::Exists { path }),
+            Err(e) => Err(RecordError::io("create", &path)(e)),
+        }
     }
 
     /// An existing run folder.
@@ -161,19 +184,48 @@ impl RunDir {
         }
     }
 
-    /// Writes a derived file (`report.html`, `charts/ttft.svg`), whole or not at all, with the folders it needs.
+    /// Writes a derived file (`report.html`, `charts/ttft.svg`), whole or not at all, with the folder it needs.
+    ///
+    /// The bytes go to a new file of a name that nobody can know, which then takes the place of the old one: two processes
+    /// may write the same document, and a link in a folder from a stranger is replaced, not followed.
     ///
     /// # Errors
-    /// [`RecordError::Io`].
+    /// [`RecordError::Io`]; also when the folder is a link, which could lead out of the run.
     pub fn write(&self, file: &str, bytes: &[u8]) -> Result<(), RecordError> {
         let path = self.path.join(file);
-        if let Some(folder) = path.parent() {
+        let folder = path.parent().unwrap_or(&self.path);
+        if folder != self.path {
             fs::create_dir_all(folder).map_err(RecordError::io("create", folder))?;
+            if fs::symlink_metadata(folder).is_ok_and(|found| found.is_symlink()) {
+                let reason = io::Error::new(io::ErrorKind::NotADirectory, "it is a link, which could lead anywhere");
+                return Err(RecordError::io("write into", folder)(reason));
+            }
         }
-        let mut partial = path.clone().into_os_string();
-        partial.push(".partial");
-        let partial = PathBuf::from(partial);
-        let written = File::create(&partial).and_then(|mut f| f.write_all(bytes).and_then(|()| f.sync_all()));
-        written.and_then(|()| fs::rename(&partial, &path)).map_err(RecordError::io("write", &path))
+        write_whole(folder, &path, bytes).map_err(RecordError::io("write", &path))
     }
+}
+
+fn is_empty_folder(path: &Path) -> bool {
+    fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none())
+}
+
+fn write_whole(folder: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut partial = NamedTempFile::with_prefix_in(".partial-", folder)?;
+    partial.write_all(bytes)?;
+    partial.as_file().sync_all()?;
+    set_mode(partial.as_file())?;
+    partial.persist(path)?;
+    Ok(())
+}
+
+/// A temporary file is its owner's alone; a report is for everyone who may read the folder.
+#[cfg(unix)]
+fn set_mode(file: &File) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    file.set_permissions(fs::Permissions::from_mode(0o644))
+}
+
+#[cfg(not(unix))]
+fn set_mode(_file: &File) -> io::Result<()> {
+    Ok(())
 }

@@ -62,7 +62,7 @@ fn pure_crates_link_no_runtime_no_network_and_no_driver() {
 #[test]
 fn the_library_that_measures_has_no_command_line_and_no_terminal() {
     let linked = dependencies("bench");
-    for forbidden in ["clap", "anyhow", "ctrlc", "indicatif"] {
+    for forbidden in ["clap", "anyhow", "signal_hook", "indicatif"] {
         assert!(!linked.contains(forbidden), "bench links {forbidden}");
     }
 }

@@ -16,6 +16,7 @@ mod plan;
 mod plan_from;
 mod resume;
 mod series;
+mod signals;
 mod size;
 mod telemetry_access;
 mod tls;

@@ -100,8 +100,8 @@ fn unknown_fields_are_ignored_and_newer_versions_refused() {
 fn a_folder_without_manifest_is_no_run_and_a_run_is_not_overwritten() {
     let results = tempfile::tempdir().unwrap();
     assert!(matches!(RunDir::open(results.path()), Err(RecordError::NotARun { .. })));
-    RunDir::create(results.path(), "once").unwrap();
-    assert!(matches!(RunDir::create(results.path(), "once"), Err(RecordError::Io { .. })));
+    RunDir::create(results.path(), "once").unwrap().append(run_dir::REQUESTS).unwrap();
+    assert!(matches!(RunDir::create(results.path(), "once"), Err(RecordError::Exists { .. })));
 }
 
 #[test]
@@ -141,4 +141,55 @@ fn old_folders_are_written_again_byte_for_byte() {
             assert_eq!(serde_json::to_string_pretty(&manifest).unwrap() + "\n", text, "{}", folder.display());
         }
     }
+}
+
+#[test]
+fn many_writers_of_one_document_do_not_disturb_each_other() {
+    let results = tempfile::tempdir().unwrap();
+    let dir = RunDir::create(results.path(), "test").unwrap();
+    let texts: Vec<Vec<u8>> = (0..8u8).map(|i| vec![b'a' + i; 100_000]).collect();
+    std::thread::scope(|scope| {
+        for text in &texts {
+            let dir = &dir;
+            scope.spawn(move || (0..20).for_each(|_| dir.write("report.html", text).unwrap()));
+        }
+    });
+    assert!(texts.contains(&fs::read(dir.path().join("report.html")).unwrap()), "one writer's text, whole");
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing is left beside it");
+}
+
+#[cfg(unix)]
+#[test]
+fn links_in_a_strangers_folder_are_not_followed() {
+    use std::os::unix::fs::symlink;
+    let results = tempfile::tempdir().unwrap();
+    let dir = RunDir::create(results.path(), "test").unwrap();
+    let outside = results.path().join("outside");
+    fs::create_dir(&outside).unwrap();
+    let precious = outside.join("precious");
+    fs::write(&precious, "untouched").unwrap();
+    for link in ["report.html", "report.html.partial"] {
+        symlink(&precious, dir.path().join(link)).unwrap();
+    }
+    symlink(&outside, dir.path().join("charts")).unwrap();
+    dir.write("report.html", b"new").unwrap();
+    assert_eq!(fs::read(dir.path().join("report.html")).unwrap(), b"new");
+    let refused = dir.write("charts/ttft.svg", b"new").unwrap_err();
+    assert!(matches!(refused, RecordError::Io { .. }), "{refused}");
+    assert_eq!(fs::read_to_string(&precious).unwrap(), "untouched");
+    assert_eq!(fs::read_dir(&outside).unwrap().count(), 1);
+}
+
+#[test]
+fn a_run_id_is_the_name_of_one_free_folder() {
+    let results = tempfile::tempdir().unwrap();
+    for bad in ["../x", "/abs", "a/b", "", ".", ".."] {
+        let refused = RunDir::create(results.path(), bad).unwrap_err();
+        assert!(matches!(refused, RecordError::BadRunId { .. }), "{bad:?}: {refused}");
+    }
+    fs::create_dir(results.path().join("empty")).unwrap();
+    let dir = RunDir::create(results.path(), "empty").unwrap();
+    dir.write_manifest(&manifest()).unwrap();
+    let refused = RunDir::create(results.path(), "empty").unwrap_err();
+    assert!(matches!(refused, RecordError::Exists { .. }), "{refused}");
 }
