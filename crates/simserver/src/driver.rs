@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::engine::{Engine, Request, RequestId, StepResult};
-use crate::feed::{Feed, Progress};
+use crate::progress::{Feed, Progress};
 use crate::telemetry::Telemetry;
 
 /// What connections tell the engine.

@@ -13,13 +13,14 @@ use std::time::Duration;
 use rand_pcg::Pcg64;
 use rand_pcg::rand_core::{Rng, SeedableRng};
 
-use crate::pacer::Pacer;
+use crate::fixed::FixedEngine;
 use crate::profile::Profile;
 pub use crate::scheduler::PrefixCounts;
 use crate::scheduler::{Batch, Scheduler};
 use crate::sequence::Sequence;
 pub use crate::sequence::{Completion, Eos, FinishReason, PromptBlocks, Request, RequestId, Token};
-use crate::timing::{Batched, NoiseShape, Timing, milliseconds};
+use crate::step::NoiseShape;
+use crate::timing::{Batched, Timing, milliseconds};
 
 /// A simulated engine.
 #[derive(Debug)]
@@ -35,7 +36,7 @@ pub struct Engine {
 #[derive(Debug)]
 enum Core {
     Batched { scheduler: Box<Scheduler>, timing: Batched, noise: Pcg64 },
-    Paced(Pacer),
+    Paced(FixedEngine),
 }
 
 /// One step, decided when it begins.
@@ -81,7 +82,7 @@ impl Engine {
                 Timing::Tables(tables) => batched(Batched::from_tables(tables)),
                 Timing::Linear(linear) => batched(Batched::from_linear(linear)),
                 Timing::Padded(padded) => batched(Batched::from_padded(padded)),
-                Timing::Fixed(fixed) => Core::Paced(Pacer::new(fixed)),
+                Timing::Fixed(fixed) => Core::Paced(FixedEngine::new(fixed)),
             },
             lengths: OutputLengths::new(profile),
             busy_until: Duration::ZERO,
@@ -97,8 +98,8 @@ impl Engine {
                 scheduler.add(sequence);
                 timing.admission
             }
-            Core::Paced(pacer) => {
-                pacer.add(sequence, now);
+            Core::Paced(fixed) => {
+                fixed.add(sequence, now);
                 Duration::ZERO
             }
         };
@@ -109,7 +110,7 @@ impl Engine {
     pub fn abort(&mut self, id: RequestId) -> bool {
         let found = match &mut self.core {
             Core::Batched { scheduler, .. } => scheduler.remove(id),
-            Core::Paced(pacer) => pacer.remove(id),
+            Core::Paced(fixed) => fixed.remove(id),
         };
         if self.is_empty() {
             self.next_start = None;
@@ -130,7 +131,7 @@ impl Engine {
                 waiting: scheduler.waiting(),
                 kv_usage: scheduler.kv_usage(),
             },
-            Core::Paced(pacer) => EngineStats { running: pacer.running(), waiting: 0, kv_usage: 0.0 },
+            Core::Paced(fixed) => EngineStats { running: fixed.running(), waiting: 0, kv_usage: 0.0 },
         }
     }
 
@@ -150,9 +151,9 @@ impl Engine {
                 scheduler.finish(now + duration, &mut tokens);
                 (duration, batch)
             }
-            Core::Paced(pacer) => {
-                let due = pacer.next_due().unwrap_or(now);
-                pacer.finish(due, &mut tokens);
+            Core::Paced(fixed) => {
+                let due = fixed.next_due().unwrap_or(now);
+                fixed.finish(due, &mut tokens);
                 (due.saturating_sub(now), Batch::default())
             }
         };

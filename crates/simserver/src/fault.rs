@@ -1,7 +1,7 @@
 //! Bad days of a server, on order: what goes wrong, when, and how often.
 //!
 //! Pure: a rule is read from text, and whether it strikes a request is a function of the seed, the number of the request and the place of
-//! the rule, so a run can be had again. What a fault does to sockets and bytes is in `http`, `line` and `stream`.
+//! the rule, so a run can be had again. What a fault does to sockets and bytes is in `generate`, `connection` and `stream`.
 //!
 //! A rule reads `NAME[=VALUE][,KEY=VALUE]…[@PROBABILITY]`; see [`Fault`] for the names. Several may strike one request.
 
@@ -108,6 +108,7 @@ pub struct FaultError {
     problem: String,
 }
 
+/// Names of all faults, for the hint; the test of the round trip compares them with [`Fault::name`].
 const NAMES: [&str; 16] = [
     "refuse",
     "delay-accept",
@@ -130,24 +131,24 @@ const NAMES: [&str; 16] = [
 impl Fault {
     /// Its name in a rule.
     pub fn name(&self) -> &'static str {
-        NAMES[match self {
-            Self::Refuse => 0,
-            Self::DelayAccept(_) => 1,
-            Self::ResetBeforeHead => 2,
-            Self::ResetAfterHead { .. } => 3,
-            Self::Status { .. } => 4,
-            Self::Stall { .. } => 5,
-            Self::Cut { .. } => 6,
-            Self::ErrorIn200 { .. } => 7,
-            Self::Malformed { .. } => 8,
-            Self::Giant { .. } => 9,
-            Self::Drip { .. } => 10,
-            Self::NoUsage => 11,
-            Self::DuplicateUsage => 12,
-            Self::WrongCounts { .. } => 13,
-            Self::Crlf => 14,
-            Self::TokensPerChunk(_) => 15,
-        }]
+        match self {
+            Self::Refuse => "refuse",
+            Self::DelayAccept(_) => "delay-accept",
+            Self::ResetBeforeHead => "reset-before-head",
+            Self::ResetAfterHead { .. } => "reset-after-head",
+            Self::Status { .. } => "status",
+            Self::Stall { .. } => "stall",
+            Self::Cut { .. } => "cut",
+            Self::ErrorIn200 { .. } => "error-in-200",
+            Self::Malformed { .. } => "malformed",
+            Self::Giant { .. } => "giant",
+            Self::Drip { .. } => "drip",
+            Self::NoUsage => "no-usage",
+            Self::DuplicateUsage => "duplicate-usage",
+            Self::WrongCounts { .. } => "wrong-counts",
+            Self::Crlf => "crlf",
+            Self::TokensPerChunk(_) => "tokens-per-chunk",
+        }
     }
 
     /// Whether it befalls a connection, before there is a request.
@@ -369,6 +370,7 @@ mod tests {
 
     #[test]
     fn every_fault_is_read_and_written() {
+        let mut seen = std::collections::BTreeSet::new();
         for text in [
             "refuse@0.5",
             "delay-accept=200ms@1",
@@ -390,7 +392,9 @@ mod tests {
         ] {
             let rule: FaultRule = text.parse().unwrap();
             assert_eq!(rule.to_string(), text);
+            seen.insert(rule.fault.name());
         }
+        assert_eq!(seen, NAMES.into());
         let stall: FaultRule = "stall=1.5s".parse().unwrap();
         let time = Duration::from_millis(1500);
         assert_eq!(stall, Fault::Stall { after: 1, time }.into());

@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
+use crate::api::StreamUsage;
 use crate::engine::FinishReason;
-use crate::openai::StreamUsage;
 use crate::profile::Profile;
 use crate::text::Text;
 

@@ -1,86 +1,35 @@
 //! The life of a generation between its connection and the engine, and what faults make of its response.
 
 use std::future::pending;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::Sender;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use hyper::Response;
 use hyper::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
-use tokio::sync::Notify;
 
-use crate::broken::BrokenBody;
+use crate::api::{ApiError, Delivery, Endpoint, StreamUsage};
+use crate::app::App;
+use crate::body::{ResponseBody, json};
+use crate::body_faults::{BodyFaults, Event};
+use crate::connection::Control;
 use crate::driver::{Command, Siblings};
 use crate::embeddings;
 use crate::engine::{self, FinishReason, RequestId};
-use crate::events::Events;
 use crate::fault::{self, Fault};
-use crate::feed::{Feed, Progress};
+use crate::faulty_body::FaultyBody;
 use crate::frames::{self, ChoiceApi, Frames, ResponseId, Usage};
-use crate::http::{App, ResponseBody, json, response_id};
-use crate::line::Line;
-use crate::mishap::{Event, Mishaps};
-use crate::openai::{self, ApiError, Delivery, Endpoint, Generation, StreamUsage};
+use crate::openai::{self, Generation};
+use crate::progress::{Feed, Progress};
 use crate::responses::{self, ResponseFrames, ResponseUsage};
 use crate::stream::{ERROR, EventStream};
-use crate::telemetry::Lateness;
-
-/// When the server is to die.
-pub(crate) struct Death {
-    /// Responses that it still begins.
-    pub(crate) after: Option<u64>,
-    pub(crate) begun: AtomicU64,
-    /// Ends the server.
-    pub(crate) shutdown: Arc<Notify>,
-}
-
-impl Death {
-    /// Lets a response begin, or ends the server; then nothing of the response is sent.
-    async fn spare(&self) {
-        let Some(after) = self.after else { return };
-        if self.begun.fetch_add(1, Ordering::Relaxed) >= after {
-            self.shutdown.notify_one();
-            pending::<()>().await;
-        }
-    }
-}
-
-/// A request in the engine. Dropped before it was finished, it aborts it.
-pub(crate) struct Ticket {
-    id: RequestId,
-    pub(crate) feed: Arc<Feed>,
-    finished: AtomicBool,
-    commands: Sender<Command>,
-    lateness: Arc<Mutex<Lateness>>,
-    epoch: Instant,
-}
-
-impl Ticket {
-    pub(crate) fn mark_finished(&self) {
-        self.finished.store(true, Ordering::Relaxed);
-    }
-
-    pub(crate) fn observe_lateness(&self, due: Duration) {
-        let late = self.epoch.elapsed().saturating_sub(due);
-        self.lateness.lock().unwrap_or_else(PoisonError::into_inner).observe(late);
-    }
-}
-
-impl Drop for Ticket {
-    fn drop(&mut self) {
-        if !self.finished.load(Ordering::Relaxed) {
-            // The engine's thread ends only when there is nobody left to serve.
-            let _gone = self.commands.send(Command::Abort(self.id));
-        }
-    }
-}
+use crate::stream_events::Events;
+use crate::ticket::Ticket;
 
 /// Answers a request for a generation, of which `asked` are the faults that its header names.
 pub(crate) async fn generate(
     app: &Arc<App>,
-    line: &Arc<Line>,
+    control: &Arc<Control>,
     endpoint: Endpoint,
     body: &[u8],
     asked: Option<&str>,
@@ -90,16 +39,16 @@ pub(crate) async fn generate(
     let number = app.generations.fetch_add(1, Ordering::Relaxed);
     let faults = app.faults.of_request(number, &asked);
     app.count_faults(&faults);
-    if let Some(refusal) = refusal(&faults, line).await {
+    if let Some(refusal) = refusal(&faults, control).await {
         return Ok(refusal);
     }
     let generation = openai::parse(endpoint, body, &app.profile)?;
-    let id = response_id(app);
+    let id = app.response_id();
     let model = app.profile.served_model();
     let budgets = generation.prompts.iter().map(|(budget, _)| *budget);
     let prompt_tokens = budgets.fold(0u32, |sum, b| sum.saturating_add(b.prompt_tokens));
     let tickets = submit(app, &generation);
-    let mishaps = Mishaps::new(&faults);
+    let body_faults = BodyFaults::new(&faults);
     match generation.delivery {
         Delivery::Whole => {
             let mut ends = Vec::with_capacity(tickets.len());
@@ -109,15 +58,15 @@ pub(crate) async fn generate(
             }
             app.death.spare().await;
             let sent = ends.iter().fold(0u32, |sum, (end, _)| sum.saturating_add(end.tokens));
-            let usage =
-                (!mishaps.usage.missing).then(|| Usage { prompt_tokens, completion_tokens: mishaps.usage.told(sent) });
+            let usage = (!body_faults.usage.missing)
+                .then(|| Usage { prompt_tokens, completion_tokens: body_faults.usage.told(sent) });
             let whole = whole(&generation, &id, model, &ends, usage);
-            Ok(in_one_piece(whole, &faults, &mishaps, line))
+            Ok(in_one_piece(whole, &faults, &body_faults, control))
         }
         Delivery::Stream(usage) => {
             app.death.spare().await;
             let events = events(generation, usage, id, model, prompt_tokens);
-            let stream = EventStream::new(tickets, events, mishaps, Arc::clone(line));
+            let stream = EventStream::new(tickets, events, body_faults, Arc::clone(control));
             let mut response = Response::new(ResponseBody::stream(stream));
             let kind = HeaderValue::from_static("text/event-stream; charset=utf-8");
             response.headers_mut().insert(CONTENT_TYPE, kind);
@@ -164,11 +113,11 @@ fn whole(
 }
 
 /// What faults answer instead of the engine.
-async fn refusal(faults: &[Fault], line: &Line) -> Option<Response<ResponseBody>> {
+async fn refusal(faults: &[Fault], control: &Control) -> Option<Response<ResponseBody>> {
     for fault in faults {
         match *fault {
             Fault::ResetBeforeHead => {
-                line.reset();
+                control.reset();
                 pending::<()>().await;
             }
             Fault::Status { code, retry_after } => {
@@ -192,19 +141,24 @@ async fn refusal(faults: &[Fault], line: &Line) -> Option<Response<ResponseBody>
     None
 }
 
-fn in_one_piece(whole: String, faults: &[Fault], mishaps: &Mishaps, line: &Arc<Line>) -> Response<ResponseBody> {
+fn in_one_piece(
+    whole: String,
+    faults: &[Fault],
+    body_faults: &BodyFaults,
+    control: &Arc<Control>,
+) -> Response<ResponseBody> {
     if faults.is_empty() {
         return json(200, whole);
     }
-    let body = if mishaps.events().any(|event| event == Event::Error) {
+    let body = if body_faults.events().any(|event| event == Event::Error) {
         ERROR.to_owned()
-    } else if mishaps.events().any(|event| event == Event::Malformed) {
+    } else if body_faults.events().any(|event| event == Event::Malformed) {
         whole[..whole.len() - 1].to_owned()
     } else {
         whole
     };
-    let broken = BrokenBody::new(Bytes::from(body), mishaps, Arc::clone(line));
-    let mut response = Response::new(ResponseBody::broken(broken));
+    let body = FaultyBody::new(Bytes::from(body), body_faults, Arc::clone(control));
+    let mut response = Response::new(ResponseBody::faulty(body));
     let kind = HeaderValue::from_static("application/json");
     response.headers_mut().insert(CONTENT_TYPE, kind);
     response
@@ -228,14 +182,7 @@ fn submit(app: &App, generation: &Generation) -> Vec<Ticket> {
             feed: Arc::clone(&feed),
             siblings: Arc::clone(siblings),
         });
-        Ticket {
-            id,
-            feed,
-            finished: AtomicBool::new(false),
-            commands: app.commands.clone(),
-            lateness: Arc::clone(&app.lateness),
-            epoch: app.epoch,
-        }
+        Ticket::new(id, feed, app.commands.clone(), Arc::clone(&app.lateness), app.epoch)
     };
     let mut tickets = Vec::new();
     for prompt in &generation.prompts {

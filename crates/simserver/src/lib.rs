@@ -21,24 +21,29 @@ mod sequence;
 
 mod block_table;
 mod blocks;
-mod pacer;
-mod padded;
+mod fixed;
+mod padded_graphs;
+mod step;
 mod timing;
 
 mod server;
 mod start_log;
+mod ticket;
 
-mod events;
+mod api;
+mod app;
+mod body;
+mod connection;
 mod generate;
 mod http;
-mod line;
+mod stream_events;
 
-mod broken;
-mod mishap;
+mod body_faults;
+mod faulty_body;
 mod stream;
 
 mod driver;
-mod feed;
+mod progress;
 
 mod embeddings;
 mod frames;

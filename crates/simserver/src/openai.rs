@@ -8,6 +8,7 @@
 
 use serde_json::Value;
 
+use crate::api::{ApiError, Delivery, Endpoint, StreamUsage};
 use crate::engine::{Eos, PromptBlocks};
 use crate::profile::{LengthError, Profile, TokenBudget};
 use crate::prompt::prompts;
@@ -18,31 +19,6 @@ use crate::text::Text;
 const MOST_CHOICES: usize = 1024;
 /// vLLM's `max_tokens` of a completion that does not say; a chat may fill the context.
 const COMPLETION_MAX_TOKENS: u32 = 16;
-
-/// Which of the endpoints that give the engine work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Endpoint {
-    Chat,
-    Completions,
-    Responses,
-    Embeddings,
-}
-
-/// How the output is to be sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Delivery {
-    Whole,
-    Stream(StreamUsage),
-}
-
-/// When a stream tells its token counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum StreamUsage {
-    Never,
-    AtEnd,
-    /// At the end and on every chunk.
-    Continuous,
-}
 
 /// A request that can be served.
 #[derive(Clone, Debug, PartialEq)]
@@ -63,41 +39,6 @@ impl Generation {
     pub(crate) fn echo(&self) -> Echo {
         let budget = self.prompts.first().map(|(budget, _)| budget);
         Echo { temperature: self.temperature, max_output_tokens: budget.map_or(0, |budget| budget.max_tokens) }
-    }
-}
-
-/// A refusal.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ApiError {
-    pub(crate) status: u16,
-    kind: &'static str,
-    message: String,
-}
-
-impl ApiError {
-    pub(crate) fn new(status: u16, kind: &'static str, message: String) -> Self {
-        Self { status, kind, message }
-    }
-
-    pub(crate) fn bad_request(message: impl Into<String>) -> Self {
-        Self { status: 400, kind: "BadRequestError", message: message.into() }
-    }
-
-    /// One entry of a pydantic validation error, in the form that vLLM prints.
-    pub(crate) fn validation(kind: &str, loc: &str, msg: &str, rest: &str) -> Self {
-        Self {
-            status: 400,
-            kind: "Bad Request",
-            message: format!(
-                "1 validation error:\n  {{'type': '{kind}', 'loc': ('body', {loc}), 'msg': '{msg}'{rest}}}"
-            ),
-        }
-    }
-
-    /// Body of the response.
-    pub(crate) fn body(&self) -> String {
-        let message = Value::from(self.message.as_str());
-        format!(r#"{{"error":{{"message":{message},"type":"{}","param":null,"code":{}}}}}"#, self.kind, self.status)
     }
 }
 
@@ -206,11 +147,9 @@ fn check_model(body: &Value, profile: &Profile) -> Result<(), ApiError> {
     match body.get("model") {
         None | Some(Value::Null) => Ok(()), // vLLM takes its own model
         Some(Value::String(model)) if model == profile.served_model() => Ok(()),
-        Some(Value::String(model)) => Err(ApiError {
-            status: 404,
-            kind: "NotFoundError",
-            message: format!("The model `{model}` does not exist."),
-        }),
+        Some(Value::String(model)) => {
+            Err(ApiError::new(404, "NotFoundError", format!("The model `{model}` does not exist.")))
+        }
         Some(_) => Err(ApiError::validation("string_type", "'model'", "Input should be a valid string", "")),
     }
 }

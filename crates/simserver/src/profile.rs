@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::sequence::PromptBlocks;
+pub use crate::sequence::TokenBudget;
 use crate::timing::Timing;
 
 const BUILTIN: [(&str, &str); 4] = [
@@ -229,13 +230,6 @@ impl Figures {
         }
         self.timing.problem()
     }
-}
-
-/// Lengths of a request that fit the server. Made by [`Profile::admit`] only.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TokenBudget {
-    pub(crate) prompt_tokens: u32,
-    pub(crate) max_tokens: u32,
 }
 
 /// Why a request does not fit, in the words of vLLM 0.11.2.

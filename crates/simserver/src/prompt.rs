@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use crate::openai::{ApiError, Endpoint};
+use crate::api::{ApiError, Endpoint};
 
 /// Tokens that a chat template puts before the contents of the messages, and after.
 const TEMPLATE_TOKENS: (u32, u32) = (3, 7);

@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::block_table::{BlockTable, KvPool};
 use crate::profile::{Limits, Profile};
 use crate::sequence::{RequestId, Sequence, Token};
-use crate::timing::StepLoad;
+use crate::step::StepLoad;
 
 /// Queue, batch and KV cache of one engine.
 #[derive(Debug)]

@@ -3,11 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::profile::TokenBudget;
-
 /// Names a request; unique within an engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RequestId(pub u64);
+
+/// Lengths of a request that fit the server. Made by [`Profile::admit`](crate::Profile::admit) only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TokenBudget {
+    pub(crate) prompt_tokens: u32,
+    pub(crate) max_tokens: u32,
+}
 
 /// What the engine is asked to do.
 #[derive(Clone, Debug)]

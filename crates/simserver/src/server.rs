@@ -19,12 +19,12 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::runtime::Runtime;
 use tokio::sync::Notify;
 
+use crate::app::{App, Death};
+use crate::connection::{Control, ControlledSocket};
 use crate::driver::Driver;
 use crate::engine::Engine;
 use crate::fault::{Fault, FaultPlan, FaultRule};
-use crate::generate::Death;
-use crate::http::{App, handle};
-use crate::line::{Line, Wire};
+use crate::http::handle;
 use crate::metrics::MetricNames;
 use crate::profile::Profile;
 use crate::telemetry::{Lateness, Telemetry};
@@ -234,11 +234,11 @@ async fn connection(stream: TcpStream, faults: Vec<Fault>, app: Arc<App>) {
     }
     // Without it small chunks wait for the acknowledgement of the ones before. A socket that is gone says so later.
     let _best_effort = stream.set_nodelay(true);
-    let line = Arc::new(Line::default());
-    let wire = Wire::new(stream, Arc::clone(&line));
-    let service = service_fn(|request| handle(Arc::clone(&app), Arc::clone(&line), request));
-    let mut serving = pin!(http1::Builder::new().serve_connection(TokioIo::new(wire), service));
-    let mut over = pin!(line.over());
+    let control = Arc::new(Control::default());
+    let socket = ControlledSocket::new(stream, Arc::clone(&control));
+    let service = service_fn(|request| handle(Arc::clone(&app), Arc::clone(&control), request));
+    let mut serving = pin!(http1::Builder::new().serve_connection(TokioIo::new(socket), service));
+    let mut over = pin!(control.over());
     poll_fn(|context| match over.as_mut().poll(context) {
         Poll::Ready(()) => Poll::Ready(()),
         // A client that goes away is no fault of the server.

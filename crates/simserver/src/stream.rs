@@ -14,12 +14,12 @@ use bytes::{Buf, Bytes, BytesMut};
 use hyper::body::{Body, Frame};
 use tokio::time::{Sleep, sleep};
 
+use crate::body_faults::{BodyFaults, Event};
+use crate::connection::Control;
 use crate::engine::FinishReason;
-use crate::events::Events;
 use crate::frames::Span;
-use crate::generate::Ticket;
-use crate::line::Line;
-use crate::mishap::{Event, Mishaps};
+use crate::stream_events::Events;
+use crate::ticket::Ticket;
 
 /// Room asked for at a time; holds about fifty chunks.
 const BUFFER_BYTES: usize = 16 * 1024;
@@ -35,8 +35,8 @@ pub(crate) struct EventStream {
     events: Events,
     /// Events that are due, one after the other.
     queue: VecDeque<String>,
-    mishaps: Mishaps,
-    line: Arc<Line>,
+    body_faults: BodyFaults,
+    control: Arc<Control>,
     stage: Stage,
     padding: u32,
     pause: Option<Pin<Box<Sleep>>>,
@@ -72,15 +72,15 @@ enum Stage {
 }
 
 impl EventStream {
-    pub(crate) fn new(tickets: Vec<Ticket>, events: Events, mishaps: Mishaps, line: Arc<Line>) -> Self {
+    pub(crate) fn new(tickets: Vec<Ticket>, events: Events, body_faults: BodyFaults, control: Arc<Control>) -> Self {
         let choice = |ticket| Choice { ticket, sent: 0, finish: None };
         Self {
             choices: tickets.into_iter().map(choice).collect(),
             turn: 0,
             events,
             queue: VecDeque::new(),
-            mishaps,
-            line,
+            body_faults,
+            control,
             stage: Stage::Opening,
             padding: 0,
             pause: None,
@@ -100,7 +100,7 @@ impl EventStream {
             }
             if matches!(self.stage, Stage::Head | Stage::Tokens) {
                 let sent = self.choices.first().map_or(0, |choice| choice.sent);
-                if let Some(event) = self.mishaps.take(sent) {
+                if let Some(event) = self.body_faults.take(sent) {
                     if let Some(bytes) = self.happen(event) {
                         return Poll::Ready(Some(bytes));
                     }
@@ -126,7 +126,7 @@ impl EventStream {
                 }
                 Stage::Tokens => return self.poll_tokens(context).map(Some),
                 Stage::Usage => {
-                    let twice = self.mishaps.usage.twice;
+                    let twice = self.body_faults.usage.twice;
                     self.stage = if twice { Stage::UsageAgain } else { Stage::Done };
                     let told = self.told();
                     self.queue.extend(self.events.closing(told));
@@ -144,8 +144,8 @@ impl EventStream {
                 Stage::Ending(event) => {
                     // hyper writes what it has been given before it asks again.
                     match event {
-                        Event::Reset => self.line.reset(),
-                        _ => self.line.close(),
+                        Event::Reset => self.control.reset(),
+                        _ => self.control.close(),
                     }
                     self.stage = Stage::Ended;
                 }
@@ -192,10 +192,10 @@ impl EventStream {
                 continue;
             }
             let most = match index {
-                0 => self.mishaps.tokens_until_next(choice.sent),
+                0 => self.body_faults.tokens_until_next(choice.sent),
                 _ => u32::MAX,
             };
-            let wanted = self.mishaps.tokens_per_chunk.min(most);
+            let wanted = self.body_faults.tokens_per_chunk.min(most);
             let Poll::Ready(progress) = choice.ticket.feed.poll_beyond(choice.sent + (wanted - 1), context) else {
                 continue;
             };
@@ -230,12 +230,12 @@ impl EventStream {
 
     /// The completion tokens that the stream tells.
     fn told(&self) -> Option<u32> {
-        if self.mishaps.usage.missing {
+        if self.body_faults.usage.missing {
             return None;
         }
         let sent = self.choices.iter().map(|choice| choice.sent);
         let sent = sent.fold(0, u32::saturating_add);
-        Some(self.mishaps.usage.told(sent))
+        Some(self.body_faults.usage.told(sent))
     }
 
     /// A few bytes, then a pause.
@@ -255,7 +255,7 @@ impl EventStream {
     }
 
     fn lines_ended(&self, event: Bytes) -> Bytes {
-        if !self.mishaps.crlf {
+        if !self.body_faults.crlf {
             return event;
         }
         let mut ended = Vec::with_capacity(event.len() + 2);
@@ -277,7 +277,7 @@ impl Body for EventStream {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let event = match self.mishaps.drip {
+        let event = match self.body_faults.drip {
             Some((bytes, every)) => self.poll_drip(bytes, every, context),
             None => self.poll_event(context).map(|event| event.map(|event| self.lines_ended(event))),
         };

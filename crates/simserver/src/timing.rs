@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::padded::Padded;
+use crate::padded_graphs::Padded;
+use crate::step::{NoiseShape, StepLoad};
 
 /// Where the time goes. Times in ms.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -24,17 +25,6 @@ pub(crate) enum Timing {
     Padded(Padded),
     /// Constant TTFT and ITL of every request, without steps.
     Fixed(Fixed),
-}
-
-/// How step times lie about their mean.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum NoiseShape {
-    /// Evenly, as far as `noise_fraction` says.
-    #[default]
-    Uniform,
-    /// Without memory: `noise_fraction` is 1. With one slot and one token a request, the server of an M/M/1 queue.
-    Exponential,
 }
 
 /// Step times by what is in the step. Between rows linear, below the first row the first row's time, above the last row
@@ -88,17 +78,6 @@ pub(crate) struct Fixed {
     pub(crate) ttft_ms: f64,
     /// From a token to the next.
     pub(crate) itl_ms: f64,
-}
-
-/// What is in a step.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct StepLoad {
-    /// Sequences that generate their next token.
-    pub(crate) decodes: u32,
-    /// Prompt tokens, recomputed ones included.
-    pub(crate) prefill_tokens: u32,
-    /// Tokens that its sequences look back on, those of the step included.
-    pub(crate) context_tokens: u64,
 }
 
 /// A cost model of steps.

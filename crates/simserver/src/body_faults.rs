@@ -1,6 +1,6 @@
 //! What the faults of one request do to its answer, put in order.
 //!
-//! Pure: the faults that struck are read into a plan for the body of the response; `stream` and `broken` carry it out.
+//! Pure: the faults that struck are read into a plan for the body of the response; `stream` and `faulty_body` carry it out.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::fault::Fault;
 
 /// The plan of a body.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Mishaps {
+pub(crate) struct BodyFaults {
     /// What happens at which token, in order; several at one token happen one after the other.
     events: Vec<(u32, Event)>,
     pub(crate) usage: UsageFault,
@@ -46,31 +46,31 @@ impl UsageFault {
     }
 }
 
-impl Mishaps {
+impl BodyFaults {
     pub(crate) fn new(faults: &[Fault]) -> Self {
-        let mut mishaps =
+        let mut body_faults =
             Self { events: Vec::new(), usage: UsageFault::default(), crlf: false, tokens_per_chunk: 1, drip: None };
         for fault in faults {
             match *fault {
-                Fault::Stall { after, time } => mishaps.at(after, Event::Stall(time)),
-                Fault::Malformed { after } => mishaps.at(after, Event::Malformed),
-                Fault::Giant { after, bytes } => mishaps.at(after, Event::Pad(bytes)),
-                Fault::ErrorIn200 { after } => mishaps.at(after, Event::Error),
-                Fault::Cut { after } => mishaps.at(after, Event::Close),
-                Fault::ResetAfterHead { after } => mishaps.at(after, Event::Reset),
-                Fault::NoUsage => mishaps.usage.missing = true,
-                Fault::DuplicateUsage => mishaps.usage.twice = true,
-                Fault::WrongCounts { by } => mishaps.usage.added = by,
-                Fault::Crlf => mishaps.crlf = true,
-                Fault::TokensPerChunk(tokens) => mishaps.tokens_per_chunk = tokens,
-                Fault::Drip { bytes, every } => mishaps.drip = Some((bytes, every)),
+                Fault::Stall { after, time } => body_faults.at(after, Event::Stall(time)),
+                Fault::Malformed { after } => body_faults.at(after, Event::Malformed),
+                Fault::Giant { after, bytes } => body_faults.at(after, Event::Pad(bytes)),
+                Fault::ErrorIn200 { after } => body_faults.at(after, Event::Error),
+                Fault::Cut { after } => body_faults.at(after, Event::Close),
+                Fault::ResetAfterHead { after } => body_faults.at(after, Event::Reset),
+                Fault::NoUsage => body_faults.usage.missing = true,
+                Fault::DuplicateUsage => body_faults.usage.twice = true,
+                Fault::WrongCounts { by } => body_faults.usage.added = by,
+                Fault::Crlf => body_faults.crlf = true,
+                Fault::TokensPerChunk(tokens) => body_faults.tokens_per_chunk = tokens,
+                Fault::Drip { bytes, every } => body_faults.drip = Some((bytes, every)),
                 Fault::Refuse | Fault::DelayAccept(_) | Fault::ResetBeforeHead | Fault::Status { .. } => {}
             }
         }
         // Stable, and the latest at the end, where it is taken from last.
-        mishaps.events.sort_by_key(|(after, _)| *after);
-        mishaps.events.reverse();
-        mishaps
+        body_faults.events.sort_by_key(|(after, _)| *after);
+        body_faults.events.reverse();
+        body_faults
     }
 
     /// The next event that happens once `sent` tokens are sent.
@@ -99,18 +99,18 @@ mod tests {
 
     #[test]
     fn events_come_in_order_and_once() {
-        let mut mishaps = Mishaps::new(&[
+        let mut body_faults = BodyFaults::new(&[
             Fault::Cut { after: 5 },
             Fault::Malformed { after: 2 },
             Fault::Giant { after: 2, bytes: 9 },
         ]);
-        assert_eq!(mishaps.take(0), None);
-        assert_eq!(mishaps.tokens_until_next(0), 2);
-        assert_eq!(mishaps.take(2), Some(Event::Malformed));
-        assert_eq!(mishaps.take(2), Some(Event::Pad(9)));
-        assert_eq!(mishaps.take(2), None);
-        assert_eq!(mishaps.tokens_until_next(2), 3);
-        assert_eq!(mishaps.take(7), Some(Event::Close));
-        assert_eq!(mishaps.tokens_until_next(7), u32::MAX);
+        assert_eq!(body_faults.take(0), None);
+        assert_eq!(body_faults.tokens_until_next(0), 2);
+        assert_eq!(body_faults.take(2), Some(Event::Malformed));
+        assert_eq!(body_faults.take(2), Some(Event::Pad(9)));
+        assert_eq!(body_faults.take(2), None);
+        assert_eq!(body_faults.tokens_until_next(2), 3);
+        assert_eq!(body_faults.take(7), Some(Event::Close));
+        assert_eq!(body_faults.tokens_until_next(7), u32::MAX);
     }
 }

@@ -7,7 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::timing::{NoiseShape, StepLoad};
+use crate::step::{NoiseShape, StepLoad};
 
 /// A step takes `base + per_row · padded rows + per_prompt_token · prompt^prompt_power + per_context_token · context^context_power`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,6 +1,6 @@
 //! A connection that can be made to end: closed in the middle of a response, or reset.
 //!
-//! hyper owns the socket while it serves; what a fault needs of it goes through [`Line`], which both hold.
+//! hyper owns the socket while it serves; what a fault needs of it goes through [`Control`], which both hold.
 
 use std::io;
 use std::pin::Pin;
@@ -14,12 +14,12 @@ use tokio::sync::Notify;
 
 /// What may be done to one connection.
 #[derive(Debug, Default)]
-pub(crate) struct Line {
+pub(crate) struct Control {
     over: Notify,
     reset: AtomicBool,
 }
 
-impl Line {
+impl Control {
     /// Ends the connection as a process that dies does: with a reset, and nothing more is sent.
     pub(crate) fn reset(&self) {
         self.reset.store(true, Ordering::Relaxed);
@@ -37,29 +37,29 @@ impl Line {
     }
 }
 
-/// The socket of a [`Line`].
+/// The socket of a [`Control`].
 #[derive(Debug)]
-pub(crate) struct Wire {
+pub(crate) struct ControlledSocket {
     stream: TcpStream,
-    line: Arc<Line>,
+    control: Arc<Control>,
 }
 
-impl Wire {
-    pub(crate) fn new(stream: TcpStream, line: Arc<Line>) -> Self {
-        Self { stream, line }
+impl ControlledSocket {
+    pub(crate) fn new(stream: TcpStream, control: Arc<Control>) -> Self {
+        Self { stream, control }
     }
 }
 
-impl Drop for Wire {
+impl Drop for ControlledSocket {
     fn drop(&mut self) {
-        if self.line.reset.load(Ordering::Relaxed) {
+        if self.control.reset.load(Ordering::Relaxed) {
             // Closing a socket that does not linger resets it. One that is gone already needs no reset.
             let _gone = self.stream.set_zero_linger();
         }
     }
 }
 
-impl AsyncRead for Wire {
+impl AsyncRead for ControlledSocket {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -69,7 +69,7 @@ impl AsyncRead for Wire {
     }
 }
 
-impl AsyncWrite for Wire {
+impl AsyncWrite for ControlledSocket {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }

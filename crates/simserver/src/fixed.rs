@@ -10,13 +10,13 @@ use crate::timing::{Fixed, milliseconds};
 
 /// Requests by when each makes its next token.
 #[derive(Debug)]
-pub(crate) struct Pacer {
+pub(crate) struct FixedEngine {
     ttft: Duration,
     itl: Duration,
     paced: BTreeMap<(Duration, RequestId), Sequence>,
 }
 
-impl Pacer {
+impl FixedEngine {
     pub(crate) fn new(fixed: &Fixed) -> Self {
         Self { ttft: milliseconds(fixed.ttft_ms), itl: milliseconds(fixed.itl_ms), paced: BTreeMap::new() }
     }

@@ -10,11 +10,11 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::{Sleep, sleep};
 
-use crate::line::Line;
-use crate::mishap::{Event, Mishaps};
+use crate::body_faults::{BodyFaults, Event};
+use crate::connection::Control;
 
 /// A body of known length.
-pub(crate) struct BrokenBody {
+pub(crate) struct FaultyBody {
     left: Bytes,
     length: u64,
     /// Bytes that are still sent before the connection ends, and how it ends.
@@ -22,25 +22,25 @@ pub(crate) struct BrokenBody {
     ending: bool,
     drip: Option<(u32, Duration)>,
     pause: Option<Pin<Box<Sleep>>>,
-    line: Arc<Line>,
+    control: Arc<Control>,
 }
 
-impl BrokenBody {
-    /// `body` with what the mishaps do to it: half of it is sent before a connection ends.
-    pub(crate) fn new(body: Bytes, mishaps: &Mishaps, line: Arc<Line>) -> Self {
+impl FaultyBody {
+    /// `body` as the faults alter it: half of it is sent before a connection ends.
+    pub(crate) fn new(body: Bytes, body_faults: &BodyFaults, control: Arc<Control>) -> Self {
         let (mut end, mut pause) = (None, None);
-        for event in mishaps.events() {
+        for event in body_faults.events() {
             match event {
                 Event::Stall(time) => pause = Some(Box::pin(sleep(time))),
                 Event::Close | Event::Reset => end = Some((body.len() / 2, event)),
                 Event::Malformed | Event::Pad(_) | Event::Error => {}
             }
         }
-        Self { length: body.len() as u64, left: body, end, ending: false, drip: mishaps.drip, pause, line }
+        Self { length: body.len() as u64, left: body, end, ending: false, drip: body_faults.drip, pause, control }
     }
 }
 
-impl Body for BrokenBody {
+impl Body for FaultyBody {
     type Data = Bytes;
     type Error = Infallible;
 
@@ -59,9 +59,9 @@ impl Body for BrokenBody {
                     self.ending = true;
                     context.waker().wake_by_ref();
                 } else if event == Event::Reset {
-                    self.line.reset();
+                    self.control.reset();
                 } else {
-                    self.line.close();
+                    self.control.close();
                 }
                 return Poll::Pending;
             }
