@@ -162,7 +162,7 @@ pub fn run(
     resume(plan, &Done::default(), epoch, stop, sink)
 }
 
-/// Runs what of the plan has not been done. Prompts of levels that were begun before are new ones.
+/// Runs the remaining levels. Interrupted levels restart with fresh prompts.
 ///
 /// # Errors
 /// As [`run`].
@@ -208,7 +208,7 @@ pub fn resume(
 /// [`LoadError::Probe`] with the server's own message when it did not complete; or what keeps every request from
 /// being sent.
 pub fn probe(plan: &LoadPlan, epoch: Instant, stop: &StopHandle) -> Result<RequestRecord, LoadError> {
-    let id = PromptId { seed: plan.spec().seed, level: BEYOND, request: 0 };
+    let id = PromptId { seed: plan.spec().seed, level: TRIAL_LEVEL, request: 0 };
     let prompt = plan.spec().work.workload.entry(id, 0).prompt;
     trial(plan, &prompt, epoch, stop)
 }
@@ -233,10 +233,10 @@ fn routes(plan: &LoadPlan) -> Result<Arc<[Route]>, LoadError> {
         .collect()
 }
 
-/// A level that no plan reaches: prompts of trial requests are their own.
-const BEYOND: u32 = u32::MAX >> 12;
+/// Level number of trial requests. No plan reaches it, so trial prompts share no prefix with measured ones.
+const TRIAL_LEVEL: u32 = u32::MAX >> 12;
 
-/// Words of the two prompts that tell how words become tokens.
+/// Words of the two prompts that calibrate tokens per word.
 const CALIBRATION_WORDS_MIN: u32 = 32;
 const CALIBRATION_WORDS_MAX: u32 = 288;
 
@@ -250,7 +250,7 @@ pub fn calibrate(plan: &LoadPlan, epoch: Instant, stop: &StopHandle) -> Result<O
         return Ok(None);
     }
     let tokens = |words: u32| -> Result<Option<u64>, LoadError> {
-        let id = PromptId { seed: plan.spec().seed, level: BEYOND, request: u64::from(words) };
+        let id = PromptId { seed: plan.spec().seed, level: TRIAL_LEVEL, request: u64::from(words) };
         let prompt = Prompt::Text(Synthetic::probe(id, words));
         Ok(trial(plan, &prompt, epoch, stop)?.prompt_tokens)
     };

@@ -19,8 +19,8 @@ pub(crate) fn take_unstamped() -> u64 {
     UNSTAMPED.take()
 }
 
-/// The moment of a read, for want of a better one.
-pub(crate) fn of_read() -> Instant {
+/// Fallback when the kernel gave no timestamp: the time of the read.
+pub(crate) fn time_of_read() -> Instant {
     UNSTAMPED.set(UNSTAMPED.get() + 1);
     Instant::now()
 }
@@ -102,7 +102,7 @@ mod linux {
             buffer.advance(length);
             let arrived = |stamp: Option<SystemTime>| match stamp {
                 Some(stamped) => super::arrival(stamped, (Instant::now(), SystemTime::now()), earliest),
-                None => super::of_read(),
+                None => super::time_of_read(),
             };
             return Poll::Ready(Ok((length > 0).then(|| arrived(stamp))));
         }
@@ -150,7 +150,7 @@ mod elsewhere {
     ) -> Poll<io::Result<Option<Instant>>> {
         let before = buffer.filled().len();
         ready!(Pin::new(stream).poll_read(cx, buffer))?;
-        Poll::Ready(Ok((buffer.filled().len() > before).then(super::of_read)))
+        Poll::Ready(Ok((buffer.filled().len() > before).then(super::time_of_read)))
     }
 }
 

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use crate::kernel_stamp;
 
 /// Time between two readings of the delay.
-const TICK: Duration = Duration::from_millis(10);
+const LAG_PROBE_INTERVAL: Duration = Duration::from_millis(10);
 
 /// What one thread spent during one phase.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +45,7 @@ impl Ticker {
     pub(crate) async fn run(&mut self, phase: impl Fn() -> PhaseKind) {
         let mut due = Instant::now();
         loop {
-            due += TICK;
+            due += LAG_PROBE_INTERVAL;
             tokio::time::sleep_until(due).await;
             let lag = due.elapsed();
             self.enter(phase());

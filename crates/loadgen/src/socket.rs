@@ -17,7 +17,7 @@ use tokio::{
     net::{TcpStream, UnixStream},
 };
 
-use crate::kernel_stamp::{of_read, poll_receive};
+use crate::kernel_stamp::{poll_receive, time_of_read};
 
 /// What the kernel gives.
 pub(crate) enum Transport {
@@ -92,7 +92,7 @@ impl AsyncRead for StampedSocket {
             Transport::Unix(stream) => {
                 let before = buffer.filled().len();
                 ready!(Pin::new(stream).poll_read(cx, buffer))?;
-                (buffer.filled().len() > before).then(of_read)
+                (buffer.filled().len() > before).then(time_of_read)
             }
         };
         if arrived.is_some() {

@@ -1,4 +1,4 @@
-//! `gpu.jsonl` and `server.jsonl`: what the machine and the engine were doing meanwhile.
+//! `gpu.jsonl` and `server.jsonl`: samples of the GPUs and of the engine.
 //!
 //! Every metric is optional: "not supported" is not 0.
 
@@ -31,9 +31,9 @@ pub enum GpuLine {
     State(GpuState),
     /// The driver reported an XID error.
     Xid {
-        /// When it was heard of.
+        /// Time at which it was received.
         t_ns: Offset,
-        /// Which device, where the driver says.
+        /// The device; absent where the driver does not name it.
         uuid: Option<String>,
         /// The code of NVIDIA's XID catalogue.
         code: u64,
@@ -48,7 +48,7 @@ pub enum GpuLine {
 pub struct SourceClock {
     /// When it was estimated, on the run's clock.
     pub t_ns: Offset,
-    /// Whose clock: a URL without credentials.
+    /// Owner of the clock: a URL without credentials.
     pub source: String,
     /// What was added to the source's stamps (nanoseconds of its own clock) to make them offsets of the run.
     pub add_ns: i64,
@@ -86,7 +86,7 @@ pub struct GpuDevice {
     pub memory_api: Option<String>,
 }
 
-/// What changes rarely on a device, or costs too much to be asked at every sample.
+/// Slowly changing state of a device, or state too costly to read with every sample.
 #[skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct GpuState {
@@ -144,13 +144,13 @@ pub struct GpuSample {
     pub sm_clock_mhz: Option<u32>,
     /// Clock of the memory.
     pub memory_clock_mhz: Option<u32>,
-    /// Reasons for which clocks are held back, NVML's bits verbatim.
+    /// Reasons why clocks are throttled, NVML's bits verbatim.
     pub throttle_bits: Option<u64>,
     /// Moment that the driver itself gives for the power values (Unix time of the GPU's host).
     pub power_unix_ns: Option<u64>,
     /// Round trip of the scrape, for a source behind HTTP; `t_ns` is then its middle.
     pub rtt_ns: Option<u64>,
-    /// Memory that nobody holds.
+    /// Free device memory.
     pub memory_free_bytes: Option<u64>,
     /// Temperature of the memory in degrees Celsius (field 82).
     pub memory_temperature_c: Option<i32>,
@@ -163,7 +163,7 @@ pub struct GpuSample {
     pub sm_occupancy_percent: Option<f64>,
     /// Share of time in which the tensor cores worked, in percent.
     pub tensor_active_percent: Option<f64>,
-    /// Share of the memory's bandwidth in use, in percent. About 80 is the most that can be reached (NVIDIA DCGM manual).
+    /// Share of the memory's bandwidth in use, in percent; about 80 is the reachable maximum (NVIDIA DCGM manual).
     pub dram_active_percent: Option<f64>,
     /// Received over PCIe, bytes per second.
     pub pcie_rx_bytes_per_s: Option<f64>,
@@ -181,9 +181,9 @@ pub struct GpuSample {
     pub nvlink_rx_bytes: Option<u64>,
     /// Sent over NVLink, all links, since the counter began.
     pub nvlink_tx_bytes: Option<u64>,
-    /// Time for which the power limit has held clocks back, since the driver was loaded.
+    /// Time throttled by the power limit, since the driver was loaded.
     pub power_violation_ns: Option<u64>,
-    /// Time for which heat has held clocks back, since the driver was loaded.
+    /// Time throttled by heat, since the driver was loaded.
     pub thermal_violation_ns: Option<u64>,
 }
 
@@ -214,16 +214,16 @@ pub struct ServerSample {
     pub kv_usage: Option<f64>,
     /// Counters since the server started.
     pub counters: ServerCounters,
-    /// What only some engines tell; its fields stand beside the others.
+    /// Values that only some engines export, in the same JSON object.
     #[serde(flatten)]
     pub detail: ServerDetail,
 }
 
-/// What only some engines tell.
+/// Values that only some engines export.
 #[skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ServerDetail {
-    /// Waiting requests by the engine's reason (`capacity`, `deferred`), where it tells.
+    /// Waiting requests by the engine's reason (`capacity`, `deferred`), where exported.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub waiting_by_reason: BTreeMap<String, f64>,
     /// Size of the KV cache in tokens, where the engine gives it.
@@ -257,7 +257,7 @@ pub struct ServerCounters {
     pub output_tokens: Option<f64>,
     /// Requests that ended well.
     pub requests_succeeded: Option<f64>,
-    /// Requests thrown back to the queue for want of KV blocks.
+    /// Requests preempted because no KV block was free.
     pub preemptions: Option<f64>,
     /// Prompt tokens looked up in the prefix cache.
     pub prefix_queries: Option<f64>,

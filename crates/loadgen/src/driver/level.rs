@@ -23,10 +23,10 @@ use super::{
 use crate::{LoadError, LoadPlan, SinkError, keep_alive::KeepAliveSupport, level::Level, overhead::ThreadLoad};
 
 /// Time between two reports of progress, and between two looks at the drain deadline.
-const PROGRESS: Duration = Duration::from_millis(100);
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Between the start of a level's threads and the first arrival of an open loop.
-const LEAD: Duration = Duration::from_millis(20);
+const LEVEL_LEAD: Duration = Duration::from_millis(20);
 
 /// What all levels share.
 pub(super) struct Context {
@@ -105,7 +105,7 @@ fn collect(
     let mut over_since = None;
     let mut told = Instant::now();
     loop {
-        let event = match records.recv_timeout(PROGRESS) {
+        let event = match records.recv_timeout(PROGRESS_INTERVAL) {
             Ok(record) => {
                 tally.add(&record);
                 lost = lost.or_else(|| detector.observe(&record.outcome));
@@ -126,7 +126,7 @@ fn collect(
                 schedule.over.cancel();
             }
         }
-        let progress = (told.elapsed() >= PROGRESS).then(|| {
+        let progress = (told.elapsed() >= PROGRESS_INTERVAL).then(|| {
             told = Instant::now();
             Event::Progress(tally.progress(schedule.in_flight()))
         });
@@ -162,7 +162,7 @@ fn start(context: &Context, schedule: &Arc<Schedule>) -> Result<(mpsc::Receiver<
     let (sender, receiver) = mpsc::channel();
     // Threads take a moment to start; a schedule that begins later is met from its first arrival on.
     let level_start = context.clock.at(Instant::now());
-    schedule.start_at(level_start + LEAD);
+    schedule.start_at(level_start + LEVEL_LEAD);
     let mut threads = Vec::with_capacity(count);
     for (number, runtime) in runtimes.into_iter().enumerate() {
         let worker = Worker {

@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// Pause of a slot that found no server before it tries again. Without it, refused connections would spin.
-pub(super) const PAUSE: Duration = Duration::from_millis(50);
+pub(super) const FAILURE_PAUSE: Duration = Duration::from_millis(50);
 
 /// What one load thread needs.
 pub(super) struct Worker {
@@ -105,7 +105,7 @@ impl Worker {
         if !sent.no_server {
             return sent.finished;
         }
-        self.halt.run_until_cancelled(tokio::time::sleep(PAUSE)).await;
+        self.halt.run_until_cancelled(tokio::time::sleep(FAILURE_PAUSE)).await;
         self.clock.at(Instant::now())
     }
 
