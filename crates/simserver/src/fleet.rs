@@ -161,23 +161,14 @@ pub fn alike(instants: Vec<Duration>, prompt_tokens: u32, output_tokens: u32) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::simulate::poisson;
-
-    fn profile(timing: &str) -> Profile {
-        Profile::from_toml(&format!(
-            "name = \"f\"\ndescription = \"d\"\nsource = \"by definition\"\nserved_model = \"m\"\nseed = 7\neos_mean_tokens = 200\n\
-             [limits]\nmax_model_len = 8192\nmax_num_seqs = 64\nmax_num_batched_tokens = 65536\n\
-             [kv_cache]\nblock_size = 16\nnum_gpu_blocks = 65536\ngroups = 1\n[timing]\nkind = \"linear\"\n{timing}"
-        ))
-        .unwrap()
-    }
+    use crate::{LinearProfile, simulate::poisson};
 
     /// One seat, one token, steps without memory of 100 ms: M/M/3 at 20 a second, of which 4/9 wait, 44 ms on average (Erlang).
     #[test]
     fn three_replicas_of_one_seat_are_the_textbook_s_queue() {
-        let profile = profile(
-            "admission_ms = 0.0\nnoise_fraction = 1.0\nnoise_shape = \"exponential\"\nbase_ms = 100.0\nper_sequence_ms = 0.0\nper_prompt_token_ms = 0.0\n",
-        );
+        let step =
+            LinearProfile { base_ms: 100.0, noise_fraction: 1.0, is_exponential: true, ..LinearProfile::default() };
+        let profile = step.build().unwrap();
         let fleet_of = Fleet { replicas: 3, seats: 1 };
         let arrivals = alike(poisson(20.0, 200_000, 3), 1, 1);
         let served = fleet(&profile, fleet_of, &arrivals).unwrap();
@@ -194,9 +185,7 @@ mod tests {
     /// Ten requests at once on two replicas of two seats, 10 ms a token, three tokens each: waves of four, every 30 ms.
     #[test]
     fn nobody_overtakes_and_no_seat_stays_empty() {
-        let profile = profile(
-            "admission_ms = 0.0\nnoise_fraction = 0.0\nbase_ms = 10.0\nper_sequence_ms = 0.0\nper_prompt_token_ms = 0.0\n",
-        );
+        let profile = LinearProfile { base_ms: 10.0, ..LinearProfile::default() }.build().unwrap();
         let fleet_of = Fleet { replicas: 2, seats: 2 };
         let arrivals = alike(vec![Duration::ZERO; 10], 1, 3);
         let served = fleet(&profile, fleet_of, &arrivals).unwrap();

@@ -22,6 +22,7 @@ mod sequence;
 mod block_table;
 mod blocks;
 mod fixed;
+mod linear_profile;
 mod padded_graphs;
 mod step;
 mod timing;
@@ -55,6 +56,7 @@ mod telemetry;
 mod text;
 
 pub use fault::{Fault, FaultRule};
+pub use linear_profile::LinearProfile;
 pub use metrics::MetricNames;
 pub use profile::{Profile, profile_names};
 pub use server::{SimConfig, SimError, SimServer};

@@ -1,7 +1,7 @@
 //! What a simulated server is: its limits, its KV cache and the time that its steps take.
 //!
-//! A profile is a TOML file. Four are built in (`crates/simserver/profiles/`); each says where its figures come from. A
-//! profile is checked once, here; the engine relies on it. It does not say how time passes (see `timing`).
+//! A profile is a TOML file, or made in code (`LinearProfile`). Four files are built in (`crates/simserver/profiles/`), each with
+//! the source of its figures. A profile is checked once, here; the engine relies on it. How time passes is in `timing`.
 
 use serde::{Deserialize, Serialize};
 
@@ -32,10 +32,10 @@ pub struct Profile {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Figures {
-    name: String,
-    description: String,
-    source: String,
-    served_model: String,
+    pub(crate) name: String,
+    pub(crate) description: String,
+    pub(crate) source: String,
+    pub(crate) served_model: String,
     pub(crate) seed: u64,
     /// Mean of the geometric output length of a request that may stop at EOS.
     pub(crate) eos_mean_tokens: f64,
@@ -142,7 +142,11 @@ impl Profile {
 
     /// A profile from the text of a TOML file.
     pub fn from_toml(text: &str) -> Result<Self, ProfileError> {
-        let figures: Figures = toml::from_str(text)?;
+        Self::new(toml::from_str(text)?)
+    }
+
+    /// Checks the figures.
+    pub(crate) fn new(figures: Figures) -> Result<Self, ProfileError> {
         match figures.problem() {
             None => Ok(Self { figures }),
             Some(problem) => Err(ProfileError::Invalid { profile: figures.name, problem }),

@@ -7,7 +7,7 @@
 
 use serde::Serialize;
 use simserver::{
-    Profile,
+    LinearProfile, Profile,
     fleet::{Fleet, alike, fleet},
     simulate::poisson,
 };
@@ -104,18 +104,19 @@ fn profile(plan: &Plan, choice: &Choice) -> Option<Profile> {
     let step = |e2el_s: f64| 1e3 * e2el_s / f64::from(osl);
     let (at_peak, at_full) = (step(speed.e2el_s.likely), step(service.service_s));
     let apart = (full - choice.concurrency).max(1e-9);
-    let per_sequence = ((at_full - at_peak) / apart).clamp(0.0, at_full / full);
-    let base = at_full - per_sequence * full;
-    let context = isl.saturating_add(osl).saturating_add(1);
-    let blocks = u64::from(context.div_ceil(16) + 1) * u64::from(service.seats);
-    let tokens = u64::from(isl.max(1)) * u64::from(service.seats) + 1;
-    Profile::from_toml(&format!(
-        "name = \"plan\"\ndescription = \"a replica as planned\"\nsource = \"the plan's own predictions\"\nserved_model = \"m\"\n\
-         seed = 1\neos_mean_tokens = 200\n[limits]\nmax_model_len = {context}\nmax_num_seqs = {}\n\
-         max_num_batched_tokens = {tokens}\n[kv_cache]\nblock_size = 16\nnum_gpu_blocks = {blocks}\ngroups = 1\n\
-         enable_prefix_caching = false\n[timing]\nkind = \"linear\"\nadmission_ms = 0.0\nnoise_fraction = 0.0\n\
-         base_ms = {base}\nper_sequence_ms = {per_sequence}\nper_prompt_token_ms = 0.0\n",
-        service.seats
-    ))
-    .ok()
+    let per_sequence_ms = ((at_full - at_peak) / apart).clamp(0.0, at_full / full);
+    let base_ms = at_full - per_sequence_ms * full;
+    let max_model_len = isl.saturating_add(osl).saturating_add(1);
+    let blocks = u64::from(max_model_len.div_ceil(16) + 1) * u64::from(service.seats);
+    let replica = LinearProfile {
+        name: "plan",
+        max_model_len,
+        max_num_seqs: service.seats,
+        max_num_batched_tokens: u32::try_from(u64::from(isl.max(1)) * u64::from(service.seats) + 1).ok()?,
+        num_gpu_blocks: u32::try_from(blocks).ok()?,
+        base_ms,
+        per_sequence_ms,
+        ..LinearProfile::default()
+    };
+    replica.build().ok()
 }

@@ -3,7 +3,7 @@
 //! it does not.
 
 use simserver::{
-    Profile,
+    LinearProfile, Profile,
     fleet::{Fleet, alike, fleet},
     simulate::poisson,
 };
@@ -17,15 +17,16 @@ const REQUESTS: usize = 6_000;
 const EMPTY: usize = 1_000;
 
 /// A replica whose step takes `step_ms`, exactly or without memory.
-fn profile(step_ms: f64, memoryless: bool, seed: u64) -> Profile {
-    let (noise, shape) = if memoryless { (1.0, "exponential") } else { (0.0, "uniform") };
-    Profile::from_toml(&format!(
-        "name = \"queue\"\ndescription = \"d\"\nsource = \"by definition\"\nserved_model = \"m\"\nseed = {seed}\neos_mean_tokens = 200\n\
-         [limits]\nmax_model_len = 8192\nmax_num_seqs = 64\nmax_num_batched_tokens = 65536\n\
-         [kv_cache]\nblock_size = 16\nnum_gpu_blocks = 65536\ngroups = 1\n[timing]\nkind = \"linear\"\nadmission_ms = 0.0\n\
-         noise_fraction = {noise}\nnoise_shape = \"{shape}\"\nbase_ms = {step_ms}\nper_sequence_ms = 0.0\nper_prompt_token_ms = 0.0\n"
-    ))
-    .expect("a valid profile")
+fn profile(step_ms: f64, is_memoryless: bool, seed: u64) -> Profile {
+    let noise_fraction = if is_memoryless { 1.0 } else { 0.0 };
+    let replica = LinearProfile {
+        seed,
+        base_ms: step_ms,
+        noise_fraction,
+        is_exponential: is_memoryless,
+        ..LinearProfile::default()
+    };
+    replica.build().expect("a valid profile")
 }
 
 /// Shares that wait at all, and longer than `wait_s`, each with its 99 % interval over runs.

@@ -2,39 +2,28 @@
 
 use std::time::Duration;
 
-use simserver::Profile;
 use simserver::engine::{Engine, Eos, FinishReason, Request, RequestId, Token};
+use simserver::{LinearProfile, Profile};
 
 const MS: Duration = Duration::from_millis(1);
 
 /// Steps of 10 ms + 1 ms per decode + 0.5 ms per prompt token, no noise, 5 ms of admission, blocks of 4 tokens.
 fn profile(max_num_seqs: u32, max_num_batched_tokens: u32, num_gpu_blocks: u32, max_model_len: u32) -> Profile {
-    Profile::from_toml(&format!(
-        r#"
-        name = "test"
-        description = "hand-computable"
-        source = "none"
-        served_model = "test"
-        seed = 7
-        eos_mean_tokens = 20
-        [limits]
-        max_model_len = {max_model_len}
-        max_num_seqs = {max_num_seqs}
-        max_num_batched_tokens = {max_num_batched_tokens}
-        [kv_cache]
-        block_size = 4
-        num_gpu_blocks = {num_gpu_blocks}
-        groups = 1
-        [timing]
-        kind = "linear"
-        admission_ms = 5
-        noise_fraction = 0
-        base_ms = 10
-        per_sequence_ms = 1
-        per_prompt_token_ms = 0.5
-        "#
-    ))
-    .expect("a valid profile")
+    let profile = LinearProfile {
+        seed: 7,
+        eos_mean_tokens: 20.0,
+        max_model_len,
+        max_num_seqs,
+        max_num_batched_tokens,
+        block_size: 4,
+        num_gpu_blocks,
+        admission_ms: 5.0,
+        base_ms: 10.0,
+        per_sequence_ms: 1.0,
+        per_prompt_token_ms: 0.5,
+        ..LinearProfile::default()
+    };
+    profile.build().expect("a valid profile")
 }
 
 fn request(profile: &Profile, id: u64, prompt_tokens: u32, output_tokens: u32) -> Request {

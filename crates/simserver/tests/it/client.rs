@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 
-use simserver::{Profile, SimConfig, SimServer};
+use simserver::{LinearProfile, Profile, SimConfig, SimServer};
 
 /// A response as it came off the socket, HTTP chunks apart.
 #[derive(Debug)]
@@ -91,32 +91,23 @@ pub(crate) fn ask(server: &SimServer, method: &str, path: &str, body: &str) -> R
 
 /// The captured server's name and context; steps of one millisecond, EOS as soon as it is allowed.
 pub(crate) fn quick_profile() -> Profile {
-    Profile::from_toml(QUICK).expect("a valid profile")
+    quick().build().expect("a valid profile")
 }
 
-const QUICK: &str = r#"
-        name = "quick"
-        description = "steps of a millisecond"
-        source = "none"
-        served_model = "smollm2-135m"
-        seed = 3
-        eos_mean_tokens = 1
-        [limits]
-        max_model_len = 2048
-        max_num_seqs = 64
-        max_num_batched_tokens = 2048
-        [kv_cache]
-        block_size = 128
-        num_gpu_blocks = 728
-        groups = 1
-        [timing]
-        kind = "linear"
-        admission_ms = 0
-        noise_fraction = 0
-        base_ms = 1
-        per_sequence_ms = 0
-        per_prompt_token_ms = 0
-    "#;
+fn quick() -> LinearProfile {
+    LinearProfile {
+        name: "quick",
+        served_model: "smollm2-135m",
+        seed: 3,
+        eos_mean_tokens: 1.0,
+        max_model_len: 2048,
+        max_num_batched_tokens: 2048,
+        block_size: 128,
+        num_gpu_blocks: 728,
+        base_ms: 1.0,
+        ..LinearProfile::default()
+    }
+}
 
 pub(crate) fn quick_server() -> SimServer {
     SimServer::start(SimConfig::new(quick_profile())).expect("a free port")
@@ -124,10 +115,8 @@ pub(crate) fn quick_server() -> SimServer {
 
 /// A server of the same with a prefix cache, and with outputs that hardly ever end before their `max_tokens`.
 pub(crate) fn talkative_server() -> SimServer {
-    let toml = QUICK
-        .replace("eos_mean_tokens = 1", "eos_mean_tokens = 1000000000")
-        .replace("groups = 1", "groups = 1\nenable_prefix_caching = true");
-    let profile = Profile::from_toml(&toml).expect("a valid profile");
+    let talkative = LinearProfile { eos_mean_tokens: 1e9, enable_prefix_caching: true, ..quick() };
+    let profile = talkative.build().expect("a valid profile");
     SimServer::start(SimConfig::new(profile)).expect("a free port")
 }
 

@@ -5,38 +5,20 @@
 
 use std::time::Duration;
 
-use simserver::Profile;
 use simserver::engine::{Engine, Eos, PromptBlocks, Request, RequestId};
 use simserver::simulate::{Arrival, ClosedLoop, Served, closed_loop, open_loop, poisson};
+use simserver::{LinearProfile, Profile};
 
-/// A server of `slots` slots and steps of `step_ms`, whatever is in them.
-fn profile(slots: u32, step_ms: f64, eos_mean_tokens: u32, noise: &str) -> Profile {
-    Profile::from_toml(&format!(
-        r#"
-        name = "queue"
-        description = "a queue of the textbooks"
-        source = "none"
-        served_model = "queue"
-        seed = {slots}
-        eos_mean_tokens = {eos_mean_tokens}
-        [limits]
-        max_model_len = 65536
-        max_num_seqs = {slots}
-        max_num_batched_tokens = 65536
-        [kv_cache]
-        block_size = 16
-        num_gpu_blocks = 262144
-        groups = 1
-        [timing]
-        kind = "linear"
-        admission_ms = 0
-        {noise}
-        base_ms = {step_ms}
-        per_sequence_ms = 0
-        per_prompt_token_ms = 0
-        "#
-    ))
-    .expect("a valid profile")
+/// A server of `slots` slots and steps of `base_ms`, whatever is in them.
+fn queue(slots: u32, base_ms: f64) -> LinearProfile {
+    LinearProfile {
+        seed: u64::from(slots),
+        max_model_len: 65_536,
+        max_num_seqs: slots,
+        num_gpu_blocks: 262_144,
+        base_ms,
+        ..LinearProfile::default()
+    }
 }
 
 fn arrivals(rate: f64, count: usize, seed: u64, max_tokens: u32, eos: Eos) -> Vec<Arrival> {
@@ -82,8 +64,7 @@ fn erlang_c_is_the_tabulated_one() {
 #[test]
 fn one_slot_with_exponential_service_is_m_m_1() {
     // One token a request: a step of exponential length is its service, mean 10 ms. Times in s.
-    let exponential = "noise_shape = \"exponential\"\nnoise_fraction = 1";
-    let profile = profile(1, 10.0, 20, exponential);
+    let profile = LinearProfile { noise_fraction: 1.0, is_exponential: true, ..queue(1, 10.0) }.build().unwrap();
     for (load, count) in [(0.5, 60_000), (0.8, 200_000), (0.9, 400_000)] {
         let rate = load * 100.0;
         let arrivals = arrivals(rate, count, 11, 1, Eos::Ignored);
@@ -105,10 +86,9 @@ fn one_slot_with_exponential_service_is_m_m_1() {
 fn several_slots_with_geometric_outputs_are_m_m_c() {
     // Outputs of geometric length, mean 100 tokens of 1 ms: service without memory, in steps. An arrival waits for the step under way
     // to end, half a millisecond on average: the bias that is allowed for.
-    let steady = "noise_fraction = 0";
     let (mean, step) = (0.1, 0.001);
     for (slots, load, count) in [(1, 0.7, 40_000), (2, 0.8, 40_000), (4, 0.8, 50_000), (16, 0.85, 60_000)] {
-        let profile = profile(slots, step * 1e3, 100, steady);
+        let profile = LinearProfile { eos_mean_tokens: 100.0, ..queue(slots, step * 1e3) }.build().unwrap();
         let c = f64::from(slots);
         let rate = load * c / mean;
         let eos = Eos::Allowed { min_tokens: 0 };

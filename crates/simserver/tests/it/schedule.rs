@@ -8,8 +8,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde::Deserialize;
-use simserver::Profile;
 use simserver::engine::{Engine, Eos, Request, RequestId};
+use simserver::{LinearProfile, Profile};
 
 #[derive(Deserialize)]
 struct Trace {
@@ -45,45 +45,21 @@ struct Arriving {
 struct Step(u64, u32, u32, Vec<u64>, u32, usize, usize, u32, u64, u64);
 
 fn profile(settings: &Settings) -> Profile {
-    let groups = settings.full + settings.sliding;
-    let window = match settings.sliding {
-        0 => String::new(),
-        sliding => format!("sliding_window = {{ tokens = {}, groups = {sliding} }}", settings.window),
+    let profile = LinearProfile {
+        eos_mean_tokens: 20.0,
+        max_model_len: settings.max_model_len,
+        max_num_seqs: settings.max_num_seqs,
+        max_num_batched_tokens: settings.max_num_batched_tokens,
+        block_size: settings.block_size,
+        num_gpu_blocks: settings.num_gpu_blocks,
+        full_groups: settings.full,
+        sliding_groups: settings.sliding,
+        window_tokens: settings.window,
+        enable_prefix_caching: settings.caching,
+        base_ms: 1.0,
+        ..LinearProfile::default()
     };
-    Profile::from_toml(&format!(
-        r#"
-        name = "trace"
-        description = "vLLM's scheduler"
-        source = "a trace"
-        served_model = "trace"
-        seed = 1
-        eos_mean_tokens = 20
-        [limits]
-        max_model_len = {}
-        max_num_seqs = {}
-        max_num_batched_tokens = {}
-        [kv_cache]
-        block_size = {}
-        num_gpu_blocks = {}
-        groups = {groups}
-        enable_prefix_caching = {}
-        {window}
-        [timing]
-        kind = "linear"
-        admission_ms = 0
-        noise_fraction = 0
-        base_ms = 1
-        per_sequence_ms = 0
-        per_prompt_token_ms = 0
-        "#,
-        settings.max_model_len,
-        settings.max_num_seqs,
-        settings.max_num_batched_tokens,
-        settings.block_size,
-        settings.num_gpu_blocks,
-        settings.caching,
-    ))
-    .expect("a valid profile")
+    profile.build().expect("a valid profile")
 }
 
 fn request(profile: &Profile, id: u64, arriving: &Arriving) -> Request {
