@@ -11,7 +11,7 @@ use std::{path::Path, time::Duration};
 
 use anyhow::Context as _;
 use records::{
-    ClockAnchor, Judgement, Manifest, Objectives, Offset, Outcome, Phase, PhaseKind, RequestRecord, RunDir,
+    ClockAnchor, Judgement, Manifest, Metric, Objectives, Offset, Outcome, Phase, PhaseKind, RequestRecord, RunDir,
     SCHEMA_VERSION, Stage, Target, run_dir,
 };
 use simserver::simulate::{ClosedLoop, Served, closed_loop};
@@ -109,9 +109,9 @@ fn manifest(per_level: u64) -> anyhow::Result<Manifest> {
     manifest.plan.osl = OSL;
     manifest.judgement = Judgement {
         objectives: Some(Objectives {
-            ttft_ns: Some(500_000_000),
-            tpot_ns: Some(50_000_000),
-            e2el_ns: Some(8_000_000_000),
+            limits_ns: [(Metric::Ttft, 500_000_000), (Metric::Tpot, 50_000_000), (Metric::E2el, 8_000_000_000)]
+                .into_iter()
+                .collect(),
             attainment: 0.95,
         }),
         confidence_level: None,

@@ -9,7 +9,7 @@ use std::hint::black_box;
 
 use analysis::summarise;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use records::{Judgement, Objectives};
+use records::{Judgement, Metric, Objectives};
 
 use crate::build::{Level, MS, closed_loop};
 
@@ -24,9 +24,9 @@ fn summary(c: &mut Criterion) {
     let mut run = closed_loop(&levels);
     run.manifest.judgement = Judgement {
         objectives: Some(Objectives {
-            ttft_ns: Some(500 * MS),
-            tpot_ns: Some(50 * MS),
-            e2el_ns: Some(8000 * MS),
+            limits_ns: [(Metric::Ttft, 500 * MS), (Metric::Tpot, 50 * MS), (Metric::E2el, 8000 * MS)]
+                .into_iter()
+                .collect(),
             attainment: 0.95,
         }),
         confidence_level: None,

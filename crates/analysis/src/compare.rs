@@ -9,6 +9,7 @@
 //! The test knows the scatter within each run. What differs between two starts of the same server it cannot know: compare
 //! two runs of the same thing first.
 
+pub(crate) mod conditions;
 pub(crate) mod figures;
 pub(crate) mod series;
 
@@ -19,17 +20,16 @@ use serde::{Deserialize, Serialize};
 use stats::{Confidence, Difference, MeanWithError, difference, holm};
 
 use crate::{
-    Summary,
-    compare::figures::{Figure, figures},
+    Better, LevelFigure,
+    compare::{
+        conditions::{Condition, differing},
+        figures::{Figure, figures},
+    },
     summarise,
 };
 
 /// Probability with which an effect as large as `detectable` is found.
 const POWER: f64 = 0.8;
-/// Relative difference of mean prompt lengths that is still the same load.
-const ISL_TOLERANCE: f64 = 0.01;
-/// Difference of prefix-cache hit rates from which on one run is warm and the other cold.
-const PREFIX_TOLERANCE: f64 = 0.05;
 
 /// How to compare.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -52,18 +52,6 @@ pub enum CompareError {
     /// No level ran to its end with valid figures in both.
     #[error("no level ran to its end with valid figures in both runs\nhint: measure the same --concurrency twice")]
     NothingInCommon,
-}
-
-/// Something that two runs differ in.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Condition {
-    /// `model`, `osl`, `isl`, `workload`, `endpoint`, `ignore_eos`, `extra_body`, `prefix_cache` or `target`; of what is
-    /// compared rather than in the way, `engine`, `gpus`, `tool`.
-    pub what: String,
-    /// In the first run.
-    pub first: String,
-    /// In the second.
-    pub second: String,
 }
 
 fn list(conditions: &[Condition]) -> String {
@@ -98,8 +86,7 @@ pub struct Comparison {
 pub struct ComparedFigure {
     /// Level.
     pub concurrency: u32,
-    /// `ttft_mean_ms`, `ttft_p95_ms`, `tpot_mean_ms`, `e2el_mean_ms`, `e2el_p95_ms`, `output_tok_s`, `success_rate` or
-    /// `slo_attainment`.
+    /// Name of a [`LevelFigure`], such as `ttft_mean_ms` or `output_tok_s`.
     pub metric: String,
     /// In the first run.
     pub first: f64,
@@ -144,7 +131,7 @@ pub enum Verdict {
 /// [`CompareError::Differ`] when they sent different things and `anyway` is not set; [`CompareError::NothingInCommon`].
 pub fn compare(first: &RunData, second: &RunData, options: CompareOptions) -> Result<Comparison, CompareError> {
     let summaries = [first, second].map(|run| summarise(run, None, None));
-    let differing = differing(first, second, &summaries);
+    let differing = differing((&first.manifest, &summaries[0]), (&second.manifest, &summaries[1]));
     let confidence = Confidence::new(options.confidence).unwrap_or(Confidence::P95);
     let figures = [first, second].map(|run| figures(run, confidence));
     let names = [&*first.manifest.run_id, &*second.manifest.run_id];
@@ -158,8 +145,7 @@ pub(crate) fn of_figures(
     [of_first, of_second]: &[BTreeMap<u32, Vec<Figure>>; 2],
     options: CompareOptions,
 ) -> Result<Comparison, CompareError> {
-    let in_the_way: Vec<Condition> =
-        differing.iter().filter(|condition| !matches!(&*condition.what, "engine" | "gpus" | "tool")).cloned().collect();
+    let in_the_way: Vec<Condition> = differing.iter().filter(|condition| condition.is_in_the_way()).cloned().collect();
     if !in_the_way.is_empty() && !options.anyway {
         return Err(CompareError::Differ(in_the_way));
     }
@@ -184,74 +170,6 @@ pub(crate) fn of_figures(
     })
 }
 
-fn differing(first: &RunData, second: &RunData, summaries: &[Summary; 2]) -> Vec<Condition> {
-    let [a, b] = [&first.manifest, &second.manifest];
-    let [of_a, of_b] = summaries;
-    let mut found = Vec::new();
-    let mut differ = |what: &str, first: String, second: String| {
-        if first != second {
-            let what = what.to_owned();
-            found.push(Condition { what, first, second });
-        }
-    };
-    let target = |run: &records::Manifest| {
-        let profile = run.target.simulated_profile();
-        profile.map_or("a server".to_owned(), |profile| format!("simulated {profile}"))
-    };
-    differ("target", target(a), target(b));
-    differ("model", a.plan.model.clone(), b.plan.model.clone());
-    differ("workload", a.plan.workload.clone(), b.plan.workload.clone());
-    differ("endpoint", a.plan.endpoint.clone(), b.plan.endpoint.clone());
-    differ("stream", a.plan.stream.to_string(), b.plan.stream.to_string());
-    differ("conversations", conversations(&a.plan), conversations(&b.plan));
-    differ("retries", a.plan.retries.to_string(), b.plan.retries.to_string());
-    differ("osl", a.plan.osl.to_string(), b.plan.osl.to_string());
-    differ("ignore_eos", a.plan.ignore_eos.to_string(), b.plan.ignore_eos.to_string());
-    let body = |run: &records::Manifest| {
-        let value = serde_json::Value::Object(run.plan.extra_body.clone());
-        value.to_string()
-    };
-    differ("extra_body", body(a), body(b));
-    let alike = |a: f64, b: f64, tolerance: f64| (a - b).abs() <= tolerance;
-    if let (Some(isl_a), Some(isl_b)) = (of_a.run.isl_mean, of_b.run.isl_mean)
-        && !alike(isl_a, isl_b, ISL_TOLERANCE * isl_a.max(isl_b))
-    {
-        differ("isl", format!("{isl_a:.1}"), format!("{isl_b:.1}"));
-    }
-    if let (Some(hits_a), Some(hits_b)) = (prefix_hits(of_a), prefix_hits(of_b))
-        && !alike(hits_a, hits_b, PREFIX_TOLERANCE)
-    {
-        let percent = |share: f64| format!("{:.0} % hits", 100.0 * share);
-        differ("prefix_cache", percent(hits_a), percent(hits_b));
-    }
-    let engine = |run: &records::Manifest| {
-        let parts = [run.engine.name.as_ref().map(records::Engine::id), run.engine.version.as_deref()];
-        parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
-    };
-    differ("engine", engine(a), engine(b));
-    differ("gpus", of_a.run.gpus.join(", "), of_b.run.gpus.join(", "));
-    differ("tool", of_a.run.tool.clone(), of_b.run.tool.clone());
-    found
-}
-
-/// Turns and pauses, as the plan has them.
-fn conversations(plan: &records::Plan) -> String {
-    let figure = |name: &str| plan.workload_options.get(name)?.as_f64();
-    figure("session_turns").map_or_else(
-        || "none".to_owned(),
-        |turns| {
-            let think = figure("think_time_ms").unwrap_or(0.0);
-            format!("{turns} turns, {think} ms between them")
-        },
-    )
-}
-
-/// Largest share of prompt tokens that came from the prefix cache.
-fn prefix_hits(summary: &Summary) -> Option<f64> {
-    let levels = summary.levels.iter();
-    levels.filter_map(|level| level.server?.prefix_hit_rate).reduce(f64::max)
-}
-
 fn rows(
     first: &BTreeMap<u32, Vec<Figure>>,
     second: &BTreeMap<u32, Vec<Figure>>,
@@ -263,7 +181,7 @@ fn rows(
             continue;
         };
         for a in of_first {
-            let b = of_second.iter().find(|figure| figure.metric == a.metric);
+            let b = of_second.iter().find(|figure| figure.what == a.what);
             rows.extend(b.map(|b| row(*concurrency, a, b, confidence)));
         }
     }
@@ -274,14 +192,14 @@ fn row(concurrency: u32, a: &Figure, b: &Figure, confidence: Confidence) -> Comp
     let found: Option<Difference> =
         a.error.zip(b.error).and_then(|(a, b): (MeanWithError, MeanWithError)| difference(a, b, confidence, POWER));
     let scale = |difference: f64| {
-        if a.is_share { difference } else { difference.exp_m1() }
+        if a.is_share() { difference } else { difference.exp_m1() }
     };
     ComparedFigure {
         concurrency,
-        metric: a.metric.to_owned(),
+        metric: a.what.to_string(),
         first: a.value,
         second: b.value,
-        change: if a.is_share { b.value - a.value } else { b.value / a.value - 1.0 },
+        change: if a.is_share() { b.value - a.value } else { b.value / a.value - 1.0 },
         low: found.map(|found| scale(found.interval.low)),
         high: found.map(|found| scale(found.interval.high)),
         p_value: found.map(|found| found.p_value),
@@ -296,10 +214,8 @@ fn judge(rows: &mut [ComparedFigure], confidence: Confidence, threshold: f64) {
     let tested = rows.iter_mut().filter(|row| row.p_value.is_some());
     for (row, p_value) in tested.zip(corrected) {
         row.p_value = Some(p_value);
-        let higher_is_better = matches!(
-            &*row.metric,
-            "output_tok_s" | "per_request_tok_s" | "requests_per_s" | "success_rate" | "slo_attainment"
-        );
+        let higher_is_better =
+            row.metric.parse::<LevelFigure>().is_ok_and(|figure| figure.row().better == Better::Higher);
         row.verdict = if p_value >= 1.0 - confidence.get() {
             Verdict::NoEvidence
         } else if row.change.abs() < threshold {

@@ -18,7 +18,7 @@ pub(crate) mod window;
 
 use std::time::Duration;
 
-use records::{Outcome, RequestRecord, RunData, Stage, TokenSource};
+use records::{Metric, Outcome, RequestRecord, RunData, Stage, TokenSource};
 use stats::{Confidence, Sample, Span, mser5, occupancy};
 
 use crate::{
@@ -28,13 +28,13 @@ use crate::{
     level::failures::failures,
     level::goodput::Strains,
     level::gpu::gpu_level,
-    level::open_loop::{e2el_from_intended, request_rate, stages},
+    level::open_loop::{request_rate, stages},
     level::rates::Rates,
     level::server::server_level,
     level::tokens::{tokens, tokens_within},
     level::turns::turns,
     level::validity::{client_level, invalid},
-    level::window::{LevelRecords, is_completed},
+    level::window::{LevelRecords, is_completed, series},
     units::{ms, seconds},
 };
 
@@ -64,13 +64,13 @@ pub(crate) fn figures<'a>(
     let ordered = level.in_order();
     let request_rate = request_rate(level, run);
     let rates = Rates::new(level, &ordered, request_rate.is_none(), reading);
-    let of = |figure: &dyn Fn(&RequestRecord) -> Option<f64>| series(&ordered, figure);
-    let per_request = |figure: &dyn Fn(&RequestRecord) -> Option<f64>| distribution(&of(figure), reading);
+    let of = |metric| series(&ordered, metric);
+    let per_request = |metric| distribution(&of(metric), reading);
     let requests = counts(level);
     let seconds = level.window.map_or(0.0, seconds);
     let output = output_within(level);
-    let ttft = of(&|record| record.ttft().map(ms));
-    let e2el = of(&|record| record.e2el().map(ms));
+    let ttft = of(Metric::Ttft);
+    let e2el = of(Metric::E2el);
     let ttft_ms = distribution(&ttft, reading);
     let e2el_ms = distribution(&e2el, reading);
     let e2el_sample = Sample::new(e2el.clone()).ok();
@@ -93,15 +93,15 @@ pub(crate) fn figures<'a>(
         requests_per_s: ratio(requests.completed as f64, seconds).unwrap_or(0.0),
         ttft_ms,
         e2el_ms,
-        e2el_from_intended_ms: per_request(&|record| e2el_from_intended(record).map(ms)),
-        tpot_ms: per_request(&|record| record.tpot().map(ms)),
+        e2el_from_intended_ms: per_request(Metric::E2elFromIntended),
+        tpot_ms: per_request(Metric::Tpot),
         icl_ms,
-        ttfo_ms: per_request(&|record| ttfo(record).map(ms)),
+        ttfo_ms: per_request(Metric::Ttfo),
         itl_ms: token_gaps(level, confidence),
         tokens_per_chunk: tokens_per_chunk(level.completed()),
-        per_request_tok_s: per_request(&tokens_per_second),
-        output_tokens: per_request(&|record| output_tokens(record).map(|n| n as f64)),
-        prompt_tokens: per_request(&|record| record.prompt_tokens.map(|n| n as f64)),
+        per_request_tok_s: per_request(Metric::PerRequestTokS),
+        output_tokens: per_request(Metric::OutputTokens),
+        prompt_tokens: per_request(Metric::PromptTokens),
         failure_adjusted: failure_adjusted(&ttft, e2el_sample.as_ref(), requests.failed, confidence),
         goodput: goodput::level(rates.as_ref(), strains.as_ref(), objectives),
         steady: steady(&ttft, &e2el, reading),
@@ -158,12 +158,6 @@ fn failure_adjusted(
     })
 }
 
-/// A figure of the completed requests that have it.
-fn series(ordered: &[&RequestRecord], figure: &dyn Fn(&RequestRecord) -> Option<f64>) -> Vec<f64> {
-    let completed = ordered.iter().filter(|record| is_completed(record));
-    completed.filter_map(|record| figure(record)).collect()
-}
-
 fn success_rate(ordered: &[&RequestRecord], reading: Reading) -> Option<Estimate> {
     let counted = ordered.iter().filter(|record| record.outcome != Outcome::Cancelled);
     // A request fails or not, and nothing else about it matters here.
@@ -208,11 +202,6 @@ fn in_flight(level: &LevelRecords<'_>, window: Span) -> f64 {
     occupancy(spans, window).mean
 }
 
-/// From sending to the first output that is not reasoning.
-fn ttfo(record: &RequestRecord) -> Option<Duration> {
-    Some(record.first_output_ns? - record.sent_ns)
-}
-
 fn chunk_gaps(level: &LevelRecords<'_>, confidence: Confidence) -> Option<Distribution> {
     let gaps = level.completed().flat_map(gaps).map(ms);
     pooled(gaps.collect(), confidence)
@@ -244,10 +233,6 @@ fn gaps(record: &RequestRecord) -> impl Iterator<Item = Duration> {
     arrivals[..neighbours].windows(2).map(|pair| Duration::from_nanos(pair[1].saturating_sub(pair[0])))
 }
 
-fn output_tokens(record: &RequestRecord) -> Option<u64> {
-    record.output_tokens.map(|tokens| tokens.count)
-}
-
 /// Over requests whose tokens were not counted by their chunks: one a chunk would be no finding there.
 fn tokens_per_chunk<'a>(records: impl Iterator<Item = &'a RequestRecord>) -> Option<f64> {
     let (mut tokens, mut chunks) = (0.0, 0.0);
@@ -261,12 +246,6 @@ fn tokens_per_chunk<'a>(records: impl Iterator<Item = &'a RequestRecord>) -> Opt
     ratio(tokens, chunks)
 }
 
-/// Output tokens / E2EL.
-fn tokens_per_second(record: &RequestRecord) -> Option<f64> {
-    let e2el = record.e2el().filter(|e2el| !e2el.is_zero())?;
-    Some(output_tokens(record)? as f64 / e2el.as_secs_f64())
-}
-
 fn is_short(record: &RequestRecord) -> bool {
-    output_tokens(record).is_some_and(|n| n < u64::from(record.asked_output_tokens))
+    record.output_tokens.is_some_and(|n| n.count < u64::from(record.asked_output_tokens))
 }

@@ -5,14 +5,15 @@
 //!
 //! Rooms, from the records upwards: `level` (the figures of one level), `run` (what holds across levels: limits, scaling,
 //! capacity, bottlenecks, findings), `predict` (the model of speed that levels calibrate), `compare` (two runs, two series),
-//! `control` (decisions while measuring), and `summary` (the document, types only). `distribution` and `units` lie under all
-//! of them. [`summarise()`] puts a summary together.
+//! `control` (decisions while measuring), and `summary` (the document, types only). `metric` is the
+//! registry of metrics; it, `distribution` and `units` lie under all of them. [`summarise()`] puts a summary together.
 #![warn(clippy::disallowed_methods, reason = "pure crate: no files, clock, environment or network")]
 
 mod compare;
 mod control;
 mod distribution;
 mod level;
+mod metric;
 mod predict;
 mod run;
 mod sizing_section;
@@ -20,16 +21,20 @@ mod summary;
 mod units;
 
 pub use compare::{
-    CompareError, CompareOptions, ComparedFigure, Comparison, Condition, Verdict, compare,
-    series::{compare_series, over_runs},
+    CompareError, CompareOptions, ComparedFigure, Comparison, Verdict, compare,
+    conditions::Condition,
+    series::{RunSeries, compare_series, over_runs},
 };
 pub use control::{
     capacity_search::{Probe, SearchLimits, SearchStep, fewest_effective, next_search_step},
     stop_rule::{StopRule, StopWatch},
 };
+pub use metric::{
+    Better, LevelFigure, LevelValue, METRICS, MetricRow, OfRequest, Statistic, Unit, parse_request_metric,
+};
 pub use predict::{Calibrated, Observed, Served, observations};
-/// Why a search ended, as the manifest contains it.
-pub use records::SearchEnd;
+/// Ids of the metrics, and why a search ended, as the records have them.
+pub use records::{Metric, SearchEnd};
 pub use run::{server_capacity::server_capacity, summarise};
 /// The planner's answer, which a summary may carry.
 pub use sizing::planner as planning;

@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use analysis::{CompareOptions, Comparison, Summary, Verdict};
+use analysis::{CompareOptions, Comparison, RunSeries, Summary, Verdict};
 use bench::SeriesDir;
 use clap::Args;
-use records::{RunData, RunDir};
+use records::{Manifest, RunData, RunDir};
 
 use crate::{
     exit::{self, Exit, WithExit as _},
@@ -75,13 +75,21 @@ fn runs(args: &CompareArgs) -> anyhow::Result<Comparison> {
 }
 
 fn series(args: &CompareArgs, first: &SeriesDir, second: &SeriesDir) -> anyhow::Result<Comparison> {
-    let summaries = |series: &SeriesDir| -> anyhow::Result<Vec<Summary>> {
-        let runs = series.runs();
-        let summarise = |run: &PathBuf| Ok(report::summarise(&load(args, run)?));
-        runs.iter().map(summarise).collect()
+    let read = |series: &SeriesDir| -> anyhow::Result<(Option<Manifest>, Vec<Summary>)> {
+        let (mut manifest, mut summaries) = (None, Vec::new());
+        for run in series.runs() {
+            let run = load(args, &run)?;
+            summaries.push(report::summarise(&run));
+            manifest.get_or_insert(run.manifest);
+        }
+        Ok((manifest, summaries))
     };
-    let (of_first, of_second) = (summaries(first)?, summaries(second)?);
-    let confidence = of_second.first().and_then(|run| run.confidence_level);
-    analysis::compare_series((first.name(), &of_first), (second.name(), &of_second), options(args, confidence))
-        .exit(Exit::Usage)
+    let (of_first, of_second) = (read(first)?, read(second)?);
+    let confidence = of_second.1.first().and_then(|run| run.confidence_level);
+    analysis::compare_series(
+        RunSeries { name: first.name(), manifest: of_first.0.as_ref(), runs: &of_first.1 },
+        RunSeries { name: second.name(), manifest: of_second.0.as_ref(), runs: &of_second.1 },
+        options(args, confidence),
+    )
+    .exit(Exit::Usage)
 }

@@ -4,15 +4,15 @@
 //! report command may judge by something else.
 
 use clap::Args;
-use records::{Judgement, Objectives};
+use records::{Judgement, Objectives, PerMetric};
 
 /// Share of requests in percent that has to be good unless the user says otherwise: the 95th percentile.
 const ATTAINMENT_PERCENT: f64 = 95.0;
 
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct JudgeArgs {
-    /// Latency objectives of a good request in ms, such as "ttft:500 tpot:50 e2el:8000": how many requests met all of them,
-    /// how many good ones a second, and at which concurrency too few are good
+    /// Latency objectives of a good request in ms, such as "ttft:500 tpot:50 e2el:8000" (or ttfo): how many requests met
+    /// all of them, how many good ones a second, and at which concurrency too few are good
     #[arg(long, value_name = "OBJECTIVES", value_parser = limits)]
     goodput: Option<Limits>,
     /// Share of requests in percent that has to be good [default: 95]
@@ -23,26 +23,17 @@ pub(crate) struct JudgeArgs {
     confidence_level: Option<f64>,
 }
 
-/// Largest latencies of a good request.
-#[expect(clippy::struct_field_names, reason = "the unit, as in the records")]
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct Limits {
-    pub(crate) ttft_ns: Option<u64>,
-    pub(crate) tpot_ns: Option<u64>,
-    pub(crate) e2el_ns: Option<u64>,
-}
+/// Largest latencies of a good request in nanoseconds.
+pub(crate) type Limits = PerMetric<u64>;
 
 impl JudgeArgs {
     /// What was asked for on this command line, and `kept` where nothing was.
     pub(crate) fn judgement(&self, kept: Judgement) -> Judgement {
         let share = self.attainment.map(|percent| percent / 100.0);
         let objectives = match (self.goodput, kept.objectives) {
-            (Some(limits), _) => Some(Objectives {
-                ttft_ns: limits.ttft_ns,
-                tpot_ns: limits.tpot_ns,
-                e2el_ns: limits.e2el_ns,
-                attainment: share.unwrap_or(ATTAINMENT_PERCENT / 100.0),
-            }),
+            (Some(limits_ns), _) => {
+                Some(Objectives { limits_ns, attainment: share.unwrap_or(ATTAINMENT_PERCENT / 100.0) })
+            }
             (None, Some(kept)) => Some(Objectives { attainment: share.unwrap_or(kept.attainment), ..kept }),
             (None, None) => None,
         };
@@ -57,17 +48,12 @@ pub(crate) fn limits(text: &str) -> Result<Limits, String> {
     for word in words.filter(|word| !word.is_empty()) {
         let (metric, ms) =
             word.split_once(':').ok_or_else(|| format!("`{word}` has no colon: write METRIC:MILLISECONDS"))?;
-        let limit = match metric {
-            "ttft" => &mut limits.ttft_ns,
-            "tpot" => &mut limits.tpot_ns,
-            "e2el" => &mut limits.e2el_ns,
-            other => return Err(format!("`{other}` is none of ttft, tpot, e2el")),
-        };
-        if limit.replace(nanoseconds(ms)?).is_some() {
+        let metric = analysis::parse_request_metric(metric, true)?;
+        if limits.insert(metric, nanoseconds(ms)?).is_some() {
             return Err(format!("`{metric}` is there twice"));
         }
     }
-    if limits == Limits::default() {
+    if limits.is_empty() {
         return Err("there is no objective: write \"ttft:500 tpot:50 e2el:8000\"".to_owned());
     }
     Ok(limits)
@@ -93,14 +79,16 @@ fn between<const LARGEST: u32>(text: &str) -> Result<f64, String> {
 
 #[cfg(test)]
 mod tests {
+    use records::Metric;
+
     use super::*;
 
     #[test]
     fn objectives_are_read_as_the_fields_tools_write_them() {
         let all = limits("ttft:500 tpot:50.5,e2el:8000").unwrap();
-        assert_eq!(all.ttft_ns, Some(500_000_000));
-        assert_eq!(all.tpot_ns, Some(50_500_000));
-        assert_eq!(all.e2el_ns, Some(8_000_000_000));
+        let given = [(Metric::Ttft, 500_000_000), (Metric::Tpot, 50_500_000), (Metric::E2el, 8_000_000_000)];
+        assert_eq!(all, given.into_iter().collect());
+        assert_eq!(limits("ttfo:700").unwrap().get(Metric::Ttfo), Some(700_000_000));
         for bad in ["", "ttft", "itl:5", "ttft:0", "ttft:x", "ttft:nan", "ttft:1e99", "ttft:1 ttft:2"] {
             assert!(limits(bad).is_err(), "{bad}");
         }
@@ -114,7 +102,7 @@ mod tests {
         assert_eq!(JudgeArgs::default().judgement(kept), kept);
         let stricter = JudgeArgs { attainment: Some(99.0), ..JudgeArgs::default() };
         let judged = stricter.judgement(kept).objectives.unwrap();
-        assert_eq!((judged.ttft_ns, judged.attainment), (Some(500_000_000), 0.99));
+        assert_eq!((judged.limits_ns.get(Metric::Ttft), judged.attainment), (Some(500_000_000), 0.99));
         assert_eq!(stricter.judgement(Judgement::default()), Judgement::default());
     }
 }

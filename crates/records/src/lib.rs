@@ -13,6 +13,7 @@
 mod engine;
 mod jsonl;
 mod manifest;
+pub mod metric;
 mod phase;
 mod request;
 mod run_data;
@@ -28,6 +29,7 @@ pub use manifest::{
     Arrivals, ClockAnchor, EndReason, EngineFacts, Host, Judgement, Manifest, Objectives, Plan, Ramp, RampShape,
     RateStage, SCHEMA_VERSION, Search, SearchEnd, Target, Tool,
 };
+pub use metric::{Metric, PerMetric, UnknownMetric};
 pub use phase::{ClientLoad, MeasureEnd, Phase, PhaseKind};
 pub use request::{
     Chunks, ConnectPhase, Connection, Outcome, RequestRecord, ServerTimings, Stage, TimeoutPhase, TokenCount,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_with::skip_serializing_none;
 
-use crate::{Engine, Offset};
+use crate::{Engine, Offset, PerMetric};
 
 /// Version of every file in the run folder. A reader accepts this version and older ones that a fixture proves readable.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -69,16 +69,13 @@ impl Judgement {
     }
 }
 
-/// Latency objectives: a request is good when it completes and meets all that are set.
-#[skip_serializing_none]
+/// Latency objectives: a request is good when it completes and meets all that are set. On disk each has a key of its own,
+/// such as `ttft_ns`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Objectives {
-    /// Largest TTFT.
-    pub ttft_ns: Option<u64>,
-    /// Largest TPOT.
-    pub tpot_ns: Option<u64>,
-    /// Largest E2EL.
-    pub e2el_ns: Option<u64>,
+    /// Largest latency of a good request in nanoseconds.
+    #[serde(flatten, with = "crate::metric::by_id_ns")]
+    pub limits_ns: PerMetric<u64>,
     /// Share of requests that has to be good for a level to hold, between 0 and 1.
     pub attainment: f64,
 }

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use analysis::{LevelFigure, Metric, Statistic, Unit};
 use serde::Deserialize;
 
 use crate::ReportError;
@@ -87,6 +88,21 @@ impl Words {
         key.split_once('.')
             .and_then(|(table, key)| self.tables.get(table)?.0.get(key))
             .map_or_else(|| format!("⟦{key}⟧"), |text| text.replace("{confidence}", &self.confidence))
+    }
+
+    /// Returns the name of a metric.
+    pub(crate) fn metric(&self, metric: Metric) -> String {
+        self.get(&format!("metric.{metric}"))
+    }
+
+    /// Returns the head of a column of this figure, with its unit.
+    pub(crate) fn figure(&self, figure: LevelFigure) -> String {
+        let metric = self.metric(figure.metric);
+        match (figure.row().unit, figure.statistic) {
+            (Unit::Ms, Statistic::Mean) => self.say("figure.mean", &[("metric", &metric)]),
+            (Unit::Ms, other) => self.say("figure.percentile", &[("metric", &metric), ("statistic", other.id())]),
+            _ => metric,
+        }
     }
 
     /// The text of `table.key` with its `{named}` places filled. Values are not searched for places again.
@@ -193,7 +209,7 @@ mod tests {
 
     #[test]
     fn every_key_is_used_and_every_key_asked_for_exists() {
-        let mut asked = BTreeSet::new();
+        let mut asked: BTreeSet<String> = Metric::all().map(|metric| format!("metric.{metric}")).collect();
         for source in SOURCES {
             for piece in source.split('"').skip(1).step_by(2) {
                 let is_key = piece.split_once('.').is_some_and(|(table, key)| {

@@ -3,7 +3,9 @@
 //! The header is stable: columns are added at the end only. An empty cell was not measured. All cells are numbers or
 //! fixed words, so nothing needs quoting. `runs.csv` is the same of several runs together.
 
-use analysis::{Distribution, Estimate, Invalid, LevelSummary, OverRuns, Summary};
+use analysis::{
+    Distribution, Estimate, Invalid, LevelFigure, LevelSummary, METRICS, OverRuns, Statistic, Summary, Unit,
+};
 
 /// Name of a column and how to read it.
 type Column = (&'static str, fn(&LevelSummary) -> Option<f64>);
@@ -82,16 +84,28 @@ const COLUMNS: [Column; 55] = [
     ("retries", |l| Some(l.requests.retries as f64)),
 ];
 
+/// Metrics of requests that have no column above: a mean each, so that a new metric is in the file by itself.
+fn more() -> impl Iterator<Item = (String, LevelFigure)> {
+    METRICS.iter().filter(|row| row.is_of_requests()).filter_map(|row| {
+        let id = row.metric.id();
+        let name = if row.unit == Unit::Ms { format!("{id}_ms_mean") } else { format!("{id}_mean") };
+        let is_there = COLUMNS.iter().any(|(known, _)| *known == name);
+        (!is_there).then_some((name, LevelFigure { metric: row.metric, statistic: Statistic::Mean }))
+    })
+}
+
 /// The whole file. The first three columns say what a row is worth even when it is cut out and pasted elsewhere.
 pub(crate) fn render(summary: &Summary) -> String {
-    let names: Vec<&str> = COLUMNS.iter().map(|(name, _)| *name).collect();
+    let names: Vec<String> =
+        COLUMNS.iter().map(|(name, _)| (*name).to_owned()).chain(more().map(|(name, _)| name)).collect();
     let mut text = format!("simulated,complete,invalid,{}\n", names.join(","));
     for level in &summary.levels {
         let invalid: Vec<&str> = level.invalid.iter().map(word).collect();
         let mut cells =
             vec![summary.run.simulated_profile.is_some().to_string(), level.complete.to_string(), invalid.join(";")];
-        cells.extend(COLUMNS.iter().map(|(_, read)| {
-            let figure = read(level).filter(|figure| figure.is_finite());
+        let columns = COLUMNS.iter().map(|(_, read)| read(level));
+        cells.extend(columns.chain(more().map(|(_, figure)| value(figure.value(level)))).map(|figure| {
+            let figure = figure.filter(|figure| figure.is_finite());
             figure.map_or_else(String::new, |figure| figure.to_string())
         }));
         text.push_str(&cells.join(","));

@@ -6,17 +6,19 @@
 //! cargo run --release -p xtask --example coverage -- 100     # fewer, printed only
 //! cargo run --release -p xtask --example coverage -- search  # the search for a capacity against full sweeps;
 //!                                          # then searches, requests a slot in the shortest probe, tolerance in percent
+//! cargo run --release -p xtask --example coverage -- stop    # intervals at which --stop-when ends a level; then levels
 //! ```
 
 use std::{fs, path::Path, thread, time::Duration};
 
 use analysis::{Estimate, Summary};
 use anyhow::Context as _;
-use records::Objectives;
+use records::{Metric, Objectives};
 use simserver::simulate::{Served, closed_loop};
 use stats::{Quantile, Sample, quantile};
 
 mod search;
+mod stop_rule;
 mod virtual_engine;
 mod virtual_run;
 
@@ -26,6 +28,8 @@ use virtual_run::{Scenario, load, ms, nanoseconds, simulated};
 const RUNS: u64 = 1000;
 /// Searches, if not told otherwise.
 const SEARCHES: u64 = 400;
+/// Levels that the stop rule ends, if not told otherwise.
+const STOPPED_LEVELS: u64 = 400;
 /// Measured requests of each slot in the shortest probe of the search, as the tool has them.
 const PROBE_WAVES: u64 = 10;
 const MARKS: (&str, &str) = ("<!-- coverage -->", "<!-- /coverage -->");
@@ -106,6 +110,10 @@ fn main() -> anyhow::Result<()> {
             tolerance: number(4, 10)? as f64 / 100.0,
         };
         return search::print(scenario, &truth(scenario)?, asked);
+    }
+    if std::env::args().nth(1).is_some_and(|word| word == "stop") {
+        let levels = std::env::args().nth(2).map_or(Ok(STOPPED_LEVELS), |n| n.parse())?;
+        return stop_rule::print(SCENARIOS[0], levels);
     }
     let asked = std::env::args().nth(1).map(|n| n.parse::<u64>()).transpose()?;
     let mut table =
@@ -271,6 +279,9 @@ fn truth(scenario: Scenario) -> anyhow::Result<Truth> {
         good_per_s: good / seconds(&at_next),
         attainment: good / at_next.len() as f64,
         capacity,
-        objectives: Objectives { ttft_ns: Some(nanoseconds(between)), tpot_ns: None, e2el_ns: None, attainment: 0.95 },
+        objectives: Objectives {
+            limits_ns: [(Metric::Ttft, nanoseconds(between))].into_iter().collect(),
+            attainment: 0.95,
+        },
     })
 }

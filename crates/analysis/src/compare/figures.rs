@@ -2,25 +2,29 @@
 
 use std::collections::BTreeMap;
 
-use records::{Outcome, RequestRecord, RunData};
-use stats::{BatchMeans, Confidence, MeanWithError, Quantile, Sample, quantile};
+use records::{Metric, Outcome, RunData};
+use stats::{BatchMeans, Confidence, MeanWithError, Sample};
 
 use crate::{
-    LevelSummary,
-    distribution::Reading,
-    level::goodput::Strains,
-    level::window::{self, is_completed},
+    LevelFigure, LevelSummary, OfRequest, Statistic, Unit,
+    distribution::{Reading, distribution},
+    level::window::{self, is_completed, series},
     level::{self, LevelFigures},
-    units::ms,
 };
 
 /// A figure of a level. The error is that of its logarithm, or of the share itself.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Figure {
-    pub(crate) metric: &'static str,
+    pub(crate) what: LevelFigure,
     pub(crate) value: f64,
-    pub(crate) is_share: bool,
     pub(crate) error: Option<MeanWithError>,
+}
+
+impl Figure {
+    /// Whether it is compared as a difference of shares, not as a ratio.
+    pub(crate) fn is_share(&self) -> bool {
+        self.what.row().unit == Unit::Share
+    }
 }
 
 /// By concurrency, of the levels that ran to their end with valid figures.
@@ -34,53 +38,53 @@ pub(crate) fn figures(run: &RunData, confidence: Confidence) -> BTreeMap<u32, Ve
 }
 
 fn of_level(level: &LevelFigures<'_>) -> Vec<Figure> {
-    let completed = || level.requests.iter().filter(|record| is_completed(record));
-    let series = |latency: &dyn Fn(&RequestRecord) -> Option<f64>| -> Vec<f64> {
-        completed().filter_map(|record| latency(record)).collect()
-    };
-    let ttft = series(&|record| record.ttft().map(ms));
-    let tpot = series(&|record| record.tpot().map(ms));
-    let e2el = series(&|record| record.e2el().map(ms));
-    let counted = level.requests.iter().filter(|record| record.outcome != Outcome::Cancelled);
-    let completions: Vec<bool> = counted.map(|record| is_completed(record)).collect();
-    let good = |strains: &Strains| strains.series.iter().map(|x| *x <= 1.0).collect::<Vec<_>>();
-    let reading = level.reading;
-    let figures = [
-        mean("ttft_mean_ms", &ttft, reading),
-        percentile("ttft_p95_ms", &ttft, reading),
-        mean("tpot_mean_ms", &tpot, reading),
-        mean("e2el_mean_ms", &e2el, reading),
-        percentile("e2el_p95_ms", &e2el, reading),
-        throughput(&level.summary, reading),
-        share("success_rate", &completions, reading),
-        level.strains.as_ref().and_then(|strains| share("slo_attainment", &good(strains), reading)),
-    ];
-    figures.into_iter().flatten().collect()
+    LevelFigure::all().filter_map(|what| figure(level, what)).collect()
 }
 
-fn mean(metric: &'static str, series: &[f64], reading: Reading) -> Option<Figure> {
+/// Returns a figure with the error that fits its kind; one without an error is shown and not tested.
+fn figure(level: &LevelFigures<'_>, what: LevelFigure) -> Option<Figure> {
+    let reading = level.reading;
+    match (what.metric, what.statistic) {
+        (Metric::OutputTokS, _) => throughput(what, &level.summary, reading),
+        (Metric::SuccessRate, _) => {
+            let counted = level.requests.iter().filter(|record| record.outcome != Outcome::Cancelled);
+            share(what, &counted.map(|record| is_completed(record)).collect::<Vec<_>>(), reading)
+        }
+        (Metric::SloAttainment, _) => {
+            let strains = &level.strains.as_ref()?.series;
+            share(what, &strains.iter().map(|x| *x <= 1.0).collect::<Vec<_>>(), reading)
+        }
+        // A rate of completions is the throughput of requests of one length: it is tested as output.
+        (Metric::RequestsPerS, _) => None,
+        _ if matches!(what.row().of_request, OfRequest::Pooled | OfRequest::WholeLevel) => {
+            Some(Figure { what, value: what.value(&level.summary)?.value, error: None })
+        }
+        (metric, Statistic::Mean) => mean(what, &series(&level.requests, metric), reading),
+        (metric, _) => percentile(what, &series(&level.requests, metric), reading),
+    }
+}
+
+fn mean(what: LevelFigure, series: &[f64], reading: Reading) -> Option<Figure> {
     let value = Sample::new(series.to_vec()).ok()?.mean();
     let of_logarithm = |batches: BatchMeans| MeanWithError {
         mean: batches.mean().ln(),
         standard_error: batches.standard_error() / batches.mean(),
         degrees_of_freedom: batches.degrees_of_freedom(),
     };
-    Some(Figure { metric, value, is_share: false, error: reading.batches(series).map(of_logarithm) })
+    Some(Figure { what, value, error: reading.batches(series).map(of_logarithm) })
 }
 
 /// The error that the interval of the percentile implies, as if it were a normal one.
-fn percentile(metric: &'static str, series: &[f64], reading: Reading) -> Option<Figure> {
-    let distribution = crate::distribution::distribution(series, reading)?;
-    let p95 = distribution.p95?;
-    let (low, high) = (p95.low?, p95.high?);
+fn percentile(what: LevelFigure, series: &[f64], reading: Reading) -> Option<Figure> {
+    let distribution = distribution(series, reading)?;
+    let estimate = what.statistic.of(&distribution)?;
+    let (low, high) = (estimate.low?, estimate.high?);
     let width = implied_widths(reading.confidence)?;
-    let sample = Sample::new(series.to_vec()).ok()?;
     Some(Figure {
-        metric,
-        value: quantile(&sample, Quantile::P95),
-        is_share: false,
+        what,
+        value: estimate.value,
         error: Some(MeanWithError {
-            mean: p95.value.ln(),
+            mean: estimate.value.ln(),
             standard_error: (high.ln() - low.ln()) / width,
             degrees_of_freedom: f64::INFINITY,
         }),
@@ -95,14 +99,13 @@ fn implied_widths(confidence: Confidence) -> Option<f64> {
     Some(2.0 * half / (1.0 - half * half).sqrt())
 }
 
-fn throughput(level: &LevelSummary, reading: Reading) -> Option<Figure> {
+fn throughput(what: LevelFigure, level: &LevelSummary, reading: Reading) -> Option<Figure> {
     let estimate = level.output_tok_s_estimate?;
     let width = implied_widths(reading.confidence)?;
     let half_ends = estimate.low.zip(estimate.high).filter(|ends| ends.0 > 0.0);
     Some(Figure {
-        metric: "output_tok_s",
+        what,
         value: estimate.value,
-        is_share: false,
         error: half_ends.map(|(low, high)| MeanWithError {
             mean: estimate.value.ln(),
             // Student's ends, so the error is rather too large than too small.
@@ -113,7 +116,7 @@ fn throughput(level: &LevelSummary, reading: Reading) -> Option<Figure> {
 }
 
 /// A share, with a success and a failure added.
-fn share(metric: &'static str, yes: &[bool], reading: Reading) -> Option<Figure> {
+fn share(what: LevelFigure, yes: &[bool], reading: Reading) -> Option<Figure> {
     let n = yes.len() as f64;
     if yes.is_empty() {
         return None;
@@ -123,9 +126,8 @@ fn share(metric: &'static str, yes: &[bool], reading: Reading) -> Option<Figure>
     let effective = reading.batches(&series).map_or(n, |batches| batches.effective());
     let adjusted = (value * effective + 1.0) / (effective + 2.0);
     Some(Figure {
-        metric,
+        what,
         value,
-        is_share: true,
         error: Some(MeanWithError {
             mean: adjusted,
             standard_error: (adjusted * (1.0 - adjusted) / (effective + 2.0)).sqrt(),

@@ -5,11 +5,13 @@
 
 use std::collections::BTreeMap;
 
+use records::Manifest;
 use stats::{Confidence, MeanWithError, Sample, mean_interval};
 
 use crate::{
-    CompareError, CompareOptions, Comparison, Distribution, FigureOverRuns, LevelOverRuns, LevelSummary, OverRuns,
-    SUMMARY_VERSION, Summary, compare,
+    CompareError, CompareOptions, Comparison, FigureOverRuns, LevelFigure, LevelOverRuns, LevelSummary, OverRuns,
+    SUMMARY_VERSION, Summary, Unit, compare,
+    compare::conditions::differing,
     compare::figures::Figure,
     distribution::{confidence, estimate},
 };
@@ -71,48 +73,19 @@ fn over_levels(levels: &[&LevelSummary], confidence: Confidence) -> LevelOverRun
         request_rate: levels.iter().find_map(|level| level.request_rate?.planned_per_s),
         runs: levels.len() as u64,
         invalid_runs: invalid.count() as u64,
-        figures: METRICS
-            .iter()
-            .filter_map(|(metric, read)| {
-                let values = levels.iter().filter_map(|level| read(level)).collect();
-                over_values(metric, values, confidence)
+        figures: LevelFigure::all()
+            .filter_map(|figure| {
+                let values = levels.iter().filter_map(|level| Some(figure.value(level)?.value)).collect();
+                over_values(figure, values, confidence)
             })
             .collect(),
     }
 }
 
-/// Name of a figure and how to read it.
-type Metric = (&'static str, fn(&LevelSummary) -> Option<f64>);
-
-fn mean(distribution: Option<Distribution>) -> Option<f64> {
-    Some(distribution?.mean.value)
-}
-
-fn p95(distribution: Option<Distribution>) -> Option<f64> {
-    Some(distribution?.p95?.value)
-}
-
-const METRICS: [Metric; 10] = [
-    ("ttft_mean_ms", |l| mean(l.ttft_ms)),
-    ("ttft_p95_ms", |l| p95(l.ttft_ms)),
-    ("tpot_mean_ms", |l| mean(l.tpot_ms)),
-    ("e2el_mean_ms", |l| mean(l.e2el_ms)),
-    ("e2el_p95_ms", |l| p95(l.e2el_ms)),
-    ("per_request_tok_s", |l| mean(l.per_request_tok_s)),
-    ("output_tok_s", |l| l.output_tok_s),
-    ("requests_per_s", |l| Some(l.requests_per_s)),
-    ("success_rate", |l| Some(l.success_rate?.value)),
-    ("slo_attainment", |l| Some(l.goodput?.attainment.value)),
-];
-
-fn is_share(metric: &str) -> bool {
-    matches!(metric, "success_rate" | "slo_attainment")
-}
-
-fn over_values(metric: &str, values: Vec<f64>, confidence: Confidence) -> Option<FigureOverRuns> {
+fn over_values(figure: LevelFigure, values: Vec<f64>, confidence: Confidence) -> Option<FigureOverRuns> {
     let sample = Sample::new(values).ok()?;
     Some(FigureOverRuns {
-        metric: metric.to_owned(),
+        metric: figure.to_string(),
         n: sample.n(),
         mean: estimate(sample.mean(), mean_interval(&sample, confidence)),
         stddev: sample.variance().map(f64::sqrt),
@@ -121,17 +94,28 @@ fn over_values(metric: &str, values: Vec<f64>, confidence: Confidence) -> Option
     })
 }
 
+/// Runs of one plan that are to be compared with another series.
+#[derive(Clone, Copy, Debug)]
+pub struct RunSeries<'a> {
+    /// Name of the series.
+    pub name: &'a str,
+    /// Manifest of the first run; `None` without a run.
+    pub manifest: Option<&'a Manifest>,
+    /// Summaries of the runs.
+    pub runs: &'a [Summary],
+}
+
 /// Two series side by side, a run being one observation. Runs whose level is not valid are left out.
 ///
 /// # Errors
 /// [`CompareError::NothingInCommon`] when no level was measured at least once in both, [`CompareError::Differ`] when
 /// the first runs sent different things and `anyway` is not set.
 pub fn compare_series(
-    first: (&str, &[Summary]),
-    second: (&str, &[Summary]),
+    first: RunSeries<'_>,
+    second: RunSeries<'_>,
     options: CompareOptions,
 ) -> Result<Comparison, CompareError> {
-    let figures = [first.1, second.1].map(|runs| {
+    let figures = [first.runs, second.runs].map(|runs| {
         let levels = grouped(runs).into_iter();
         levels
             .map(|((_, _, which), levels)| {
@@ -142,41 +126,21 @@ pub fn compare_series(
             .map(|((concurrency, _), figures)| (concurrency, figures))
             .collect::<BTreeMap<_, _>>()
     });
-    let differing = match (first.1.first(), second.1.first()) {
-        (Some(a), Some(b)) => differing(a, b),
+    let first_runs = [first, second].map(|series| series.manifest.zip(series.runs.first()));
+    let differing = match first_runs {
+        [Some(a), Some(b)] => differing(a, b),
         _ => Vec::new(),
     };
-    let compared = compare::of_figures([first.0, second.0], differing, &figures, options)?;
-    Ok(Comparison { runs: Some([first.1.len() as u64, second.1.len() as u64]), ..compared })
-}
-
-fn differing(a: &Summary, b: &Summary) -> Vec<crate::Condition> {
-    let profile = |s: &Summary| s.run.simulated_profile.clone().unwrap_or_default();
-    let engine = |s: &Summary| {
-        let parts = [&s.run.engine, &s.run.engine_version];
-        parts.map(|part| part.clone().unwrap_or_default()).join(" ")
-    };
-    [
-        ("target", profile(a), profile(b)),
-        ("model", a.run.model.clone(), b.run.model.clone()),
-        ("workload", a.run.workload.clone(), b.run.workload.clone()),
-        ("osl", a.run.osl.to_string(), b.run.osl.to_string()),
-        ("engine", engine(a), engine(b)),
-        ("gpus", a.run.gpus.join(", "), b.run.gpus.join(", ")),
-        ("tool", a.run.tool.clone(), b.run.tool.clone()),
-    ]
-    .into_iter()
-    .filter(|(_, first, second)| first != second)
-    .map(|(what, first, second)| crate::Condition { what: what.to_owned(), first, second })
-    .collect()
+    let compared = compare::of_figures([first.name, second.name], differing, &figures, options)?;
+    Ok(Comparison { runs: Some([first.runs.len() as u64, second.runs.len() as u64]), ..compared })
 }
 
 fn of_levels(levels: &[&LevelSummary]) -> Vec<Figure> {
     let valid = || levels.iter().filter(|level| level.invalid.is_empty());
-    let figures = METRICS.iter().filter_map(|&(metric, read)| {
-        let values: Vec<f64> = valid().filter_map(|level| read(level)).collect();
+    let figures = LevelFigure::all().filter_map(|what| {
+        let values: Vec<f64> = valid().filter_map(|level| Some(what.value(level)?.value)).collect();
         let value = Sample::new(values.clone()).ok()?.mean();
-        let is_share = is_share(metric);
+        let is_share = what.row().unit == Unit::Share;
         // Ratios are compared as differences of logarithms, shares as they are.
         let scale = |x: f64| if is_share { x } else { x.ln() };
         let scaled = Sample::new(values.into_iter().map(scale).collect()).ok();
@@ -187,7 +151,7 @@ fn of_levels(levels: &[&LevelSummary]) -> Vec<Figure> {
                 degrees_of_freedom: (sample.n() - 1) as f64,
             })
         });
-        Some(Figure { metric, value, is_share, error })
+        Some(Figure { what, value, error })
     });
     figures.collect()
 }

@@ -4,7 +4,7 @@
 //! at an interval until it is narrow selects the moments at which it is narrow by chance, so it holds the truth less
 //! often than it says. A smallest number of requests before the first look and looks that grow apart by a tenth of the
 //! sample keep that small; to ask two looks in a row to agree did not help further. What remains is in
-//! `docs/methodology.md`, measured by this module's own test.
+//! `docs/methodology.md`, measured by `cargo run -p xtask --example coverage -- stop`.
 //!
 //! Requests count in the order in which they were taken, up to the first that is still under way: counting those that
 //! have ended would favour short ones.
@@ -15,10 +15,10 @@ use records::{RequestRecord, Stage};
 use stats::Confidence;
 
 use crate::{
-    Distribution, Estimate,
+    Metric, MetricRow, Statistic,
     distribution::{Reading, distribution},
     level::window::is_completed,
-    units::ms,
+    parse_request_metric,
 };
 
 /// Requests before the first look, at least.
@@ -37,37 +37,6 @@ pub struct StopRule {
     percent: f64,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Metric {
-    Ttft,
-    Tpot,
-    E2el,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Statistic {
-    Mean,
-    P50,
-    P90,
-    P95,
-    P99,
-}
-
-const METRICS: [(&str, Metric); 3] = [("ttft", Metric::Ttft), ("tpot", Metric::Tpot), ("e2el", Metric::E2el)];
-
-const STATISTICS: [(&str, Statistic); 5] = [
-    ("mean", Statistic::Mean),
-    ("p50", Statistic::P50),
-    ("p90", Statistic::P90),
-    ("p95", Statistic::P95),
-    ("p99", Statistic::P99),
-];
-
-fn named<T: Copy>(name: &str, of: &[(&str, T)]) -> Option<T> {
-    let found = of.iter().find(|(known, _)| *known == name);
-    found.map(|(_, value)| *value)
-}
-
 impl FromStr for StopRule {
     type Err = String;
 
@@ -75,11 +44,12 @@ impl FromStr for StopRule {
     fn from_str(text: &str) -> Result<Self, String> {
         let usage = "write METRIC[_STATISTIC]:PERCENT, such as ttft_p95:5% or e2el:2%";
         let (figure, width) = text.trim().split_once(':').ok_or(usage)?;
-        let (metric, statistic) = figure.split_once('_').unwrap_or((figure, "mean"));
-        let metric =
-            named(metric, &METRICS).ok_or_else(|| format!("`{metric}` is none of ttft, tpot, e2el; {usage}"))?;
-        let statistic = named(statistic, &STATISTICS)
-            .ok_or_else(|| format!("`{statistic}` is none of mean, p50, p90, p95, p99; {usage}"))?;
+        let (metric, statistic) = match figure.rsplit_once('_') {
+            Some((metric, statistic)) if figure.parse::<Metric>().is_err() => (metric, statistic),
+            _ => (figure, Statistic::Mean.id()),
+        };
+        let metric = parse_request_metric(metric, false).map_err(|e| format!("{e}; {usage}"))?;
+        let statistic = statistic.parse().map_err(|e| format!("{e}; {usage}"))?;
         let percent: f64 = width
             .trim()
             .trim_end_matches('%')
@@ -95,36 +65,18 @@ impl FromStr for StopRule {
 
 impl fmt::Display for StopRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let metric = METRICS.iter().find(|(_, metric)| *metric == self.metric);
-        let statistic = STATISTICS.iter().find(|(_, s)| *s == self.statistic);
-        let (metric, statistic) = (metric.map_or("", |(name, _)| name), statistic.map_or("", |(name, _)| name));
-        write!(f, "{metric}_{statistic}:{}%", self.percent)
+        write!(f, "{}_{}:{}%", self.metric, self.statistic.id(), self.percent)
     }
 }
 
 impl StopRule {
     fn value(self, record: &RequestRecord) -> Option<f64> {
-        let latency = match self.metric {
-            Metric::Ttft => record.ttft(),
-            Metric::Tpot => record.tpot(),
-            Metric::E2el => record.e2el(),
-        };
-        latency.map(ms).filter(|_| is_completed(record))
-    }
-
-    fn estimate(self, distribution: &Distribution) -> Option<Estimate> {
-        match self.statistic {
-            Statistic::Mean => Some(distribution.mean),
-            Statistic::P50 => distribution.p50,
-            Statistic::P90 => distribution.p90,
-            Statistic::P95 => distribution.p95,
-            Statistic::P99 => distribution.p99,
-        }
+        MetricRow::new(self.metric).of_request(record).filter(|_| is_completed(record))
     }
 
     /// Half of the interval's width over the figure; none where the sample gives no interval.
     fn width(self, series: &[f64], reading: Reading) -> Option<f64> {
-        let estimate = self.estimate(&distribution(series, reading)?)?;
+        let estimate = self.statistic.of(&distribution(series, reading)?)?;
         let half = (estimate.high? - estimate.low?) / 2.0;
         Some(half / estimate.value).filter(|share| share.is_finite())
     }

@@ -5,11 +5,11 @@
 //! as many requests are good as asked exactly where that quantile of the strain is at most 1. The strain rises with the
 //! load gradually where attainment drops from all to nothing, so capacity is sought in it (`run::capacity`).
 
-use records::{Objectives, Outcome, RequestRecord};
+use records::{Metric, Objectives, Outcome, RequestRecord};
 use stats::{Quantile, Sample, effective_quantile_interval};
 
 use crate::{
-    GoodputLevel,
+    GoodputLevel, MetricRow,
     distribution::failure_adjusted,
     distribution::{Reading, estimate, share_up_to},
     level::rates::Rates,
@@ -78,23 +78,17 @@ fn strain(record: &RequestRecord, objectives: &Objectives) -> f64 {
     if !is_completed(record) {
         return f64::INFINITY;
     }
-    let [ttft, tpot, e2el] = parts(record, objectives);
-    // A completed request without a first token cannot be judged by it, and is not good.
-    let parts = [ttft.unwrap_or(f64::INFINITY), tpot.unwrap_or(0.0), e2el.unwrap_or(f64::INFINITY)];
-    parts.into_iter().fold(0.0, f64::max)
+    objectives.limits_ns.iter().fold(0.0, |worst, (metric, limit_ns)| over(record, metric, limit_ns).max(worst))
 }
 
-/// TTFT, TPOT and E2EL over their objectives; 0 without an objective, `None` without the latency.
-fn parts(record: &RequestRecord, objectives: &Objectives) -> [Option<f64>; 3] {
-    let over = |latency: Option<std::time::Duration>, objective: Option<u64>| match objective {
-        None => Some(0.0),
-        Some(objective) => Some(latency?.as_nanos() as f64 / objective.max(1) as f64),
-    };
-    [
-        over(record.ttft(), objectives.ttft_ns),
-        over(record.tpot(), objectives.tpot_ns),
-        over(record.e2el(), objectives.e2el_ns),
-    ]
+/// Returns latency over objective of a completed request. Without the latency it is infinite and the request cannot be
+/// judged good, but a request of a single token has no TPOT and meets it.
+fn over(record: &RequestRecord, metric: Metric, limit_ns: u64) -> f64 {
+    match MetricRow::new(metric).time_of(record) {
+        Some(latency) => latency.as_nanos() as f64 / limit_ns.max(1) as f64,
+        None if metric == Metric::Tpot => 0.0,
+        None => f64::INFINITY,
+    }
 }
 
 /// The level's figures; `None` without objectives, or when no request was sent that says something.
@@ -113,21 +107,15 @@ pub(crate) fn level(
     let interval = interval.filter(|_| strains.failed == 0).and_then(|(effective, sample)| {
         effective_quantile_interval(sample, strains.attainment, effective, reading.confidence)
     });
-    let met = |part: usize, objective: Option<u64>| {
-        objective?;
-        let met = requests.iter().filter(|record| {
-            let over = parts(record, objectives)[part];
-            is_completed(record) && over.unwrap_or(if part == 1 { 0.0 } else { f64::INFINITY }) <= 1.0
-        });
-        Some(met.count() as f64 / n)
+    let met = |(metric, limit_ns)| {
+        let met = requests.iter().filter(|record| is_completed(record) && over(record, metric, limit_ns) <= 1.0);
+        (metric, met.count() as f64 / n)
     };
     Some(GoodputLevel {
         good: good as u64,
         attainment,
         requests_per_s: rates.per_second(|record| f64::from(u8::from(strain(record, objectives) <= 1.0))),
-        ttft: met(0, objectives.ttft_ns),
-        tpot: met(1, objectives.tpot_ns),
-        e2el: met(2, objectives.e2el_ns),
+        met: objectives.limits_ns.iter().map(met).collect(),
         strain: value.map(|value| estimate(value, interval)),
         effective: strains.effective(reading),
         holds: attainment.value >= objectives.attainment,

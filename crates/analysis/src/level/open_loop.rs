@@ -1,16 +1,16 @@
 //! Open loops: the rate that the plan asked for, the rate that the client reached, and the requests by stage of the rate.
 //! The rate at which the server completed requests is the level's `requests_per_s`.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
-use records::{RateStage, RequestRecord, RunData};
+use records::{Metric, RateStage, RequestRecord, RunData};
 use stats::Span;
 
 use crate::{
     RequestRate, StageLevel,
     distribution::{Reading, distribution},
     level::tokens::tokens_within,
-    level::window::{LevelRecords, is_completed},
+    level::window::{LevelRecords, is_completed, series},
     units::{ms, seconds},
 };
 
@@ -31,11 +31,6 @@ pub(crate) fn request_rate(level: &LevelRecords<'_>, run: &RunData) -> Option<Re
         send_lag_max_ms: lag.map_or(0.0, ms),
         most_in_flight: arrivals.most_in_flight,
     })
-}
-
-/// Returns E2EL from the moment the plan intended to send.
-pub(crate) fn e2el_from_intended(record: &RequestRecord) -> Option<Duration> {
-    Some(record.e2el()?.saturating_add(record.send_lag()))
 }
 
 /// Returns the figures of each stage; empty where the rate does not move in steps.
@@ -86,10 +81,7 @@ fn figures(
 ) -> StageLevel {
     let seconds = seconds(span);
     let completed = || records.iter().filter(|record| is_completed(record));
-    let times = |figure: &dyn Fn(&RequestRecord) -> Option<Duration>| {
-        let times: Vec<f64> = completed().filter_map(|record| figure(record).map(ms)).collect();
-        distribution(&times, reading)
-    };
+    let times = |metric| distribution(&series(records, metric), reading);
     let output = of.requests.iter().map(|record| tokens_within(record, span));
     StageLevel {
         planned_per_s: stage.per_second,
@@ -97,8 +89,8 @@ fn figures(
         requests: records.iter().filter(|record| record.retry == 0).count() as u64,
         completed: completed().count() as u64,
         output_tok_s: output.sum::<f64>() / seconds,
-        ttft_ms: times(&RequestRecord::ttft),
-        e2el_ms: times(&RequestRecord::e2el),
-        e2el_from_intended_ms: times(&e2el_from_intended),
+        ttft_ms: times(Metric::Ttft),
+        e2el_ms: times(Metric::E2el),
+        e2el_from_intended_ms: times(Metric::E2elFromIntended),
     }
 }

@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use records::RequestRecord;
+use records::{Metric, RequestRecord};
 
 use crate::{
     TurnLevel,
     distribution::{Reading, distribution},
-    level::window::is_completed,
-    units::ms,
+    level::window::{is_completed, series},
 };
 
 /// Of measured requests in the order in which they were sent; empty where there are no conversations.
@@ -20,15 +19,12 @@ pub(crate) fn turns(ordered: &[&RequestRecord], reading: Reading) -> Vec<TurnLev
         }
     }
     let of_turn = |(turn, records): (u32, Vec<&RequestRecord>)| {
-        let times = |of: &dyn Fn(&RequestRecord) -> Option<std::time::Duration>| {
-            let times: Vec<f64> = records.iter().filter_map(|r| of(r).map(ms)).collect();
-            distribution(&times, reading)
-        };
+        let times = |metric| distribution(&series(&records, metric), reading);
         TurnLevel {
             turn,
             completed: records.len() as u64,
-            ttft_ms: times(&RequestRecord::ttft),
-            e2el_ms: times(&RequestRecord::e2el),
+            ttft_ms: times(Metric::Ttft),
+            e2el_ms: times(Metric::E2el),
             prompt_tokens_mean: mean(records.iter().map(|r| r.prompt_tokens)),
             cached_prompt_tokens_mean: mean(records.iter().map(|r| r.cached_prompt_tokens)),
         }

@@ -5,8 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use records::{MeasureEnd, Outcome, Phase, PhaseKind, RequestRecord, RunData, Stage};
+use records::{MeasureEnd, Metric, Outcome, Phase, PhaseKind, RequestRecord, RunData, Stage};
 use stats::Span;
+
+use crate::MetricRow;
 
 /// The records of one level that was begun. Times are nanoseconds on the run's clock.
 #[derive(Debug)]
@@ -54,6 +56,13 @@ impl<'a> LevelRecords<'a> {
 /// Whether the response came whole.
 pub(crate) fn is_completed(record: &RequestRecord) -> bool {
     matches!(record.outcome, Outcome::Completed { .. })
+}
+
+/// Returns a metric of the completed requests that have it, in their order; times in milliseconds.
+pub(crate) fn series(ordered: &[&RequestRecord], metric: Metric) -> Vec<f64> {
+    let row = MetricRow::new(metric);
+    let completed = ordered.iter().filter(|record| is_completed(record));
+    completed.filter_map(|record| row.of_request(record)).collect()
 }
 
 /// The levels that were begun, in the order in which they ran.

@@ -11,7 +11,6 @@ pub(crate) fn section(
     capacity: SloCapacity,
     capacity_per_s: Option<LoadCapacity>,
 ) -> GoodputSection {
-    let ms = |ns: Option<u64>| ns.map(|ns| ns as f64 / 1e6);
     let failed_at = |level: &&LevelSummary| match capacity_per_s {
         Some(per_s) => {
             let rate = level.request_rate.and_then(|rate| rate.planned_per_s);
@@ -26,9 +25,7 @@ pub(crate) fn section(
         .filter(|(_, rate)| *rate > 0.0)
         .reduce(|best, next| if next.1 > best.1 { next } else { best });
     GoodputSection {
-        ttft_ms: ms(objectives.ttft_ns),
-        tpot_ms: ms(objectives.tpot_ns),
-        e2el_ms: ms(objectives.e2el_ns),
+        limits_ms: objectives.limits_ns.iter().map(|(metric, ns)| (metric, ns as f64 / 1e6)).collect(),
         attainment: objectives.attainment,
         capacity,
         capacity_per_s,
@@ -41,12 +38,8 @@ pub(crate) fn section(
 fn missed_most(level: &LevelSummary) -> Option<&'static str> {
     let goodput = level.goodput?;
     let completed = level.success_rate.map(|rate| rate.value);
-    let shares = [("ttft", goodput.ttft), ("tpot", goodput.tpot), ("e2el", goodput.e2el)];
-    let worst = shares
-        .into_iter()
-        .filter_map(|(name, share)| Some((name, share?)))
-        .reduce(|worst, next| if next.1 < worst.1 { next } else { worst })?;
+    let worst = goodput.met.iter().reduce(|worst, next| if next.1 < worst.1 { next } else { worst })?;
     // Each share counts failed requests as missed: where all miss the same, it is the failures.
     let by_failure = completed.is_some_and(|completed| completed < 1.0 && worst.1 >= completed);
-    Some(if by_failure { "failed" } else { worst.0 })
+    Some(if by_failure { "failed" } else { worst.0.id() })
 }

@@ -9,7 +9,7 @@
 //! Levels that were stopped before their end are left out. Held against percentiles, the row also says where between the
 //! levels the objective is passed (`capacity`).
 
-use records::Objectives;
+use records::{Metric, Objectives, PerMetric};
 use stats::{Confidence, Quantile, order_statistic_ranks};
 
 use crate::{
@@ -122,12 +122,8 @@ fn slots(of: LoadCapacity) -> SloCapacity {
 }
 
 fn row_capacity(e2el_below_ms: f64, levels: &[&LevelFigures<'_>], seed: u64) -> SloCapacity {
-    let objectives = Objectives {
-        ttft_ns: None,
-        tpot_ns: None,
-        e2el_ns: Some(nanoseconds(e2el_below_ms)),
-        attainment: Quantile::P95.get(),
-    };
+    let limits_ns = PerMetric::from_iter([(Metric::E2el, nanoseconds(e2el_below_ms))]);
+    let objectives = Objectives { limits_ns, attainment: Quantile::P95.get() };
     let strains: Vec<_> =
         levels.iter().filter_map(|level| Some((*level, Strains::new(&level.requests, &objectives)?))).collect();
     let tested: Vec<Tested<'_>> = strains

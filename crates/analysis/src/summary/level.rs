@@ -1,5 +1,6 @@
 //! What is said of one level of load.
 
+use records::PerMetric;
 use serde::{Deserialize, Serialize};
 
 use super::{Bottleneck, EnergyLevel, Estimate, GpuLevel, ServerLevel, StageLevel, TurnLevel};
@@ -193,15 +194,9 @@ pub struct GoodputLevel {
     pub attainment: Estimate,
     /// Good requests per second of the window, with a t-interval of the ratio over batches.
     pub requests_per_s: Estimate,
-    /// Share that completed and met the objective of TTFT.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ttft: Option<f64>,
-    /// The same for TPOT. A request of a single token has none and meets it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tpot: Option<f64>,
-    /// The same for E2EL.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub e2el: Option<f64>,
+    /// Share that completed and met the objective, for each that is set. A request of a single token meets that of TPOT.
+    #[serde(flatten, with = "records::metric::by_id")]
+    pub met: PerMetric<f64>,
     /// How near the level is to its limit: the worst of latency / objective of each request, at the share of requests that
     /// has to be good. Up to 1 the level holds. Absent when infinite.
     #[serde(default, skip_serializing_if = "Option::is_none")]

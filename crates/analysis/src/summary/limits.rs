@@ -1,5 +1,6 @@
 //! What is said across levels: where the server bends, and what holds within an objective.
 
+use records::PerMetric;
 use serde::{Deserialize, Serialize};
 
 use super::Estimate;
@@ -64,15 +65,9 @@ impl From<SloCapacity> for LoadCapacity {
 /// The run held against `--goodput`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GoodputSection {
-    /// Largest TTFT of a good request.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ttft_ms: Option<f64>,
-    /// Largest TPOT.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tpot_ms: Option<f64>,
-    /// Largest E2EL.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub e2el_ms: Option<f64>,
+    /// Largest latency of a good request in milliseconds, for each metric that has an objective.
+    #[serde(flatten, with = "records::metric::by_id_ms")]
+    pub limits_ms: PerMetric<f64>,
     /// Share of requests that has to be good, 0 to 1.
     pub attainment: f64,
     /// Largest concurrency at which it is.
@@ -80,8 +75,7 @@ pub struct GoodputSection {
     /// Largest rate at which it is, in requests per second; absent unless every level is an open loop of a steady rate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capacity_per_s: Option<LoadCapacity>,
-    /// The objective that is missed most often at the smallest level that does not hold: `ttft`, `tpot`, `e2el` or
-    /// `failed`.
+    /// The objective that is missed most often at the smallest level that does not hold: the id of a metric, or `failed`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missed_first: Option<String>,
     /// Level of the largest goodput.

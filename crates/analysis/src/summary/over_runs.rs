@@ -52,8 +52,7 @@ pub struct LevelOverRuns {
 /// One figure over all runs. Every run counts once, however many requests it measured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FigureOverRuns {
-    /// `ttft_mean_ms`, `ttft_p95_ms`, `tpot_mean_ms`, `e2el_mean_ms`, `e2el_p95_ms`, `per_request_tok_s`, `output_tok_s`,
-    /// `requests_per_s`, `success_rate` or `slo_attainment`.
+    /// Name of a [`crate::LevelFigure`], such as `ttft_mean_ms` or `output_tok_s`.
     pub metric: String,
     /// Runs that have it.
     pub n: u64,

@@ -1,16 +1,14 @@
 //! Objectives, failures and capacity on records whose truth is known by construction.
 
 use analysis::{FindingKind, Summary, summarise};
-use records::{Judgement, Objectives, Outcome, RequestRecord, RunData};
+use records::{Judgement, Metric, Objectives, Outcome, RequestRecord, RunData};
 
 use crate::build::{Level, MS, closed_loop, failed, one_level, request};
 
 fn objectives(ttft_ms: u64, e2el_ms: u64) -> Judgement {
     Judgement {
         objectives: Some(Objectives {
-            ttft_ns: Some(ttft_ms * MS),
-            tpot_ns: None,
-            e2el_ns: Some(e2el_ms * MS),
+            limits_ns: [(Metric::Ttft, ttft_ms * MS), (Metric::E2el, e2el_ms * MS)].into_iter().collect(),
             attainment: 0.9,
         }),
         confidence_level: None,
@@ -43,7 +41,7 @@ fn good_requests_complete_and_meet_every_objective() {
     assert_eq!(goodput.good, 54);
     assert!((goodput.attainment.value - 0.54).abs() < 1e-12);
     assert!((goodput.requests_per_s.value - 0.54).abs() < 1e-12);
-    assert_eq!((goodput.ttft, goodput.e2el, goodput.tpot), (Some(0.54), Some(0.9), None));
+    assert_eq!([Metric::Ttft, Metric::E2el, Metric::Tpot].map(|m| goodput.met.get(m)), [Some(0.54), Some(0.9), None]);
     assert!(!goodput.holds);
     let section = summary.goodput.unwrap();
     assert_eq!((section.capacity.held_at, section.capacity.failed_at), (None, Some(1)));

@@ -1,9 +1,10 @@
 //! Several runs of one plan, against Student's table.
 
 use analysis::{
-    CompareError, CompareOptions, FigureOverRuns, LevelOverRuns, OverRuns, Summary, Verdict, compare_series, over_runs,
-    summarise,
+    CompareError, CompareOptions, Comparison, FigureOverRuns, LevelOverRuns, OverRuns, RunSeries, ServerLevel, Summary,
+    Verdict, compare_series, over_runs, summarise,
 };
+use records::Manifest;
 
 use crate::build::{Level, MS, closed_loop};
 
@@ -65,14 +66,24 @@ fn a_single_run_has_no_interval_and_a_cut_off_level_does_not_count() {
     assert_eq!(over_runs("none", &[], 3), None);
 }
 
+/// Manifest of such a run.
+fn manifest() -> Manifest {
+    closed_loop(&[Level { concurrency: 1, rounds: 1, ttft_ns: MS, e2el_ns: MS, tokens: 2 }]).manifest
+}
+
+fn compared(before: &[Summary], after: (&Manifest, &[Summary])) -> Result<Comparison, CompareError> {
+    let options = CompareOptions { confidence: 0.95, threshold: 0.05, anyway: false };
+    let first = RunSeries { name: "a", manifest: Some(&manifest()), runs: before };
+    compare_series(first, RunSeries { name: "b", manifest: Some(after.0), runs: after.1 }, options)
+}
+
 #[test]
 fn series_are_compared_by_what_differs_between_runs() {
-    let options = CompareOptions { confidence: 0.95, threshold: 0.05, anyway: false };
     let before = [run(100, false), run(101, false), run(102, false)];
     let slower = [run(150, false), run(151, false), run(152, false)];
     let noisy = [run(90, false), run(150, false), run(215, false)];
     let verdict = |second: &[Summary]| {
-        let compared = compare_series(("a", &before), ("b", second), options).unwrap();
+        let compared = compared(&before, (&manifest(), second)).unwrap();
         assert_eq!((&*compared.first, &*compared.second), ("a", "b"));
         let ttft = |row: &&analysis::ComparedFigure| row.concurrency == 2 && row.metric == "ttft_mean_ms";
         compared.rows.iter().find(ttft).unwrap().verdict
@@ -80,9 +91,40 @@ fn series_are_compared_by_what_differs_between_runs() {
     assert_eq!(verdict(&slower), Verdict::Worse);
     // The mean is as much higher, but runs of the same thing differ as much.
     assert_eq!(verdict(&noisy), Verdict::NoEvidence);
-    assert_eq!(compare_series(("a", &before), ("b", &[]), options), Err(CompareError::NothingInCommon));
-    let mut other = slower.to_vec();
-    other[0].run.osl = 7;
-    let refused = compare_series(("a", &before), ("b", &other), options);
-    assert!(matches!(refused, Err(CompareError::Differ(_))));
+    assert_eq!(compared(&before, (&manifest(), &[])), Err(CompareError::NothingInCommon));
+}
+
+#[test]
+fn series_that_sent_different_things_are_refused() {
+    type Change = fn(&mut Manifest, &mut Summary);
+    let changes: [(&str, Change); 11] = [
+        ("model", |m, _| m.plan.model = "other".into()),
+        ("workload", |m, _| m.plan.workload = "other".into()),
+        ("osl", |m, _| m.plan.osl += 1),
+        ("endpoint", |m, _| m.plan.endpoint = "/v1/responses".into()),
+        ("stream", |m, _| m.plan.stream = !m.plan.stream),
+        ("conversations", |m, _| {
+            m.plan.workload_options.insert("session_turns".into(), 3.into());
+        }),
+        ("retries", |m, _| m.plan.retries += 1),
+        ("ignore_eos", |m, _| m.plan.ignore_eos = !m.plan.ignore_eos),
+        ("extra_body", |m, _| {
+            m.plan.extra_body.insert("temperature".into(), 1.into());
+        }),
+        ("isl", |_, s| s.run.isl_mean = s.run.isl_mean.map(|isl| isl * 1.02)),
+        ("prefix_cache", |_, s| {
+            s.levels[0].server = Some(ServerLevel { prefix_hit_rate: Some(0.9), ..ServerLevel::default() });
+        }),
+    ];
+    let mut before = [run(100, false), run(101, false)];
+    before[0].levels[0].server = Some(ServerLevel { prefix_hit_rate: Some(0.0), ..ServerLevel::default() });
+    assert!(compared(&before, (&manifest(), &before)).is_ok());
+    for (what, change) in changes {
+        let (mut manifest, mut runs) = (manifest(), before.clone());
+        change(&mut manifest, &mut runs[0]);
+        let Err(CompareError::Differ(conditions)) = compared(&before, (&manifest, &runs)) else {
+            panic!("{what} went unnoticed");
+        };
+        assert_eq!(conditions.iter().map(|c| &*c.what).collect::<Vec<_>>(), [what]);
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use records::Metric;
 use sizing::{
     fleet::Day,
     planner::{Demand, Room, Slo, Target},
@@ -149,8 +150,13 @@ pub(super) fn system(text: &str) -> Result<System, String> {
 /// `ttft:500 tpot:50 e2el:8000`, in milliseconds, as `--goodput` is written.
 pub(super) fn slo(text: &str) -> Result<Slo, String> {
     let limits = judge::limits(text)?;
-    let seconds = |ns: Option<u64>| ns.map(|ns| Duration::from_nanos(ns).as_secs_f64());
-    Ok(Slo { ttft_s: seconds(limits.ttft_ns), tpot_s: seconds(limits.tpot_ns), e2el_s: seconds(limits.e2el_ns) })
+    let planned = [Metric::Ttft, Metric::Tpot, Metric::E2el];
+    if let Some((other, _)) = limits.iter().find(|(metric, _)| !planned.contains(metric)) {
+        return Err(format!("`{other}` cannot be planned for: only ttft, tpot and e2el can"));
+    }
+    let [ttft_s, tpot_s, e2el_s] =
+        planned.map(|metric| limits.get(metric).map(|ns| Duration::from_nanos(ns).as_secs_f64()));
+    Ok(Slo { ttft_s, tpot_s, e2el_s })
 }
 
 #[cfg(test)]
@@ -193,7 +199,7 @@ mod tests {
         ] {
             assert!(target(bad).is_err(), "{bad}");
         }
-        for bad in ["", "ttft", "itl:5", "ttft:0", "ttft:1 ttft:2"] {
+        for bad in ["", "ttft", "itl:5", "ttfo:5", "ttft:0", "ttft:1 ttft:2"] {
             assert!(slo(bad).is_err(), "{bad}");
         }
         assert_eq!(slo("tpot:50").unwrap().tpot_s, Some(0.05));

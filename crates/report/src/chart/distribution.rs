@@ -2,10 +2,8 @@
 //!
 //! Drawn for at most five levels, evenly chosen, and only for those with enough requests to have a shape.
 
-use std::time::Duration;
-
-use analysis::{Distribution, LevelSummary};
-use records::{RequestRecord, Stage};
+use analysis::{Distribution, LevelSummary, Metric, MetricRow};
+use records::Stage;
 
 use super::{
     Chart, Drawn, Scene,
@@ -81,8 +79,8 @@ fn curves<'a>(scene: &Scene<'a>) -> Vec<Curve<'a>> {
         .into_iter()
         .map(|level| Curve {
             level,
-            ttft: sorted(scene, level.level, RequestRecord::ttft),
-            e2el: sorted(scene, level.level, RequestRecord::e2el),
+            ttft: sorted(scene, level.level, Metric::Ttft),
+            e2el: sorted(scene, level.level, Metric::E2el),
         })
         .filter(|curve| curve.ttft.len() >= FEWEST && curve.e2el.len() >= FEWEST)
         .map(Some)
@@ -108,15 +106,15 @@ fn row(level: &LevelSummary) -> Vec<String> {
     row
 }
 
-/// Milliseconds of the level's measured, completed requests, ascending.
-fn sorted(scene: &Scene<'_>, level: u32, time: impl Fn(&RequestRecord) -> Option<Duration>) -> Vec<f64> {
+/// Values of the level's measured, completed requests, ascending.
+fn sorted(scene: &Scene<'_>, level: u32, metric: Metric) -> Vec<f64> {
     let mut times: Vec<f64> = scene
         .run
         .requests
         .iter()
         .filter(|request| request.level == level && request.stage == Stage::Measured)
         .filter(|request| request.e2el().is_some())
-        .filter_map(|request| Some(time(request)?.as_secs_f64() * 1000.0))
+        .filter_map(|request| MetricRow::new(metric).of_request(request))
         .collect();
     times.sort_by(f64::total_cmp);
     times

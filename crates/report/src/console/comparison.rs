@@ -1,12 +1,13 @@
 //! What `compare` prints: the verdict, what the runs differ in, and the figures side by side.
 
-use analysis::{ComparedFigure, Comparison, Verdict};
+use analysis::{ComparedFigure, Comparison, Unit, Verdict};
 
 use super::text::{Column, grid, wrapped};
 use crate::{
     ReportError,
     language::{Language, Words},
     number::{ABSENT, count, figure, number, percent},
+    view::over_runs::unit,
 };
 
 /// Columns of the terminal that the sentences fill.
@@ -70,7 +71,9 @@ fn columns(comparison: &Comparison, words: &Words) -> Vec<Column> {
     let maybe = |x: Option<f64>, text: &dyn Fn(f64) -> String| x.map_or_else(|| ABSENT.into(), text);
     vec![
         column("console.concurrency", &|row| count(row.concurrency)),
-        column("compare.metric", &|row| row.metric.replace('_', " ")),
+        column("compare.metric", &|row| {
+            row.metric.parse().map_or_else(|_| row.metric.clone(), |what| words.figure(what))
+        }),
         column("compare.first", &|row| value(row, row.first)),
         column("compare.second", &|row| value(row, row.second)),
         column("compare.change", &|row| signed(row.change)),
@@ -89,5 +92,5 @@ fn columns(comparison: &Comparison, words: &Words) -> Vec<Column> {
 }
 
 fn is_share(row: &ComparedFigure) -> bool {
-    matches!(&*row.metric, "success_rate" | "slo_attainment")
+    unit(&row.metric) == Some(Unit::Share)
 }

@@ -1,6 +1,6 @@
 //! Several runs of one plan in a terminal.
 
-use analysis::OverRuns;
+use analysis::{LevelFigure, Metric, OverRuns, Statistic};
 
 use super::text::{Column, grid, wrapped};
 use crate::{
@@ -9,15 +9,15 @@ use crate::{
     view::over_runs::{banners, find, lead, mean},
 };
 
-/// What is shown: metric, key of its head, how dear it is (0 is never dropped), and whether its interval stands beside it.
-const FIGURES: [(&str, &str, u8, bool); 6] = [
-    ("ttft_mean_ms", "console.ttft", 0, true),
-    ("ttft_p95_ms", "console.ttft_p95", 3, false),
-    ("e2el_mean_ms", "console.e2el", 0, true),
-    ("e2el_p95_ms", "console.e2el_p95", 3, false),
-    ("output_tok_s", "console.total", 0, true),
-    ("requests_per_s", "console.requests_per_s", 2, false),
-];
+/// How dear a figure is (0 is never dropped); the interval stands beside those that are never dropped.
+fn cost(figure: LevelFigure) -> u8 {
+    match (figure.metric, figure.statistic) {
+        (Metric::Ttft | Metric::E2el | Metric::OutputTokS, Statistic::Mean) => 0,
+        (Metric::RequestsPerS, _) => 2,
+        (_, Statistic::Mean) => 4,
+        _ => 3,
+    }
+}
 
 /// The table of means over runs in a terminal of `width` columns.
 pub fn over_runs_console(over: &OverRuns, language: Language, width: usize) -> String {
@@ -55,14 +55,14 @@ fn columns(over: &OverRuns, words: &Words) -> Vec<Column> {
         (0, words.get("console.rate"), cells(&|level| level.request_rate.map_or_else(|| ABSENT.into(), per_second))),
         (1, words.get("console.runs"), cells(&|level| count(level.runs))),
     ];
-    for (metric, head, cost, with_interval) in FIGURES {
-        let text = cells(&|level| find(level, metric).map_or_else(|| ABSENT.into(), mean));
-        columns.push((cost, words.get(head), text));
+    for what in LevelFigure::all() {
+        let text = cells(&|level| find(level, what).map_or_else(|| ABSENT.into(), mean));
+        columns.push((cost(what), words.figure(what), text));
         let ends = cells(&|level| {
-            let ends = find(level, metric).and_then(|figure| interval(figure.mean));
+            let ends = find(level, what).and_then(|figure| interval(figure.mean));
             ends.unwrap_or_else(|| ABSENT.into())
         });
-        if with_interval {
+        if cost(what) == 0 {
             columns.push((1, words.get("compare.interval"), ends));
         }
     }

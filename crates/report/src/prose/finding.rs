@@ -151,13 +151,7 @@ fn falls(steps: &[(u32, u32, f64, f64)], pen: Pen<'_>) -> String {
 
 /// The name of a metric that has a client's and a server's account.
 pub(crate) fn metric_name(metric: &str, words: &Words) -> String {
-    match metric {
-        "ttft" => words.get("word.ttft"),
-        "e2el" => words.get("word.e2el"),
-        "output_tokens" => words.get("word.output_tokens"),
-        "prompt_tokens" => words.get("word.prompt_tokens"),
-        other => other.to_owned(),
-    }
+    metric.parse().map_or_else(|_| metric.to_owned(), |metric| words.metric(metric))
 }
 
 fn conditions(what: &FindingKind, words: &Words) -> String {

@@ -13,7 +13,7 @@ pub(crate) fn sentences(summary: &Summary, words: &Words, figures: Figures) -> V
     let Some(section) = &summary.goodput else {
         return Vec::new();
     };
-    let objectives = objectives(section, figures);
+    let objectives = objectives(section, words, figures);
     let share = percent(section.attainment);
     let capacity = section.capacity_per_s.unwrap_or_else(|| LoadCapacity::from(section.capacity));
     let of_rate = section.capacity_per_s.is_some();
@@ -48,12 +48,7 @@ pub(crate) fn sentences(summary: &Summary, words: &Words, figures: Figures) -> V
         (None, ..) => say(below, "", "", ""),
     }];
     if let (Some(missed), true) = (&section.missed_first, capacity.failed_at.is_some()) {
-        let missed = match &**missed {
-            "ttft" => words.get("word.ttft"),
-            "tpot" => words.get("goodput.tpot"),
-            "e2el" => words.get("word.e2el"),
-            _ => words.get("goodput.failures"),
-        };
+        let missed = missed.parse().map_or_else(|_| words.get("goodput.failures"), |metric| words.metric(metric));
         let first = [("missed", &*missed), ("failed", &*failed)];
         let key = if of_rate { "goodput_rate.missed_first" } else { "goodput.missed_first" };
         sentences.push(words.say(key, &first));
@@ -77,8 +72,7 @@ fn keys(of_rate: bool) -> [&'static str; 5] {
 }
 
 /// `TTFT ≤ 500 ms, TPOT ≤ 50 ms`.
-pub(crate) fn objectives(section: &GoodputSection, figures: Figures) -> String {
-    let parts = [("TTFT", section.ttft_ms), ("TPOT", section.tpot_ms), ("E2EL", section.e2el_ms)];
-    let parts = parts.into_iter().filter_map(|(name, ms)| Some(format!("{name} ≤ {}", figures.limit(ms?))));
-    parts.collect::<Vec<_>>().join(", ")
+pub(crate) fn objectives(section: &GoodputSection, words: &Words, figures: Figures) -> String {
+    let part = |(metric, ms)| format!("{} ≤ {}", words.metric(metric), figures.limit(ms));
+    section.limits_ms.iter().map(part).collect::<Vec<_>>().join(", ")
 }

@@ -1,10 +1,10 @@
 //! Section 5: what stands behind the figures: the run over time, distributions, the server's own account, GPUs, failures.
 
-use analysis::{Distribution, LevelSummary, ServerSource, SideBySide};
+use analysis::{LevelFigure, LevelSummary, METRICS, Metric, MetricRow, ServerSource, SideBySide, Statistic, Unit};
 
 use super::{Block, Column, Desk, Part, Table};
 use crate::{
-    number::{ABSENT, change, count, figure, maybe, mean_only, mib, number, percent},
+    number::{ABSENT, change, count, figure, maybe, mib, number, percent},
     prose::finding::metric_name,
 };
 
@@ -36,51 +36,26 @@ pub(super) fn parts(desk: &Desk<'_>) -> Vec<Part> {
     parts
 }
 
+/// Percentiles of TTFT and E2EL, then the means of every other metric of requests.
 fn latencies(desk: &Desk<'_>) -> Table {
-    let rows = desk
-        .summary
-        .levels
-        .iter()
-        .map(|level| {
-            let at = |d: Option<Distribution>, pick: fn(Distribution) -> Option<analysis::Estimate>| {
-                maybe(d.and_then(pick).map(|estimate| estimate.value))
-            };
-            vec![
-                count(level.concurrency),
-                at(level.ttft_ms, |d| d.p50),
-                at(level.ttft_ms, |d| d.p90),
-                at(level.ttft_ms, |d| d.p99),
-                at(level.e2el_ms, |d| d.p50),
-                at(level.e2el_ms, |d| d.p90),
-                at(level.e2el_ms, |d| d.p99),
-                mean_only(level.e2el_from_intended_ms),
-                mean_only(level.ttfo_ms),
-                mean_only(level.tpot_ms),
-                mean_only(level.icl_ms),
-                mean_only(level.itl_ms),
-                mean_only(level.prompt_tokens),
-                mean_only(level.output_tokens),
-                count(level.short_outputs),
-            ]
-        })
-        .collect();
-    let columns = desk.numbers(&[
-        "column.concurrency",
-        "column.ttft_p50",
-        "column.ttft_p90",
-        "column.ttft_p99",
-        "column.e2el_p50",
-        "column.e2el_p90",
-        "column.e2el_p99",
-        "column.e2el_intended",
-        "column.ttfo",
-        "column.tpot",
-        "column.icl",
-        "column.itl",
-        "column.isl",
-        "column.osl",
-        "column.short",
-    ]);
+    let percentiles = [Metric::Ttft, Metric::E2el].into_iter().flat_map(|metric| {
+        let shown = [Statistic::P50, Statistic::P90, Statistic::P99];
+        shown.map(|statistic| LevelFigure { metric, statistic })
+    });
+    let others = METRICS.iter().filter(|row| {
+        !matches!(row.metric, Metric::Ttft | Metric::E2el | Metric::PerRequestTokS) && row.is_of_requests()
+    });
+    let means = others.map(|row| LevelFigure { metric: row.metric, statistic: Statistic::Mean });
+    let shown: Vec<LevelFigure> = percentiles.chain(means).collect();
+    let rows = desk.summary.levels.iter().map(|level| {
+        let figures = shown.iter().map(|figure| maybe(figure.value(level).map(|estimate| estimate.value)));
+        let first = std::iter::once(count(level.concurrency));
+        first.chain(figures).chain([count(level.short_outputs)]).collect()
+    });
+    let rows = rows.collect();
+    let mut columns = desk.numbers(&["column.concurrency"]);
+    columns.extend(shown.iter().map(|&figure| Column::number(desk.words.figure(figure))));
+    columns.extend(desk.numbers(&["column.short"]));
     Table::plain(columns, rows).without_empty_columns().with_notes(vec![desk.get("note.latencies")])
 }
 
@@ -107,7 +82,7 @@ fn side_by_side(desk: &Desk<'_>) -> Option<Table> {
 }
 
 fn account_row(desk: &Desk<'_>, level: &LevelSummary, metric: &str, account: SideBySide) -> Vec<String> {
-    let is_time = matches!(metric, "ttft" | "e2el");
+    let is_time = metric.parse().is_ok_and(|metric| MetricRow::new(metric).unit == Unit::Ms);
     let text = |value: f64| {
         if is_time { format!("{} ms", figure(value)) } else { number(value, 0) }
     };

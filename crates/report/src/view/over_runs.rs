@@ -1,26 +1,12 @@
 //! The document on several runs of one plan: means over runs with their intervals, and how much runs differ.
 
-use analysis::{FigureOverRuns, LevelOverRuns, OverRuns};
+use analysis::{FigureOverRuns, LevelFigure, LevelOverRuns, OverRuns, Unit};
 
 use super::{Banner, Block, Cell, Column, Document, Fact, Part, Row, Section, Table};
 use crate::{
     language::Words,
     number::{ABSENT, count, figure, interval, number, per_second, percent, percent_interval},
 };
-
-/// A figure's name and the key of its column, in the order of the table of levels.
-pub(crate) const FIGURES: [(&str, &str); 10] = [
-    ("success_rate", "column.success"),
-    ("slo_attainment", "column.attainment"),
-    ("ttft_mean_ms", "column.ttft_mean"),
-    ("ttft_p95_ms", "column.ttft_p95"),
-    ("tpot_mean_ms", "column.tpot_mean"),
-    ("e2el_mean_ms", "column.e2el_mean"),
-    ("e2el_p95_ms", "column.e2el_p95"),
-    ("per_request_tok_s", "column.single_tok_s"),
-    ("output_tok_s", "column.total_tok_s"),
-    ("requests_per_s", "column.requests_per_s"),
-];
 
 /// The document.
 pub(crate) fn document(over: &OverRuns, words: &Words) -> Document {
@@ -80,8 +66,8 @@ fn subject(over: &OverRuns, words: &Words) -> Vec<Fact> {
 /// The heads of what tells levels apart, then those of all figures.
 fn columns(words: &Words) -> Vec<Column> {
     let fixed = ["column.concurrency", "column.rate", "column.runs"];
-    let heads = fixed.into_iter().chain(FIGURES.map(|(_, head)| head));
-    heads.map(|head| Column::number(words.get(head))).collect()
+    let heads = fixed.into_iter().map(|head| words.get(head)).chain(LevelFigure::all().map(|what| words.figure(what)));
+    heads.map(Column::number).collect()
 }
 
 fn table(over: &OverRuns, words: &Words, cell: fn(&FigureOverRuns) -> Cell) -> Table {
@@ -91,27 +77,32 @@ fn table(over: &OverRuns, words: &Words, cell: fn(&FigureOverRuns) -> Cell) -> T
         let mut cells: Vec<Cell> =
             vec![format!("{}{mark}", count(level.concurrency)).into(), rate.into(), count(level.runs).into()];
         cells.extend(
-            FIGURES.iter().map(|(metric, _)| find(level, metric).map_or_else(|| Cell::from(ABSENT.to_owned()), cell)),
+            LevelFigure::all().map(|what| find(level, what).map_or_else(|| Cell::from(ABSENT.to_owned()), cell)),
         );
         Row { cells, strong: false }
     });
     Table { columns: columns(words), rows: rows.collect(), notes: Vec::new() }.without_empty_columns()
 }
 
-/// The figure of this name.
-pub(crate) fn find<'a>(level: &'a LevelOverRuns, metric: &str) -> Option<&'a FigureOverRuns> {
-    level.figures.iter().find(|figure| figure.metric == metric)
+/// Returns this figure of the level.
+pub(crate) fn find(level: &LevelOverRuns, what: LevelFigure) -> Option<&FigureOverRuns> {
+    level.figures.iter().find(|figure| figure.metric.parse() == Ok(what))
+}
+
+/// The unit of a figure by its name; `None` for one that only a newer program knows.
+pub(crate) fn unit(figure: &str) -> Option<Unit> {
+    Some(figure.parse::<LevelFigure>().ok()?.row().unit)
 }
 
 fn is_share(figure: &FigureOverRuns) -> bool {
-    matches!(&*figure.metric, "success_rate" | "slo_attainment")
+    unit(&figure.metric) == Some(Unit::Share)
 }
 
 /// The mean as text.
 pub(crate) fn mean(of: &FigureOverRuns) -> String {
-    match &*of.metric {
-        _ if is_share(of) => percent(of.mean.value),
-        "requests_per_s" => per_second(of.mean.value),
+    match unit(&of.metric) {
+        Some(Unit::Share) => percent(of.mean.value),
+        Some(Unit::RequestsPerSecond) => per_second(of.mean.value),
         _ => figure(of.mean.value),
     }
 }

@@ -1,6 +1,6 @@
 //! What the run says about objectives, about how throughput scales, and how much its samples are worth.
 
-use analysis::{Estimate, LevelSummary, Scaling};
+use analysis::{Estimate, LevelSummary, Metric, Scaling};
 
 use super::{Block, Column, Desk, Item, Part, Table};
 use crate::{
@@ -14,28 +14,26 @@ pub(super) fn goodput(desk: &Desk<'_>) -> Option<Part> {
     let sentences = prose::goodput::sentences(desk.summary, desk.words, desk.figures);
     let mut blocks = vec![Block::Paragraph { text: sentences.join(" ") }];
     let share = |share: Option<f64>| share.map_or_else(|| ABSENT.into(), percent);
+    let objectives: Vec<Metric> = section.limits_ms.iter().map(|(metric, _)| metric).collect();
     let rows = desk.summary.levels.iter().filter_map(|level| {
         let goodput = level.goodput?;
-        Some(vec![
+        let mut row = vec![
             count(level.concurrency),
             percent_estimate(goodput.attainment),
             rate(goodput.requests_per_s),
-            share(goodput.ttft),
-            share(goodput.tpot),
-            share(goodput.e2el),
             goodput.strain.map_or_else(|| ABSENT.into(), rate),
             desk.get(if goodput.holds { "word.yes" } else { "word.no" }),
-        ])
+        ];
+        row.splice(3..3, objectives.iter().map(|&metric| share(goodput.met.get(metric))));
+        Some(row)
     });
-    let mut columns = desk.numbers(&[
-        "column.concurrency",
-        "column.attainment",
-        "column.goodput",
-        "column.ttft_met",
-        "column.tpot_met",
-        "column.e2el_met",
-        "column.strain",
-    ]);
+    let met =
+        |&metric: &Metric| Column::number(desk.words.say("figure.met", &[("metric", &desk.words.metric(metric))]));
+    let mut columns = desk.numbers(&["column.concurrency"]);
+    columns.push(Column::number(desk.words.metric(Metric::SloAttainment)));
+    columns.extend(desk.numbers(&["column.goodput"]));
+    columns.extend(objectives.iter().map(met));
+    columns.extend(desk.numbers(&["column.strain"]));
     columns.push(Column::text(desk.get("column.holds_objectives")));
     let table = Table::plain(columns, rows.collect()).without_empty_columns();
     let share = percent(section.attainment);

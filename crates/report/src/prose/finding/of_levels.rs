@@ -1,6 +1,6 @@
 //! Findings that are made at a level: one sentence for all levels of a kind.
 
-use analysis::FindingKind;
+use analysis::{FindingKind, MetricRow, Unit};
 
 use super::{Pen, falls, metric_name};
 use crate::{
@@ -143,10 +143,8 @@ fn disagreement(kinds: &[&FindingKind], pen: Pen<'_>) -> String {
     let Some(&(worst, metric, client, server)) = most else {
         return String::new();
     };
-    let text = |value: f64| match metric {
-        "ttft" | "e2el" => pen.figures.time(value),
-        _ => figure(value),
-    };
+    let is_time = metric.parse().is_ok_and(|metric| MetricRow::new(metric).unit == Unit::Ms);
+    let text = |value: f64| if is_time { pen.figures.time(value) } else { figure(value) };
     let at: Vec<u32> = levels.iter().map(|level| level.0).collect();
     let values = [
         ("c", &*list(&at, pen.words)),
