@@ -114,6 +114,11 @@ impl VirtualRun {
         Ok(u64::from(concurrency * (waves + warmup)))
     }
 
+    /// The records, for levels that are measured in another way.
+    pub(crate) fn into_records(self) -> RunData {
+        self.run
+    }
+
     pub(crate) fn summary(&self) -> Summary {
         summarise(&self.run, None, None)
     }
