@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 
 use records::RunData;
 use serde::{Deserialize, Serialize};
+use serde_with::skip_serializing_none;
 use stats::{Confidence, Difference, MeanWithError, difference, holm};
 
 use crate::{
@@ -60,6 +61,7 @@ fn list(conditions: &[Condition]) -> String {
 }
 
 /// Two runs side by side.
+#[skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
     /// Name of the first run.
@@ -67,7 +69,6 @@ pub struct Comparison {
     /// Name of the second.
     pub second: String,
     /// Runs in the first and in the second, where series of runs are compared; absent for two single runs.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runs: Option<[u64; 2]>,
     /// Probability with which intervals hold the truth.
     pub confidence: f64,
@@ -82,6 +83,7 @@ pub struct Comparison {
 }
 
 /// One figure at one level.
+#[skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ComparedFigure {
     /// Level.
@@ -95,16 +97,12 @@ pub struct ComparedFigure {
     /// Second / first − 1; for the two shares second − first.
     pub change: f64,
     /// Interval of the change.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub low: Option<f64>,
     /// Its upper end.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub high: Option<f64>,
     /// Probability of so large a change where there is none, corrected for the number of tests.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub p_value: Option<f64>,
     /// The smallest change that this comparison would have found four times out of five, before correction.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detectable: Option<f64>,
     /// What that means.
     pub verdict: Verdict,

@@ -30,11 +30,13 @@ pub use stage::*;
 pub use turn::*;
 
 use serde::{Deserialize, Serialize};
+use serde_with::skip_serializing_none;
 
 /// Version of this document; it moves apart from the records' version.
 pub const SUMMARY_VERSION: u32 = 1;
 
 /// Everything that is said about a run.
+#[skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     /// [`SUMMARY_VERSION`].
@@ -42,7 +44,6 @@ pub struct Summary {
     /// Whose figures these are.
     pub run: RunFacts,
     /// What the server says it can hold.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capacity: Option<ServerCapacity>,
     /// One entry per level that was begun, in the order in which they ran.
     pub levels: Vec<LevelSummary>,
@@ -51,36 +52,29 @@ pub struct Summary {
     /// Largest level that held each latency objective.
     pub slo: Vec<SloRow>,
     /// Held against `--goodput`; absent when no objective was given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub goodput: Option<GoodputSection>,
     /// How throughput scales; absent for fewer than five levels.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scaling: Option<Scaling>,
     /// Probability with which intervals hold the truth, when not 0.95.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confidence_level: Option<f64>,
     /// What stands out, most severe first; among equally severe ones, what says most about the server first.
     pub findings: Vec<Finding>,
     /// Which GPUs would hold a target load of this model; absent when the model is not in the catalogue.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sizing: Option<SizingSection>,
     /// What to buy for a load, where `cargo xtask plan --into` left its answer in the run folder.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<Box<::sizing::planner::Plan>>,
     /// How well the levels predict each other, and what they predict; absent when no level ran to its end.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub performance: Option<PerformanceSection>,
 }
 
 /// A figure with its interval.
+#[skip_serializing_none]
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Estimate {
     /// The figure.
     pub value: f64,
     /// Lower end of the interval, 95 % unless the summary's `confidence_level` says otherwise.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub low: Option<f64>,
     /// Upper end.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub high: Option<f64>,
 }

@@ -1,6 +1,7 @@
 //! What stands out.
 
 use serde::{Deserialize, Serialize};
+use serde_with::skip_serializing_none;
 
 /// How much a finding matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -33,6 +34,7 @@ impl Finding {
 }
 
 /// Kinds of findings, each with the figures that prove it.
+#[skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[non_exhaustive]
@@ -102,7 +104,6 @@ pub enum FindingKind {
         /// The most frequent kind, as in [`super::FailureCount`].
         failure: String,
         /// First message of that kind.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         example: Option<String>,
     },
     /// The client, not the server, may have been the limit at a level.
@@ -154,7 +155,6 @@ pub enum FindingKind {
         /// Share of the window, 0 to 1.
         share: f64,
         /// Mean clock in percent of the largest, where it is known.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         clock_percent: Option<f64>,
     },
     /// The engine threw requests back for want of KV blocks.

@@ -1,8 +1,10 @@
 //! What the GPUs did during a level, and what that took in energy.
 
 use serde::{Deserialize, Serialize};
+use serde_with::skip_serializing_none;
 
 /// What the GPUs did in the window, summed or averaged over GPUs.
+#[skip_serializing_none]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct GpuLevel {
     /// GPUs sampled.
@@ -10,54 +12,40 @@ pub struct GpuLevel {
     /// Samples in the window.
     pub samples: u64,
     /// Largest memory in use, all GPUs together.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_used_bytes_max: Option<u64>,
     /// Mean utilisation in percent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gpu_util_percent_mean: Option<f64>,
     /// Mean power, all GPUs together.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub power_w_mean: Option<f64>,
     /// Highest temperature.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub temperature_c_max: Option<i32>,
     /// Energy of the window by the driver's counter, all GPUs together.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub energy_j: Option<f64>,
     /// That energy per output token of the window.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub j_per_output_token: Option<f64>,
 }
 
 /// What the window cost in joules. Sums over GPUs are absent when one of them does not give the figure.
+#[skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct EnergyLevel {
     /// Energy of the window, all GPUs together, each by its best method.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub energy_j: Option<f64>,
     /// Integral of instant power over the window, all GPUs together: the cross-check.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub integral_j: Option<f64>,
     /// Power without load, all GPUs together, from the baseline before the first level.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle_w: Option<f64>,
     /// Energy of the window less what the GPUs would have taken idle.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub above_idle_j: Option<f64>,
     /// Energy per output token that arrived in the window.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub j_per_output_token: Option<f64>,
     /// Energy per token, output and prompt together: far smaller where prompts are long.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub j_per_total_token: Option<f64>,
     /// Energy above idle per output token.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub above_idle_j_per_output_token: Option<f64>,
     /// Energy above idle per token, output and prompt together.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub above_idle_j_per_total_token: Option<f64>,
     /// Output tokens of the window, and the prompt tokens of the requests whose first token arrived in it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total_tokens: Option<f64>,
     /// Power in each phase of the level and in the baseline, where it can be told.
     pub phases: Vec<PhasePower>,
@@ -68,6 +56,7 @@ pub struct EnergyLevel {
 }
 
 /// One GPU's energy in the window.
+#[skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct GpuEnergy {
     /// Which GPU.
@@ -75,16 +64,12 @@ pub struct GpuEnergy {
     /// Samples in the window.
     pub samples: u64,
     /// How `energy_j` was found.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub method: Option<EnergyMethod>,
     /// Energy of the window.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub energy_j: Option<f64>,
     /// Integral of instant power over the window.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub integral_j: Option<f64>,
     /// Power without load.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle_w: Option<f64>,
     /// What is wrong with this GPU's window.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -2,17 +2,18 @@
 
 use records::PerMetric;
 use serde::{Deserialize, Serialize};
+use serde_with::skip_serializing_none;
 
 use super::{Bottleneck, EnergyLevel, Estimate, GpuLevel, ServerLevel, StageLevel, TurnLevel};
 
 /// What a sample of latencies supports saying. Percentiles that `n` cannot support are absent.
+#[skip_serializing_none]
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Distribution {
     /// Sample size.
     pub n: u64,
     /// Independent observations that would say as much of the mean: requests that share the server's steps are not
     /// independent. Absent when fewer than two waves were measured.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effective: Option<f64>,
     /// Mean with a t-interval of batch means (absent for fewer than two waves).
     pub mean: Estimate,
@@ -21,20 +22,17 @@ pub struct Distribution {
     /// Largest.
     pub max: f64,
     /// Median.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub p50: Option<Estimate>,
     /// 90th percentile.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub p90: Option<Estimate>,
     /// 95th percentile.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub p95: Option<Estimate>,
     /// 99th percentile.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub p99: Option<Estimate>,
 }
 
 /// One level of the sweep.
+#[skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LevelSummary {
     /// Index into the plan's levels.
@@ -42,7 +40,6 @@ pub struct LevelSummary {
     /// Requests kept in flight.
     pub concurrency: u32,
     /// Open loop: the rate that was asked for, and the one that was reached. Absent for a closed loop.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_rate: Option<RequestRate>,
     /// Whether the level ran to its planned end.
     pub complete: bool,
@@ -51,63 +48,46 @@ pub struct LevelSummary {
     /// Requests by their ends.
     pub requests: RequestCounts,
     /// Completed / (measured − cancelled by us), with a Wilson interval.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub success_rate: Option<Estimate>,
     /// Length of the measuring window: constant load from the first measured request to the end of the last.
     pub window_s: f64,
     /// Time-weighted mean of the client's requests in flight over the window.
     pub in_flight_mean: f64,
     /// Output tokens that arrived in the window, of all requests, per second: the whole server's output.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_tok_s: Option<f64>,
     /// The same with a t-interval over waves; absent for fewer than two.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_tok_s_estimate: Option<Estimate>,
     /// Measured requests completed per second of the window.
     pub requests_per_s: f64,
     /// Time to first token.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttft_ms: Option<Distribution>,
     /// End-to-end latency, from sending.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub e2el_ms: Option<Distribution>,
     /// End-to-end latency, from the moment the plan intended.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub e2el_from_intended_ms: Option<Distribution>,
     /// Time per output token after the first, per request.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tpot_ms: Option<Distribution>,
     /// Gaps between chunks, pooled over requests. Without intervals: the gaps of one request are not independent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub icl_ms: Option<Distribution>,
     /// Time to first output that is not reasoning; absent where the server does not mark reasoning.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttfo_ms: Option<Distribution>,
     /// Gaps between tokens: each token of a chunk has its share of the gap before the chunk. Pooled like `icl_ms`; absent
     /// where the server does not say how many tokens each chunk brought (`continuous_usage_stats`).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub itl_ms: Option<Distribution>,
     /// Output tokens per content-bearing chunk, over the completed requests whose tokens the server counted. Where it is
     /// well above 1, gaps between chunks are not times per token.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens_per_chunk: Option<f64>,
     /// Output tokens / E2EL of each request: the speed that one user sees. The reference report calls it "Throughput".
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub per_request_tok_s: Option<Distribution>,
     /// Output tokens a request.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_tokens: Option<Distribution>,
     /// Prompt tokens a request.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prompt_tokens: Option<Distribution>,
     /// Percentiles that count failed requests as infinitely late; absent when none failed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure_adjusted: Option<FailureAdjusted>,
     /// Held against the objectives of `--goodput`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub goodput: Option<GoodputLevel>,
     /// Where the start of the level ends; absent for fewer than 50 completed requests.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub steady: Option<Steady>,
     /// By turn of their conversations; absent where requests stand for themselves.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -121,35 +101,28 @@ pub struct LevelSummary {
     /// and cool-down requests begin with `warmup/` and `cooldown/`.
     pub failures: Vec<FailureCount>,
     /// What the engine said during the level.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server: Option<ServerLevel>,
     /// What the GPUs did in the window.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gpu: Option<GpuLevel>,
     /// What the client itself spent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client: Option<ClientLevel>,
     /// What the level cost in joules, and how sure that is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub energy: Option<EnergyLevel>,
     /// What limited the level.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bottleneck: Option<Bottleneck>,
 }
 
 /// The arrivals of an open loop.
+#[skip_serializing_none]
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RequestRate {
     /// Requests per second that the schedule asks for, at the beginning of a ramp; absent when all arrive at once or as
     /// recorded.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub planned_per_s: Option<f64>,
     /// Requests per second at the end of a ramp.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub planned_until_per_s: Option<f64>,
     /// Measured requests sent per second: one less than their number, by the time from the first to the last. Absent for
     /// fewer than two.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sent_per_s: Option<f64>,
     /// Largest delay between the planned and the true moment of sending a measured request.
     pub send_lag_max_ms: f64,
@@ -167,25 +140,23 @@ pub struct FailureAdjusted {
 }
 
 /// Percentiles, absent where they are infinite or the sample does not support them.
+#[skip_serializing_none]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct AdjustedPercentiles {
     /// Requests, failed ones included.
     pub n: u64,
     /// Median.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub p50: Option<f64>,
     /// 90th percentile.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub p90: Option<f64>,
     /// 95th percentile.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub p95: Option<f64>,
     /// 99th percentile.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub p99: Option<f64>,
 }
 
 /// A level held against the objectives.
+#[skip_serializing_none]
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GoodputLevel {
     /// Requests that completed and met every objective.
@@ -199,10 +170,8 @@ pub struct GoodputLevel {
     pub met: PerMetric<f64>,
     /// How near the level is to its limit: the worst of latency / objective of each request, at the share of requests that
     /// has to be good. Up to 1 the level holds. Absent when infinite.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub strain: Option<Estimate>,
     /// Independent requests that would say as much of it; absent when fewer than two waves were measured.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effective: Option<f64>,
     /// Whether as large a share was good as asked.
     pub holds: bool,
@@ -268,6 +237,7 @@ fn is_zero(number: &u64) -> bool {
 }
 
 /// How often requests failed in one way.
+#[skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailureCount {
     /// `connect_failed/connect`, `timed_out/first_byte`, `http_status/503`, `cut`, …
@@ -275,7 +245,6 @@ pub struct FailureCount {
     /// How often.
     pub count: u64,
     /// The first message seen.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub example: Option<String>,
 }
 

@@ -2,46 +2,39 @@
 
 use records::PerMetric;
 use serde::{Deserialize, Serialize};
+use serde_with::skip_serializing_none;
 
 use super::Estimate;
 
 /// Largest load that meets objectives, between and beyond the tested levels as far as those say.
+#[skip_serializing_none]
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SloCapacity {
     /// Concurrency, on a straight line between levels; absent when it is not within the tested ones.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<f64>,
     /// Lower end of the interval; 0 when it may be below the smallest level.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub low: Option<f64>,
     /// Upper end; absent when it may be beyond the largest level.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub high: Option<f64>,
     /// Largest tested level that held, with all smaller ones.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_at: Option<u32>,
     /// Smallest tested level that did not hold.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed_at: Option<u32>,
 }
 
 /// The same for any kind of load: requests in flight, or requests per second.
+#[skip_serializing_none]
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LoadCapacity {
     /// The load, on a straight line between levels; absent when it is not within the tested ones.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub load: Option<f64>,
     /// Lower end of the interval; 0 when it may be below the smallest level.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub low: Option<f64>,
     /// Upper end; absent when it may be beyond the largest level.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub high: Option<f64>,
     /// Largest tested load that held, with all smaller ones.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_at: Option<f64>,
     /// Smallest tested load that did not hold.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed_at: Option<f64>,
 }
 
@@ -63,6 +56,7 @@ impl From<SloCapacity> for LoadCapacity {
 }
 
 /// The run held against `--goodput`.
+#[skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GoodputSection {
     /// Largest latency of a good request in milliseconds, for each metric that has an objective.
@@ -73,17 +67,15 @@ pub struct GoodputSection {
     /// Largest concurrency at which it is.
     pub capacity: SloCapacity,
     /// Largest rate at which it is, in requests per second; absent unless every level is an open loop of a steady rate.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capacity_per_s: Option<LoadCapacity>,
     /// The objective that is missed most often at the smallest level that does not hold: the id of a metric, or `failed`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missed_first: Option<String>,
     /// Level of the largest goodput.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub best_at: Option<u32>,
 }
 
 /// Aggregate output throughput `X(N) = λN / (1 + σ(N − 1) + κN(N − 1))`: the Universal Scalability Law.
+#[skip_serializing_none]
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Scaling {
     /// λ: tokens per second of a single request where nothing is shared.
@@ -99,44 +91,34 @@ pub struct Scaling {
     /// Root of the mean squared relative residual.
     pub relative_error: f64,
     /// The knee: concurrency of the largest throughput over response time.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub knee: Option<f64>,
     /// Concurrency of the largest throughput; absent when the law never falls.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peak: Option<f64>,
     /// Throughput there; where the law never falls, what it tends to.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ceiling_tok_s: Option<f64>,
 }
 
 /// Where the server bends and ends. Levels are given as concurrency.
+#[skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Limits {
     /// Largest level that was run.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub largest_tested: Option<u32>,
     /// Largest level at which every measured request completed, with all smaller levels.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub largest_stable: Option<u32>,
     /// Level of the largest aggregate output throughput, among the levels whose figures are valid: a recommendation may
     /// stand on it. Absent when no level is valid.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peak_output: Option<Peak>,
     /// Level of the fastest single request (most output tokens per second per request), among the same levels.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peak_per_request: Option<Peak>,
     /// Smallest level after which aggregate throughput grows by less than a tenth of what proportional growth would
     /// give, up to the last level; absent when it still grew. Valid levels only.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub saturation: Option<u32>,
     /// TTFT at the largest level / TTFT at the smallest (means).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttft_growth: Option<f64>,
     /// The same for E2EL.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub e2el_growth: Option<f64>,
     /// The same for aggregate output throughput.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_growth: Option<f64>,
 }
 
@@ -150,6 +132,7 @@ pub struct Peak {
 }
 
 /// Largest tested level that held one latency objective, and every smaller tested level held it too.
+#[skip_serializing_none]
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SloRow {
     /// Objective: E2EL below this.
@@ -157,18 +140,14 @@ pub struct SloRow {
     /// Which figure had to hold: the 95th percentile where every level supports it, else the mean.
     pub statistic: SloStatistic,
     /// The level; absent when none held.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<u32>,
     /// The figure at that level.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub e2el_ms: Option<f64>,
     /// Aggregate output throughput at that level.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_tok_s: Option<f64>,
     /// Whether a larger level was tested and failed; if not, the true limit may lie higher.
     pub bounded: bool,
     /// The same between the tested levels, with an interval; absent where the sample supports no 95th percentile.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capacity: Option<SloCapacity>,
 }
 

@@ -1,11 +1,13 @@
 //! What several runs of the same plan say together (`runs.json`).
 
 use serde::{Deserialize, Serialize};
+use serde_with::skip_serializing_none;
 
 use super::Estimate;
 
 /// Several runs of one plan, level by level. Its intervals know what differs from run to run, which those of a single run
 /// cannot.
+#[skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OverRuns {
     /// Version of this document, that of the summary.
@@ -17,15 +19,12 @@ pub struct OverRuns {
     /// Runs that were asked for; fewer names than that: the series was cut off.
     pub planned_runs: u64,
     /// Name of the timing profile when the server was simulated.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub simulated_profile: Option<String>,
     /// Model name.
     pub model: String,
     /// `vllm`, `llama.cpp`, …
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub engine: Option<String>,
     /// Version of the engine.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub engine_version: Option<String>,
     /// Probability with which the intervals hold the truth.
     pub confidence_level: f64,
@@ -34,12 +33,12 @@ pub struct OverRuns {
 }
 
 /// One level over all runs.
+#[skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LevelOverRuns {
     /// Requests kept in flight; in an open loop the most in any run.
     pub concurrency: u32,
     /// Open loop: requests per second asked for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_rate: Option<f64>,
     /// Runs that measured it to its end; only these count.
     pub runs: u64,
@@ -50,6 +49,7 @@ pub struct LevelOverRuns {
 }
 
 /// One figure over all runs. Every run counts once, however many requests it measured.
+#[skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FigureOverRuns {
     /// Name of a [`crate::LevelFigure`], such as `ttft_mean_ms` or `output_tok_s`.
@@ -59,7 +59,6 @@ pub struct FigureOverRuns {
     /// Mean over runs with Student's interval; without one for a single run.
     pub mean: Estimate,
     /// Standard deviation from run to run; absent for a single run.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stddev: Option<f64>,
     /// Smallest of a run.
     pub min: f64,

@@ -4,9 +4,11 @@
 //! about a sample.
 
 use serde::{Deserialize, Serialize};
+use serde_with::skip_serializing_none;
 use sizing::performance::{Load, Observation};
 
 /// The model of speed that the levels of the run calibrate, tested on themselves.
+#[skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PerformanceSection {
     /// What is known of what served.
@@ -17,29 +19,25 @@ pub struct PerformanceSection {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<LeftOutLevel>,
     /// How far the predictions of TTFT were off.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttft: Option<PredictionError>,
     /// The same of TPOT.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tpot: Option<PredictionError>,
     /// The same of the whole server's output throughput.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_tok_s: Option<PredictionError>,
     /// Loads between the levels and beyond, by concurrency.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub forecasts: Vec<Forecast>,
     /// Why nothing could be predicted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<Refused>,
 }
 
 /// What is known of what served. What is absent is not known.
+#[skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServedFacts {
     /// The model, as in the catalogue if it is there, else as it was asked for.
     pub model: String,
     /// The card as in the catalogue.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gpu: Option<String>,
     /// Cards that served.
     pub cards: u32,
@@ -48,6 +46,7 @@ pub struct ServedFacts {
 }
 
 /// A level, and what the other levels say of it.
+#[skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HeldOutLevel {
     /// Index into the plan's levels.
@@ -61,16 +60,12 @@ pub struct HeldOutLevel {
     /// Mean output tokens.
     pub osl: f64,
     /// Mean TTFT in milliseconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttft_ms: Option<Held>,
     /// Mean TPOT in milliseconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tpot_ms: Option<Held>,
     /// Output tokens per second of the whole server.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_tok_s: Option<Held>,
     /// Why the others say nothing of it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<Refused>,
 }
 
@@ -88,12 +83,12 @@ impl HeldOutLevel {
 }
 
 /// A measured figure beside what was predicted without it.
+#[skip_serializing_none]
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Held {
     /// What was measured.
     pub measured: f64,
     /// What the other levels say.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub predicted: Option<Predicted>,
 }
 
@@ -134,6 +129,7 @@ pub struct PredictionError {
 }
 
 /// What all levels together say of a load that no level ran.
+#[skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Forecast {
     /// Requests in flight.
@@ -143,16 +139,12 @@ pub struct Forecast {
     /// Output tokens.
     pub osl: f64,
     /// Mean TTFT in milliseconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttft_ms: Option<Predicted>,
     /// Mean TPOT in milliseconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tpot_ms: Option<Predicted>,
     /// Output tokens per second of the whole server.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_tok_s: Option<Predicted>,
     /// Why nothing is said.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<Refused>,
 }
 

@@ -1,8 +1,10 @@
 //! Whose figures these are: run, server, client.
 
 use serde::{Deserialize, Serialize};
+use serde_with::skip_serializing_none;
 
 /// Whose figures these are.
+#[skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunFacts {
     /// Name of the run.
@@ -12,24 +14,20 @@ pub struct RunFacts {
     /// Length of the run, from its epoch to the last thing recorded.
     pub duration_s: f64,
     /// Name of the timing profile when the server was simulated. Every document says so.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub simulated_profile: Option<String>,
     /// Base URL of the server.
     pub url: String,
     /// Model name.
     pub model: String,
     /// `vllm`, `llama.cpp`, …
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub engine: Option<String>,
     /// Version of the engine.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub engine_version: Option<String>,
     /// Name of the prompt source.
     pub workload: String,
     /// Output tokens asked of every request.
     pub osl: u32,
     /// Mean prompt tokens as the server counted them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub isl_mean: Option<f64>,
     /// Seed of everything random.
     pub seed: u64,
@@ -44,7 +42,6 @@ pub struct RunFacts {
     /// Whether every planned level ran to its end.
     pub complete: bool,
     /// Why not, when not: `interrupted`, `server_lost: …`, `failed: …`, `killed`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub incomplete_reason: Option<String>,
     /// Lines of the run folder that could not be read.
     pub skipped_lines: u64,
@@ -53,29 +50,23 @@ pub struct RunFacts {
 }
 
 /// What the server says it can hold.
+#[skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ServerCapacity {
     /// Where the figures come from, such as `vllm:cache_config_info` or `/props`.
     pub source: String,
     /// Longest sequence, in tokens.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_model_len: Option<u64>,
     /// Blocks of the KV cache pool.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gpu_blocks: Option<u64>,
     /// Tokens a block.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub block_size: Option<u64>,
     /// Memory of the pool, computed from blocks and model shape.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kv_cache_bytes: Option<u64>,
     /// "GPU KV cache size: N tokens", as that engine version prints it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kv_cache_tokens: Option<u64>,
     /// "Maximum concurrency for L tokens per request: X.XXx", as that engine version prints it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_concurrency: Option<f64>,
     /// Parallel slots, where the server has a fixed number (llama.cpp).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slots: Option<u64>,
 }

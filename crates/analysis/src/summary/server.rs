@@ -1,54 +1,41 @@
 //! What the engine's own counters say of a level.
 
 use serde::{Deserialize, Serialize};
+use serde_with::skip_serializing_none;
 
 /// Engine metrics of one level, and the client's figures for the same requests beside them.
+#[skip_serializing_none]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ServerLevel {
     /// Mean of the requests being processed, over the scrapes in the window.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub running_mean: Option<f64>,
     /// Mean of the requests waiting.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting_mean: Option<f64>,
     /// Mean time in the server's queue in milliseconds, over all requests of the level.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue_ms: Option<f64>,
     /// Largest share of the KV cache in use, 0 to 1.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kv_usage_max: Option<f64>,
     /// Preemptions during the level.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preemptions: Option<f64>,
     /// Share of prompt tokens found in the prefix cache, 0 to 1.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prefix_hit_rate: Option<f64>,
     /// Mean time from scheduling to the first token, by the server's account, in milliseconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prefill_ms: Option<f64>,
     /// Mean time from the first token to the last, by the server's account, in milliseconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decode_ms: Option<f64>,
     /// Share of prompt tokens found in a cache outside the engine, 0 to 1.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external_prefix_hit_rate: Option<f64>,
     /// Share of drafted tokens that speculative decoding accepted, 0 to 1.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub draft_acceptance_rate: Option<f64>,
     /// Tokens a verified draft yields on average: those accepted and the model's own.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens_per_draft: Option<f64>,
     /// Mean TTFT by the server's account.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttft: Option<SideBySide>,
     /// Mean E2EL by the server's account.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub e2el: Option<SideBySide>,
     /// Output tokens by the server's account, over all requests of the level.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_tokens: Option<SideBySide>,
     /// Prompt tokens by the server's account, over all requests of the level.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prompt_tokens: Option<SideBySide>,
 }
 

@@ -1,10 +1,12 @@
 //! What is said of the stages of an open loop whose rate moves in steps.
 
 use serde::{Deserialize, Serialize};
+use serde_with::skip_serializing_none;
 
 use super::Distribution;
 
 /// The measured requests of a level that were to be sent during one stage.
+#[skip_serializing_none]
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StageLevel {
     /// Requests per second that were asked for.
@@ -18,12 +20,9 @@ pub struct StageLevel {
     /// Output tokens that arrived during the stage, of all requests of the level, per second.
     pub output_tok_s: f64,
     /// Time to first token.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttft_ms: Option<Distribution>,
     /// End-to-end latency, from sending.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub e2el_ms: Option<Distribution>,
     /// End-to-end latency, from the moment the plan intended.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub e2el_from_intended_ms: Option<Distribution>,
 }
