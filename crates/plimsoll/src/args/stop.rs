@@ -8,9 +8,9 @@ use clap::Args;
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct StopArgs {
     /// End a level as soon as the interval of this figure is as narrow as that on either side, in percent of it, such as
-    /// "ttft_p95:5%" or "e2el:2%" (the mean): ttft, tpot or e2el with mean, p50, p90, p95 or p99. At the latest it ends
-    /// after --request-count or --benchmark-duration [default: 40 times the requests without this flag, or 10 minutes
-    /// of an open loop]
+    /// "ttft_p95:5%" or "e2el:2%" (the mean): ttft, ttfo, tpot, e2el, e2el_from_intended or per_request_tok_s with mean,
+    /// p50, p90, p95 or p99. At the latest it ends after --request-count or --benchmark-duration [default: 40 times the
+    /// requests without this flag, or 10 minutes of an open loop]
     #[arg(long, value_name = "RULE")]
     stop_when: Option<StopRule>,
     /// Requests of each level before --stop-when looks for the first time [default: 50, and 8 per slot]
