@@ -18,11 +18,11 @@ pub(crate) mod window;
 
 use std::time::Duration;
 
-use records::{Metric, Outcome, RequestRecord, RunData, Stage, TokenSource};
+use records::{Metric, Outcome, PerMetric, RequestRecord, RunData, Stage, TokenSource};
 use stats::{Confidence, Sample, Span, mser5, occupancy};
 
 use crate::{
-    Distribution, EnergyLevel, Estimate, FailureAdjusted, LevelSummary, RequestCounts, Steady,
+    Distribution, EnergyLevel, Estimate, FailureAdjusted, LevelSummary, METRICS, RequestCounts, Steady,
     distribution::{Reading, adjusted_percentiles, distribution, pooled, ratio, share_up_to},
     level::energy::{LevelTokens, energy_level, prompt_tokens_within},
     level::failures::failures,
@@ -78,7 +78,7 @@ pub(crate) fn figures<'a>(
     let client = level.measure.and_then(client_level);
     let objectives = run.manifest.judgement.objectives.as_ref();
     let strains = objectives.and_then(|objectives| Strains::new(&ordered, objectives));
-    let summary = LevelSummary {
+    let mut summary = LevelSummary {
         level: level.index,
         concurrency: level.concurrency,
         request_rate,
@@ -114,7 +114,11 @@ pub(crate) fn figures<'a>(
         client,
         energy: energy(level, output, run),
         bottleneck: None,
+        more_ms: PerMetric::default(),
     };
+    // Metrics whose rows find nothing in the fields above are kept by name.
+    let more = METRICS.iter().filter(|row| row.is_objective() && (row.of_level)(&summary).is_none());
+    summary.more_ms = more.filter_map(|row| Some((row.metric, per_request(row.metric)?))).collect();
     LevelFigures { summary, requests: ordered, e2el_ms: e2el_sample, strains, reading }
 }
 

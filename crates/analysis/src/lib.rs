@@ -40,3 +40,8 @@ pub use run::{server_capacity::server_capacity, summarise};
 pub use sizing::planner as planning;
 pub use sizing_section::{SizingTarget, sizing_section};
 pub use summary::*;
+
+/// The README's example, so that it compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -10,7 +10,7 @@ use simserver::simulate::Served;
 
 use crate::{
     virtual_engine::record,
-    virtual_run::{Scenario, VirtualRun, nanoseconds},
+    virtual_run::{Scenario, VirtualRun, ms, nanoseconds},
 };
 
 const SLOTS: u32 = 8;
@@ -69,7 +69,7 @@ fn level(rule: StopRule, scenario: Scenario, truth: f64, seed: u64, outcomes: &m
         let last_token = first_token + Duration::from_micros(1);
         let served =
             Served { slot: n % SLOTS, sent, queued: Duration::ZERO, first_token, last_token, output_tokens: 2 };
-        let stamps = [first_token, last_token].map(|at| u64::try_from((at - sent).as_nanos()).unwrap_or(u64::MAX));
+        let stamps = [first_token, last_token].map(|at| nanoseconds(ms(at.saturating_sub(sent))));
         let record = record((u64::from(n), 0), Duration::ZERO, &served, Stage::Measured, stamps.to_vec());
         let tight = watch.observe(&record);
         run.requests.push(record);

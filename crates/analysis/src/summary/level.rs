@@ -83,6 +83,9 @@ pub struct LevelSummary {
     pub output_tokens: Option<Distribution>,
     /// Prompt tokens a request.
     pub prompt_tokens: Option<Distribution>,
+    /// Times of requests that have no field above, with keys such as `NAME_ms`.
+    #[serde(flatten, with = "records::metric::by_id_ms")]
+    pub more_ms: PerMetric<Distribution>,
     /// Percentiles that count failed requests as infinitely late; absent when none failed.
     pub failure_adjusted: Option<FailureAdjusted>,
     /// Held against the objectives of `--goodput`.
