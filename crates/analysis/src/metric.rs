@@ -106,8 +106,8 @@ pub static METRICS: [MetricRow; 14] = [
         |l| many(l.per_request_tok_s),
         &[Mean],
     ),
-    row(Metric::OutputTokens, Unit::Tokens, Neither, Number(output_tokens), |l| many(l.output_tokens), &[]),
     row(Metric::PromptTokens, Unit::Tokens, Neither, Number(prompt_tokens), |l| many(l.prompt_tokens), &[]),
+    row(Metric::OutputTokens, Unit::Tokens, Neither, Number(output_tokens), |l| many(l.output_tokens), &[]),
     row(
         Metric::OutputTokS,
         Unit::TokensPerSecond,

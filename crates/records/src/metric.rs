@@ -29,10 +29,10 @@ pub enum Metric {
     E2elFromIntended,
     /// Output tokens per second of one request.
     PerRequestTokS,
-    /// Output tokens of one request.
-    OutputTokens,
     /// Prompt tokens of one request.
     PromptTokens,
+    /// Output tokens of one request.
+    OutputTokens,
     /// Output tokens per second of the whole server.
     OutputTokS,
     /// Completed requests per second.
@@ -53,8 +53,8 @@ const METRICS: [(Metric, &str); 14] = [
     (Metric::E2el, "e2el"),
     (Metric::E2elFromIntended, "e2el_from_intended"),
     (Metric::PerRequestTokS, "per_request_tok_s"),
-    (Metric::OutputTokens, "output_tokens"),
     (Metric::PromptTokens, "prompt_tokens"),
+    (Metric::OutputTokens, "output_tokens"),
     (Metric::OutputTokS, "output_tok_s"),
     (Metric::RequestsPerS, "requests_per_s"),
     (Metric::SuccessRate, "success_rate"),

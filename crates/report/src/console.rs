@@ -17,8 +17,8 @@ pub use self::{comparison::comparison, over_runs::over_runs_console, plan::plan_
 use crate::{
     language::{Language, Words},
     number::{ABSENT, Figures, count, maybe, mean_only, mib, number, rate_planned, rate_sent},
-    prose,
-    view::{banners, engine_name},
+    prose::{self, engine_name},
+    view::banners,
 };
 
 /// A column: its head's key, how dear it is (0 is never dropped), and its cell.

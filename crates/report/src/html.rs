@@ -3,9 +3,9 @@
 //! The template escapes every value; only sentences, which the `prose` filter escapes, the charts, which this crate drew
 //! and escaped itself, and the style sheet go in as they are. The markup is also well-formed XML, so that a test can prove it balanced.
 
-use tera::{Context, Kwargs, State, Tera, escape_html};
+use tera::{Context, Kwargs, State, Tera};
 
-use crate::{ReportError, chart::sheet::DARK_RULES, view::Document};
+use crate::{ReportError, chart::sheet::DARK_RULES, sanitise::escape, view::block::Document};
 
 const TEMPLATE: &str = "report.html";
 
@@ -40,16 +40,6 @@ fn prose(text: &str) -> String {
         format!("{}<code>{flag}</code>{}", escape(before), escape(after))
     });
     words.collect::<Vec<_>>().join(" ")
-}
-
-/// Text for HTML and XML, in content and in quoted attributes, escaped as the template engine does it.
-pub(crate) fn escape(text: &str) -> String {
-    let mut escaped = Vec::with_capacity(text.len());
-    // Writing to memory does not fail; were it to, an empty title is better than an unescaped one.
-    match escape_html(text, &mut escaped) {
-        Ok(()) => String::from_utf8_lossy(&escaped).into_owned(),
-        Err(_) => String::new(),
-    }
 }
 
 #[cfg(test)]

@@ -53,6 +53,12 @@ impl Language {
     }
 }
 
+/// A name that stands at the head of a column.
+fn capitalised(name: &str) -> String {
+    let mut letters = name.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
 /// The words of one language.
 #[derive(Debug)]
 pub(crate) struct Words {
@@ -101,7 +107,7 @@ impl Words {
         match (figure.row().unit, figure.statistic) {
             (Unit::Ms, Statistic::Mean) => self.say("figure.mean", &[("metric", &metric)]),
             (Unit::Ms, other) => self.say("figure.percentile", &[("metric", &metric), ("statistic", other.id())]),
-            _ => metric,
+            _ => capitalised(&metric),
         }
     }
 

@@ -14,11 +14,11 @@ mod chart;
 mod console;
 mod html;
 mod language;
-mod legible;
 mod levels_csv;
 mod markdown;
 mod number;
 mod prose;
+mod sanitise;
 mod view;
 
 pub use console::{comparison, console, over_runs_console, plan_console, sizing_console};
@@ -106,5 +106,5 @@ pub fn render_over_runs(over: &OverRuns, language: Language) -> Result<Vec<OutFi
 }
 
 fn text_file(path: String, text: &str) -> OutFile {
-    OutFile { path, bytes: legible::legible(text).into_bytes() }
+    OutFile { path, bytes: sanitise::sanitised(text).into_bytes() }
 }

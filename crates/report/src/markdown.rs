@@ -5,7 +5,7 @@
 
 use tera::{Context, Kwargs, State, Tera};
 
-use crate::{ReportError, legible::one_line, view::Document};
+use crate::{ReportError, sanitise::one_line, view::block::Document};
 
 const TEMPLATE: &str = "report.md";
 

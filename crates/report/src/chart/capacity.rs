@@ -44,7 +44,7 @@ pub(super) fn draw(scene: &Scene<'_>) -> Result<Option<Chart>, ReportError> {
     Ok(Some(Chart {
         name: NAME,
         title,
-        reading: prose::reading::capacity(sizing, scene.words),
+        reading: prose::caption::capacity(sizing, scene.words),
         table: scene.table(&["column.gpu", "column.fits_simple", "column.fits_exact"], rows),
         svg,
     }))
@@ -59,7 +59,7 @@ fn subtitle(scene: &Scene<'_>, sizing: &SizingSection) -> String {
     parts.push(scene.words.get("chart.computed"));
     parts.push(format!("{} {}", sizing.model, sizing.weight_dtype));
     parts.push(sizing.engine.clone());
-    crate::legible::one_line(&parts.join(" · "))
+    crate::sanitise::one_line(&parts.join(" · "))
 }
 
 /// One card of each GPU that holds anything, and the smallest number of it that holds the target; the table has all.

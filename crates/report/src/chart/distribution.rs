@@ -54,7 +54,7 @@ pub(super) fn draw(scene: &Scene<'_>) -> Result<Option<Chart>, ReportError> {
     Ok(Some(Chart {
         name: NAME,
         title,
-        reading: prose::reading::distribution(&levels, scene.words, scene.figures),
+        reading: prose::caption::distribution(&levels, scene.words, scene.figures),
         table: scene.table(
             &[
                 "column.concurrency",

@@ -3,7 +3,7 @@
 use super::{
     Drawn,
     axis::Axis,
-    place::Places,
+    labels::Places,
     series::Series,
     sheet::{AXIS, Anchor, GRID, HEAD, LABEL, Sheet, TICK, Type},
 };

@@ -44,7 +44,7 @@ pub(super) fn draw(scene: &Scene<'_>) -> Result<Option<Chart>, ReportError> {
     Ok(Some(Chart {
         name: NAME,
         title,
-        reading: prose::reading::frontier(&dominated, scene.words),
+        reading: prose::caption::frontier(&dominated, scene.words),
         table: scene
             .table(&["column.concurrency", "column.single_tok_s", "column.total_tok_s", "column.dominated"], rows),
         svg,

@@ -67,7 +67,7 @@ pub(super) fn draw(scene: &Scene<'_>) -> Result<Option<Chart>, ReportError> {
     Ok(Some(Chart {
         name: NAME,
         title,
-        reading: prose::reading::gpu(scene.summary, scene.words),
+        reading: prose::caption::gpu(scene.summary, scene.words),
         table: scene.table(&["column.concurrency", "column.gpu_util", "column.power", "column.memory"], rows(scene)),
         svg,
     }))

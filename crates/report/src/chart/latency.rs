@@ -47,7 +47,7 @@ pub(super) fn draw(scene: &Scene<'_>) -> Result<Option<Chart>, ReportError> {
     Ok(Some(Chart {
         name: NAME,
         title,
-        reading: prose::reading::latency(scene.summary, scene.words, scene.figures),
+        reading: prose::caption::latency(scene.summary, scene.words, scene.figures),
         table: scene.table(
             &[
                 "column.concurrency",

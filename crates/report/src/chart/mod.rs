@@ -12,8 +12,8 @@ mod distribution;
 mod frame;
 mod frontier;
 mod gpu;
+mod labels;
 mod latency;
-mod place;
 mod plan_frontier;
 mod plan_memory;
 mod prediction;
@@ -28,12 +28,12 @@ use records::RunData;
 
 use self::sheet::DARK_RULES;
 use crate::{
-    ReportError, html,
+    ReportError,
     language::Words,
-    legible::one_line,
     number::Figures,
-    prose::usable_levels,
-    view::{Column, Table, engine_name},
+    prose::{engine_name, usable_levels},
+    sanitise::{escape, one_line},
+    view::block::{Column, Table},
 };
 
 /// A finished chart.
@@ -64,8 +64,8 @@ impl Chart {
         let head = format!(
             "<svg role=\"img\"{}<title>{}</title>\n<desc>{}</desc>\n{style}",
             "{rest}",
-            html::escape(&one_line(&self.title)),
-            html::escape(&one_line(&self.reading)),
+            escape(&one_line(&self.title)),
+            escape(&one_line(&self.reading)),
         );
         let (tag, body) = self.svg.split_once(">\n").unwrap_or((&self.svg, ""));
         let attributes = tag.trim_start_matches("<svg");

@@ -42,7 +42,7 @@ fn points(plan: &Plan) -> Vec<Point<'_>> {
 pub(super) fn subtitle(scene: &Scene<'_>, plan: &Plan) -> String {
     let basis = if plan.basis.measured.is_empty() { "chart.from_catalogue" } else { "chart.from_runs" };
     let parts = [scene.words.get("chart.predicted"), plan.model.clone(), scene.words.get(basis)];
-    crate::legible::one_line(&parts.join(" · "))
+    crate::sanitise::one_line(&parts.join(" · "))
 }
 
 pub(super) fn frontier(scene: &Scene<'_>) -> Result<Option<Chart>, ReportError> {

@@ -1,15 +1,13 @@
 //! How series are told apart: colour, mark and dash together.
 
 use plotters::{
-    coord::Shift,
     element::{Circle, Cross, Polygon, TriangleMarker},
-    prelude::{DrawingArea, SVGBackend},
     style::{Color, RGBColor},
 };
 
 use super::{
     Drawn,
-    sheet::{Anchor, LABEL, PAPER, Sheet, text_width},
+    sheet::{Anchor, LABEL, PAPER, Sheet, point, text_width},
 };
 
 pub(super) const BLUE: RGBColor = RGBColor(0x00, 0x72, 0xb2);
@@ -48,7 +46,8 @@ pub(super) const PALETTE: [Series; 5] = [
 ];
 
 impl Mark {
-    pub(super) fn draw(self, root: &DrawingArea<SVGBackend<'_>, Shift>, at: (i32, i32), colour: RGBColor) -> Drawn {
+    fn draw(self, sheet: &Sheet<'_>, at: (f64, f64), colour: RGBColor) -> Drawn {
+        let (root, at) = (sheet.area(), point(at));
         match self {
             Self::Disc => root.draw(&Circle::new(at, 8, colour.filled())),
             Self::Triangle => root.draw(&TriangleMarker::new(at, 11, colour.filled())),
@@ -81,7 +80,7 @@ impl Series {
     }
 
     pub(super) fn marks(self, sheet: &Sheet<'_>, points: &[(f64, f64)]) -> Drawn {
-        points.iter().try_for_each(|&at| sheet.mark(self.mark, at, self.colour))
+        points.iter().try_for_each(|&at| self.mark.draw(sheet, at, self.colour))
     }
 }
 
@@ -100,7 +99,7 @@ pub(super) fn legend(sheet: &Sheet<'_>, (mut x, y): (f64, f64), entries: &[(Seri
             series.line(sheet, &[(x, y), (x + 28.0, y)])?;
         }
         if sample != Sample::Line {
-            sheet.mark(series.mark, (x + 14.0, y), series.colour)?;
+            series.mark.draw(sheet, (x + 14.0, y), series.colour)?;
         }
         sheet.text((x + 34.0, y + 4.0), Anchor::Start, LABEL, name)?;
         x += 34.0 + text_width(name, LABEL.size) + 20.0;

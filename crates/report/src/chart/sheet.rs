@@ -105,7 +105,8 @@ fn px(css: f64) -> i32 {
     (css * SCALE).round() as i32
 }
 
-fn point((x, y): (f64, f64)) -> (i32, i32) {
+/// Converts CSS pixels to those of the drawing.
+pub(super) fn point((x, y): (f64, f64)) -> (i32, i32) {
     (px(x), px(y))
 }
 
@@ -143,9 +144,12 @@ impl Sheet<'_> {
     pub(super) fn rect(&self, from: (f64, f64), to: (f64, f64), style: impl Into<ShapeStyle>) -> Drawn {
         self.root.draw(&Rectangle::new([point(from), point(to)], style))
     }
+}
 
-    pub(super) fn mark(&self, mark: super::series::Mark, at: (f64, f64), colour: RGBColor) -> Drawn {
-        mark.draw(&self.root, point(at), colour)
+impl<'a> Sheet<'a> {
+    /// The area that marks draw on.
+    pub(super) fn area(&self) -> &DrawingArea<SVGBackend<'a>, Shift> {
+        &self.root
     }
 }
 

@@ -52,7 +52,7 @@ pub(super) fn draw(scene: &Scene<'_>) -> Result<Option<Chart>, ReportError> {
     Ok(Some(Chart {
         name: NAME,
         title,
-        reading: prose::reading::throughput(scene.summary, scene.words),
+        reading: prose::caption::throughput(scene.summary, scene.words),
         table: scene.table(
             &[
                 "column.concurrency",

@@ -61,7 +61,7 @@ pub(super) fn draw(scene: &Scene<'_>) -> Result<Option<Chart>, ReportError> {
     Ok(Some(Chart {
         name: NAME,
         title,
-        reading: prose::reading::timeline(scene.summary, scene.words),
+        reading: prose::caption::timeline(scene.summary, scene.words),
         table: scene.table(
             &[
                 "column.concurrency",

@@ -2,7 +2,7 @@
 
 use unicode_width::UnicodeWidthStr;
 
-use crate::{language::Language, legible::one_line};
+use crate::{language::Language, sanitise::one_line};
 
 const GAP: &str = "  ";
 

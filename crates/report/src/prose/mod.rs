@@ -3,17 +3,17 @@
 //! Sentences come from the catalogue; figures come from the summary. Nothing here decides what is a finding (that is
 //! `analysis`) or how a sentence is set (that is a template).
 
+pub(crate) mod caption;
 pub(crate) mod deviation;
 pub(crate) mod failure;
 pub(crate) mod finding;
 pub(crate) mod goodput;
 pub(crate) mod performance;
 pub(crate) mod plan;
-pub(crate) mod reading;
 pub(crate) mod sizing;
 pub(crate) mod verdict;
 
-use analysis::{Distribution, LevelSummary, SloStatistic, Summary};
+use analysis::{Distribution, LevelSummary, Limits, Peak, SloStatistic, Summary};
 
 use crate::language::Words;
 
@@ -87,4 +87,14 @@ pub(crate) fn in_the_valley(summary: &Summary, from: u32, from_tok_s: f64) -> Ve
         .take_while(|level| level.output_tok_s.is_some_and(|total| total <= from_tok_s * 1.02))
         .map(|level| level.concurrency)
         .collect()
+}
+
+/// `vLLM 0.11.2`, as far as it is known.
+pub(crate) fn engine_name(summary: &Summary) -> Option<String> {
+    summary.run.engine.clone().map(|id| records::Engine::from(id).label().to_owned())
+}
+
+/// Whether one request is fastest at that level too: batching gains nothing, so the level is no advice for batch jobs.
+pub(crate) fn is_also_fastest(limits: &Limits, peak: Peak) -> bool {
+    limits.peak_per_request.map(|single| single.concurrency) == Some(peak.concurrency)
 }

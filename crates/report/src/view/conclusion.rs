@@ -1,7 +1,5 @@
 //! Section 4: what was found about the present server, and what the target would need.
 
-use analysis::{Limits, Peak};
-
 use super::{
     Block, Desk, Item, Part, Table,
     operation::held_objectives,
@@ -10,7 +8,7 @@ use super::{
 use crate::{
     number::{ABSENT, count, dollars, figure, gigabytes, percent},
     prose::{
-        self, Completion, level_at, mean_of,
+        self, Completion, is_also_fastest, level_at, mean_of,
         sizing::{SMALL_LIMITS, gains, option_name},
         statistic_key, usable_levels,
     },
@@ -75,11 +73,6 @@ fn present(desk: &Desk<'_>) -> Table {
     .map(|(name, value)| vec![desk.get(name), value])
     .collect();
     Table::plain(desk.texts(&["column.item", "column.result"]), rows)
-}
-
-/// Whether one request is fastest at that level too: batching gains nothing, so the level is no advice for batch jobs.
-pub(super) fn is_also_fastest(limits: &Limits, peak: Peak) -> bool {
-    limits.peak_per_request.map(|single| single.concurrency) == Some(peak.concurrency)
 }
 
 fn suited(desk: &Desk<'_>) -> Vec<Item> {

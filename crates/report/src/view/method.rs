@@ -2,11 +2,11 @@
 
 use jiff::Timestamp;
 
-use super::{Block, Column, Desk, Fact, Item, Part, Table, engine_name};
+use super::{Block, Column, Desk, Fact, Item, Part, Table};
 use crate::{
     language::Language,
     number::{ABSENT, count, number, per_second, range},
-    prose::list,
+    prose::{engine_name, list},
 };
 
 /// Mean tokens of a chunk from which on it is told; an end-of-sequence token without a chunk of its own stays below.

@@ -3,12 +3,12 @@
 //! Markdown and HTML are two settings of the same view, so they cannot say different things. Texts here are raw: model
 //! names, URLs and messages of servers stay as they came, and the templates escape everything.
 
-mod block;
+pub(crate) mod block;
+mod bottleneck;
 mod conclusion;
 mod cost;
 mod evidence;
 mod level_table;
-mod limited;
 mod method;
 mod operation;
 mod option;
@@ -31,7 +31,7 @@ use crate::{
     chart::Chart,
     language::Words,
     number::{Figures, count},
-    prose,
+    prose::{self, engine_name},
 };
 
 /// What the parts of a document are written from.
@@ -82,7 +82,7 @@ pub(crate) fn document(
 ) -> Document {
     let desk = Desk { run, summary, words, figures, charts };
     let mut operation = operation::parts(&desk);
-    operation.extend(limited::parts(&desk));
+    operation.extend(bottleneck::parts(&desk));
     let section = |id, title, parts| Section { id, title: desk.get(title), parts };
     let engine = engine_name(summary);
     let sections = [
@@ -109,11 +109,6 @@ pub(crate) fn document(
         data_word: words.get("word.data"),
         contents_word: words.get("word.contents"),
     }
-}
-
-/// `vLLM 0.11.2`, as far as it is known.
-pub(crate) fn engine_name(summary: &Summary) -> Option<String> {
-    summary.run.engine.clone().map(|id| records::Engine::from(id).label().to_owned())
 }
 
 /// What every document says first.

@@ -2,10 +2,10 @@
 
 use analysis::{Estimate, FindingKind, LevelSummary, SloRow, SloStatistic};
 
-use super::{Block, Column, Desk, Item, Part, Row, Table, conclusion::is_also_fastest};
+use super::{Block, Column, Desk, Item, Part, Row, Table};
 use crate::{
     number::{ABSENT, count, figure, maybe, mean_only, number, percent_estimate},
-    prose::{in_the_valley, level_at, list, statistic_key, usable_levels},
+    prose::{in_the_valley, is_also_fastest, level_at, list, statistic_key, usable_levels},
 };
 
 pub(super) fn parts(desk: &Desk<'_>) -> Vec<Part> {
