@@ -121,8 +121,8 @@ pub(crate) struct EngineArgs {
     /// Prefix caching; counts for models with states
     #[arg(long, overrides_with = "no_enable_prefix_caching")]
     pub(crate) enable_prefix_caching: bool,
-    /// No prefix caching (the default here for models with states)
-    #[arg(long)]
+    /// No prefix caching (up to 0.27 the default for models with attention and states)
+    #[arg(long, overrides_with = "enable_prefix_caching")]
     pub(crate) no_enable_prefix_caching: bool,
     /// How states are kept
     #[arg(long, value_enum, value_name = "MODE")]
@@ -142,7 +142,7 @@ pub(crate) struct EngineArgs {
     /// Window layers keep everything, as with most KV connectors
     #[arg(long)]
     pub(crate) disable_hybrid_kv_cache_manager: bool,
-    /// As `VLLM_ALLOW_CHUNKED_LOCAL_ATTN_WITH_HYBRID_KV_CACHE=1`: chunked layers free what they passed
+    /// As `VLLM_ALLOW_CHUNKED_LOCAL_ATTN_WITH_HYBRID_KV_CACHE=1`: chunked layers free what they passed (default since 0.14)
     #[arg(long)]
     pub(crate) allow_chunked_local_hybrid: bool,
     /// One step at a time
@@ -210,6 +210,16 @@ pub(crate) enum MambaMode {
     All,
 }
 
+impl MambaMode {
+    pub(crate) const fn states(self) -> engine::StateCache {
+        match self {
+            Self::None => engine::StateCache::None,
+            Self::Align => engine::StateCache::Align,
+            Self::All => engine::StateCache::All,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum StateType {
     Auto,
@@ -236,6 +246,16 @@ pub(crate) enum Drafter {
     Eagle,
     /// N-grams, or an assistant that shares the cache: no layer
     Ngram,
+}
+
+impl Drafter {
+    pub(crate) const fn drafter(self) -> engine::Drafter {
+        match self {
+            Self::Mtp => engine::Drafter::Mtp,
+            Self::Eagle => engine::Drafter::Eagle,
+            Self::Ngram => engine::Drafter::Ngram,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -5,11 +5,11 @@ use std::fs;
 use anyhow::Context as _;
 use sizing::{
     Blocks, Bytes, Checkpoint, Engine, EngineFlags, GpuSpec, KvMemory, PrintedGib, Shape, Tokens, catalogue,
-    engine::{Deployment, Platform, ServingDefaults, Speculation, StateCache},
+    engine::{Deployment, ServeArgs, SpeculativeArgs},
     weights::WeightFormat,
 };
 
-use super::args::{Drafter, EngineArgs, MambaMode, MemoryArgs, ModelArgs};
+use super::args::{EngineArgs, MambaMode, MemoryArgs, ModelArgs};
 use super::headers;
 use crate::exit::{self, Exit, WithExit as _};
 
@@ -110,119 +110,43 @@ pub(super) struct Setup {
 
 impl Setup {
     pub(super) fn of(engine: Engine, model: &Model, args: &EngineArgs, gpu: Option<&GpuSpec>) -> anyhow::Result<Self> {
-        let mut assumptions = model.assumptions.clone();
-        let max_model_len = max_model_len(model, args, &mut assumptions)?;
-        let defaults = gpu.map_or(ServingDefaults::SMALL, |gpu| engine.serving_defaults(gpu));
-        let raised = engine.limits_for(defaults, &model.shape);
-        let max_num_seqs = args.max_num_seqs.unwrap_or(raised.max_num_seqs);
-        let batched = args.max_num_batched_tokens.map_or(raised.max_num_batched_tokens, Tokens::new);
-        if args.max_num_batched_tokens.is_none() {
-            let of = gpu.map_or("a GPU of less than 70 GiB", |gpu| gpu.name.as_str());
-            assumptions.push(format!("max_num_batched_tokens = {}, the default on {of}", batched.get()));
-        }
-        let platform = match (args.platform, gpu) {
-            (Some(device), _) => device.platform(),
-            (None, Some(gpu)) => Platform::of(gpu),
-            (None, None) => Platform::Cuda,
-        };
-        let flags = EngineFlags {
-            max_num_batched_tokens: batched,
-            block_size: args.block_size.map(Tokens::new),
-            kv_dtype: kv_dtype(&engine, model, args, &mut assumptions)?,
-            tensor_parallel: args.tensor_parallel_size,
-            pipeline_parallel: args.pipeline_parallel_size,
-            decode_context_parallel: args.decode_context_parallel_size,
-            hybrid_manager: !args.disable_hybrid_kv_cache_manager,
-            chunked_hybrid: args.allow_chunked_local_hybrid || allowed_by_environment(),
-            states: states(args),
-            state_dtype: args.mamba_ssm_cache_dtype.dtype(),
-            speculation: speculation(model, args, &mut assumptions),
-            async_scheduling: !args.no_async_scheduling,
-            platform,
-            ..EngineFlags::new(max_model_len)
-        };
-        let flags = with_latent_block(flags, model, args, gpu, &mut assumptions);
-        Ok(Self { engine, flags, max_num_seqs, assumptions })
+        let declared = model.checkpoint.as_ref().map(Checkpoint::declared).unwrap_or_default();
+        let resolved = engine.resolve(&serve_args(args)?, &model.shape, declared, gpu).exit(Exit::Usage)?;
+        let assumptions = model.assumptions.iter().cloned().chain(resolved.assumptions).collect();
+        Ok(Self { engine, flags: resolved.flags, max_num_seqs: resolved.max_num_seqs, assumptions })
     }
 }
 
-/// Latent attention has the block of its kernel; without a GPU that of Hopper is taken, where such models mostly run.
-fn with_latent_block(
-    flags: EngineFlags,
-    model: &Model,
-    args: &EngineArgs,
-    gpu: Option<&GpuSpec>,
-    assumptions: &mut Vec<String>,
-) -> EngineFlags {
-    let latent = |group: &sizing::model::LayerGroup| matches!(group.holds, sizing::model::Holds::Latent { .. });
-    let open = args.platform.is_none() && gpu.is_none() && args.block_size.is_none();
-    if !open || !model.shape.layers.iter().any(latent) {
-        return flags;
-    }
-    assumptions.push("block_size = 64, FlashMLA's; give --platform, --gpu or --block-size".to_owned());
-    EngineFlags { platform: Platform::Hopper, ..flags }
+/// The flags as they were typed; what was not is left to the engine.
+fn serve_args(args: &EngineArgs) -> anyhow::Result<ServeArgs> {
+    let prefix_caching = args.enable_prefix_caching.then_some(true);
+    let allowed = args.allow_chunked_local_hybrid.then_some(true);
+    Ok(ServeArgs {
+        max_model_len: args.max_model_len.map(Tokens::new),
+        max_num_batched_tokens: args.max_num_batched_tokens.map(Tokens::new),
+        max_num_seqs: args.max_num_seqs,
+        tensor_parallel_size: Some(args.tensor_parallel_size),
+        pipeline_parallel_size: Some(args.pipeline_parallel_size),
+        decode_context_parallel_size: Some(args.decode_context_parallel_size),
+        kv_cache_dtype: (args.kv_cache_dtype != "auto").then(|| args.kv_dtype()).transpose().exit(Exit::Usage)?,
+        block_size: args.block_size.map(Tokens::new),
+        enable_prefix_caching: prefix_caching.or(args.no_enable_prefix_caching.then_some(false)),
+        mamba_cache_mode: args.mamba_cache_mode.map(MambaMode::states),
+        mamba_ssm_cache_dtype: args.mamba_ssm_cache_dtype.dtype(),
+        disable_hybrid_kv_cache_manager: args.disable_hybrid_kv_cache_manager,
+        allow_chunked_local_hybrid: allowed.or_else(allowed_by_environment),
+        async_scheduling: args.no_async_scheduling.then_some(false),
+        speculative: (args.speculative_tokens > 0).then(|| SpeculativeArgs {
+            method: args.speculative_method.map(super::args::Drafter::drafter),
+            tokens: args.speculative_tokens,
+        }),
+        platform: args.platform.map(super::args::Device::platform),
+    })
 }
 
-fn allowed_by_environment() -> bool {
-    std::env::var("VLLM_ALLOW_CHUNKED_LOCAL_ATTN_WITH_HYBRID_KV_CACHE").is_ok_and(|set| set == "1")
-}
-
-fn max_model_len(model: &Model, args: &EngineArgs, assumptions: &mut Vec<String>) -> anyhow::Result<u64> {
-    if let Some(length) = args.max_model_len {
-        return Ok(length);
-    }
-    let written = model.checkpoint.as_ref().and_then(|checkpoint| checkpoint.max_position);
-    let length = written
-        .ok_or_else(|| exit::error(Exit::Usage, "the longest sequence is not known\nhint: give --max-model-len"))?;
-    assumptions.push(format!("max_model_len = {}, as the config has it", length.get()));
-    Ok(length.get())
-}
-
-fn kv_dtype(
-    engine: &Engine,
-    model: &Model,
-    args: &EngineArgs,
-    assumptions: &mut Vec<String>,
-) -> anyhow::Result<sizing::KvDtype> {
-    let given = args.kv_dtype().exit(Exit::Usage)?;
-    let declared = model.checkpoint.as_ref().and_then(|checkpoint| checkpoint.kv_dtype);
-    match declared {
-        Some(declared) if args.kv_cache_dtype == "auto" && engine.takes_kv_dtype_of_checkpoint() => {
-            assumptions.push(format!("kv_cache_dtype = {declared}, as the checkpoint declares it"));
-            Ok(declared)
-        }
-        _ => Ok(given),
-    }
-}
-
-const fn states(args: &EngineArgs) -> StateCache {
-    match args.mamba_cache_mode {
-        Some(MambaMode::Align) => StateCache::Align,
-        Some(MambaMode::All) => StateCache::All,
-        None if args.enable_prefix_caching => StateCache::Cached,
-        Some(MambaMode::None) | None => StateCache::None,
-    }
-}
-
-fn speculation(model: &Model, args: &EngineArgs, assumptions: &mut Vec<String>) -> Speculation {
-    let tokens = args.speculative_tokens;
-    if tokens == 0 {
-        return Speculation::default();
-    }
-    let own = model.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.draft_layers);
-    let layers = match args.speculative_method {
-        Some(Drafter::Mtp) => own.max(1),
-        Some(Drafter::Eagle) => 1,
-        Some(Drafter::Ngram) => 0,
-        // Gemma 4's assistant shares the cache of its model.
-        None if model.shape.largest_item.is_some() && own == 0 => 0,
-        None => {
-            let layers = own.max(1);
-            assumptions.push(format!("the drafter adds {layers} full-attention layer(s), as MTP does"));
-            layers
-        }
-    };
-    Speculation { tokens, layers }
+/// As vLLM reads it; `None` where it is not set.
+fn allowed_by_environment() -> Option<bool> {
+    std::env::var("VLLM_ALLOW_CHUNKED_LOCAL_ATTN_WITH_HYBRID_KV_CACHE").ok().map(|set| set == "1")
 }
 
 /// What is known of the memory: the least, the likely, the most.

@@ -14,7 +14,11 @@ pub(super) type Caches = Vec<Cache>;
 /// Number of layers.
 pub(super) fn count(fields: &Fields<'_>) -> Result<usize, ConfigError> {
     let names = ["num_hidden_layers", "n_layer", "n_layers", "num_layers", "decoder_layers"];
-    let layers = fields.needed(&names)?;
+    // LongCat counts its pairs of attention layers apart.
+    let layers = match fields.number(&["num_layers"])? {
+        Some(layers) if fields.model_type().starts_with("longcat") => layers,
+        _ => fields.needed(&names)?,
+    };
     match usize::try_from(layers) {
         Ok(layers) if layers <= 4096 => Ok(layers),
         _ => Err(ConfigError::NotUnderstood { field: "num_hidden_layers".to_owned(), value: layers.to_string() }),

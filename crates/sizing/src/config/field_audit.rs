@@ -193,6 +193,11 @@ const KNOWN: &[&str] = &[
     "video_token_index",
     "kv_cache_scheme",
     "attention_k_eq_v",
+    "_sliding_window_pattern",
+    "layernorm_linear_attention_alpha",
+    "layernorm_linear_attention_beta",
+    "mla_scale_kv_lora",
+    "mla_scale_q_lora",
 ];
 
 /// Parts of names that speak of another tower, whose layers have no cache.

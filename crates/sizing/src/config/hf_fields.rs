@@ -20,16 +20,22 @@ const LARGEST: u64 = 1 << 21;
 pub(super) struct Fields<'a> {
     own: &'a Map<String, Value>,
     model_type: &'a str,
+    served_type: &'a str,
     assumed: RefCell<Vec<String>>,
 }
 
 impl<'a> Fields<'a> {
-    pub(super) fn new(own: &'a Map<String, Value>, model_type: &'a str) -> Self {
-        Self { own, model_type, assumed: RefCell::default() }
+    /// `served_type` is the type that the whole config states, `model_type` that of the level of `own`.
+    pub(super) fn new(own: &'a Map<String, Value>, model_type: &'a str, served_type: &'a str) -> Self {
+        Self { own, model_type, served_type, assumed: RefCell::default() }
     }
 
     pub(super) const fn model_type(&self) -> &'a str {
         self.model_type
+    }
+
+    pub(super) const fn served_type(&self) -> &'a str {
+        self.served_type
     }
 
     pub(super) const fn own(&self) -> &'a Map<String, Value> {
@@ -61,7 +67,7 @@ impl<'a> Fields<'a> {
             match self.own.get(name) {
                 None => {}
                 Some(Value::Null) => return Ok(None),
-                Some(value) => return dimension(name, value).map(Some),
+                Some(value) => return dimension(name, one_of_alike(value)).map(Some),
             }
         }
         Ok(names.iter().find_map(|name| {
@@ -124,6 +130,14 @@ impl<'a> Fields<'a> {
 /// Whether the defaults of a model type are known.
 pub(super) fn knows(model_type: &str) -> bool {
     DEFAULTS.contains_key(model_type)
+}
+
+/// The number of a list that repeats one for every layer.
+fn one_of_alike(value: &Value) -> &Value {
+    match value.as_array().and_then(|list| list.split_first()) {
+        Some((first, others)) if others.iter().all(|other| other == first) => first,
+        _ => value,
+    }
 }
 
 fn dimension(field: &str, value: &Value) -> Result<u64, ConfigError> {

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::attention::{Caches, chunked, count, full, hidden_size, query_heads, sliding};
 use super::error::ConfigError;
 use super::hf_fields::Fields;
-use super::recurrent::{Cache, convolution, linear, mamba};
+use super::recurrent::{Cache, convolution, is_attention_free, linear, mamba};
 use crate::model::{Heads, Holds, LayerKind};
 
 /// Models that say which layers are the exceptions.
@@ -15,7 +15,7 @@ pub(super) fn by_index(fields: &Fields<'_>) -> Result<Option<Vec<Caches>>, Confi
     }
     let layers = count(fields)?;
     match fields.model_type() {
-        "mamba" | "falcon_mamba" | "mamba2" => return Ok(Some(vec![vec![mamba(fields)?]; layers])),
+        _ if is_attention_free(fields) => return Ok(Some(vec![vec![mamba(fields)?]; layers])),
         "falcon_h1" => return Ok(Some(vec![vec![full(fields)?, mamba(fields)?]; layers])),
         _ => {}
     }
@@ -107,7 +107,7 @@ fn window_pattern(fields: &Fields<'_>) -> Result<Option<u64>, ConfigError> {
     if let Some(letters) = fields.text("sliding_window_pattern") {
         return Ok(Some(letters.len() as u64).filter(|every| *every > 0));
     }
-    let names = ["sliding_window_pattern", "global_attn_every_n_layers"];
+    let names = ["sliding_window_pattern", "_sliding_window_pattern", "global_attn_every_n_layers"];
     if let Some(every) = fields.number(&names)?.filter(|every| *every > 0) {
         return Ok(Some(every));
     }

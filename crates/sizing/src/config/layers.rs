@@ -6,7 +6,7 @@ use super::attention::{Caches, chunked, count, full, hidden_size, query_heads, s
 use super::error::ConfigError;
 use super::hf_fields::Fields;
 use super::layer_patterns::{by_index, by_window};
-use super::recurrent::{Cache, convolution, delta, linear, mamba};
+use super::recurrent::{Cache, convolution, delta, is_attention_free, linear, mamba};
 use crate::Tokens;
 use crate::model::{Heads, Holds, LayerGroup, LayerKind, Shape};
 
@@ -77,7 +77,7 @@ fn latent(fields: &Fields<'_>) -> Result<Option<Vec<Caches>>, ConfigError> {
         (LayerKind::Full, Holds::Latent { latent_dim: rank + fields.needed(&["qk_rope_head_dim"])?, sparse });
     let layers = count(fields)?;
     if let Some(config) = fields.value("linear_attn_config") {
-        return kimi(config, attention, layers).map(Some);
+        return kimi(config, attention, layers, fields.served_type() == "kimi_k3").map(Some);
     }
     let dim = fields.number(&["index_head_dim"])?.unwrap_or(128);
     let indexer = (
@@ -103,7 +103,7 @@ fn latent(fields: &Fields<'_>) -> Result<Option<Vec<Caches>>, ConfigError> {
 }
 
 /// Kimi Linear: which layers are which is counted from 1.
-fn kimi(config: &Value, attention: Cache, layers: usize) -> Result<Vec<Caches>, ConfigError> {
+fn kimi(config: &Value, attention: Cache, layers: usize, checkpointed: bool) -> Result<Vec<Caches>, ConfigError> {
     let number = |name: &'static str| {
         config
             .get(name)
@@ -111,7 +111,7 @@ fn kimi(config: &Value, attention: Cache, layers: usize) -> Result<Vec<Caches>, 
             .filter(|n| *n < 1 << 21)
             .ok_or_else(|| ConfigError::Missing { field: name, model_type: "kimi_linear".to_owned() })
     };
-    let states = delta(number("num_heads")?, number("head_dim")?, number("short_conv_kernel_size")?);
+    let states = delta(number("num_heads")?, number("head_dim")?, number("short_conv_kernel_size")?, checkpointed);
     let list = config.get("full_attn_layers").and_then(Value::as_array);
     let full = list.ok_or(ConfigError::Missing { field: "full_attn_layers", model_type: "kimi_linear".to_owned() })?;
     let is_full = |layer: usize| full.iter().any(|at| at.as_u64() == Some(layer as u64 + 1));
@@ -197,8 +197,7 @@ pub(super) fn shape(layers: &[Caches], fields: &Fields<'_>) -> Result<Shape, Con
         }
         order.push(mask);
     }
-    let attends = |group: &LayerGroup| !matches!(group.holds, Holds::State { .. });
-    let attention_heads = if groups.iter().any(attends) { query_heads(fields)? } else { 0 };
+    let attention_heads = if is_attention_free(fields) { 0 } else { query_heads(fields)? };
     Ok(Shape {
         attention_heads,
         vocabulary: fields.needed(&["vocab_size", "padded_vocab_size"])?,

@@ -29,6 +29,7 @@ use serde_json::{Map, Value};
 pub use crate::model::ParameterCount;
 pub use error::ConfigError;
 
+use crate::engine::Declared;
 use crate::model::Shape;
 use crate::{KvDtype, ModelSpec, Sourced, Tokens};
 use hf_fields::Fields;
@@ -69,7 +70,8 @@ impl Checkpoint {
         let (own, model_type) = language_model(outer)?;
         layers::refuse(outer, own, &model_type)?;
         field_audit::check(own)?;
-        let fields = Fields::new(own, &model_type);
+        let served_type = outer.get("model_type").and_then(Value::as_str).unwrap_or(&model_type);
+        let fields = Fields::new(own, &model_type, served_type);
         let per_layer = layers::per_layer(&fields)?;
         let mut shape = layers::shape(&per_layer, &fields)?;
         shape.largest_item = largest_item(outer);
@@ -86,6 +88,11 @@ impl Checkpoint {
             assumptions: fields.into_assumptions(),
             model_type,
         })
+    }
+
+    /// What it declares beside its shape.
+    pub const fn declared(&self) -> Declared {
+        Declared { max_position: self.max_position, kv_dtype: self.kv_dtype, draft_layers: self.draft_layers }
     }
 
     /// The same as an entry of a catalogue, when its parameters are known.

@@ -21,7 +21,7 @@ fn dtype(fields: &Fields<'_>) -> Result<StateDtype, ConfigError> {
         }
     }
     Ok(match fields.model_type() {
-        "nemotron_h" => StateDtype::Float32,
+        "nemotron_h" => StateDtype::NemotronH,
         _ => StateDtype::Model,
     })
 }
@@ -30,12 +30,17 @@ fn state(shape: StateShape, dtype: StateDtype) -> Cache {
     (LayerKind::State, Holds::State { shape, dtype })
 }
 
+/// Whether the type has states only.
+pub(super) fn is_attention_free(fields: &Fields<'_>) -> bool {
+    matches!(fields.model_type(), "mamba" | "falcon_mamba" | "mamba2")
+}
+
 /// A Mamba layer: Mamba-2 where the config has heads, else Mamba-1.
 pub(super) fn mamba(fields: &Fields<'_>) -> Result<Cache, ConfigError> {
     let hidden = fields.number(&["hidden_size", "d_model"])?;
     let expand = fields.number(&["mamba_expand", "expand"])?;
     let expanded = hidden.zip(expand).map(|(hidden, expand)| hidden * expand);
-    let pure = matches!(fields.model_type(), "mamba" | "falcon_mamba" | "mamba2");
+    let pure = is_attention_free(fields);
     let channels = match (fields.number(&["mamba_d_ssm"])?, pure) {
         (Some(channels), _) => Some(channels),
         (None, true) => fields.number(&["intermediate_size"])?.or(expanded),
@@ -69,7 +74,11 @@ pub(super) fn mamba(fields: &Fields<'_>) -> Result<Cache, ConfigError> {
     Ok(state(shape, dtype(fields)?))
 }
 
-/// Linear attention: a gated delta net where the config has its heads, else lightning attention.
+/// Types whose linear attention is lightning attention.
+const LIGHTNING: [&str; 3] = ["minimax", "minimax_text_01", "minimax_m1"];
+
+/// Linear attention: a gated delta net where the config has its heads, a Mamba layer where it has a state size, else lightning
+/// attention of a type that is known to have it.
 pub(super) fn linear(fields: &Fields<'_>) -> Result<Cache, ConfigError> {
     if let Some(value_heads) = fields.number(&["linear_num_value_heads"])? {
         let shape = StateShape::Gdn {
@@ -80,6 +89,16 @@ pub(super) fn linear(fields: &Fields<'_>) -> Result<Cache, ConfigError> {
             kernel: fields.needed(&["linear_conv_kernel_dim"])?,
         };
         return Ok(state(shape, dtype(fields)?));
+    }
+    // transformers 5 writes Mamba layers down by this name too.
+    if fields.number(&["mamba_d_state", "ssm_state_size"])?.is_some() {
+        return mamba(fields);
+    }
+    if !LIGHTNING.contains(&fields.model_type()) {
+        return Err(ConfigError::Unsupported {
+            model_type: fields.model_type().to_owned(),
+            reason: "the state of its linear attention is of no known kind",
+        });
     }
     let heads = fields.needed(&["num_attention_heads"])?;
     let channels = match fields.number(&["head_dim"])? {
@@ -99,7 +118,7 @@ pub(super) fn convolution(fields: &Fields<'_>) -> Result<Cache, ConfigError> {
 }
 
 /// Kimi delta attention; its recurrent state is float32 unless a flag says otherwise.
-pub(super) fn delta(heads: u64, channels: u64, kernel: u64) -> Cache {
-    let shape = StateShape::Kda { heads, channels, kernel };
+pub(super) fn delta(heads: u64, channels: u64, kernel: u64, checkpointed: bool) -> Cache {
+    let shape = StateShape::Kda { heads, channels, kernel, checkpointed };
     state(shape, StateDtype::Float32)
 }

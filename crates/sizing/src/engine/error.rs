@@ -52,6 +52,15 @@ pub enum KvCacheError {
     /// This version's engine has no states.
     #[error("this version does not serve models with states\nhint: use vLLM 0.9.2 or newer")]
     NoStates,
+    /// Without the hybrid manager all layers must keep the same tokens.
+    #[error(
+        "without the hybrid KV cache manager all layers must be of one kind, and these are not\nhint: leave out \
+         --disable-hybrid-kv-cache-manager"
+    )]
+    SeveralKinds,
+    /// This version does not draft for states.
+    #[error("this version serves no speculative decoding for models with Mamba states\nhint: use vLLM 0.17 or newer")]
+    DraftedStates,
     /// Windows cannot be spread over ranks.
     #[error(
         "window layers cannot be spread by decode context parallelism\nhint: leave --decode-context-parallel-size at 1"

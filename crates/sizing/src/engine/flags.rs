@@ -6,6 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::error::KvCacheError;
+use super::rules::LatentKernel;
 use crate::model::{Heads, StateDtype};
 use crate::{Bytes, GpuSpec, Tokens};
 
@@ -29,9 +30,10 @@ pub struct EngineFlags {
     /// Whether window layers may free what left their window (`--disable-hybrid-kv-cache-manager` forbids it, most KV
     /// connectors too).
     pub hybrid_manager: bool,
-    /// Whether chunked layers may do so too (`VLLM_ALLOW_CHUNKED_LOCAL_ATTN_WITH_HYBRID_KV_CACHE=1`).
-    pub chunked_hybrid: bool,
-    /// How states are kept; without prefix caching one for every sequence.
+    /// Whether chunked layers may do so too (`VLLM_ALLOW_CHUNKED_LOCAL_ATTN_WITH_HYBRID_KV_CACHE`); `None` is the version's
+    /// default, which allows it from 0.14 on.
+    pub chunked_hybrid: Option<bool>,
+    /// How states are kept.
     pub states: StateCache,
     /// Element of recurrent states; `None` is the model's choice (`--mamba-ssm-cache-dtype`).
     pub state_dtype: Option<StateDtype>,
@@ -56,8 +58,10 @@ pub struct Speculation {
 /// How states of sequences are kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum StateCache {
-    /// One a sequence: no prefix caching.
+    /// The version's default: from 0.28 on prefixes of models with attention and states are cached, before they are not.
     #[default]
+    Default,
+    /// One a sequence: no prefix caching.
     None,
     /// Prefix caching, in the version's default mode.
     Cached,
@@ -105,20 +109,26 @@ impl Platform {
     }
 
     /// Tokens a block, unless the model says otherwise.
-    const fn block(self) -> u64 {
+    pub(super) const fn block(self) -> u64 {
         match self {
             Self::Ascend | Self::Cpu => 128,
             _ => 16,
         }
     }
 
-    /// Tokens a block of latent attention: `FlashMLA` 64, CUTLASS MLA 128, Triton 16.
-    const fn latent_block(self) -> u64 {
+    /// Tokens a block of latent attention: `FlashMLA` 64, CUTLASS MLA 128, Triton and `FlashAttention` 16.
+    const fn latent_block(self, kernel: LatentKernel) -> u64 {
         match self {
+            Self::Hopper if matches!(kernel, LatentKernel::FlashAttention) => 16,
             Self::Hopper => 64,
             Self::Blackwell | Self::Ascend | Self::Cpu => 128,
             Self::Cuda | Self::Rocm | Self::Xpu => 16,
         }
+    }
+
+    /// Whether `FlashInfer` prefills gated delta nets: on compute capability 9.0 and 10.x.
+    pub(super) const fn prefills_gdn_by_flashinfer(self) -> bool {
+        matches!(self, Self::Hopper | Self::Blackwell)
     }
 
     /// What block sizes of hybrids are multiples of.
@@ -144,8 +154,8 @@ impl EngineFlags {
             pipeline_parallel: 1,
             decode_context_parallel: 1,
             hybrid_manager: true,
-            chunked_hybrid: false,
-            states: StateCache::None,
+            chunked_hybrid: None,
+            states: StateCache::Default,
             state_dtype: None,
             speculation: Speculation::default(),
             async_scheduling: true,
@@ -154,11 +164,13 @@ impl EngineFlags {
     }
 
     /// Tokens a block before states are aligned.
-    pub(super) fn block(&self, latent: bool, sparse: bool) -> u64 {
+    pub(super) fn block(&self, kernel: LatentKernel, latent: bool, sparse: bool) -> u64 {
         match self.block_size {
             Some(tokens) => tokens.get(),
-            None if sparse => self.platform.latent_block().max(64),
-            None if latent => self.platform.latent_block(),
+            None if sparse => self.platform.latent_block(kernel).max(64),
+            // FlashAttention has no fp8 for it.
+            None if latent && self.kv_dtype != KvDtype::Bits16 => self.platform.latent_block(LatentKernel::FlashMla),
+            None if latent => self.platform.latent_block(kernel),
             None => self.platform.block(),
         }
     }

@@ -12,7 +12,7 @@ use super::error::KvCacheError;
 use super::flags::EngineFlags;
 use super::groups::{KvGroup, layout};
 use super::layers::{Bucket, StateMode, buckets, state_mode};
-use super::rules::{InFlight, Lines, Request, Rules, States, TokensLine};
+use super::rules::{Checkpoints, Cross, InFlight, Lines, Request, Rules, States, TokensLine};
 use crate::model::{Holds, LayerKind, Shape, StateShape};
 use crate::units::Grouped;
 use crate::{Blocks, Bytes, Tokens};
@@ -216,7 +216,10 @@ fn blocks_of_request(rules: &Rules, group: &KvGroup, bucket: &Bucket, mode: Stat
             let kept = chunk.get().saturating_add(batched);
             kept.min(length).div_ceil(block)
         }
-        LayerKind::Cross { encoder_tokens } => encoder_tokens.get().div_ceil(block),
+        LayerKind::Cross { encoder_tokens } => match rules.cross {
+            Cross::Encoder => encoder_tokens.get().div_ceil(block),
+            Cross::Step => step.div_ceil(block),
+        },
         LayerKind::State => states_of_request(rules, bucket, mode, block, flags),
     }
 }
@@ -224,16 +227,20 @@ fn blocks_of_request(rules: &Rules, group: &KvGroup, bucket: &Bucket, mode: Stat
 fn states_of_request(rules: &Rules, bucket: &Bucket, mode: StateMode, block: u64, flags: &EngineFlags) -> u64 {
     let drafted = flags.speculation.tokens;
     let by_length = flags.max_model_len.get().div_ceil(block);
-    let checkpoints =
-        matches!(bucket.holds, Holds::State { shape: StateShape::Mamba2 { .. } | StateShape::Kda { .. }, .. });
+    let since = match bucket.holds {
+        Holds::State { shape: StateShape::Kda { checkpointed: true, .. }, .. } => Checkpoints::Kda,
+        Holds::State { shape: StateShape::Mamba2 { .. }, .. } => Checkpoints::Mamba2,
+        Holds::State { shape: StateShape::Gdn { .. }, .. } if flags.platform.prefills_gdn_by_flashinfer() => {
+            Checkpoints::Gdn
+        }
+        _ => Checkpoints::None,
+    };
+    let kept = since != Checkpoints::None && rules.checkpoints >= since;
     match (rules.states, mode) {
         (States::Refused | States::One, _) => 1,
         (States::ByLength, _) | (_, StateMode::All) => by_length,
         (_, StateMode::None) => drafted.saturating_add(1),
-        (_, StateMode::Align) => {
-            let checkpoint = u64::from(rules.checkpoint_state && checkpoints);
-            drafted.saturating_add(2).saturating_add(checkpoint)
-        }
+        (_, StateMode::Align) => drafted.saturating_add(2).saturating_add(u64::from(kept)),
     }
 }
 

@@ -5,9 +5,9 @@
 
 use super::error::KvCacheError;
 use super::flags::{EngineFlags, StateCache};
-use super::rules::{Pool, Rules, States};
-use crate::Bytes;
-use crate::model::{Holds, LayerGroup, LayerKind, Shape};
+use super::rules::{Checkpoints, Pool, Rules, States};
+use crate::model::{Heads, Holds, LayerGroup, LayerKind, Shape, StateDtype, StateShape};
+use crate::{Bytes, Tokens};
 
 /// Layers of one kind and size.
 #[derive(Clone, Copy, Debug)]
@@ -38,7 +38,7 @@ pub(super) fn buckets(rules: &Rules, shape: &Shape, flags: &EngineFlags) -> Resu
         if group.count == 0 {
             continue;
         }
-        let kind = kept(rules, group.kind, shape, flags)?;
+        let kind = kept(rules, group, shape, flags)?;
         let drafted = drafted(shape, group, flags);
         let same = |bucket: &&mut Bucket| bucket.kind == kind && bucket.holds == group.holds;
         if let Some(bucket) = buckets.iter_mut().find(same) {
@@ -47,20 +47,33 @@ pub(super) fn buckets(rules: &Rules, shape: &Shape, flags: &EngineFlags) -> Resu
             bucket.groups |= 1 << index;
             continue;
         }
+        let tokens = match kind {
+            LayerKind::State => block.of_states,
+            LayerKind::Sliding { .. } if rules.own_window_block && block.state.is_none() => flags.platform.block(),
+            _ => block.tokens,
+        };
         buckets.push(Bucket {
             kind,
             holds: group.holds,
-            page: page(&group.holds, flags, block.tokens, block.state)?,
-            block: match kind {
-                LayerKind::State => block.of_states,
-                _ => block.tokens,
-            },
+            page: page(rules, &group.holds, flags, tokens, block.state)?,
+            block: tokens,
             layers: group.count + drafted,
             drafted,
             groups: 1 << index,
         });
     }
+    let one_kind = |buckets: &[Bucket]| buckets.windows(2).all(|pair| matches!(pair, [a, b] if a.kind == b.kind));
+    if rules.pool == Pool::Groups && !managed(rules, shape, flags) && !one_kind(&buckets) {
+        return Err(KvCacheError::SeveralKinds);
+    }
     Ok(buckets)
+}
+
+/// Whether the hybrid manager is on.
+fn managed(rules: &Rules, shape: &Shape, flags: &EngineFlags) -> bool {
+    let is_chunked = |group: &LayerGroup| matches!(group.kind, LayerKind::Chunked { .. });
+    let chunks = shape.names_chunk || shape.layers.iter().any(is_chunked);
+    flags.hybrid_manager && (flags.chunked_hybrid.unwrap_or(rules.chunked_hybrid) || !chunks)
 }
 
 /// Layers that a drafter adds to this group: to the first full-attention one, and to its indexer.
@@ -73,15 +86,20 @@ fn drafted(shape: &Shape, group: &LayerGroup, flags: &EngineFlags) -> u64 {
 }
 
 /// Which tokens a layer keeps in this version and with these flags.
-fn kept(rules: &Rules, kind: LayerKind, shape: &Shape, flags: &EngineFlags) -> Result<LayerKind, KvCacheError> {
+fn kept(
+    rules: &Rules,
+    LayerGroup { kind, holds, .. }: &LayerGroup,
+    shape: &Shape,
+    flags: &EngineFlags,
+) -> Result<LayerKind, KvCacheError> {
     let mixed = || shape.layers.iter().any(|other| other.kind == LayerKind::Full);
-    let is_chunked = |group: &LayerGroup| matches!(group.kind, LayerKind::Chunked { .. });
-    let chunks = shape.names_chunk || shape.layers.iter().any(is_chunked);
-    let managed = flags.hybrid_manager && (flags.chunked_hybrid || !chunks);
-    let one_pool = rules.pool == Pool::AllFull || !managed;
-    Ok(match kind {
+    let one_pool = rules.pool == Pool::AllFull || !managed(rules, shape, flags);
+    Ok(match *kind {
         LayerKind::State if rules.states == States::Refused => {
             return Err(KvCacheError::NoStates);
+        }
+        LayerKind::State if flags.speculation.tokens > 0 && !rules.drafted_states && !is_gdn(holds) => {
+            return Err(KvCacheError::DraftedStates);
         }
         LayerKind::Sliding { .. } if flags.decode_context_parallel > 1 && !one_pool => {
             return Err(KvCacheError::WindowAcrossRanks);
@@ -104,14 +122,14 @@ fn block(rules: &Rules, shape: &Shape, flags: &EngineFlags) -> Result<Block, KvC
     let latent = |group: &LayerGroup| matches!(group.holds, Holds::Latent { .. });
     let sparse = |group: &LayerGroup| matches!(group.holds, Holds::Latent { sparse: true, .. });
     let is_latent = shape.layers.iter().any(latent);
-    let tokens = flags.block(is_latent, shape.layers.iter().any(sparse));
+    let tokens = flags.block(rules.latent_kernel, is_latent, shape.layers.iter().any(sparse));
     let length = flags.max_model_len.get();
     let mut largest = None;
     for group in &shape.layers {
         if let Holds::State { .. } = group.holds
             && group.count > 0
         {
-            largest = largest.max(Some(page(&group.holds, flags, 1, None)?));
+            largest = largest.max(Some(page(rules, &group.holds, flags, 1, None)?));
         }
     }
     let attention =
@@ -119,13 +137,10 @@ fn block(rules: &Rules, shape: &Shape, flags: &EngineFlags) -> Result<Block, KvC
     let (Some(state), Some(attention)) = (largest, attention) else {
         return Ok(Block { tokens, of_states: length, state: None });
     };
-    let one = page(&attention.holds, flags, 1, None)?.get().max(1);
-    let alignment = match attention.holds {
-        Holds::Heads(heads) => flags.platform.alignment(heads.head_dim),
-        _ => tokens.max(64),
-    };
-    let aligned = |unit: u64| unit.saturating_mul(state.get().div_ceil(unit.saturating_mul(one)));
+    let one = page(rules, &attention.holds, flags, 1, None)?.get().max(1);
     let mode = state_mode(rules, shape, flags);
+    let alignment = alignment(rules, shape, flags, &attention.holds, tokens, mode);
+    let aligned = |unit: u64| unit.saturating_mul(state.get().div_ceil(unit.saturating_mul(one)));
     let least = match (mode, chunk(shape)) {
         (StateMode::All, Some(chunk)) => aligned(least_common_multiple(chunk, alignment)),
         _ => aligned(alignment),
@@ -140,6 +155,29 @@ fn block(rules: &Rules, shape: &Shape, flags: &EngineFlags) -> Result<Block, KvC
         state: Some(Bytes::new(one).times(tokens).max(state)),
     })
 }
+
+/// Tokens that the block of attention is a multiple of beside states.
+fn alignment(rules: &Rules, shape: &Shape, flags: &EngineFlags, attention: &Holds, block: u64, mode: StateMode) -> u64 {
+    let kernel = match attention {
+        Holds::Heads(heads) => {
+            let set = flags.block_size.filter(|_| rules.user_block_aligns).map_or(1, Tokens::get);
+            flags.platform.alignment(heads.head_dim).max(set)
+        }
+        _ => block.max(rules.latent_hybrid_alignment),
+    };
+    let checkpointed = rules.checkpoints >= Checkpoints::Gdn && flags.platform.prefills_gdn_by_flashinfer();
+    if mode == StateMode::Align && checkpointed && shape.layers.iter().any(|group| is_gdn(&group.holds)) {
+        return least_common_multiple(kernel, GDN_CHECKPOINT_ALIGNMENT_TOKENS);
+    }
+    kernel
+}
+
+const fn is_gdn(holds: &Holds) -> bool {
+    matches!(holds, Holds::State { shape: StateShape::Gdn { .. }, .. })
+}
+
+/// `FlashInfer` exports checkpoints of gated delta nets at multiples of these tokens (`v1/attention/backends/gdn_attn.py`).
+const GDN_CHECKPOINT_ALIGNMENT_TOKENS: u64 = 64;
 
 fn chunk(shape: &Shape) -> Option<u64> {
     shape.layers.iter().find_map(|group| match group.holds {
@@ -167,8 +205,13 @@ pub(super) enum StateMode {
 /// The mode of a version: `all` where the model can up to 0.27, `align` afterwards, `none` without prefix caching.
 pub(super) fn state_mode(rules: &Rules, shape: &Shape, flags: &EngineFlags) -> StateMode {
     let can = chunk(shape).is_some();
-    match (flags.states, rules.states) {
-        (StateCache::None, _) | (_, States::Refused | States::One) => StateMode::None,
+    let states = match flags.states {
+        StateCache::Default if rules.states_cached && shape.attention_heads > 0 => StateCache::Cached,
+        StateCache::Default => StateCache::None,
+        set => set,
+    };
+    match (states, rules.states) {
+        (StateCache::None | StateCache::Default, _) | (_, States::Refused | States::One) => StateMode::None,
         (_, States::ByLength) => StateMode::All,
         (StateCache::Align, _) | (_, States::NoAll) => StateMode::Align,
         (StateCache::All, _) => StateMode::All,
@@ -178,7 +221,13 @@ pub(super) fn state_mode(rules: &Rules, shape: &Shape, flags: &EngineFlags) -> S
 }
 
 /// Bytes of one layer's block of `tokens` on one GPU. KV heads are shared until one is left, latent vectors never.
-fn page(holds: &Holds, flags: &EngineFlags, tokens: u64, state_page: Option<Bytes>) -> Result<Bytes, KvCacheError> {
+fn page(
+    rules: &Rules,
+    holds: &Holds,
+    flags: &EngineFlags,
+    tokens: u64,
+    state_page: Option<Bytes>,
+) -> Result<Bytes, KvCacheError> {
     let ranks = flags.tensor_parallel;
     let one = match *holds {
         Holds::Heads(heads) => {
@@ -186,11 +235,16 @@ fn page(holds: &Holds, flags: &EngineFlags, tokens: u64, state_page: Option<Byte
             if total == 0 || !total.is_multiple_of(ranks) && !ranks.is_multiple_of(total) {
                 return Err(KvCacheError::IndivisibleKvHeads { heads: total, tensor_parallel: ranks });
             }
-            flags.kv_dtype.heads((total / ranks).max(1), &heads)
+            let value_dim = heads.value_dim.filter(|_| rules.own_value_dim);
+            flags.kv_dtype.heads((total / ranks).max(1), &Heads { value_dim, ..heads })
         }
         Holds::Latent { latent_dim, sparse } => flags.kv_dtype.latent(latent_dim, sparse),
         Holds::Index { bytes_per_token } => Bytes::new(bytes_per_token),
         Holds::State { shape, dtype } => {
+            let dtype = match dtype {
+                StateDtype::NemotronH if !rules.nemotron_float32 => StateDtype::Bits16,
+                stated => stated,
+            };
             let dtype = flags.state_dtype.unwrap_or(dtype);
             let element = flags.kv_dtype.model_element();
             let state = shape.bytes(ranks, element, dtype, flags.speculation.tokens);

@@ -1,6 +1,6 @@
 //! The engine's own arithmetic: what a version of vLLM makes of a model, its flags and the memory that is left.
 //!
-//! Follows the Python sources of vLLM 0.8.5 to 0.32.0, and logs for 0.6 and 0.7. What holds in which version is one table
+//! Follows the Python sources of vLLM 0.8.5 to 0.33.0, and logs for 0.6 and 0.7. What holds in which version is one table
 //! (`rules`). Not reproduced: DeepSeek-V4's packed pages, drafters with layers of their own shape (EAGLE-3, `DFlash`), and
 //! patched builds. Versions outside the table are refused, not guessed: the printed figures changed their meaning more
 //! than once.
@@ -13,6 +13,7 @@ mod flags;
 mod groups;
 mod kv_cache;
 mod layers;
+mod serve_args;
 
 mod budget;
 mod limits;
@@ -27,6 +28,7 @@ pub use flags::{EngineFlags, KvDtype, Platform, Speculation, StateCache, Unknown
 pub use groups::KvGroup;
 pub use kv_cache::{KvCachePlan, KvMemory};
 pub use limits::ServingDefaults;
+pub use serve_args::{Declared, Drafter, Resolved, ServeArgs, SpeculativeArgs, UnknownLength};
 pub use upgrade::{Step, UpgradeError};
 pub use version::{EngineError, Version};
 
@@ -116,6 +118,21 @@ impl Engine {
         memory: KvMemory,
     ) -> Result<KvCachePlan, KvCacheError> {
         self.plan(&model.shape.value, flags, memory)
+    }
+
+    /// What an OpenAI server of this version makes of its user's flags, for a model on a GPU. Without a GPU its defaults are
+    /// those of a card of less than 70 GiB.
+    ///
+    /// # Errors
+    /// [`UnknownLength`] when the longest sequence is neither given nor declared.
+    pub fn resolve(
+        &self,
+        args: &ServeArgs,
+        shape: &Shape,
+        declared: Declared,
+        gpu: Option<&GpuSpec>,
+    ) -> Result<Resolved, UnknownLength> {
+        serve_args::resolve(&self.rules, args, shape, declared, gpu)
     }
 
     /// The scheduler's limits that an OpenAI server takes on this GPU when no flag sets them.

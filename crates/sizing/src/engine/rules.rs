@@ -3,7 +3,7 @@
 //! [`CHANGES`] is the table. The rules of a version are the first rules, 0.6's, with every change up to that version applied
 //! in turn; the same rows say, for an upgrade, what will be printed otherwise and why. Sources: vLLM's own
 //! `v1/core/kv_cache_utils.py`, `v1/kv_cache_interface.py`, `v1/worker/gpu_worker.py`, `engine/arg_utils.py`,
-//! `model_executor/models/config.py` and `platforms/interface.py` of 0.8.5 to 0.32.0; 0.6 and 0.7 from logs.
+//! `model_executor/models/config.py` and `platforms/interface.py` of 0.8.5 to 0.33.0; 0.6 and 0.7 from logs.
 
 use super::version::{EngineError, Version};
 
@@ -21,9 +21,29 @@ pub(super) struct Rules {
     pub(super) group_slack_percent: u64,
     pub(super) tokens_line: TokensLine,
     pub(super) states: States,
+    /// Whether prefixes of models with attention and states are cached unless a flag says otherwise.
+    pub(super) states_cached: bool,
     pub(super) in_flight: InFlight,
-    /// Whether a prefill keeps one more Mamba-2 or KDA state as checkpoint in mode `align`.
-    pub(super) checkpoint_state: bool,
+    /// Whose prefill keeps one more state as checkpoint in mode `align`.
+    pub(super) checkpoints: Checkpoints,
+    /// Whether layers with chunks form groups of their own unless the environment says otherwise.
+    pub(super) chunked_hybrid: bool,
+    pub(super) latent_kernel: LatentKernel,
+    /// Tokens that the block of latent attention is at least a multiple of beside states.
+    pub(super) latent_hybrid_alignment: u64,
+    pub(super) cross: Cross,
+    /// Whether `--block-size` is what blocks of attention beside states are multiples of.
+    pub(super) user_block_aligns: bool,
+    /// Whether window layers take their kernel's block whatever `--block-size` says.
+    pub(super) own_window_block: bool,
+    /// Whether states are served with speculative decoding; those of gated delta nets always are.
+    pub(super) drafted_states: bool,
+    /// Whether Nemotron-H keeps float32 states unless its config says otherwise.
+    pub(super) nemotron_float32: bool,
+    /// Whether values with fewer elements than keys take less memory.
+    pub(super) own_value_dim: bool,
+    /// Whether n-grams are drafted while a step runs.
+    pub(super) ngram_async: bool,
     /// Whether an item of many tokens raises the step's limit.
     pub(super) items_raise_step: bool,
     /// Whether the checkpoint's own kind of KV cache is taken for `auto`.
@@ -116,6 +136,37 @@ pub(super) enum InFlight {
     StagesAndOne,
 }
 
+/// States that an aligned prefill keeps as checkpoint; each of these includes the ones before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Checkpoints {
+    /// None.
+    None,
+    /// Kimi delta attention, where `FlashKDA` prefills.
+    Kda,
+    /// Mamba-2.
+    Mamba2,
+    /// Gated delta nets, where `FlashInfer` prefills.
+    Gdn,
+}
+
+/// First choice for dense latent attention on compute capability 9.0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LatentKernel {
+    /// `FlashMLA`, with blocks of 64 tokens.
+    FlashMla,
+    /// `FlashAttention`, which takes the engine's 16.
+    FlashAttention,
+}
+
+/// Encoder tokens that a request's cross attention is taken to keep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cross {
+    /// The encoder's length.
+    Encoder,
+    /// Tokens of one step, as `max_num_encoder_input_tokens` is then left.
+    Step,
+}
+
 /// Defaults of the scheduler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Limits {
@@ -158,8 +209,19 @@ const FIRST: Rules = Rules {
     group_slack_percent: 100,
     tokens_line: TokensLine::BlocksOfAGroup,
     states: States::Refused,
+    states_cached: false,
     in_flight: InFlight::One,
-    checkpoint_state: false,
+    checkpoints: Checkpoints::None,
+    chunked_hybrid: false,
+    latent_kernel: LatentKernel::FlashMla,
+    latent_hybrid_alignment: 64,
+    cross: Cross::Encoder,
+    user_block_aligns: false,
+    own_window_block: false,
+    drafted_states: false,
+    nemotron_float32: false,
+    own_value_dim: false,
+    ngram_async: false,
     items_raise_step: false,
     checkpoint_kv_dtype: false,
     limits: Limits::Early,
@@ -199,7 +261,7 @@ const fn change(since: (u16, u16), says: &'static str, apply: fn(&mut Rules)) ->
 }
 
 /// All changes, oldest first.
-pub(super) static CHANGES: [Change; 26] = [
+pub(super) static CHANGES: [Change; 38] = [
     change((8, 0), "the V1 engine prints tokens instead of blocks", |r| r.lines = Lines::Two),
     change((9, 0), "a request takes whole blocks, so its need is rounded up", |r| r.request = Request::Blocks),
     change((9, 0), "large cards other than an A100 schedule 1,024 sequences", |r| r.limits = Limits::LargeButA100),
@@ -214,13 +276,39 @@ pub(super) static CHANGES: [Change; 26] = [
         r.group_slack_percent = 125;
     }),
     change((12, 0), "`auto` takes the kind of KV cache that the checkpoint declares", |r| r.checkpoint_kv_dtype = true),
+    change((13, 0), "cross attention reserves the tokens of one step instead of the encoder's length", |r| {
+        r.cross = Cross::Step;
+    }),
+    change((14, 0), "layers with chunks form groups of their own and free what left the chunk", |r| {
+        r.chunked_hybrid = true;
+    }),
     change(
         (15, 0),
         "states are counted by cache mode: 1, or 2 with aligned prefix caching, and one for every draft token",
         |r| r.states = States::ByMode,
     ),
+    change((17, 0), "states of Mamba are served with speculative decoding", |r| r.drafted_states = true),
     change((18, 0), "kinds of layers are padded up to a ratio of 1.5", |r| r.group_slack_percent = 150),
     change((18, 0), "top-k and top-p without sorting: a smaller activation peak", |r| r.sampler = Sampler::Triton),
+    change(
+        (19, 0),
+        "dense latent attention on Hopper takes FlashAttention's blocks of 16 tokens, not FlashMLA's of 64",
+        |r| {
+            r.latent_kernel = LatentKernel::FlashAttention;
+        },
+    ),
+    change(
+        (20, 0),
+        "blocks beside states are multiples of --block-size, those of latent attention no longer of 64",
+        |r| {
+            r.latent_hybrid_alignment = 1;
+            r.user_block_aligns = true;
+        },
+    ),
+    change((20, 0), "Nemotron-H keeps its states in float32 unless its config says otherwise", |r| {
+        r.nemotron_float32 = true;
+    }),
+    change((20, 0), "values with fewer elements than keys take less memory", |r| r.own_value_dim = true),
     change((20, 0), "92 % of the memory is used instead of 90 %", |r| {
         r.utilization_percent = 92;
     }),
@@ -233,6 +321,9 @@ pub(super) static CHANGES: [Change; 26] = [
     }),
     change((22, 0), "a step is at least as large as the largest multimodal item", |r| r.items_raise_step = true),
     change((24, 0), "pages that do not divide the largest are padded", |r| r.unequal_pages = UnequalPages::Padded),
+    change((25, 0), "window layers take their kernel's block whatever --block-size says", |r| {
+        r.own_window_block = true;
+    }),
     change(
         (26, 0),
         "window layers reserve the tokens of every step under way: twice with asynchronous scheduling",
@@ -241,24 +332,37 @@ pub(super) static CHANGES: [Change; 26] = [
     change((27, 0), "what can be neither scaled nor padded keeps everything", |r| {
         r.unequal_pages = UnequalPages::PaddedOrFull;
     }),
+    change((27, 0), "blocks of latent attention beside states are multiples of 128 tokens", |r| {
+        r.latent_hybrid_alignment = 128;
+    }),
     change((28, 0), "cards of 160 GiB and more schedule 16,384 tokens; both figures stand on one line", |r| {
         r.limits = Limits::Huge;
         r.lines = Lines::One;
     }),
-    change((28, 0), "prefix caching keeps aligned states by default", |r| r.states = States::AlignByDefault),
+    change((28, 0), "models with attention and states cache prefixes by default, with states aligned to blocks", |r| {
+        r.states = States::AlignByDefault;
+        r.states_cached = true;
+    }),
     change((29, 0), "the null block no longer counts as capacity when the longest request is checked", |r| {
         r.null_block_checked = true;
     }),
-    change((30, 0), "one step more than pipeline stages is under way", |r| r.in_flight = InFlight::StagesAndOne),
-    change((32, 0), "no state at every block; a prefill keeps a checkpoint state of Mamba-2 and KDA", |r| {
+    change((29, 0), "one step more than pipeline stages is under way", |r| r.in_flight = InFlight::StagesAndOne),
+    change((29, 0), "an aligned prefill keeps a checkpoint state of Kimi delta attention", |r| {
+        r.checkpoints = Checkpoints::Kda;
+    }),
+    change((32, 0), "no state at every block; an aligned prefill keeps a checkpoint state of Mamba-2", |r| {
         r.states = States::NoAll;
-        r.checkpoint_state = true;
+        r.checkpoints = Checkpoints::Mamba2;
+    }),
+    change((33, 0), "n-grams are drafted while a step runs", |r| r.ngram_async = true),
+    change((33, 0), "an aligned prefill keeps a checkpoint state of gated delta nets", |r| {
+        r.checkpoints = Checkpoints::Gdn;
     }),
 ];
 
-/// Oldest and newest version whose arithmetic is known; 0.33 was published for CUDA only and has not been read.
+/// Oldest and newest version whose arithmetic is known.
 const OLDEST: Version = Version::new(0, 6, 0);
-const NEWEST: Version = Version::new(0, 32, 0);
+const NEWEST: Version = Version::new(0, 33, 0);
 
 /// The rules of a version.
 pub(super) fn of(version: Version) -> Result<Rules, EngineError> {
@@ -295,11 +399,11 @@ mod tests {
 
     #[test]
     fn versions_outside_the_table_name_the_range() {
-        for version in [Version::new(0, 5, 5), Version::new(0, 33, 0), Version::new(1, 0, 0)] {
+        for version in [Version::new(0, 5, 5), Version::new(0, 34, 0), Version::new(1, 0, 0)] {
             let message = of(version).unwrap_err().to_string();
-            assert!(message.contains("known are 0.6.0 to 0.32.0"), "{message}");
+            assert!(message.contains("known are 0.6.0 to 0.33.0"), "{message}");
         }
-        assert!(of(Version::new(0, 32, 1)).is_ok());
+        assert!(of(Version::new(0, 33, 1)).is_ok());
     }
 
     #[test]

@@ -56,6 +56,10 @@ pub enum StateShape {
         channels: u64,
         /// Width of the convolutions of queries, keys and values.
         kernel: u64,
+        /// Whether its prefill keeps a checkpoint beside the running state, as that of Kimi K3 does and that of Kimi Linear
+        /// does not.
+        #[serde(default)]
+        checkpointed: bool,
     },
     /// Lightning attention (`MiniMax`).
     Linear {
@@ -84,6 +88,8 @@ pub enum StateDtype {
     Bits16,
     /// Four bytes.
     Float32,
+    /// Nemotron-H without a stated type: four bytes from 0.20 on, two before.
+    NemotronH,
 }
 
 impl StateDtype {
@@ -91,7 +97,7 @@ impl StateDtype {
         match self {
             Self::Model => model,
             Self::Bits16 => 2,
-            Self::Float32 => 4,
+            Self::Float32 | Self::NemotronH => 4,
         }
     }
 }
@@ -119,7 +125,7 @@ impl StateShape {
                 let width = product([2, key_heads, key_dim]).saturating_add(product([value_heads, value_dim]));
                 (product([share(width)?, taps(kernel)]), product([share(value_heads)?, value_dim, key_dim]))
             }
-            Self::Kda { heads, channels, kernel } => (
+            Self::Kda { heads, channels, kernel, .. } => (
                 product([share(product([3, heads, channels]))?, taps(kernel)]),
                 product([share(heads)?, channels, channels]),
             ),

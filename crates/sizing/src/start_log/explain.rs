@@ -57,7 +57,8 @@ pub fn flags_of(log: &StartLog, draft_layers: u64) -> EngineFlags {
     let states = match (shown.mamba_cache_mode.as_deref(), shown.enable_prefix_caching) {
         (Some("align"), _) => StateCache::Align,
         (Some("all"), _) => StateCache::All,
-        (Some(_), _) | (None, Some(false) | None) => StateCache::None,
+        (Some(_), _) | (None, Some(false)) => StateCache::None,
+        (None, None) => StateCache::Default,
         (None, Some(true)) => StateCache::Cached,
     };
     let dtype = shown.kv_cache_dtype.as_deref().and_then(|name| name.parse().ok());

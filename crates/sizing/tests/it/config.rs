@@ -105,7 +105,7 @@ fn states_of_every_family() {
         panic!("a state");
     };
     assert!(matches!(shape, StateShape::Mamba2 { heads: 64, state_dim: 128, chunk: 128, .. }));
-    assert_eq!(dtype, StateDtype::Float32);
+    assert_eq!(dtype, StateDtype::NemotronH);
     let jamba = r#"{"model_type": "jamba", "num_hidden_layers": 32, "attn_layer_period": 8, "attn_layer_offset": 4,
         "num_attention_heads": 32, "num_key_value_heads": 8, "hidden_size": 4096, "mamba_d_state": 16, "mamba_d_conv": 4,
         "mamba_expand": 2, "vocab_size": 65536}"#;
@@ -194,7 +194,7 @@ fn a_chunk_size_that_is_only_named_turns_the_hybrid_manager_off() {
         "attention_chunk_size": 128, "vocab_size": 152576}"#;
     let shape = read(mimo).shape;
     let plan = |chunked_hybrid| {
-        let flags = EngineFlags { chunked_hybrid, ..EngineFlags::new(4096) };
+        let flags = EngineFlags { chunked_hybrid: Some(chunked_hybrid), ..EngineFlags::new(4096) };
         let memory = KvMemory::Available(Bytes::from_gib(1.0));
         Engine::vllm("0.24.0").unwrap().plan(&shape, &flags, memory).unwrap()
     };

@@ -6,6 +6,7 @@
 mod catalogue;
 mod config;
 mod kv_cache;
+mod oracle;
 mod performance;
 mod planner;
 mod properties;

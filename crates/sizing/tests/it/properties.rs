@@ -27,7 +27,7 @@ fn flags() -> impl Strategy<Value = EngineFlags> {
             tensor_parallel: cards,
             kv_dtype: if fp8 { KvDtype::Fp8 } else { KvDtype::Bits16 },
             states: if aligned { StateCache::Cached } else { StateCache::None },
-            chunked_hybrid: chunked,
+            chunked_hybrid: Some(chunked),
             async_scheduling: asynchronous,
             ..EngineFlags::new(length)
         },

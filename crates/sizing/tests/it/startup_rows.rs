@@ -72,10 +72,11 @@ impl Row {
             tensor_parallel: self.tensor_parallel,
             pipeline_parallel: self.pipeline_parallel,
             decode_context_parallel: self.decode_context_parallel,
-            chunked_hybrid: self.chunked_hybrid,
+            chunked_hybrid: self.chunked_hybrid.then_some(true),
             states: match self.mamba_cache_mode.as_deref() {
                 Some("align") => StateCache::Align,
-                _ => StateCache::None,
+                Some("none") => StateCache::None,
+                _ => StateCache::Default,
             },
             speculation: Speculation { tokens: self.speculative_tokens, layers: self.draft_layers },
             platform: match self.platform.as_deref() {
