@@ -1,4 +1,4 @@
-//! A start-up log of vLLM, read: every figure that 0.6 to 0.32 word in one way or another, per rank.
+//! A start-up log of vLLM, read: every figure that 0.6 to 0.33 word in one way or another, per rank.
 //!
 //! Colour codes, rank prefixes and what lies between the lines are passed over; a line that says nothing known is no error,
 //! and what a log does not say stays absent. Wordings are those of vLLM's sources and of public logs.
