@@ -81,7 +81,7 @@ fn refusals_name_what_is_wrong() {
         with(&["-t", "3"])
             .contains("total number of attention heads (64) must be divisible by tensor parallel size (3)")
     );
-    assert!(with(&["--vllm", "0.99.0"]).contains("0.32.0"));
+    assert!(with(&["--vllm", "0.99.0"]).contains("0.33.0"));
     assert!(with(&["--kv-cache-dtype", "fp2"]).contains("fp2"));
     let folder = tempfile::tempdir().expect("a folder");
     let config = folder.path().join("config.json");
