@@ -18,6 +18,7 @@
 use std::fmt;
 use std::iter::Sum;
 use std::ops::Add;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -207,6 +208,30 @@ impl From<u64> for Tokens {
     }
 }
 
+/// As vLLM reads a number of tokens: `4096`, `32k` (thousands), `32K` (1,024s), `1.5M`.
+impl FromStr for Tokens {
+    type Err = NoTokens;
+
+    fn from_str(text: &str) -> Result<Self, NoTokens> {
+        let digits = text.trim_end_matches(['k', 'K', 'm', 'M']);
+        let unit = match &text[digits.len()..] {
+            "" => 1.0,
+            "k" => 1e3,
+            "K" => 1024.0,
+            "m" => 1e6,
+            "M" => 1024.0 * 1024.0,
+            _ => return Err(NoTokens),
+        };
+        let tokens = digits.parse::<f64>().map_err(|_| NoTokens)? * unit;
+        if tokens >= 1.0 && tokens.fract() == 0.0 && tokens < 1e15 { Ok(Self(whole(tokens))) } else { Err(NoTokens) }
+    }
+}
+
+/// Text that is no number of tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("it is not a number of tokens of at least 1, such as 4096 or 32K")]
+pub struct NoTokens;
+
 impl fmt::Display for Tokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} tokens", Grouped(self.0))
@@ -329,6 +354,9 @@ mod tests {
         assert_eq!(Bytes::new(1 << 20).to_string(), "1.00 MiB");
         assert_eq!(Tokens::new(28_064).to_string(), "28,064 tokens");
         assert_eq!(Tokens::new(999).to_string(), "999 tokens");
+        let read = |text: &str| text.parse::<Tokens>().map(Tokens::get).ok();
+        assert_eq!(["4096", "32k", "32K", "1.5M"].map(read), [4096, 32_000, 32_768, 3 << 19].map(Some));
+        assert_eq!(["0", "-1", "1.5", "32KK", "k", ""].map(read), [None; 6]);
         assert_eq!(Blocks::new(2_042_016).to_string(), "2,042,016 blocks");
         assert_eq!(BytesPerSecond::from_gb_per_second(936.0).to_string(), "936 GB/s");
     }

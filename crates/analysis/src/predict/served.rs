@@ -108,6 +108,7 @@ fn unknown_model(name: &str) -> ModelSpec {
                 layers: Vec::new(),
                 order: Vec::new(),
                 names_chunk: false,
+                experts: false,
                 largest_item: None,
             },
             nowhere,

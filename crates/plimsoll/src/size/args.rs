@@ -311,22 +311,5 @@ fn lengths(text: &str) -> Result<Lengths, String> {
 
 /// A number of tokens, as vLLM reads it: `4096`, `32k` (thousands), `32K` (1,024s).
 fn length(text: &str) -> Result<u64, String> {
-    let (digits, unit) = match text.strip_suffix(['k', 'K', 'm', 'M']) {
-        Some(digits) => (digits, &text[digits.len()..]),
-        None => (text, ""),
-    };
-    let unit = match unit {
-        "k" => 1e3,
-        "K" => 1024.0,
-        "m" => 1e6,
-        "M" => 1024.0 * 1024.0,
-        _ => 1.0,
-    };
-    let tokens = digits.parse::<f64>().ok().map(|number| number * unit);
-    let tokens = tokens.filter(|tokens| *tokens >= 1.0 && tokens.fract() == 0.0 && *tokens < 1e15);
-    match tokens {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a whole number of that size")]
-        Some(tokens) => Ok(tokens as u64),
-        None => Err("it is not a number of tokens of at least 1, such as 4096 or 32K".to_owned()),
-    }
+    text.parse::<Tokens>().map(Tokens::get).map_err(|error| error.to_string())
 }

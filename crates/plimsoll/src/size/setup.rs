@@ -6,7 +6,6 @@ use anyhow::Context as _;
 use sizing::{
     Blocks, Bytes, Checkpoint, Engine, EngineFlags, GpuSpec, KvMemory, PrintedGib, Shape, Tokens, catalogue,
     engine::{Deployment, ServeArgs, SpeculativeArgs},
-    weights::WeightFormat,
 };
 
 use super::args::{EngineArgs, MambaMode, MemoryArgs, ModelArgs};
@@ -67,6 +66,8 @@ impl Model {
 
 /// The config with what NVIDIA's checkpoints put beside it, in `hf_quant_config.json`, as vLLM reads both.
 fn with_quantisation(config: String, folder: &std::path::Path) -> String {
+    // The file's own folder, unless the file has another name and so may be another model's.
+    let folder = if folder.ends_with("config.json") { folder.parent().unwrap_or(folder) } else { folder };
     let beside = || {
         let text = fs::read_to_string(folder.join("hf_quant_config.json")).ok()?;
         let mut quantisation: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&text).ok()?;
@@ -88,16 +89,14 @@ fn weights_of(path: &std::path::Path, checkpoint: &Checkpoint) -> anyhow::Result
     {
         return Ok((Some(headers.bytes()), None));
     }
-    let Some(parameters) = checkpoint.parameters else {
+    // Weights that are not known matter only where they are needed.
+    let Ok(weights) = checkpoint.weights() else {
         return Ok((None, None));
     };
-    let Some(name) = &checkpoint.quantisation else {
-        return Ok((Some(WeightFormat::Bits16.model(parameters)), None));
+    let by_form = |(name, parameters): (&String, sizing::config::ParameterCount)| {
+        format!("weights of {} parameters in {name}, by closed form", parameters.total)
     };
-    // A format that is not known makes the weights unknown, which matters only where they are needed.
-    let format = name.parse::<WeightFormat>().ok();
-    let assumed = format.map(|_| format!("weights of {} parameters in {name}, by closed form", parameters.total));
-    Ok((format.map(|format| format.model(parameters)), assumed))
+    Ok((Some(weights), checkpoint.quantisation.as_ref().zip(checkpoint.parameters).map(by_form)))
 }
 
 /// The engine's flags with all defaults filled in.

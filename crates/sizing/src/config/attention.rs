@@ -50,10 +50,11 @@ pub(super) fn heads(fields: &Fields<'_>) -> Result<Heads, ConfigError> {
         fields.number(&names)?.unwrap_or(query)
     };
     let key_dim = match fields.number(&["head_dim", "kv_channels", "attention_head_dim"])? {
-        Some(key_dim) => key_dim,
-        None if fields.model_type() == "minicpm3" => {
+        // Its `head_dim` is that of the rotary part alone.
+        _ if fields.model_type() == "minicpm3" => {
             fields.needed(&["qk_nope_head_dim"])? + fields.needed(&["qk_rope_head_dim"])?
         }
+        Some(key_dim) => key_dim,
         None => match hidden_size(fields)? {
             Some(hidden) if query > 0 => hidden / query,
             _ => fields.needed(&["head_dim"])?,

@@ -6,6 +6,7 @@ use super::attention::{Caches, chunked, count, full, hidden_size, query_heads, s
 use super::error::ConfigError;
 use super::hf_fields::Fields;
 use super::layer_patterns::{by_index, by_window};
+use super::parameters::EXPERTS;
 use super::recurrent::{Cache, convolution, delta, is_attention_free, linear, mamba};
 use crate::Tokens;
 use crate::model::{Heads, Holds, LayerGroup, LayerKind, Shape};
@@ -20,6 +21,7 @@ pub(super) fn refuse(
         "deepseek_v4" => "its layers share packed pages of several sizes",
         "minimax_m3" | "minimax_m3_vl" => "its block-sparse index has a cache of its own",
         "recurrent_gemma" | "rwkv" | "xlstm" | "zaya" => "vLLM does not serve it",
+        "diffusion_gemma" | "diffusion_gemma_text" => "it writes blocks of tokens by diffusion",
         "glm5_next" | "qwen4_exp" => "its indexers and states have several shapes",
         _ if own.contains_key("cross_attention_layers") => "its cross attention keeps image tokens of varying number",
         _ if is_encoder_decoder(outer) && !outer.contains_key("max_source_positions") => {
@@ -64,13 +66,37 @@ fn encoder_decoder(fields: &Fields<'_>) -> Result<Vec<Caches>, ConfigError> {
     Ok(vec![both; layers])
 }
 
+/// Types whose latent vectors vLLM keeps as they are (`is_deepseek_mla` of its `model_arch_config_convertor.py`) and whose layers
+/// are understood here.
+const LATENT: [&str; 12] = [
+    "axk1",
+    "deepseek_v2",
+    "deepseek_v3",
+    "deepseek_v32",
+    "deepseek_mtp",
+    "glm4_moe_lite",
+    "glm_moe_dsa",
+    "kimi_k2",
+    "kimi_linear",
+    "longcat_flash",
+    "pangu_ultra_moe",
+    "unnamed",
+];
+
 /// Latent attention (MLA), with an indexer (DSA) or beside Kimi delta attention.
 fn latent(fields: &Fields<'_>) -> Result<Option<Vec<Caches>>, ConfigError> {
     let Some(rank) = fields.number(&["kv_lora_rank"])? else {
         return Ok(None);
     };
-    if fields.model_type() == "minicpm3" {
-        return Ok(None);
+    match fields.model_type() {
+        "minicpm3" => return Ok(None),
+        known if LATENT.contains(&known) => {}
+        other => {
+            return Err(ConfigError::Unsupported {
+                model_type: other.to_owned(),
+                reason: "it is not known whether vLLM keeps its latent vectors or the heads made of them",
+            });
+        }
     }
     let sparse = fields.number(&["index_topk"])?.is_some();
     let attention =
@@ -178,6 +204,11 @@ fn by_name(fields: &Fields<'_>, name: &str) -> Result<Caches, ConfigError> {
     })
 }
 
+/// Whether any of the fields that count experts says more than one.
+fn has_experts(fields: &Fields<'_>) -> Result<bool, ConfigError> {
+    Ok(fields.number(&EXPERTS)?.is_some_and(|experts| experts > 1))
+}
+
 /// Like layers together, and their order.
 pub(super) fn shape(layers: &[Caches], fields: &Fields<'_>) -> Result<Shape, ConfigError> {
     let mut groups: Vec<LayerGroup> = Vec::new();
@@ -203,6 +234,7 @@ pub(super) fn shape(layers: &[Caches], fields: &Fields<'_>) -> Result<Shape, Con
         vocabulary: fields.needed(&["vocab_size", "padded_vocab_size"])?,
         layers: groups,
         order,
+        experts: has_experts(fields)?,
         names_chunk: fields.value("attention_chunk_size").is_some(),
         largest_item: None,
     })

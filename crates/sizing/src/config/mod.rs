@@ -31,7 +31,8 @@ pub use error::ConfigError;
 
 use crate::engine::Declared;
 use crate::model::Shape;
-use crate::{KvDtype, ModelSpec, Sourced, Tokens};
+use crate::weights::{UnknownFormat, WeightFormat};
+use crate::{Bytes, KvDtype, ModelSpec, Sourced, Tokens};
 use hf_fields::Fields;
 
 /// What a `config.json` says about memory.
@@ -49,6 +50,8 @@ pub struct Checkpoint {
     pub kv_dtype: Option<KvDtype>,
     /// Name of the quantisation, such as `fp8`, `awq`, `modelopt`.
     pub quantisation: Option<String>,
+    /// Whether quantisation leaves attention in 16 bits.
+    pub attention_kept: bool,
     /// Layers of its multi-token-prediction module; 0 without one.
     pub draft_layers: u64,
     /// What was left out of the config and taken for granted.
@@ -79,15 +82,30 @@ impl Checkpoint {
         let max_position = ["max_position_embeddings", "n_positions", "max_sequence_length", "seq_length"];
         let quantisation = quantisation(outer, own);
         Ok(Self {
-            shape,
             parameters,
             max_position: fields.number(&max_position)?.map(Tokens::new),
             kv_dtype: quantisation.and_then(declared_kv_dtype),
+            attention_kept: quantisation.is_some_and(|config| keeps_attention(config, shape.order.len())),
             quantisation: quantisation.map(quantisation_name),
             draft_layers: draft_layers(&fields)?,
             assumptions: fields.into_assumptions(),
+            shape,
             model_type,
         })
+    }
+
+    /// Bytes of its weights, by the closed form of its parameters and its format.
+    ///
+    /// # Errors
+    /// [`WeightsUnknown`] when the closed form of the family or the bytes of the format are not known.
+    pub fn weights(&self) -> Result<Bytes, WeightsUnknown> {
+        let no_form = || WeightsUnknown::Form { model_type: self.model_type.clone() };
+        let parameters = self.parameters.ok_or_else(no_form)?;
+        let format = match &self.quantisation {
+            Some(name) => name.parse::<WeightFormat>()?,
+            None => WeightFormat::Bits16,
+        };
+        Ok(format.model(parameters, self.attention_kept))
     }
 
     /// What it declares beside its shape.
@@ -106,6 +124,24 @@ impl Checkpoint {
             work: None,
         })
     }
+}
+
+/// Why the bytes of a checkpoint's weights are not known.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WeightsUnknown {
+    /// The closed form of the family's parameters is not known.
+    #[error(
+        "the number of parameters of model type `{model_type}` has no known closed form\nhint: give the folder with its \
+         safetensors files, or its weights in GiB"
+    )]
+    Form {
+        /// The type.
+        model_type: String,
+    },
+    /// The bytes of a parameter in its format are not known.
+    #[error(transparent)]
+    Format(#[from] UnknownFormat),
 }
 
 /// Python writes `Infinity` and `NaN`, which JSON does not know; no field that is read has them.
@@ -164,14 +200,50 @@ fn quantisation<'a>(outer: &'a Map<String, Value>, own: &'a Map<String, Value>) 
     of(outer).or_else(|| of(own))
 }
 
+/// Whether the layers that a quantised checkpoint leaves alone are those of attention: by a pattern, or one by one.
+fn keeps_attention(config: &Map<String, Value>, layers: usize) -> bool {
+    let inner = config.get("quantization").and_then(Value::as_object);
+    let lists = ["modules_to_not_convert", "ignore", "exclude_modules"];
+    let find = |name: &&str| config.get(*name).or_else(|| inner?.get(*name))?.as_array();
+    let Some(list) = lists.iter().find_map(find) else {
+        return false;
+    };
+    let names = list.iter().filter_map(Value::as_str).filter(|name| name.contains("attn") && !name.contains("vis"));
+    let (patterns, single): (Vec<&str>, Vec<&str>) =
+        names.partition(|name| name.contains('*') || name.starts_with("re:") || !name.contains("layers."));
+    !patterns.is_empty() || layers > 0 && single.len() >= layers
+}
+
 fn quantisation_name(config: &Map<String, Value>) -> String {
     let method = config.get("quant_method").and_then(Value::as_str).unwrap_or("unknown");
+    if let Some(format) = compressed_format(config) {
+        return format!("{method} {format}");
+    }
     let inner = config.get("quantization").and_then(Value::as_object);
     let algorithm = config.get("quant_algo").or_else(|| inner?.get("quant_algo"));
     match algorithm.and_then(Value::as_str) {
         Some(algorithm) => format!("{method} {algorithm}"),
         None => method.to_owned(),
     }
+}
+
+/// The format of compressed-tensors' weights, where all of its groups have the same.
+fn compressed_format(config: &Map<String, Value>) -> Option<&'static str> {
+    let groups = config.get("config_groups")?.as_object()?;
+    let format = |group: &Value| {
+        let weights = group.get("weights")?;
+        let floating = weights.get("type").and_then(Value::as_str) == Some("float");
+        match (weights.get("num_bits")?.as_u64()?, floating) {
+            (8, true) => Some("fp8"),
+            (8, false) => Some("int8"),
+            (4, true) => Some("nvfp4"),
+            (4, false) => Some("int4"),
+            _ => None,
+        }
+    };
+    let mut formats = groups.values().map(format);
+    let first = formats.next()??;
+    formats.all(|other| other == Some(first)).then_some(first)
 }
 
 /// The KV cache that NVIDIA's `ModelOpt` and compressed-tensors checkpoints declare.

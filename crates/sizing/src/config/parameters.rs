@@ -28,6 +28,12 @@ const OTHER: [&str; 16] = [
     "mamba2",
 ];
 
+/// Names of the number of routed experts.
+pub(super) const EXPERTS: [&str; 4] = ["num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts"];
+
+/// Names of the number of experts that every token goes through.
+const SHARED_EXPERTS: [&str; 3] = ["n_shared_experts", "num_shared_experts", "moe_num_shared_experts"];
+
 pub(super) fn count(fields: &Fields<'_>, layers: &[Caches]) -> Result<Option<ParameterCount>, ConfigError> {
     let per_layer_embeddings = fields.number(&["hidden_size_per_layer_input"])?.unwrap_or(0) > 0;
     let irregular = fields.value("block_configs").is_some() || per_layer_embeddings;
@@ -41,13 +47,15 @@ pub(super) fn count(fields: &Fields<'_>, layers: &[Caches]) -> Result<Option<Par
     let vocabulary = fields.needed(&["vocab_size", "padded_vocab_size"])?;
     let embedding = vocabulary * hidden * if tied { 1 } else { 2 };
     let mut total = embedding + hidden;
+    let mut attending = 0_u64;
     for (index, caches) in layers.iter().enumerate() {
         let mut own = 2 * hidden;
         for (_, holds) in caches {
-            own += match attention(fields, holds, hidden)? {
-                Some(parameters) => parameters,
-                None => return Ok(None),
+            let Some(parameters) = attention(fields, holds, hidden)? else {
+                return Ok(None);
             };
+            own += parameters;
+            attending = attending.saturating_add(parameters);
         }
         // A layer that shares another's cache still projects queries and outputs.
         let Some(mlp) = mlp(fields, hidden, index as u64)? else {
@@ -55,7 +63,7 @@ pub(super) fn count(fields: &Fields<'_>, layers: &[Caches]) -> Result<Option<Par
         };
         total = total.saturating_add(own + mlp);
     }
-    Ok(Some(ParameterCount { total, embedding }))
+    Ok(Some(ParameterCount { total, embedding, attention: attending }))
 }
 
 fn attention(fields: &Fields<'_>, holds: &Holds, hidden: u64) -> Result<Option<u64>, ConfigError> {
@@ -94,16 +102,21 @@ fn attention(fields: &Fields<'_>, holds: &Holds, hidden: u64) -> Result<Option<u
 
 fn mlp(fields: &Fields<'_>, hidden: u64, layer: u64) -> Result<Option<u64>, ConfigError> {
     let gated = |width: u64| 3 * hidden * width;
-    let experts = fields.number(&["num_experts", "num_local_experts", "n_routed_experts"])?.filter(|n| *n > 1);
-    let dense_first = fields.number(&["first_k_dense_replace"])?.unwrap_or(0);
+    let experts = fields.number(&EXPERTS)?.filter(|n| *n > 1);
+    let dense_first = fields.number(&["first_k_dense_replace", "num_dense_layers"])?.unwrap_or(0);
     let every = fields.number(&["decoder_sparse_step", "interleave_moe_layer_step"])?.unwrap_or(1).max(1);
     let sparse = layer >= dense_first && (layer + 1).is_multiple_of(every);
-    let dense = fields.number(&["intermediate_size"])?;
+    // Llama 4 names the width of its dense layers apart; each of its mixtures has one more expert for every token.
+    let llama4 = fields.model_type().starts_with("llama4");
+    let dense_names: &[&'static str] =
+        if llama4 { &["intermediate_size_mlp", "intermediate_size"] } else { &["intermediate_size"] };
+    let dense = fields.number(dense_names)?;
     let Some(experts) = experts.filter(|_| sparse) else {
         return Ok(dense.map(gated));
     };
     let width = match fields.number(&["moe_intermediate_size"])? {
         Some(width) => Some(width),
+        None if llama4 => fields.number(&["intermediate_size"])?,
         None => dense,
     };
     let Some(width) = width else {
@@ -113,7 +126,8 @@ fn mlp(fields: &Fields<'_>, hidden: u64, layer: u64) -> Result<Option<u64>, Conf
     let beside = if fields.flag("enable_moe_block") == Some(true) { dense.map_or(0, gated) } else { 0 };
     let shared = match fields.number(&["shared_expert_intermediate_size"])? {
         Some(shared) => gated(shared) + hidden,
-        None => gated(width) * fields.number(&["n_shared_experts"])?.unwrap_or(0),
+        None if llama4 => gated(width),
+        None => gated(width) * fields.number(&SHARED_EXPERTS)?.unwrap_or(0),
     };
     Ok(Some(gated(width) * experts + shared + beside + hidden * experts))
 }

@@ -126,8 +126,8 @@ impl Platform {
         }
     }
 
-    /// Whether `FlashInfer` prefills gated delta nets: on compute capability 9.0 and 10.x.
-    pub(super) const fn prefills_gdn_by_flashinfer(self) -> bool {
+    /// Whether `FlashKDA` and `FlashInfer` prefill states: on compute capability 9.0 and 10.x.
+    pub(super) const fn prefills_states_in_chunks(self) -> bool {
         matches!(self, Self::Hopper | Self::Blackwell)
     }
 
@@ -165,7 +165,9 @@ impl EngineFlags {
 
     /// Tokens a block before states are aligned.
     pub(super) fn block(&self, kernel: LatentKernel, latent: bool, sparse: bool) -> u64 {
+        let flash_mla = latent && self.platform == Platform::Hopper && kernel == LatentKernel::FlashMla;
         match self.block_size {
+            Some(tokens) if flash_mla && !tokens.get().is_multiple_of(64) => 64,
             Some(tokens) => tokens.get(),
             None if sparse => self.platform.latent_block(kernel).max(64),
             // FlashAttention has no fp8 for it.

@@ -89,7 +89,8 @@ fn one_group(rules: &Rules, shape: &Shape, flags: &EngineFlags, buckets: &[Bucke
         let pages = buckets.iter().zip(layers);
         pages.map(|(bucket, layers)| bucket.page.times(layers)).sum()
     };
-    let bytes_per_block = match flags.pipeline_parallel {
+    let stages = if rules.stages_projected || buckets.len() == 1 { flags.pipeline_parallel } else { 1 };
+    let bytes_per_block = match stages {
         1 => sum(&mut buckets.iter().map(|bucket| bucket.layers)),
         stages => {
             let stages = stages_of(shape, buckets, stages)?;

@@ -50,6 +50,8 @@ impl KvCachePlan {
         flags: &EngineFlags,
         memory: KvMemory,
     ) -> Result<Self, KvCacheError> {
+        let unborrowed = (!rules.borrowed_indexers).then(|| shape.with_own_indexers()).flatten();
+        let shape = unborrowed.as_ref().unwrap_or(shape);
         let layout = layout(rules, shape, flags, buckets(rules, shape, flags)?)?;
         let blocks = match memory {
             KvMemory::Blocks(blocks) => blocks,
@@ -59,9 +61,11 @@ impl KvCachePlan {
             }
         };
         let mode = state_mode(rules, shape, flags);
+        // The second model runner, the default of these from 0.25 on, schedules ahead on every stage.
+        let overlaps = !shape.experts && !shape.has_states();
         let per_group = layout.groups.iter().zip(&layout.buckets);
         let blocks_of_group: Vec<u64> =
-            per_group.map(|(group, bucket)| blocks_of_request(rules, group, bucket, mode, flags)).collect();
+            per_group.map(|(group, bucket)| blocks_of_request(rules, group, bucket, mode, overlaps, flags)).collect();
         let blocks_per_request = blocks_of_group.iter().copied().fold(0, u64::saturating_add);
         let length = flags.max_model_len.get();
         let smallest = layout.groups.iter().map(|group| group.block_size.get()).min();
@@ -200,11 +204,18 @@ impl fmt::Display for KvCachePlan {
 }
 
 /// Blocks that one request of L tokens may hold in one group.
-fn blocks_of_request(rules: &Rules, group: &KvGroup, bucket: &Bucket, mode: StateMode, flags: &EngineFlags) -> u64 {
+fn blocks_of_request(
+    rules: &Rules,
+    group: &KvGroup,
+    bucket: &Bucket,
+    mode: StateMode,
+    overlaps: bool,
+    flags: &EngineFlags,
+) -> u64 {
     let length = flags.max_model_len.get();
     let block = group.block_size.get().max(1);
     let step = flags.max_num_batched_tokens.get();
-    let batched = step.saturating_mul(steps_in_flight(rules.in_flight, flags));
+    let batched = step.saturating_mul(steps_in_flight(rules.in_flight, overlaps, flags));
     match group.kind {
         LayerKind::Full => length.div_ceil(flags.decode_context_parallel).div_ceil(block),
         LayerKind::Sliding { window } => {
@@ -218,7 +229,8 @@ fn blocks_of_request(rules: &Rules, group: &KvGroup, bucket: &Bucket, mode: Stat
         }
         LayerKind::Cross { encoder_tokens } => match rules.cross {
             Cross::Encoder => encoder_tokens.get().div_ceil(block),
-            Cross::Step => step.div_ceil(block),
+            // Without chunked prefill a step is at least as long as a request.
+            Cross::Step => step.max(length).div_ceil(block),
         },
         LayerKind::State => states_of_request(rules, bucket, mode, block, flags),
     }
@@ -228,9 +240,13 @@ fn states_of_request(rules: &Rules, bucket: &Bucket, mode: StateMode, block: u64
     let drafted = flags.speculation.tokens;
     let by_length = flags.max_model_len.get().div_ceil(block);
     let since = match bucket.holds {
-        Holds::State { shape: StateShape::Kda { checkpointed: true, .. }, .. } => Checkpoints::Kda,
+        Holds::State { shape: StateShape::Kda { checkpointed: true, .. }, .. }
+            if flags.platform.prefills_states_in_chunks() =>
+        {
+            Checkpoints::Kda
+        }
         Holds::State { shape: StateShape::Mamba2 { .. }, .. } => Checkpoints::Mamba2,
-        Holds::State { shape: StateShape::Gdn { .. }, .. } if flags.platform.prefills_gdn_by_flashinfer() => {
+        Holds::State { shape: StateShape::Gdn { .. }, .. } if flags.platform.prefills_states_in_chunks() => {
             Checkpoints::Gdn
         }
         _ => Checkpoints::None,
@@ -245,12 +261,12 @@ fn states_of_request(rules: &Rules, bucket: &Bucket, mode: StateMode, block: u64
 }
 
 /// Steps that may be under way at once.
-const fn steps_in_flight(rule: InFlight, flags: &EngineFlags) -> u64 {
+const fn steps_in_flight(rule: InFlight, overlaps: bool, flags: &EngineFlags) -> u64 {
     let stages = flags.pipeline_parallel;
     match rule {
         InFlight::One => 1,
         InFlight::StagesAndOne if flags.async_scheduling => stages.saturating_add(1),
-        InFlight::Stages if flags.async_scheduling && stages == 1 => 2,
+        InFlight::Stages if flags.async_scheduling && (overlaps || stages == 1) => stages.saturating_add(1),
         InFlight::Stages | InFlight::StagesAndOne => stages,
     }
 }

@@ -4,7 +4,7 @@
 //! of attention is made as large as a state, then the state is padded to it.
 
 use super::error::KvCacheError;
-use super::flags::{EngineFlags, StateCache};
+use super::flags::{EngineFlags, KvDtype, StateCache};
 use super::rules::{Checkpoints, Pool, Rules, States};
 use crate::model::{Heads, Holds, LayerGroup, LayerKind, Shape, StateDtype, StateShape};
 use crate::{Bytes, Tokens};
@@ -124,6 +124,7 @@ fn block(rules: &Rules, shape: &Shape, flags: &EngineFlags) -> Result<Block, KvC
     let is_latent = shape.layers.iter().any(latent);
     let tokens = flags.block(rules.latent_kernel, is_latent, shape.layers.iter().any(sparse));
     let length = flags.max_model_len.get();
+    let mode = state_mode(rules, shape, flags);
     let mut largest = None;
     for group in &shape.layers {
         if let Holds::State { .. } = group.holds
@@ -135,10 +136,10 @@ fn block(rules: &Rules, shape: &Shape, flags: &EngineFlags) -> Result<Block, KvC
     let attention =
         (shape.layers.iter()).find(|group| group.count > 0 && matches!(group.holds, Holds::Heads(_)) || latent(group));
     let (Some(state), Some(attention)) = (largest, attention) else {
-        return Ok(Block { tokens, of_states: length, state: None });
+        let of_states = if mode == StateMode::None { length } else { tokens };
+        return Ok(Block { tokens, of_states, state: None });
     };
     let one = page(rules, &attention.holds, flags, 1, None)?.get().max(1);
-    let mode = state_mode(rules, shape, flags);
     let alignment = alignment(rules, shape, flags, &attention.holds, tokens, mode);
     let aligned = |unit: u64| unit.saturating_mul(state.get().div_ceil(unit.saturating_mul(one)));
     let least = match (mode, chunk(shape)) {
@@ -165,7 +166,7 @@ fn alignment(rules: &Rules, shape: &Shape, flags: &EngineFlags, attention: &Hold
         }
         _ => block.max(rules.latent_hybrid_alignment),
     };
-    let checkpointed = rules.checkpoints >= Checkpoints::Gdn && flags.platform.prefills_gdn_by_flashinfer();
+    let checkpointed = rules.checkpoints >= Checkpoints::Gdn && flags.platform.prefills_states_in_chunks();
     if mode == StateMode::Align && checkpointed && shape.layers.iter().any(|group| is_gdn(&group.holds)) {
         return least_common_multiple(kernel, GDN_CHECKPOINT_ALIGNMENT_TOKENS);
     }
@@ -212,7 +213,8 @@ pub(super) fn state_mode(rules: &Rules, shape: &Shape, flags: &EngineFlags) -> S
     };
     match (states, rules.states) {
         (StateCache::None | StateCache::Default, _) | (_, States::Refused | States::One) => StateMode::None,
-        (_, States::ByLength) => StateMode::All,
+        (_, States::ByLength) if can => StateMode::All,
+        (_, States::ByLength) => StateMode::None,
         (StateCache::Align, _) | (_, States::NoAll) => StateMode::Align,
         (StateCache::All, _) => StateMode::All,
         (StateCache::Cached, States::ByMode) if can => StateMode::All,
@@ -236,13 +238,18 @@ fn page(
                 return Err(KvCacheError::IndivisibleKvHeads { heads: total, tensor_parallel: ranks });
             }
             let value_dim = heads.value_dim.filter(|_| rules.own_value_dim);
-            flags.kv_dtype.heads((total / ranks).max(1), &Heads { value_dim, ..heads })
+            let dtype = match flags.kv_dtype {
+                KvDtype::Fp8 if heads.value_dim.is_some() && !rules.own_value_dim_fp8 => KvDtype::Bits16,
+                dtype => dtype,
+            };
+            dtype.heads((total / ranks).max(1), &Heads { value_dim, ..heads })
         }
         Holds::Latent { latent_dim, sparse } => flags.kv_dtype.latent(latent_dim, sparse),
         Holds::Index { bytes_per_token } => Bytes::new(bytes_per_token),
         Holds::State { shape, dtype } => {
             let dtype = match dtype {
                 StateDtype::NemotronH if !rules.nemotron_float32 => StateDtype::Bits16,
+                _ if matches!(shape, StateShape::Mamba2 { .. }) && !rules.stated_state_dtype => StateDtype::Model,
                 stated => stated,
             };
             let dtype = flags.state_dtype.unwrap_or(dtype);

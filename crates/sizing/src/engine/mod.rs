@@ -9,6 +9,7 @@ mod error;
 mod rules;
 mod version;
 
+mod command_line;
 mod flags;
 mod groups;
 mod kv_cache;
@@ -23,6 +24,7 @@ mod upgrade;
 use std::fmt;
 
 pub use budget::{Deployment, Doubt, MemoryBudget};
+pub use command_line::CommandLineError;
 pub use error::KvCacheError;
 pub use flags::{EngineFlags, KvDtype, Platform, Speculation, StateCache, UnknownKvDtype};
 pub use groups::KvGroup;
@@ -65,6 +67,12 @@ impl Engine {
     pub fn newest() -> Self {
         let (version, rules) = rules::newest();
         Self { version, rules }
+    }
+
+    /// Every change of the arithmetic that is known, oldest first: the first version with it, and what it changes for a reader
+    /// of the printed figures.
+    pub fn changes() -> impl Iterator<Item = (Version, &'static str)> {
+        rules::CHANGES.iter().map(|change| (change.since, change.says))
     }
 
     /// The version.

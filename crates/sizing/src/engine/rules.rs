@@ -42,6 +42,14 @@ pub(super) struct Rules {
     pub(super) nemotron_float32: bool,
     /// Whether values with fewer elements than keys take less memory.
     pub(super) own_value_dim: bool,
+    /// Whether such values are kept in fp8 when asked to.
+    pub(super) own_value_dim_fp8: bool,
+    /// Whether layers may borrow the indexer of another.
+    pub(super) borrowed_indexers: bool,
+    /// Whether Mamba-2 states have the element that a config states.
+    pub(super) stated_state_dtype: bool,
+    /// Whether a pipeline stage's block holds only its own layers where layers differ in size.
+    pub(super) stages_projected: bool,
     /// Whether n-grams are drafted while a step runs.
     pub(super) ngram_async: bool,
     /// Whether an item of many tokens raises the step's limit.
@@ -130,7 +138,7 @@ pub(super) enum States {
 pub(super) enum InFlight {
     /// One.
     One,
-    /// Two with asynchronous scheduling on one stage, else one a stage.
+    /// Two with asynchronous scheduling on one stage, else one a stage; of models without experts and states one more.
     Stages,
     /// One more than stages with asynchronous scheduling.
     StagesAndOne,
@@ -221,6 +229,10 @@ const FIRST: Rules = Rules {
     drafted_states: false,
     nemotron_float32: false,
     own_value_dim: false,
+    own_value_dim_fp8: false,
+    borrowed_indexers: false,
+    stated_state_dtype: false,
+    stages_projected: false,
     ngram_async: false,
     items_raise_step: false,
     checkpoint_kv_dtype: false,
@@ -261,7 +273,7 @@ const fn change(since: (u16, u16), says: &'static str, apply: fn(&mut Rules)) ->
 }
 
 /// All changes, oldest first.
-pub(super) static CHANGES: [Change; 38] = [
+pub(super) static CHANGES: [Change; 42] = [
     change((8, 0), "the V1 engine prints tokens instead of blocks", |r| r.lines = Lines::Two),
     change((9, 0), "a request takes whole blocks, so its need is rounded up", |r| r.request = Request::Blocks),
     change((9, 0), "large cards other than an A100 schedule 1,024 sequences", |r| r.limits = Limits::LargeButA100),
@@ -279,6 +291,7 @@ pub(super) static CHANGES: [Change; 38] = [
     change((13, 0), "cross attention reserves the tokens of one step instead of the encoder's length", |r| {
         r.cross = Cross::Step;
     }),
+    change((13, 0), "states of Nemotron-H have the element that its config states", |r| r.stated_state_dtype = true),
     change((14, 0), "layers with chunks form groups of their own and free what left the chunk", |r| {
         r.chunked_hybrid = true;
     }),
@@ -287,11 +300,14 @@ pub(super) static CHANGES: [Change; 38] = [
         "states are counted by cache mode: 1, or 2 with aligned prefix caching, and one for every draft token",
         |r| r.states = States::ByMode,
     ),
+    change((17, 0), "a stage's block holds its own layers only, also where layers differ in size", |r| {
+        r.stages_projected = true;
+    }),
     change((17, 0), "states of Mamba are served with speculative decoding", |r| r.drafted_states = true),
     change((18, 0), "kinds of layers are padded up to a ratio of 1.5", |r| r.group_slack_percent = 150),
     change((18, 0), "top-k and top-p without sorting: a smaller activation peak", |r| r.sampler = Sampler::Triton),
     change(
-        (19, 0),
+        (18, 0),
         "dense latent attention on Hopper takes FlashAttention's blocks of 16 tokens, not FlashMLA's of 64",
         |r| {
             r.latent_kernel = LatentKernel::FlashAttention;
@@ -319,6 +335,7 @@ pub(super) static CHANGES: [Change; 38] = [
     change((21, 0), "FlashInfer samples", |r| {
         r.sampler = Sampler::FlashInfer;
     }),
+    change((21, 0), "layers may borrow the indexer of another", |r| r.borrowed_indexers = true),
     change((22, 0), "a step is at least as large as the largest multimodal item", |r| r.items_raise_step = true),
     change((24, 0), "pages that do not divide the largest are padded", |r| r.unequal_pages = UnequalPages::Padded),
     change((25, 0), "window layers take their kernel's block whatever --block-size says", |r| {
@@ -350,6 +367,7 @@ pub(super) static CHANGES: [Change; 38] = [
     change((29, 0), "an aligned prefill keeps a checkpoint state of Kimi delta attention", |r| {
         r.checkpoints = Checkpoints::Kda;
     }),
+    change((32, 0), "values with fewer elements than keys are kept in fp8", |r| r.own_value_dim_fp8 = true),
     change((32, 0), "no state at every block; an aligned prefill keeps a checkpoint state of Mamba-2", |r| {
         r.states = States::NoAll;
         r.checkpoints = Checkpoints::Mamba2;

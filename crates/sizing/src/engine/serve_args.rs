@@ -41,6 +41,12 @@ pub struct ServeArgs {
     pub speculative: Option<SpeculativeArgs>,
     /// What it runs on, where no GPU says so.
     pub platform: Option<Platform>,
+    /// `--gpu-memory-utilization`; `None` is the version's default.
+    pub gpu_memory_utilization: Option<f64>,
+    /// `--enforce-eager`: no CUDA graphs.
+    pub enforce_eager: bool,
+    /// Flags of a command line that are not read here.
+    pub unread: Vec<String>,
 }
 
 /// `--speculative-config`, as far as it takes memory.

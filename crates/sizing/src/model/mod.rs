@@ -39,6 +39,8 @@ pub struct ParameterCount {
     pub total: u64,
     /// Of these, entries of the embedding and of the output layer, which quantisation usually leaves alone.
     pub embedding: u64,
+    /// Of these, projections of attention, which some quantised checkpoints leave alone too.
+    pub attention: u64,
 }
 
 /// The dimensions that decide on memory.
@@ -58,6 +60,9 @@ pub struct Shape {
     /// Whether the config names an `attention_chunk_size`, used or not: vLLM then turns its hybrid manager off.
     #[serde(default)]
     pub names_chunk: bool,
+    /// Whether feed-forward layers are mixtures of experts.
+    #[serde(default)]
+    pub experts: bool,
     /// Multimodal tokens of the largest item, where a model must see an item in one step (Gemma 4: 2,496).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub largest_item: Option<Tokens>,
@@ -194,8 +199,29 @@ impl Shape {
             layers: vec![layers],
             order: Vec::new(),
             names_chunk: false,
+            experts: false,
             largest_item: None,
         }
+    }
+
+    /// Whether any layer keeps a state.
+    pub fn has_states(&self) -> bool {
+        self.layers.iter().any(|group| group.kind == LayerKind::State && group.count > 0)
+    }
+
+    /// The same model with an indexer for every layer of sparse attention; `None` where none borrows another's.
+    pub(crate) fn with_own_indexers(&self) -> Option<Self> {
+        let position = |holds: fn(&Holds) -> bool| self.layers.iter().position(|group| holds(&group.holds));
+        let attention = position(|holds| matches!(holds, Holds::Latent { sparse: true, .. }))?;
+        let indexer = position(|holds| matches!(holds, Holds::Index { .. }))?;
+        let layers = self.layers.get(attention)?.count;
+        let mut own = self.clone();
+        let group = own.layers.get_mut(indexer).filter(|group| group.count < layers)?;
+        group.count = layers;
+        for mask in own.order.iter_mut().filter(|mask| **mask >> attention & 1 == 1) {
+            *mask |= 1 << indexer;
+        }
+        Some(own)
     }
 
     /// Which of the groups every layer of the model has, in order; `None` when unlike layers have no known order.

@@ -139,6 +139,8 @@ impl StateShape {
     pub const fn chunk(&self) -> Option<u64> {
         match self {
             Self::Mamba2 { chunk, .. } => Some(*chunk),
+            // Mamba-1 has no chunks; vLLM takes this for one.
+            Self::Mamba1 { .. } => Some(2048),
             _ => None,
         }
     }

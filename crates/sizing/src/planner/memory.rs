@@ -73,10 +73,8 @@ impl Seats {
 /// Bytes of the whole model; embeddings stay in 16 bits. Where the width is not known, all of it counts as quantised.
 pub(super) fn weight_bytes(model: &ModelSpec, weights: WeightFormat) -> Bytes {
     let hidden = model.work.as_ref().map_or(0, |work| u64::from(work.value.hidden));
-    weights.model(ParameterCount {
-        total: model.parameters.value,
-        embedding: model.shape.value.vocabulary.saturating_mul(hidden),
-    })
+    let embedding = model.shape.value.vocabulary.saturating_mul(hidden);
+    weights.model(ParameterCount { total: model.parameters.value, embedding, attention: 0 }, false)
 }
 
 /// Requests that fit, with the flags that make it so.

@@ -53,9 +53,10 @@ impl WeightFormat {
         Bytes::new(bits.saturating_add(last).div_ceil(8))
     }
 
-    /// Bytes of a whole model, whose embeddings stay in 16 bits.
-    pub fn model(self, parameters: ParameterCount) -> Bytes {
-        let embedding = parameters.embedding.min(parameters.total);
+    /// Bytes of a whole model, whose embeddings stay in 16 bits, and its attention too where `attention_kept`.
+    pub fn model(self, parameters: ParameterCount, attention_kept: bool) -> Bytes {
+        let kept = parameters.embedding + if attention_kept { parameters.attention } else { 0 };
+        let embedding = kept.min(parameters.total);
         let embeddings = match self {
             Self::Float32 => Self::Float32.bytes(embedding),
             _ => Self::Bits16.bytes(embedding),
@@ -99,17 +100,19 @@ pub struct UnknownFormat {
 mod tests {
     use super::*;
 
-    /// Weights that vLLM printed: Qwen3-14B-AWQ 9.3619 GiB, gpt-oss-20b in MXFP4 13.47 to 13.72 GiB (its attention stays in 16
-    /// bits and its width is padded, hence the tolerance), Llama-3.3-70B in fp8 67.72 GiB. Parameters by closed form; embeddings of 151,936 × 5,120, 201,088 × 2,880 and 128,256 × 8,192, twice.
+    /// Weights that vLLM printed: Qwen3-14B-AWQ 9.3619 GiB, Llama-3.3-70B in fp8 67.72 GiB. Of gpt-oss-20b the files take
+    /// 13.76 GB (12.82 GiB); its attention stays in 16 bits. Parameters by closed form; embeddings of 151,936 × 5,120, 201,088 × 2,880
+    /// and 128,256 × 8,192, twice.
     #[test]
     fn formats_have_the_bytes_that_servers_print() {
-        for (format, total, embedding, printed, tolerance) in [
-            ("awq", 14_768_307_200, 2 * 151_936 * 5120, 9.3619, 0.06),
-            ("mxfp4", 20_907_927_360, 2 * 201_088 * 2880, 13.6, 0.13),
-            ("fp8", 70_553_706_496, 2 * 128_256 * 8192, 67.72, 0.03),
+        for (format, total, embedding, attention, printed, tolerance) in [
+            ("awq", 14_768_307_200, 2 * 151_936 * 5120, 0, 9.3619, 0.06),
+            ("mxfp4", 20_907_927_360, 2 * 201_088 * 2880, 24 * 2880 * (2 * 4096 + 2 * 512), 12.82, 0.01),
+            ("fp8", 70_553_706_496, 2 * 128_256 * 8192, 0, 67.72, 0.03),
         ] {
             let format: WeightFormat = format.parse().unwrap();
-            let weights = format.model(ParameterCount { total, embedding }).as_gib();
+            let parameters = ParameterCount { total, embedding, attention };
+            let weights = format.model(parameters, attention > 0).as_gib();
             assert!((weights / printed - 1.0).abs() < tolerance, "{format:?}: {weights} against {printed}");
         }
     }

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-pub use format::WeightFormat;
+pub use format::{UnknownFormat, WeightFormat};
 
 use crate::Bytes;
 

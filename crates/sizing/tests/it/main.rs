@@ -13,6 +13,7 @@ mod properties;
 mod published;
 mod real_vllm;
 mod reference;
+mod releases;
 mod start_log;
 mod startup_rows;
 mod two_methods;

@@ -102,24 +102,35 @@ impl Case {
     }
 }
 
+fn folder_file(name: &str) -> String {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/sizing/oracle");
+    std::fs::read_to_string(format!("{folder}/{name}")).unwrap()
+}
+
+fn configs_of(name: &str) -> BTreeMap<String, Value> {
+    serde_json::from_str(&folder_file(name)).unwrap()
+}
+
+fn cases_of(name: &str) -> Vec<Case> {
+    let read = |line: &str| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+    folder_file(name).lines().map(read).collect()
+}
+
 #[test]
 fn vllm_s_own_code_plans_the_same() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/sizing/oracle");
-    let read = |name: &str| std::fs::read_to_string(format!("{folder}/{name}")).unwrap();
-    let configs: BTreeMap<String, Value> = serde_json::from_str(&read("configs.json")).unwrap();
-    let cases = read("cases.jsonl");
-    let mut by_version: BTreeMap<String, (u32, u32)> = BTreeMap::new();
+    let configs = configs_of("configs.json");
+    let mut by_version: BTreeMap<Vec<u64>, (u32, u32)> = BTreeMap::new();
     let mut missed = Vec::new();
     let mut refused = 0;
-    for line in cases.lines() {
-        let case: Case = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+    for case in cases_of("cases.jsonl") {
         if REFUSED.contains(&case.model.as_str()) {
             let error = case.plan(&configs).expect_err("refused by name");
             assert!(error.contains("is not reproduced"), "{error}");
             refused += 1;
             continue;
         }
-        let score = by_version.entry(case.version.clone()).or_default();
+        let version = case.version.split('.').map(|number| number.parse().unwrap()).collect();
+        let score = by_version.entry(version).or_default();
         score.1 += 1;
         match case.miss(&configs) {
             None => score.0 += 1,
@@ -127,9 +138,29 @@ fn vllm_s_own_code_plans_the_same() {
         }
     }
     for (version, (exact, all)) in &by_version {
-        println!("{version}: {exact} of {all}");
+        println!("{version:?}: {exact} of {all}");
     }
     let all = by_version.values().map(|score| score.1).sum::<u32>();
     println!("{} of {all} exact; {refused} more are of models that are refused by name", all as usize - missed.len());
+    assert!(by_version.len() >= 20 && all > 2000, "{by_version:?}");
     assert!(missed.is_empty(), "{}", missed.join("\n"));
+}
+
+/// Of every architecture that transformers has, its default config: as vLLM plans it, or refused; never otherwise.
+#[test]
+fn default_configs_of_transformers_are_planned_as_by_vllm_or_refused() {
+    let configs = configs_of("transformers_configs.json");
+    let mut exact = 0;
+    let mut refused = Vec::new();
+    let mut missed = Vec::new();
+    for case in cases_of("transformers_cases.jsonl") {
+        match (case.plan(&configs), case.miss(&configs)) {
+            (_, None) => exact += 1,
+            (Err(error), _) => refused.push(format!("{}: {}", case.model, error.lines().next().unwrap_or_default())),
+            (Ok(_), Some(why)) => missed.push(format!("{}: {why}", case.model)),
+        }
+    }
+    println!("{exact} exact, {} refused:\n{}", refused.len(), refused.join("\n"));
+    assert!(missed.is_empty(), "{}", missed.join("\n"));
+    assert!(exact > 80 && exact > 4 * refused.len(), "{exact} exact, {} refused", refused.len());
 }
