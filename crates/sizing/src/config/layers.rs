@@ -20,7 +20,8 @@ pub(super) fn refuse(
     let reason = match model_type {
         "deepseek_v4" => "its layers share packed pages of several sizes",
         "minimax_m3" | "minimax_m3_vl" => "its block-sparse index has a cache of its own",
-        "recurrent_gemma" | "rwkv" | "xlstm" | "zaya" => "vLLM does not serve it",
+        "recurrent_gemma" | "rwkv" | "xlstm" => "vLLM does not serve it",
+        "zaya" => "what its layers keep is not known",
         "diffusion_gemma" | "diffusion_gemma_text" => "it writes blocks of tokens by diffusion",
         "glm5_next" | "qwen4_exp" => "its indexers and states have several shapes",
         _ if own.contains_key("cross_attention_layers") => "its cross attention keeps image tokens of varying number",
