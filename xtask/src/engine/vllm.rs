@@ -18,6 +18,7 @@ use clap::{Args, ValueEnum};
 use nix::sys::statvfs::statvfs;
 
 use super::{
+    choice::{self, Candidate},
     cpu,
     install::{self, Hashes, Install, Watch},
     llama_cpp,
@@ -110,32 +111,34 @@ const AVX2: Build = Build {
     lock: include_str!("../../engines/vllm-0.12.0-avx2.lock"),
 };
 
+impl Candidate for Build {
+    fn folder(&self) -> &'static str {
+        self.folder
+    }
+}
+
 pub(super) fn run(args: &VllmArgs, interrupt: &Interrupt) -> anyhow::Result<Exit> {
-    let build = build_for(&cpu::flags()).ok_or_else(|| {
-        exit::error(
-            Exit::Usage,
-            format!(
-                "install vLLM: the pinned builds are for x86_64 Linux with AVX-512 and bf16, or with AVX2; this CPU has neither\n{}",
-                install::BY_HAND
-            ),
-        )
-    })?;
-    let home = installed(build, interrupt)?;
-    let model = model(args.model, &home, interrupt)?;
-    let server =
-        Server::spawn("vLLM", command(args, build, &home, &model), args.port, home.join("server.log"), interrupt)?;
     let name = args.model.name();
+    let builds = builds_for(&cpu::flags());
+    let (build, server) = choice::first_that_answers("vLLM", &builds, |&build| {
+        let home = installed(build, interrupt)?;
+        let model = model(args.model, &home, interrupt)?;
+        let log = home.join("server.log");
+        let mut server = Server::spawn("vLLM", command(args, build, &home, &model), args.port, log, interrupt)?;
+        server.wait_until_it_generates(name)?;
+        Ok(server)
+    })?;
     let what = format!("vLLM {} with {name} (at most {} requests in a step)", build.version, args.max_num_seqs);
     serve(server, name, &what, "cargo xtask all --concurrency 1,8,32", args.json)
 }
 
-/// The build for a CPU.
-fn build_for(flags: &cpu::Flags) -> Option<Build> {
-    match (flags.has("avx512_bf16"), flags.has("avx2")) {
-        (true, _) => Some(AVX512_BF16),
-        (false, true) => Some(AVX2),
-        (false, false) => None,
-    }
+/// The builds that a CPU may run by its flags, the fastest first.
+fn builds_for(flags: &cpu::Flags) -> Vec<Build> {
+    [("avx512_bf16", AVX512_BF16), ("avx2", AVX2)]
+        .into_iter()
+        .filter(|(flag, _)| flags.has(flag))
+        .map(|(_, build)| build)
+        .collect()
 }
 
 /// The build's environment, installed if it is not there.
@@ -257,16 +260,16 @@ mod tests {
 
     /// From the flags of a Zen 4, a Zen 3 and a Core i7-3770.
     #[test]
-    fn the_build_follows_the_cpu() {
-        let build = |flags: &str| {
-            build_for(&cpu::Flags::of(&format!("processor\t: 0\nmodel name\t: x\nflags\t\t: fpu {flags} sse2\n")))
+    fn builds_follow_the_flags_of_the_cpu() {
+        let builds = |flags: &str| {
+            builds_for(&cpu::Flags::of(&format!("processor\t: 0\nmodel name\t: x\nflags\t\t: fpu {flags} sse2\n")))
         };
         let zen4 = "avx avx2 avx512f avx512bw avx512_bf16 avx512_vnni";
-        assert_eq!(build(zen4), Some(AVX512_BF16));
-        assert_eq!(build("avx fma avx2 bmi2"), Some(AVX2));
-        assert_eq!(build("avx avx512_bf16x avx2x"), None);
-        assert_eq!(build("sse4_2 avx f16c"), None);
-        assert_eq!(build_for(&cpu::Flags::of("")), None);
+        assert_eq!(builds(zen4), [AVX512_BF16, AVX2]);
+        assert_eq!(builds("avx fma avx2 bmi2"), [AVX2]);
+        assert_eq!(builds("avx avx512_bf16x avx2x"), []);
+        assert_eq!(builds("sse4_2 avx f16c"), []);
+        assert_eq!(builds_for(&cpu::Flags::of("")), []);
     }
 
     #[test]
