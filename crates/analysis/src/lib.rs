@@ -38,7 +38,7 @@ pub use records::{Metric, SearchEnd};
 pub use run::{server_capacity::server_capacity, summarise};
 /// The planner's answer, which a summary may carry.
 pub use sizing::planner as planning;
-pub use sizing_section::{SizingTarget, sizing_section};
+pub use sizing_section::{measured_target, reference_target, sizing_section, sizing_section_of};
 pub use summary::*;
 
 /// The README's example, so that it compiles.

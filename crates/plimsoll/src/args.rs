@@ -22,7 +22,7 @@ use bench::{Settings, settings::OutputSettings};
 use clap::Args;
 
 pub(crate) use self::{load::LoadArgs, telemetry::TelemetryArgs};
-use crate::{buy::AskArgs, judge::JudgeArgs, lang::Lang, sim::DEFAULT_PROFILE};
+use crate::{judge::JudgeArgs, lang::Lang, plan::AskArgs, sim::DEFAULT_PROFILE};
 
 /// Flags of `all`.
 #[derive(Debug, Args)]

@@ -4,10 +4,11 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Subcommand, error::ErrorK
 
 use crate::{
     args::{AllArgs, BenchArgs},
-    buy::BuyArgs,
     compare::CompareArgs,
     gpumon::GpumonArgs,
+    list::ListArgs,
     overhead::OverheadArgs,
+    plan::PlanArgs,
     report::ReportArgs,
     sim::SimArgs,
     size::SizeArgs,
@@ -42,7 +43,11 @@ pub enum Command {
     /// Say what to buy or rent for a load: every GPU and number of them with its speed, its cost and how sure that is
     ///
     /// Run folders given with --from calibrate the predictions; without them the catalogue speaks alone, with wide intervals.
-    Plan(Box<BuyArgs>),
+    Plan(Box<PlanArgs>),
+    /// List the models of the catalogue, whose names every command understands
+    Models(ListArgs),
+    /// List the GPUs of the catalogue with their memory, rates and prices
+    Gpus(ListArgs),
     /// Run the simulated server on its own until Ctrl-C
     Sim(SimArgs),
     /// Measure this client's own error against a server of known times, and keep it beside the results

@@ -11,7 +11,7 @@ use crate::{
     exit::{self, Exit, WithExit as _},
     judge::JudgeArgs,
     lang::Lang,
-    output, report,
+    output, summary,
 };
 
 #[derive(Debug, Args)]
@@ -79,7 +79,7 @@ fn series(args: &CompareArgs, first: &SeriesDir, second: &SeriesDir) -> anyhow::
         let (mut manifest, mut summaries) = (None, Vec::new());
         for run in series.runs() {
             let run = load(args, &run)?;
-            summaries.push(report::summarise(&run));
+            summaries.push(summary::summarise(&run));
             manifest.get_or_insert(run.manifest);
         }
         Ok((manifest, summaries))

@@ -4,7 +4,6 @@
 //! `cargo xtask`, which adds what only this repository needs.
 
 mod args;
-mod buy;
 pub mod cli;
 mod compare;
 mod dry_run;
@@ -14,14 +13,17 @@ pub mod interrupt;
 mod judge;
 mod lang;
 mod legacy;
+mod list;
 pub mod output;
 mod overhead;
+mod plan;
 mod program;
 pub mod progress;
 mod report;
 mod run;
 mod sim;
 mod size;
+mod summary;
 
 use std::process::ExitCode;
 
@@ -40,7 +42,9 @@ pub fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Report(args) => report::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Size(args) => size::run(&args),
-        Command::Plan(args) => buy::run(&args),
+        Command::Plan(args) => plan::run(&args),
+        Command::Models(args) => list::models(&args),
+        Command::Gpus(args) => list::gpus(&args),
         Command::Sim(args) => sim::run(&args),
         Command::Overhead(args) => overhead::run(&args),
         Command::Gpumon(args) => gpumon::run(&args),

@@ -4,7 +4,7 @@ mod series;
 
 use std::path::{Path, PathBuf};
 
-use analysis::{SizingTarget, Summary};
+use analysis::Summary;
 use anyhow::Context as _;
 use bench::Folder;
 use clap::Args;
@@ -14,15 +14,13 @@ use serde::Serialize;
 
 use self::series::ReportedSeries;
 use crate::{
-    buy::AskArgs,
     exit::Exit,
     judge::JudgeArgs,
     lang::Lang,
     output::{self, CONSOLE_WIDTH},
+    plan::{self, AskArgs},
+    summary::summarise,
 };
-
-/// vLLM's default on every card of less than 70 GiB and on any A100; a server does not tell its own.
-const ASSUMED_MAX_NUM_BATCHED_TOKENS: u64 = 2048;
 
 /// Flags of `report`.
 #[derive(Debug, Args)]
@@ -116,20 +114,15 @@ fn is_entrance(file: &Path) -> bool {
     file.extension().is_some_and(|e| e == "html" || e == "md" || e == "json")
 }
 
-/// What the run means.
-pub(crate) fn summarise(run: &RunData) -> Summary {
-    let engine = &run.manifest.engine;
-    let capacity = analysis::server_capacity(engine, ASSUMED_MAX_NUM_BATCHED_TOKENS);
-    let sizing = analysis::sizing_section(&run.manifest.plan.model, engine.version.as_deref(), SizingTarget::default());
-    analysis::summarise(run, capacity, sizing)
-}
-
 /// Writes summary and documents into the run folder.
 fn write(dir: &RunDir, languages: &[Language], judge: &JudgeArgs) -> anyhow::Result<Reported> {
     let mut run = RunData::load(dir)?;
     run.manifest.judgement = judge.judgement(run.manifest.judgement);
     let mut summary = summarise(&run);
-    summary.plan = crate::buy::kept(dir)?.map(Box::new);
+    if let Some(plan) = plan::kept(dir)? {
+        summary.sizing = analysis::sizing_section_of(plan.clone());
+        summary.plan = Some(Box::new(plan));
+    }
     let mut json = serde_json::to_vec_pretty(&summary).context("write the summary as JSON")?;
     json.push(b'\n');
     dir.write(run_dir::SUMMARY, &json)?;

@@ -3,6 +3,7 @@
 
 use serde::Deserialize;
 
+use crate::weights::WeightFormat;
 use crate::{Bytes, BytesPerSecond, Sourced};
 
 /// A GPU type. What was not found is absent.
@@ -39,6 +40,10 @@ pub struct GpuSpec {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Generation {
+    /// NVIDIA, 2017: V100.
+    Volta,
+    /// NVIDIA, 2018: T4.
+    Turing,
     /// NVIDIA, 2020: A100, RTX 3090, A10.
     Ampere,
     /// NVIDIA, 2022: L4, L40S, RTX 4090.
@@ -51,9 +56,71 @@ pub enum Generation {
     Cdna,
     /// Intel Gaudi.
     Gaudi,
+    /// Intel Arc, second generation.
+    Xe,
+    /// Google TPU.
+    Tpu,
+}
+
+impl Generation {
+    /// Whether vLLM's attention backends on such a card read an fp8 KV cache: not before Ada, whose arithmetic has the format.
+    pub const fn has_fp8_kv_cache(self) -> bool {
+        matches!(self, Self::Ada | Self::Hopper | Self::Blackwell | Self::Cdna | Self::Gaudi)
+    }
+
+    /// Whether vLLM has kernels for weights of this format on such a card: Marlin begins with Ampere, AWQ's own with Turing,
+    /// and bitsandbytes is CUDA's.
+    pub const fn runs(self, weights: WeightFormat) -> bool {
+        match weights {
+            WeightFormat::Bits16 => true,
+            WeightFormat::Float32 => !matches!(self, Self::Tpu),
+            WeightFormat::Bnb4 => !matches!(self, Self::Cdna | Self::Gaudi | Self::Xe | Self::Tpu),
+            WeightFormat::Awq => !matches!(self, Self::Volta | Self::Tpu),
+            WeightFormat::Fp8 | WeightFormat::Int8 => !matches!(self, Self::Volta | Self::Turing),
+            WeightFormat::Nvfp4 => matches!(self, Self::Ampere | Self::Ada | Self::Hopper | Self::Blackwell),
+            WeightFormat::Mxfp4 => {
+                matches!(self, Self::Ampere | Self::Ada | Self::Hopper | Self::Blackwell | Self::Cdna)
+            }
+        }
+    }
+
+    /// Whether its arithmetic lacks bf16, so that a server must be told to take fp16.
+    pub const fn lacks_bf16(self) -> bool {
+        matches!(self, Self::Volta | Self::Turing)
+    }
+}
+
+/// Shares of what is sold, read as GiB, that a program sees of a card whose figure was not seen: least and likely. Known
+/// cards lie between 92.3 % (A10G, L4) and 100 % (AMD).
+const VISIBLE_SHARES: [f64; 2] = [0.92, 0.96];
+
+/// Memory that a program sees of a card: least, likely, most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VisibleMemory {
+    /// Least.
+    pub low: Bytes,
+    /// Likely.
+    pub likely: Bytes,
+    /// Most.
+    pub high: Bytes,
 }
 
 impl GpuSpec {
+    /// Returns what a program sees of its memory: the catalogue's figure, else 92 to 100 % of what is sold.
+    pub fn visible(&self) -> VisibleMemory {
+        if let Some(seen) = &self.cuda_visible {
+            return VisibleMemory { low: seen.value, likely: seen.value, high: seen.value };
+        }
+        let sold = Bytes::from_gib(self.marketed.value.as_gb());
+        let [low, likely] = VISIBLE_SHARES.map(|share| sold.share(share));
+        VisibleMemory { low, likely, high: sold }
+    }
+
+    /// Whether vLLM runs weights of this format on it, as far as its generation is known.
+    pub fn runs(&self, weights: WeightFormat) -> bool {
+        self.generation.is_none_or(|generation| generation.runs(weights))
+    }
+
     /// Whether `name` is this GPU's name or an alias; case does not matter.
     pub fn is_called(&self, name: &str) -> bool {
         let names = std::iter::once(&self.name).chain(&self.aliases);

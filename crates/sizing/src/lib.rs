@@ -7,8 +7,7 @@
 //!
 //! Models come from the embedded [`catalogue`], in which every value names its source and date, or from a checkpoint's own
 //! `config.json` ([`config`]) and file headers ([`weights`]). [`start_log`] reads what a server printed and explains it,
-//! [`inverse`] turns a load into flags, [`mix`] counts requests of real lengths. [`performance`]
-//! predicts speed and [`planner`] what to buy, with [`fleet`] for a load that changes over the day. The crate reads no file and no
+//! [`mix`] counts requests of real lengths. [`performance`] predicts speed and [`planner`] what to buy, with [`fleet`] for a load that changes over the day. The crate reads no file and no
 //! clock.
 //!
 //! ```
@@ -40,7 +39,6 @@ mod source;
 pub mod catalogue;
 pub mod engine;
 pub mod fleet;
-pub mod inverse;
 pub mod mix;
 pub mod performance;
 pub mod planner;

@@ -13,7 +13,7 @@
 //! "#)?;
 //! let four = prices.purchase("L40S", 4).expect("in the file");
 //! assert_eq!((four.price.get(), four.date), (30_000.0, "2026-11-01"));
-//! assert!(prices.cloud("L40S", 4).is_none());
+//! assert!(prices.rent("L40S", 4, 1).is_none());
 //! # Ok::<(), sizing::prices::PriceError>(())
 //! ```
 
@@ -70,6 +70,9 @@ pub struct Rent {
     /// Name of the instance.
     #[serde(default)]
     pub offer: Option<String>,
+    /// The most cards that one instance may have at this price for each; the number of `cards` where it is absent.
+    #[serde(default)]
+    pub up_to: Option<u32>,
 }
 
 /// A price with its origin.
@@ -100,6 +103,8 @@ pub struct Rented<'a> {
     pub quote: Quote<'a, UsdPerHour>,
     /// Instances.
     pub instances: u32,
+    /// Cards of each.
+    pub cards: u32,
 }
 
 impl Prices {
@@ -141,33 +146,33 @@ impl Prices {
         })
     }
 
-    /// What `cards` of a GPU cost an hour, in whole instances of that GPU: an instance of eight answers for no fewer.
-    pub fn cloud(&self, gpu: &str, cards: u32) -> Option<Quote<'_, UsdPerHour>> {
-        self.sets.iter().find_map(|set| {
-            let fits = |entry: &&Rent| entry.gpu == gpu && cards.is_multiple_of(entry.cards);
-            let entry = set.cloud.iter().find(fits)?;
-            let instances = f64::from(cards / entry.cards);
-            let price = UsdPerHour::new(entry.usd_per_hour.get() * instances);
-            Some(Quote::new(price, set, entry.offer.as_deref()))
-        })
-    }
-
-    /// The least dear way to rent `replicas` of `cards` each, over all sets: in whole instances, no replica over two of them. An
-    /// instance of one card counts as a price for each card, in any number that a replica needs.
+    /// The least dear way to rent `replicas` of `cards` each, over all sets: in whole instances that exist, no replica over
+    /// two of them.
     pub fn rent(&self, gpu: &str, cards: u32, replicas: u32) -> Option<Rented<'_>> {
         let cards = cards.max(1);
         let entries = self.sets.iter().flat_map(|set| set.cloud.iter().map(move |entry| (set, entry)));
         let offers = entries.filter(|(_, entry)| entry.gpu == gpu).filter_map(|(set, entry)| {
-            let instances = match entry.cards / cards {
-                _ if entry.cards == 1 => cards.saturating_mul(replicas),
-                0 => return None,
-                each => replicas.div_ceil(each),
-            };
-            let price = UsdPerHour::new(entry.usd_per_hour.get() * f64::from(instances));
+            let (units, instances) = entry.instances(cards, replicas)?;
+            let price = UsdPerHour::new(entry.usd_per_hour.get() * f64::from(units));
             let quote = Quote::new(price, set, entry.offer.as_deref());
-            Some(Rented { quote, instances })
+            Some(Rented { quote, instances, cards: units.saturating_mul(entry.cards) / instances.max(1) })
         });
         offers.min_by(|a, b| a.quote.price.get().total_cmp(&b.quote.price.get()))
+    }
+}
+
+impl Rent {
+    /// Times the price, and instances, for so many replicas; `None` when no instance has the cards of one.
+    fn instances(&self, cards: u32, replicas: u32) -> Option<(u32, u32)> {
+        match self.up_to {
+            // Sized to the replica.
+            Some(up_to) if cards <= up_to => Some((cards.div_ceil(self.cards).saturating_mul(replicas), replicas)),
+            Some(_) => None,
+            None => match self.cards / cards {
+                0 => None,
+                each => Some((replicas.div_ceil(each), replicas.div_ceil(each))),
+            },
+        }
     }
 }
 
@@ -216,30 +221,25 @@ mod tests {
         assert!(matches!(set("purchases = []"), Err(PriceError::Toml(_))));
     }
 
-    /// Two replicas of four cards fill one instance of eight; one of two cards leaves six idle; a card at a time is dearer for
-    /// eight and cheaper for two; no instance of one machine has sixteen.
+    /// Two replicas of four cards fill one instance of eight; one of two cards takes a pod of two, which may have as many as
+    /// four; one-card instances make no replica of two; none has sixteen.
     #[test]
-    fn renting_takes_the_least_dear_whole_instances() {
+    fn renting_takes_the_least_dear_instances_that_exist() {
         let prices = set(
-            "cloud = [{ gpu = 'L40S', cards = 8, usd_per_hour = 10, offer = 'eight' }, { gpu = 'L40S', cards = 1, usd_per_hour = 2, offer = 'one' }, { gpu = 'A100 40GB', cards = 8, usd_per_hour = 32 }]",
+            "cloud = [{ gpu = 'L40S', cards = 8, usd_per_hour = 10, offer = 'eight' }, { gpu = 'L40S', cards = 1, usd_per_hour = 2, offer = 'pod', up_to = 4 }, { gpu = 'A100 40GB', cards = 8, usd_per_hour = 32 }, { gpu = 'L4', cards = 1, usd_per_hour = 1 }]",
         )
         .unwrap();
         let rented = |gpu, cards, replicas| {
             let rented = prices.rent(gpu, cards, replicas)?;
-            Some((rented.quote.price.get(), rented.instances))
+            Some((rented.quote.price.get(), rented.instances, rented.cards))
         };
-        assert_eq!(rented("L40S", 4, 2), Some((10.0, 1)));
-        assert_eq!(rented("L40S", 2, 1), Some((4.0, 2)));
-        assert_eq!(rented("A100 40GB", 2, 1), Some((32.0, 1)));
-        assert_eq!(rented("A100 40GB", 8, 3), Some((96.0, 3)));
+        assert_eq!(rented("L40S", 4, 2), Some((10.0, 1, 8)));
+        assert_eq!(rented("L40S", 2, 1), Some((4.0, 1, 2)));
+        assert_eq!(rented("L40S", 2, 2), Some((8.0, 2, 2)));
+        assert_eq!(rented("A100 40GB", 2, 1), Some((32.0, 1, 8)));
+        assert_eq!(rented("A100 40GB", 8, 3), Some((96.0, 3, 8)));
         assert_eq!(rented("A100 40GB", 16, 1), None);
-        assert_eq!(rented("L4", 1, 1), None);
-    }
-
-    #[test]
-    fn whole_instances_only() {
-        let prices = set("cloud = [{ gpu = 'A100 40GB', cards = 8, usd_per_hour = 32 }]").unwrap();
-        assert!(prices.cloud("A100 40GB", 4).is_none());
-        assert_eq!(prices.cloud("A100 40GB", 16).unwrap().price, UsdPerHour::new(64.0));
+        assert_eq!((rented("L4", 1, 3), rented("L4", 2, 1)), (Some((3.0, 3, 1)), None));
+        assert_eq!(rented("T4", 1, 1), None);
     }
 }

@@ -8,6 +8,8 @@ use crate::{Bytes, ModelSpec, SimpleMethod, Tokens, Usd, UsdPerHour, catalogue};
 
 /// The model that the report sizes.
 pub const MODEL: &str = "google/gemma-3-12b-it";
+/// Memory for the KV cache that the report's server printed, in GiB.
+pub const AVAILABLE_KV_GIB: f64 = 10.28;
 /// Requests at once that the report wants to hold.
 pub const REQUESTS: u32 = 50;
 /// Tokens that the report takes a request to have.

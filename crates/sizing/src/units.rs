@@ -315,11 +315,6 @@ impl UsdPerHour {
     pub const fn get(self) -> f64 {
         self.0
     }
-
-    /// What `hours` of use cost.
-    pub const fn over_hours(self, hours: f64) -> Usd {
-        Usd(self.0 * hours)
-    }
 }
 
 impl fmt::Display for UsdPerHour {

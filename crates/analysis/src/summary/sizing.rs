@@ -25,6 +25,10 @@ pub struct SizingSection {
     pub options: Vec<GpuOption>,
     /// Sentences on where the simple method departs from the exact one, as keys with figures.
     pub deviations: Vec<Deviation>,
+    /// The planner's answer to the same question. A document shows it; the summary's JSON has it as `plan` where a load was asked
+    /// for.
+    #[serde(skip)]
+    pub fleet: Option<Box<::sizing::planner::FleetPlan>>,
 }
 
 /// The reference report's simple method: parameters, a flat KV cost per request, a flat overhead; decimal gigabytes.
@@ -51,24 +55,20 @@ pub struct GpuOption {
     pub vram_gb: f64,
     /// Requests that fit by the simple method; 0 when the weights do not fit.
     pub simple_max_requests: u32,
-    /// Requests of the context length that fit by the engine's arithmetic; absent when the weights do not fit, or when
-    /// `exact_unknown` says that this cannot be told.
+    /// What the engine prints as its maximum concurrency with 16-bit weights and its own defaults; absent when the weights do not
+    /// fit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exact_max_requests: Option<f64>,
-    /// The same with `--max-num-seqs 256 --max-num-batched-tokens 2048`, where the engine's defaults for this GPU are
-    /// larger and cost more than a twentieth of the requests.
+    /// Requests of the target's lengths that it really holds in the target's format, 99 times in 100; absent when it holds none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub exact_max_requests_at_256_seqs: Option<f64>,
-    /// Whether it is not known how much of this GPU's memory a program sees, so that the exact figures are unknown.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub exact_unknown: bool,
+    pub held_max_requests: Option<f64>,
     /// Memory bandwidth of one card, in decimal gigabytes per second.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_bandwidth_gb_s: Option<f64>,
     /// Cards that the target needs by the simple method; absent when no tensor-parallel count up to 8 holds it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub simple_cards_needed: Option<u32>,
-    /// Cards that the target needs by the engine's arithmetic.
+    /// Cards that really hold the target.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exact_cards_needed: Option<u32>,
     /// Purchase price of all cards of this row, where known.

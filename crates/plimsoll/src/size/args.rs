@@ -17,7 +17,7 @@ pub(crate) enum SizeCommand {
 
 /// The plan for a load.
 #[derive(Debug, Args)]
-pub(crate) struct PlanArgs {
+pub(crate) struct LoadArgs {
     /// Model by its Hugging Face name
     #[arg(long, short, default_value = "google/gemma-3-12b-it")]
     pub(crate) model: String,
@@ -30,16 +30,17 @@ pub(crate) struct PlanArgs {
     /// Tokens of one step, as vLLM's --max-num-batched-tokens
     #[arg(long, default_value_t = 2048, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) max_num_batched_tokens: u64,
-    /// Memory for the KV cache in GiB, as vLLM prints it ("Available KV cache memory"): understood as ±0.005
-    #[arg(long, default_value_t = 10.28)]
-    pub(crate) available_kv_gib: f64,
+    /// Memory for the KV cache in GiB, as vLLM prints it ("Available KV cache memory"), understood as ±0.005: says first what
+    /// that server prints [default: the reference's 10.28 for the reference's model]
+    #[arg(long)]
+    pub(crate) available_kv_gib: Option<f64>,
     /// Requests to hold at once
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) concurrency: u32,
     /// Tokens per request
     #[arg(long, default_value_t = 4096, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) context: u64,
-    /// GPU to find the flags for, such as "H100 80GB"
+    /// The only GPU to choose, such as "H100"
     #[arg(long)]
     pub(crate) gpu: Option<String>,
     /// Language of the text

@@ -3,11 +3,11 @@
 mod args;
 mod explain;
 mod headers;
-mod plan;
+mod load;
 mod predict;
 mod setup;
 
-use args::{PlanArgs, SizeCommand};
+use args::{LoadArgs, SizeCommand};
 
 use clap::Args;
 
@@ -20,12 +20,12 @@ pub struct SizeArgs {
     #[command(subcommand)]
     command: Option<SizeCommand>,
     #[command(flatten)]
-    plan: PlanArgs,
+    plan: LoadArgs,
 }
 
 pub(crate) fn run(args: &SizeArgs) -> anyhow::Result<Exit> {
     match &args.command {
-        None => plan::run(&args.plan),
+        None => load::run(&args.plan),
         Some(SizeCommand::Predict(args)) => predict::run(args),
         Some(SizeCommand::Explain(args)) => explain::run(args),
     }

@@ -137,3 +137,54 @@ fn the_text_speaks_both_languages() {
     let korean = stdout(&run(&["plan", "--lang", "ko"]));
     assert!(korean.contains("권장 구성") && !korean.contains('⟦'), "{korean}");
 }
+
+/// The same question asked of `size`, `plan` and the report of a run gives the same answer, and the report's rows of GPUs hold
+/// what the plan's choices hold and cost the same.
+#[test]
+fn every_command_gives_the_same_answer() {
+    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../results/sample-llama-cpp-smollm2");
+    for (model, requests, context) in [
+        ("google/gemma-3-12b-it", "50", "4096"),
+        ("Qwen/Qwen3-32B", "16", "2000"),
+        ("openai/gpt-oss-120b", "64", "2048"),
+    ] {
+        let folder = tempfile::tempdir().expect("a folder");
+        for file in ["manifest.json", "requests.jsonl", "phases.jsonl", "gpu.jsonl", "server.jsonl"] {
+            fs::copy(sample.join(file), folder.path().join(file)).expect("the sample run");
+        }
+        let run_folder = folder.path().to_str().expect("UTF-8");
+        let published = if model.contains("gpt-oss") { "mxfp4" } else { "bf16" };
+        let target = format!("concurrency={requests} context={context} dtype={published} kv=auto");
+        let plan = planned(&["--model", model, "--target", &target, "--into", run_folder]);
+        let sized = json(&run(&["size", "--model", model, "--concurrency", requests, "--context", context, "--json"]));
+        for key in ["choices", "recommended", "sensitivity", "target", "engine"] {
+            assert_eq!(sized["plan"][key], plan[key], "{model}: {key}");
+        }
+        let reported = json(&run(&["report", run_folder, "--json"]));
+        let summary = &reported[0]["summary"];
+        assert_eq!(summary["plan"]["recommended"], plan["recommended"], "{model}");
+        assert_eq!(summary["sizing"]["options"], sized["sizing"]["options"], "{model}");
+        let rows = summary["sizing"]["options"].as_array().expect("rows");
+        let mut compared = 0;
+        for choice in choices(&plan).iter().filter(|c| c["as_asked"] == true && c["replicas"] == 1) {
+            let same = |row: &&Value| row["gpu"] == choice["gpu"] && row["count"] == choice["tensor_parallel"];
+            let Some(row) = rows.iter().find(same) else { continue };
+            assert_eq!(row["held_max_requests"], choice["seats"]["likely"], "{model}: {row}");
+            assert_eq!(row["purchase_usd"], choice["cost"]["purchase"]["usd"], "{model}: {row}");
+            assert_eq!(row["cloud_usd_per_hour"], choice["cost"]["cloud_per_hour"]["usd"], "{model}: {row}");
+            compared += 1;
+        }
+        assert!(compared > 3, "{model}: {compared}");
+    }
+}
+
+#[test]
+fn the_catalogue_is_listed() {
+    let gpus = json(&run(&["gpus", "h100", "--json"]));
+    let names: Vec<_> = gpus.as_array().expect("a list").iter().filter_map(|gpu| gpu["name"].as_str()).collect();
+    assert_eq!(names, ["H100 80GB", "H100 PCIe", "H100 NVL"]);
+    let models = stdout(&run(&["models", "gpt-oss"]));
+    assert!(models.contains("openai/gpt-oss-120b") && models.contains("mxfp4"), "{models}");
+    let unknown = refused(&["--model", "google/gemma-3-12b-itt"]);
+    assert!(unknown.contains("the nearest are google/gemma-3-12b-it"), "{unknown}");
+}

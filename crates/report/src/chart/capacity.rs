@@ -1,4 +1,4 @@
-//! Requests that fit on each GPU option, by the simple and by the exact method, against the target.
+//! Requests that fit on each GPU option, by the simple method and really held, against the target.
 
 use analysis::{GpuOption, SizingSection};
 use plotters::style::Color;
@@ -15,9 +15,9 @@ use crate::{
     number::{count, held},
     prose::{
         self,
-        sizing::{SMALL_LIMITS, holds, option_name},
+        sizing::{holds, option_name},
     },
-    view::sizing::{exact_whole, simple_text},
+    view::sizing::{fit_text, simple_text},
 };
 
 const NAME: &str = "capacity";
@@ -39,13 +39,13 @@ pub(super) fn draw(scene: &Scene<'_>) -> Result<Option<Chart>, ReportError> {
     let rows = sizing
         .options
         .iter()
-        .map(|option| vec![option_name(option), simple_text(option, scene.words), exact_whole(option, scene.words)])
+        .map(|option| vec![option_name(option), simple_text(option, scene.words), held_text(option, scene)])
         .collect();
     Ok(Some(Chart {
         name: NAME,
         title,
         reading: prose::caption::capacity(sizing, scene.words),
-        table: scene.table(&["column.gpu", "column.fits_simple", "column.fits_exact"], rows),
+        table: scene.table(&["column.gpu", "column.fits_simple", "column.fits_held"], rows),
         svg,
     }))
 }
@@ -64,15 +64,12 @@ fn subtitle(scene: &Scene<'_>, sizing: &SizingSection) -> String {
 
 /// One card of each GPU that holds anything, and the smallest number of it that holds the target; the table has all.
 fn shown(sizing: &SizingSection) -> Vec<&GpuOption> {
-    let enough = |option: &GpuOption| {
-        let by_simple = option.simple_max_requests >= sizing.target_concurrency;
-        holds(sizing, option) || (option.exact_unknown && by_simple)
-    };
+    let enough = |option: &GpuOption| holds(sizing, option);
     let fewest = |gpu: &str| {
         let of_gpu = sizing.options.iter().filter(|option| option.gpu == gpu);
         of_gpu.filter(|option| enough(option)).map(|o| o.count).min()
     };
-    let fits = |option: &GpuOption| option.simple_max_requests > 0 || option.exact_max_requests.is_some();
+    let fits = |option: &GpuOption| option.simple_max_requests > 0 || option.held_max_requests.is_some();
     let options = sizing.options.iter();
     options
         .filter(|option| fits(option))
@@ -82,13 +79,13 @@ fn shown(sizing: &SizingSection) -> Vec<&GpuOption> {
 
 fn plot(scene: &Scene<'_>, sheet: &Sheet<'_>, sizing: &SizingSection, shown: &[&GpuOption]) -> Drawn {
     let target = f64::from(sizing.target_concurrency);
-    let longest = |option: &&GpuOption| fits(option).map(|(_, fit)| fit).into_iter().fold(gained(option), f64::max);
+    let longest = |option: &&GpuOption| fits(option).map(|(_, fit)| fit).into_iter().fold(0.0, f64::max);
     let max = shown.iter().map(longest).fold(target, f64::max);
     let axis = Axis::from_zero(max, 6.0);
     let top = BODY + 40.0;
     let bottom = top + ROW * shown.len() as f64;
     let at = |value: f64| LEFT + axis.share(value) * (RIGHT - LEFT);
-    key(scene, sheet, shown.iter().any(|option| gained(option) > 0.0))?;
+    key(scene, sheet)?;
     for tick in &axis.ticks {
         let x = at(tick.at);
         sheet.line(&[(x, top), (x, bottom)], GRID, 1.0)?;
@@ -101,7 +98,6 @@ fn plot(scene: &Scene<'_>, sheet: &Sheet<'_>, sizing: &SizingSection, shown: &[&
         let y = row(index);
         let name = shortened(&option_name(option), LABEL.size, LEFT - 26.0);
         sheet.text((LEFT - 8.0, y + ROW / 2.0 + 4.0), Anchor::End, LABEL, &name)?;
-        gain(sheet, (at(0.0), at(gained(option))), bar_top(y, true))?;
         for (exact, fit) in fits(option) {
             bar(sheet, (at(0.0), at(fit)), bar_top(y, exact), exact)?;
         }
@@ -112,27 +108,22 @@ fn plot(scene: &Scene<'_>, sheet: &Sheet<'_>, sizing: &SizingSection, shown: &[&
     let face = Type { bold: true, ..LABEL };
     sheet.text((at(target), top - 11.0), Anchor::Middle, face, &text)?;
     for (index, option) in shown.iter().enumerate() {
-        let mut exact_text = exact_whole(option, scene.words);
-        if let Some(with) = option.exact_max_requests_at_256_seqs {
-            exact_text = format!("{exact_text} (‡ {})", held(with));
-        }
-        let texts = [simple_text(option, scene.words), exact_text];
+        let texts = [simple_text(option, scene.words), held_text(option, scene)];
         for ((exact, fit), text) in fits(option).into_iter().zip(texts) {
-            let end = if exact { fit.max(gained(option)) } else { fit };
-            value(sheet, (at(end) + 5.0, bar_top(row(index), exact)), &text)?;
+            value(sheet, (at(fit) + 5.0, bar_top(row(index), exact)), &text)?;
         }
     }
     Ok(())
 }
 
-/// What fits with the limits of small cards; 0 where they gain little.
-fn gained(option: &GpuOption) -> f64 {
-    option.exact_max_requests_at_256_seqs.unwrap_or(0.0)
-}
-
 /// `(exact, requests)` of both methods.
 fn fits(option: &GpuOption) -> [(bool, f64); 2] {
-    [(false, f64::from(option.simple_max_requests)), (true, option.exact_max_requests.unwrap_or(0.0))]
+    [(false, f64::from(option.simple_max_requests)), (true, option.held_max_requests.unwrap_or(0.0))]
+}
+
+/// Requests that are really held, in whole ones.
+fn held_text(option: &GpuOption, scene: &Scene<'_>) -> String {
+    fit_text(option.held_max_requests, scene.words, held)
 }
 
 fn bar_top(row: f64, exact: bool) -> f64 {
@@ -146,19 +137,14 @@ fn value(sheet: &Sheet<'_>, (x, y): (f64, f64), text: &str) -> Drawn {
     sheet.text((x, y + 10.5), Anchor::Start, LABEL, text)
 }
 
-fn key(scene: &Scene<'_>, sheet: &Sheet<'_>, with_gain: bool) -> Drawn {
+fn key(scene: &Scene<'_>, sheet: &Sheet<'_>) -> Drawn {
     let y = BODY + 6.0;
     let mut x = 16.0;
-    for (exact, name) in [(false, "sizing.simple"), (true, "sizing.exact")] {
+    for (exact, name) in [(false, "sizing.simple"), (true, "column.fits_held")] {
         let name = scene.words.get(name);
         bar(sheet, (x, x + 24.0), y - 6.0, exact)?;
         sheet.text((x + 31.0, y + 4.0), Anchor::Start, LABEL, &name)?;
         x += 31.0 + text_width(&name, LABEL.size) + 24.0;
-    }
-    if with_gain {
-        gain(sheet, (x, x + 24.0), y - 6.0)?;
-        let name = format!("‡ {SMALL_LIMITS}");
-        sheet.text((x + 31.0, y + 4.0), Anchor::Start, LABEL, &name)?;
     }
     Ok(())
 }
@@ -173,14 +159,4 @@ fn bar(sheet: &Sheet<'_>, (from, to): (f64, f64), y: f64, exact: bool) -> Drawn 
     }
     sheet.rect((from, y), (to, y + 13.0), SKY.mix(0.25).filled())?;
     sheet.rect((from + 0.5, y + 0.5), (to - 0.5, y + 12.5), BLUE.stroke_width(2))
-}
-
-/// The bar that two flags would give, behind the filled one.
-fn gain(sheet: &Sheet<'_>, (from, to): (f64, f64), y: f64) -> Drawn {
-    if to <= from {
-        return Ok(());
-    }
-    let (top, bottom) = (y + 0.5, y + 12.5);
-    let outline = [(from, top), (to, top), (to, bottom), (from, bottom)];
-    sheet.dashed(&outline, BLUE, 1.0, (3, 3))
 }

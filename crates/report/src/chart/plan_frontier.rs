@@ -1,7 +1,7 @@
 //! Two charts over a plan's choices: what an hour costs against the TPOT that a user gets, and the least that each objective of
 //! TPOT and of TTFT costs.
 
-use analysis::planning::{Choice, Interval, Plan, Speed};
+use analysis::planning::{Choice, FleetPlan, Interval, Speed};
 
 use super::{
     Chart, Drawn, Scene,
@@ -31,7 +31,7 @@ struct Point<'a> {
 }
 
 /// Choices in the formats that were asked for whose speed and hourly cost are known.
-fn points(plan: &Plan) -> Vec<Point<'_>> {
+fn points(plan: &FleetPlan) -> Vec<Point<'_>> {
     let asked = plan.choices.iter().filter(|choice| choice.as_asked);
     let known =
         asked.filter_map(|choice| Some(Point { choice, speed: choice.speed?, usd: choice.cost.usd_per_hour()? }));
@@ -39,7 +39,7 @@ fn points(plan: &Plan) -> Vec<Point<'_>> {
 }
 
 /// A plan is a computation, whatever the server was that the run measured.
-pub(super) fn subtitle(scene: &Scene<'_>, plan: &Plan) -> String {
+pub(super) fn subtitle(scene: &Scene<'_>, plan: &FleetPlan) -> String {
     let basis = if plan.basis.measured.is_empty() { "chart.from_catalogue" } else { "chart.from_runs" };
     let parts = [scene.words.get("chart.predicted"), plan.model.clone(), scene.words.get(basis)];
     crate::sanitise::one_line(&parts.join(" · "))

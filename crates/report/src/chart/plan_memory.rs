@@ -1,6 +1,6 @@
 //! Where the memory of one card goes, for every choice of a plan that is shown: weights, the rest, KV cache in use and free.
 
-use analysis::planning::{Choice, Memory, Plan};
+use analysis::planning::{Choice, FleetPlan, Memory};
 use plotters::style::{Color, RGBColor};
 
 use super::{
@@ -70,7 +70,7 @@ pub(super) fn draw(scene: &Scene<'_>) -> Result<Option<Chart>, ReportError> {
     }))
 }
 
-fn reading(scene: &Scene<'_>, plan: &Plan, choices: &[&Choice]) -> String {
+fn reading(scene: &Scene<'_>, plan: &FleetPlan, choices: &[&Choice]) -> String {
     let best = plan.recommended.least_cost.and_then(|index| plan.choices.get(index));
     let choice = best.or_else(|| choices.first().copied());
     choice.map_or_else(String::new, |choice| {

@@ -1,7 +1,7 @@
 //! What `plan` prints: what was asked, the choices worth a look, the recommended ones with their commands, what would change
 //! the answer, and what was left out.
 
-use analysis::planning::{Choice, Plan};
+use analysis::planning::{Choice, FleetPlan};
 
 use super::text::{Column, grid, wrapped};
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
 /// A plan in a terminal of `width` columns.
 ///
 /// The text ends with a line feed and holds no colour and no control character; English is pure ASCII.
-pub fn plan_console(plan: &Plan, language: Language, width: usize) -> String {
+pub fn plan_console(plan: &FleetPlan, language: Language, width: usize) -> String {
     // A catalogue that cannot be read is caught by the tests.
     let Ok(words) = Words::load(language) else {
         return String::new();
@@ -38,7 +38,7 @@ pub fn plan_console(plan: &Plan, language: Language, width: usize) -> String {
 }
 
 struct Page<'a> {
-    plan: &'a Plan,
+    plan: &'a FleetPlan,
     words: &'a Words,
     figures: Figures,
     width: usize,

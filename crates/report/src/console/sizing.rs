@@ -1,4 +1,4 @@
-//! What `size` prints: both methods' memory, the table of GPUs, what two flags gain, and where the simple method departs.
+//! What `size` prints: both methods' memory, the table of GPUs, and where the simple method departs.
 
 use analysis::{GpuOption, SizingSection};
 
@@ -8,14 +8,14 @@ use crate::{
     number::{gigabytes, held_tenths},
     prose::{
         deviation,
-        sizing::{assumptions, free_gain, holds, option_name, price_sources},
+        sizing::{assumptions, holds, option_name, price_sources},
     },
-    view::sizing::{exact_cards, exact_text, memory_rows, price, simple_cards, simple_text},
+    view::sizing::{cards_text, fit_text, memory_rows, price, simple_text},
 };
 
 /// What sizing says in a terminal of `width` columns: for what load, the terms of both methods with their totals, requests
-/// and cards by both on every GPU with its prices, and the departures of the simple method as sentences. Options that
-/// hold the target by the engine's arithmetic are marked with `*`.
+/// and cards on every GPU with its prices, and the departures of the simple method as sentences. Options that
+/// really hold the target are marked with `*`.
 ///
 /// The text ends with a line feed and holds no colour and no control character; English is pure ASCII.
 pub fn sizing_console(section: &SizingSection, language: Language, width: usize) -> String {
@@ -33,14 +33,6 @@ pub fn sizing_console(section: &SizingSection, language: Language, width: usize)
     lines.extend(grid(&gpus(section, words), language, width));
     lines.extend(paragraph(&words.get("console.size_note"), ""));
     lines.push(String::new());
-    if let Some(gain) = free_gain(section, words) {
-        let text = format!("{}: {gain}", words.get("sizing.free_label"));
-        lines.extend(paragraph(&text, "- "));
-    }
-    let unknown = |option: &GpuOption| option.exact_unknown;
-    if section.options.iter().any(unknown) {
-        lines.extend(paragraph(&words.get("sizing.unknown_note"), "- "));
-    }
     for source in price_sources(section, words) {
         lines.extend(paragraph(&source, "- "));
     }
@@ -58,11 +50,13 @@ pub fn sizing_console(section: &SizingSection, language: Language, width: usize)
 
 fn terms(section: &SizingSection, words: &Words) -> [Column; 3] {
     let rows = memory_rows(section, words);
-    let column = |index: usize| rows.clone().into_iter().map(move |row| row[index].clone());
+    // A terminal has no room for the formulas, only for what they give.
+    let result = |cell: &str| cell.rsplit(" = ").next().unwrap_or(cell).to_owned();
+    let column = |index: usize| rows.clone().into_iter().map(move |row| result(&row[index]));
     [
         Column::words(0, words.get("column.item"), column(0)),
         Column::numbers(0, words.get("sizing.simple"), column(1)),
-        Column::numbers(0, words.get("sizing.exact"), column(2)),
+        Column::numbers(0, words.get("sizing.engine"), column(2)),
     ]
 }
 
@@ -71,28 +65,19 @@ fn gpus(section: &SizingSection, words: &Words) -> Vec<Column> {
     let column = |cost, head: &str, cell: &dyn Fn(&GpuOption) -> String| {
         Column::numbers(cost, words.get(head), options().map(cell))
     };
-    let any_gain = options().any(|option| option.exact_max_requests_at_256_seqs.is_some());
     let name = |option: &GpuOption| {
         let holds = holds(section, option);
         format!("{}{}", option_name(option), if holds { " *" } else { "" })
     };
-    let mut columns = vec![
+    vec![
         Column::words(0, words.get("column.gpu"), options().map(name)),
         column(2, "column.vram", &|option| gigabytes(option.vram_gb * f64::from(option.count))),
         column(0, "console.fits_simple", &|option| simple_text(option, words)),
-        column(0, "console.fits_exact", &|option| exact_text(option, words, held_tenths)),
-    ];
-    if any_gain {
-        columns.push(column(3, "console.fits_flags", &|option| {
-            let with = option.exact_max_requests_at_256_seqs;
-            with.map_or_else(String::new, held_tenths)
-        }));
-    }
-    columns.extend([
-        column(4, "console.cards_simple", &|option| simple_cards(option.simple_cards_needed)),
-        column(1, "console.cards_exact", &|option| exact_cards(option, words)),
+        column(0, "console.fits_printed", &|option| fit_text(option.exact_max_requests, words, held_tenths)),
+        column(0, "console.fits_held", &|option| fit_text(option.held_max_requests, words, held_tenths)),
+        column(4, "console.cards_simple", &|option| cards_text(option.simple_cards_needed)),
+        column(1, "console.cards_exact", &|option| cards_text(option.exact_cards_needed)),
         column(1, "console.purchase", &|option| price(words, option.purchase_usd)),
         column(2, "console.cloud_hour", &|option| price(words, option.cloud_usd_per_hour)),
-    ]);
-    columns
+    ]
 }

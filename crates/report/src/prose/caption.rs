@@ -1,12 +1,8 @@
 //! One sentence under each chart: what to see in it, with figures from the data.
 
-use analysis::{FindingKind, GpuOption, LevelSummary, SizingSection, Summary};
+use analysis::{FindingKind, LevelSummary, SizingSection, Summary};
 
-use super::{
-    level_at, list, mean_of,
-    sizing::{SMALL_LIMITS, holds},
-    usable_levels,
-};
+use super::{level_at, list, mean_of, sizing::holds, usable_levels};
 use crate::{
     language::Words,
     number::{ABSENT, Figures, count, figure, number, percent},
@@ -132,13 +128,7 @@ pub(crate) fn capacity(sizing: &SizingSection, words: &Words) -> String {
         ("simple", &*count(simple)),
         ("all", &*count(sizing.options.len() as u64)),
     ];
-    let mut text = words.say("reading.capacity", &values);
-    let gains = |option: &GpuOption| option.exact_max_requests_at_256_seqs.is_some();
-    if sizing.options.iter().any(gains) {
-        let flags = words.say("reading.gains", &[("flags", SMALL_LIMITS)]);
-        text = format!("{text} {flags}");
-    }
-    text
+    words.say("reading.capacity", &values)
 }
 
 /// What the cards did at the level of the largest throughput.

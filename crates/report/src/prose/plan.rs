@@ -2,7 +2,7 @@
 
 use analysis::{
     Estimate,
-    planning::{Change, Choice, Demand, Interval, Plan, Reason, Rejected, Room, Sensitivity, Slo, Speed},
+    planning::{Change, Choice, Demand, FleetPlan, Interval, Reason, Rejected, Room, Sensitivity, Slo, Speed},
 };
 
 use crate::{
@@ -19,7 +19,7 @@ fn ms(interval: Interval) -> Estimate {
 }
 
 /// What was asked, in a sentence.
-pub(crate) fn asked(plan: &Plan, words: &Words, figures: Figures) -> String {
+pub(crate) fn asked(plan: &FleetPlan, words: &Words, figures: Figures) -> String {
     let asked = &plan.target;
     let load = match &asked.demand {
         Demand::Concurrency(requests) => words.say("plan.at_once", &[("n", &count(*requests))]),
@@ -69,7 +69,7 @@ fn objectives(slo: Slo, figures: Figures) -> String {
 }
 
 /// What the speeds come from, and how wide that makes them.
-pub(crate) fn basis(plan: &Plan, words: &Words) -> String {
+pub(crate) fn basis(plan: &FleetPlan, words: &Words) -> String {
     let Some(factor) = plan.basis.tpot_factor else {
         return words.get("plan.no_speeds");
     };
@@ -95,7 +95,7 @@ pub(crate) fn basis(plan: &Plan, words: &Words) -> String {
 }
 
 /// The choices that a reader is shown: the recommended ones, the frontier, and of each card the cheapest; in order.
-pub(crate) fn shown(plan: &Plan) -> Vec<usize> {
+pub(crate) fn shown(plan: &FleetPlan) -> Vec<usize> {
     let mut wanted: Vec<usize> = recommended(plan).into_iter().filter_map(|(_, index)| index).collect();
     let mut cards: Vec<&str> = Vec::new();
     let asked = || plan.choices.iter().enumerate().filter(|(_, choice)| choice.as_asked);
@@ -119,7 +119,7 @@ pub(crate) fn shown(plan: &Plan) -> Vec<usize> {
 }
 
 /// The four recommendations with the key of their name.
-pub(crate) fn recommended(plan: &Plan) -> [(&'static str, Option<usize>); 4] {
+pub(crate) fn recommended(plan: &FleetPlan) -> [(&'static str, Option<usize>); 4] {
     let of = plan.recommended;
     [
         ("plan.least_cost", of.least_cost),
@@ -130,22 +130,43 @@ pub(crate) fn recommended(plan: &Plan) -> [(&'static str, Option<usize>); 4] {
 }
 
 /// What would cost less than the least-cost choice, were every prediction exact; `None` where nothing would.
-fn cheaper(plan: &Plan, words: &Words) -> Option<String> {
+fn cheaper(plan: &FleetPlan, words: &Words) -> Option<String> {
     let choice = plan.choices.get(plan.recommended.least_cost_if_exact?)?;
     let values = [("name", &*choice.name()), ("price", &purchase(choice, words))];
     Some(words.say("plan.cheaper", &values))
 }
 
 /// A recommended choice in a few sentences, by the key of its name.
-pub(crate) fn recommendation(plan: &Plan, key: &str, index: Option<usize>, words: &Words, figures: Figures) -> String {
+pub(crate) fn recommendation(
+    plan: &FleetPlan,
+    key: &str,
+    index: Option<usize>,
+    words: &Words,
+    figures: Figures,
+) -> String {
     let Some(found) = index.and_then(|index| plan.choices.get(index)) else {
         return words.get("plan.none");
     };
+    let same = recommended(plan).into_iter().take_while(|(other, _)| *other != key).find(|(_, other)| *other == index);
+    if let Some((other, _)) = same {
+        return words.say("plan.same", &[("other", &words.get(other)), ("name", &found.name())]);
+    }
     let text = choice(found, words, figures);
     match cheaper(plan, words).filter(|_| key == "plan.least_cost") {
         Some(cheaper) => format!("{text} {cheaper}"),
         None => text,
     }
+}
+
+/// A recommended choice with its price alone, by the key of its name.
+pub(crate) fn short(plan: &FleetPlan, key: &str, index: Option<usize>, words: &Words) -> String {
+    index.and_then(|index| plan.choices.get(index)).map_or_else(
+        || words.get("plan.none"),
+        |found| {
+            let price = if key == "plan.cloud" { hour(found, words) } else { purchase(found, words) };
+            format!("{}: {price}", found.name())
+        },
+    )
 }
 
 /// A choice in a sentence: what it is, how full, how fast, what it costs.
@@ -156,6 +177,7 @@ fn choice(choice: &Choice, words: &Words, figures: Figures) -> String {
             ("name", &*choice.name()),
             ("each", &held_tenths(choice.concurrency)),
             ("seats", &seats(choice)),
+            ("printed", &choice.printed.map_or_else(|| ABSENT.into(), |printed| format!("{:.2}x", printed.likely))),
             ("purchase", &purchase(choice, words)),
             ("hour", &hour(choice, words)),
         ],
@@ -183,11 +205,20 @@ fn choice(choice: &Choice, words: &Words, figures: Figures) -> String {
         text.push(' ');
         text.push_str(&words.say(key, &[("share", &percent(share))]));
     }
+    if let Some(format) = missing_checkpoint(choice) {
+        text.push(' ');
+        text.push_str(&words.say("plan.checkpoint", &[("format", format)]));
+    }
     if choice.spare > 0 {
         text.push(' ');
         text.push_str(&words.say("plan.of_which_spare", &[("spare", &count(choice.spare))]));
     }
     text
+}
+
+/// The format of a checkpoint that the command has only a variable for.
+fn missing_checkpoint(choice: &Choice) -> Option<&str> {
+    choice.command.contains("_CHECKPOINT").then_some(&*choice.weights)
 }
 
 /// `59.1 (45.0–61.2)` requests that a replica's cache holds.
@@ -219,8 +250,13 @@ pub(crate) fn purchase(choice: &Choice, words: &Words) -> String {
     choice.cost.purchase.as_ref().map_or_else(
         || words.get("word.unknown"),
         |price| {
+            let hosts = choice.cost.hosts_usd.filter(|usd| *usd > 0.0);
             let values = [("price", &*dollars(price.usd)), ("date", &*price.date)];
-            words.say("sizing.dated_price", &values)
+            let cards = words.say("sizing.dated_price", &values);
+            match hosts {
+                Some(usd) => words.say("plan.with_hosts", &[("cards", &cards), ("hosts", &dollars(usd))]),
+                None => cards,
+            }
         },
     )
 }
@@ -269,7 +305,7 @@ fn reason(reason: &Reason, words: &Words, figures: Figures) -> String {
 }
 
 /// The cards with no choice at all, together where they share the reason, which is that of their largest group.
-pub(crate) fn left_out(plan: &Plan, words: &Words, figures: Figures) -> Vec<String> {
+pub(crate) fn left_out(plan: &FleetPlan, words: &Words, figures: Figures) -> Vec<String> {
     let asked = |rejected: &&Rejected| {
         let same = |asked: &Option<String>, own: &str| asked.as_deref().is_none_or(|asked| asked == own);
         same(&plan.target.weights, &rejected.weights) && same(&plan.target.kv_cache_dtype, &rejected.kv_cache_dtype)
@@ -310,6 +346,7 @@ pub(crate) fn change(changed: &Sensitivity, words: &Words) -> String {
         Change::Slo { factor } => with("plan.change_slo", factor),
         Change::Price { factor } => with("plan.change_price", factor),
         Change::SlowEnd => words.get("plan.change_slow"),
+        Change::CardLost => words.get("plan.change_lost"),
         _ => ABSENT.into(),
     }
 }
@@ -320,10 +357,11 @@ pub(crate) fn answer(changed: &Sensitivity, words: &Words) -> String {
 }
 
 /// What the figures leave out.
-pub(crate) fn limits(plan: &Plan, words: &Words) -> String {
-    let power = plan
-        .money
-        .usd_per_kwh
-        .map_or_else(|| words.get("plan.no_power"), |usd| words.say("plan.power", &[("usd", &number(usd, 3))]));
-    words.say("plan.limits", &[("years", &number(plan.money.years, 1)), ("power", &power)])
+pub(crate) fn limits(plan: &FleetPlan, words: &Words) -> String {
+    let power = plan.money.usd_per_kwh.map_or_else(
+        || words.get("plan.no_power"),
+        |usd| words.say("plan.power", &[("usd", &number(usd, 3)), ("pue", &number(plan.money.pue, 2))]),
+    );
+    let hosts = dollars(plan.money.host_usd);
+    words.say("plan.limits", &[("years", &number(plan.money.years, 1)), ("power", &power), ("hosts", &hosts)])
 }

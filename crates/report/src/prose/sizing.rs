@@ -1,23 +1,17 @@
-//! What sizing says in words: its assumptions, what the engine's defaults cost, and where prices come from.
+//! What sizing says in words: its assumptions, and where prices come from.
 
 use analysis::{GpuOption, SizingSection};
 
-use crate::{
-    language::Words,
-    number::{count, dollars, held},
-};
-
-/// vLLM's flags that give large GPUs the limits of small ones.
-pub(crate) const SMALL_LIMITS: &str = "--max-num-seqs 256 --max-num-batched-tokens 2048";
+use crate::{language::Words, number::count};
 
 /// `2× A100 80GB`; one card goes without a number.
 pub(crate) fn option_name(option: &GpuOption) -> String {
     if option.count == 1 { option.gpu.clone() } else { format!("{}× {}", option.count, option.gpu) }
 }
 
-/// Whether the option holds the target by the engine's arithmetic.
+/// Whether the option really holds the target.
 pub(crate) fn holds(sizing: &SizingSection, option: &GpuOption) -> bool {
-    option.exact_max_requests.is_some_and(|fit| fit >= f64::from(sizing.target_concurrency))
+    option.held_max_requests.is_some_and(|fit| fit >= f64::from(sizing.target_concurrency))
 }
 
 /// For what the section was computed.
@@ -32,38 +26,6 @@ pub(crate) fn assumptions(sizing: &SizingSection, words: &Words) -> String {
             ("engine", &sizing.engine),
         ],
     )
-}
-
-/// What two flags gain where the engine's defaults cost much; `None` where they do not.
-pub(crate) fn free_gain(sizing: &SizingSection, words: &Words) -> Option<String> {
-    let gains = gains(sizing, words);
-    (!gains.is_empty()).then(|| {
-        let values = [("flags", SMALL_LIMITS), ("gains", &gains)];
-        words.say("sizing.free_gain", &values)
-    })
-}
-
-/// `H100 80GB 38 instead of 25, …`: every option that gains.
-pub(crate) fn gains(sizing: &SizingSection, words: &Words) -> String {
-    let gains = sizing.options.iter().filter_map(|option| {
-        let with = option.exact_max_requests_at_256_seqs?;
-        let values = [
-            ("name", &*option_name(option)),
-            ("with", &*held(with)),
-            ("without", &*held(option.exact_max_requests.unwrap_or(0.0))),
-        ];
-        Some(words.say("sizing.gain", &values))
-    });
-    gains.collect::<Vec<_>>().join(", ")
-}
-
-/// The price with its day, or the word for an unknown one.
-pub(crate) fn dated(usd: Option<f64>, date: Option<&str>, words: &Words) -> String {
-    match (usd, date) {
-        (Some(usd), Some(date)) => words.say("sizing.dated_price", &[("price", &dollars(usd)), ("date", date)]),
-        (Some(usd), None) => dollars(usd),
-        (None, _) => words.get("word.unknown"),
-    }
 }
 
 /// One sentence for each source of the prices of these options.

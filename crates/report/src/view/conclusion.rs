@@ -1,15 +1,11 @@
 //! Section 4: what was found about the present server, and what the target would need.
 
-use super::{
-    Block, Desk, Item, Part, Table,
-    operation::held_objectives,
-    option::{cheapest_cloud, cheapest_purchase, fastest_purchase},
-};
+use super::{Block, Desk, Item, Part, Table, operation::held_objectives};
 use crate::{
-    number::{ABSENT, count, dollars, figure, gigabytes, percent},
+    number::{ABSENT, count, figure, gigabytes, percent},
     prose::{
         self, Completion, is_also_fastest, level_at, mean_of,
-        sizing::{SMALL_LIMITS, gains, option_name},
+        plan::{recommended, short},
         statistic_key, usable_levels,
     },
 };
@@ -106,37 +102,20 @@ fn suited(desk: &Desk<'_>) -> Vec<Item> {
 
 fn target(desk: &Desk<'_>) -> Option<Table> {
     let sizing = desk.summary.sizing.as_ref()?;
-    let none = || desk.get("option.none");
-    let with_price = |option: Option<&analysis::GpuOption>, price: fn(&analysis::GpuOption) -> Option<f64>| {
-        option.map_or_else(none, |option| {
-            let price = price(option).map_or_else(|| desk.get("word.unknown"), dollars);
-            format!("{} ({price})", option_name(option))
-        })
-    };
-    let per_hour = cheapest_cloud(sizing).map_or_else(none, |option| {
-        let hour = option.cloud_usd_per_hour.map_or_else(|| desk.get("word.unknown"), dollars);
-        desk.words.say("conclusion.per_hour", &[("name", &option_name(option)), ("hour", &hour)])
-    });
-    let total = gigabytes(sizing.simple.total_gb);
     let mut rows = vec![
         (
-            "conclusion.load",
+            desk.get("conclusion.load"),
             desk.words.say(
                 "conclusion.load_value",
                 &[("target", &count(sizing.target_concurrency)), ("tokens", &count(sizing.context_tokens))],
             ),
         ),
-        ("conclusion.memory", total),
-        ("conclusion.least_cost", with_price(cheapest_purchase(sizing), |option| option.purchase_usd)),
-        ("conclusion.performance", with_price(fastest_purchase(sizing), |option| option.purchase_usd)),
-        ("conclusion.cloud", per_hour),
+        (desk.get("conclusion.memory"), gigabytes(sizing.simple.total_gb)),
     ];
-    let gains = gains(sizing, desk.words);
-    if !gains.is_empty() {
-        let values = [("flags", SMALL_LIMITS), ("gains", &gains)];
-        let text = desk.words.say("conclusion.free_gain", &values);
-        rows.push(("sizing.free_label", text));
+    if let Some(fleet) = &sizing.fleet {
+        let found = recommended(fleet).into_iter();
+        rows.extend(found.map(|(key, index)| (desk.get(key), short(fleet, key, index, desk.words))));
     }
-    let rows = rows.into_iter().map(|(name, value)| vec![desk.get(name), value]).collect();
+    let rows = rows.into_iter().map(|(name, value)| vec![name, value]).collect();
     Some(Table::plain(desk.texts(&["column.requirement", "column.result"]), rows))
 }

@@ -6,12 +6,10 @@
 pub(crate) mod block;
 mod bottleneck;
 mod conclusion;
-mod cost;
 mod evidence;
 mod level_table;
 mod method;
 mod operation;
-mod option;
 pub(crate) mod over_runs;
 mod performance;
 mod plan;
@@ -88,9 +86,8 @@ pub(crate) fn document(
     let sections = [
         section("results", "section.results", results::parts(&desk)),
         section("operation", "section.operation", operation),
-        section("sizing", "section.sizing", sizing::parts(&desk)),
+        section("sizing", sizing_title(summary), sizing::parts(&desk)),
         section("prediction", "section.prediction", performance::parts(&desk)),
-        section("plan", "section.plan", plan::parts(&desk)),
         section("conclusion", "section.conclusion", conclusion::parts(&desk)),
         section("evidence", "section.evidence", evidence::parts(&desk)),
         section("method", "section.method", method::parts(&desk)),
@@ -109,6 +106,11 @@ pub(crate) fn document(
         data_word: words.get("word.data"),
         contents_word: words.get("word.contents"),
     }
+}
+
+/// Title of the section on GPUs: a load that was asked for, or the measured one.
+fn sizing_title(summary: &Summary) -> &'static str {
+    if summary.plan.is_some() { "section.plan" } else { "section.sizing" }
 }
 
 /// What every document says first.

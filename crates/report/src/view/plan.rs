@@ -1,7 +1,7 @@
-//! The section on what to buy, where the run folder keeps a plan: choices, their memory, the frontier, cost against
+//! The planner's answer: choices, their memory, the frontier, cost against
 //! objectives, recommendations with commands, ranking, what would change the answer.
 
-use analysis::planning::{Choice, Plan};
+use analysis::planning::{Choice, FleetPlan};
 
 use super::{Block, Cell, Column, Desk, Item, Part, Row, Table};
 use crate::{
@@ -11,11 +11,8 @@ use crate::{
     },
 };
 
-/// The section's parts; none when nobody asked for a plan.
-pub(super) fn parts(desk: &Desk<'_>) -> Vec<Part> {
-    let Some(plan) = desk.summary.plan.as_deref() else {
-        return Vec::new();
-    };
+/// The planner's parts of the section.
+pub(super) fn parts(desk: &Desk<'_>, plan: &FleetPlan) -> Vec<Part> {
     let mut parts = vec![
         desk.part(
             "part.plan_asked",
@@ -38,7 +35,7 @@ pub(super) fn parts(desk: &Desk<'_>) -> Vec<Part> {
     parts
 }
 
-fn choices(desk: &Desk<'_>, plan: &Plan) -> Vec<Block> {
+fn choices(desk: &Desk<'_>, plan: &FleetPlan) -> Vec<Block> {
     if !plan.choices.iter().any(|choice| choice.as_asked) {
         return vec![Block::Paragraph { text: desk.get("plan.nothing") }];
     }
@@ -98,7 +95,7 @@ fn row(desk: &Desk<'_>, choice: &Choice) -> Vec<Cell> {
     ]
 }
 
-fn recommendations(desk: &Desk<'_>, plan: &Plan) -> Vec<Block> {
+fn recommendations(desk: &Desk<'_>, plan: &FleetPlan) -> Vec<Block> {
     let item = |(key, index): (&str, Option<usize>)| {
         let found = index.and_then(|index| plan.choices.get(index));
         let text = recommendation(plan, key, index, desk.words, desk.figures);
@@ -108,7 +105,7 @@ fn recommendations(desk: &Desk<'_>, plan: &Plan) -> Vec<Block> {
 }
 
 /// Of each card the best use of money, best first.
-fn efficiency(desk: &Desk<'_>, plan: &Plan) -> Vec<Block> {
+fn efficiency(desk: &Desk<'_>, plan: &FleetPlan) -> Vec<Block> {
     let mut cards: Vec<&str> = Vec::new();
     let mut rows = Vec::new();
     for choice in plan.by_efficiency.iter().filter_map(|index| plan.choices.get(*index)) {
@@ -134,7 +131,7 @@ fn efficiency(desk: &Desk<'_>, plan: &Plan) -> Vec<Block> {
     vec![Block::Table(table)]
 }
 
-fn sensitivity(desk: &Desk<'_>, plan: &Plan) -> Vec<Block> {
+fn sensitivity(desk: &Desk<'_>, plan: &FleetPlan) -> Vec<Block> {
     let usd = |usd: Option<f64>| usd.map_or_else(|| ABSENT.into(), dollars);
     let rows = plan.sensitivity.iter().map(|changed| {
         let cells = vec![
@@ -151,7 +148,7 @@ fn sensitivity(desk: &Desk<'_>, plan: &Plan) -> Vec<Block> {
     vec![Block::Table(Table { columns, rows: rows.collect(), notes: vec![desk.get("plan.sensitivity_note")] })]
 }
 
-fn fleet(desk: &Desk<'_>, plan: &Plan) -> Option<Part> {
+fn fleet(desk: &Desk<'_>, plan: &FleetPlan) -> Option<Part> {
     let day = plan.fleet.as_ref()?;
     let rows = day.hours.iter().enumerate().map(|(hour, of_hour)| {
         vec![

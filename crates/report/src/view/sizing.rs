@@ -1,15 +1,15 @@
-//! Section 3: which GPUs would hold a target load, by the reference report's simple method and by the engine's own
-//! arithmetic side by side, with what each option costs. An unknown price is said to be unknown.
+//! Section 3: which GPUs would hold a load: memory with its formulas, what each GPU prints and really holds beside the simple
+//! method, and the planner's answer. An unknown price is said to be unknown.
 
 use analysis::{GpuOption, SizingSection};
 
-use super::{Block, Cell, Column, Desk, Item, Part, Row, Table, cost, option};
+use super::{Block, Cell, Column, Desk, Item, Part, Row, Table, plan};
 use crate::{
     language::Words,
-    number::{ABSENT, count, dollars, gib, gigabytes, held, held_tenths},
+    number::{ABSENT, count, dollars, gib, gigabytes, held_tenths},
     prose::{
         self,
-        sizing::{SMALL_LIMITS, assumptions, free_gain, holds, option_name, price_sources},
+        sizing::{assumptions, holds, option_name, price_sources},
     },
 };
 
@@ -19,11 +19,6 @@ pub(super) fn parts(desk: &Desk<'_>) -> Vec<Part> {
         return vec![Part { title: None, blocks: vec![Block::Paragraph { text }] }];
     };
     let mut comparison = vec![Block::Table(comparison(desk, sizing))];
-    if let Some(text) = free_gain(sizing, desk.words) {
-        comparison.push(Block::Bullets {
-            items: vec![Item { label: Some(desk.get("sizing.free_label")), text, tone: "insight", code: None }],
-        });
-    }
     comparison.extend(desk.chart("capacity"));
     let mut parts = vec![
         desk.part(
@@ -38,8 +33,9 @@ pub(super) fn parts(desk: &Desk<'_>) -> Vec<Part> {
         let text = desk.get("sizing.deviations");
         parts.push(desk.part("part.deviations", vec![Block::Paragraph { text }, Block::Bullets { items }]));
     }
-    parts.push(desk.part("part.options", vec![Block::Bullets { items: option::options(desk, sizing) }]));
-    parts.push(desk.part("part.costs", cost::costs(desk, sizing)));
+    if let Some(fleet) = &sizing.fleet {
+        parts.extend(plan::parts(desk, fleet));
+    }
     parts
 }
 
@@ -52,9 +48,27 @@ pub(crate) fn memory_rows(sizing: &SizingSection, words: &Words) -> [[String; 3]
     let rows = [
         ("sizing.weights", gigabytes(simple.weights_gb), gib(sizing.weight_bytes)),
         ("sizing.kv_per_request", gigabytes(simple.kv_per_request_gb), gib(kv)),
-        ("sizing.kv_all", gigabytes(simple.kv_per_request_gb * target as f64), gib(kv.saturating_mul(target))),
+        (
+            "sizing.kv_all",
+            format!(
+                "{} × {target} = {}",
+                gigabytes(simple.kv_per_request_gb),
+                gigabytes(simple.kv_per_request_gb * target as f64)
+            ),
+            gib(kv.saturating_mul(target)),
+        ),
         ("sizing.overhead", gigabytes(simple.overhead_gb), words.get("sizing.per_gpu")),
-        ("sizing.total", gigabytes(simple.total_gb), words.say("sizing.plus_overhead", &[("sum", &gib(sum))])),
+        (
+            "sizing.total",
+            format!(
+                "{} + {} + {} = {}",
+                gigabytes(simple.weights_gb),
+                gigabytes(simple.kv_per_request_gb * target as f64),
+                gigabytes(simple.overhead_gb),
+                gigabytes(simple.total_gb)
+            ),
+            words.say("sizing.plus_overhead", &[("sum", &gib(sum))]),
+        ),
     ];
     rows.map(|(name, simple, exact)| [words.get(name), simple, exact])
 }
@@ -65,7 +79,7 @@ fn memory(desk: &Desk<'_>, sizing: &SizingSection) -> Table {
     let columns = vec![
         Column::text(desk.get("column.item")),
         Column::number(desk.get("sizing.simple")),
-        Column::number(desk.get("sizing.exact")),
+        Column::number(desk.get("sizing.engine")),
     ];
     Table {
         columns,
@@ -82,31 +96,19 @@ pub(crate) fn simple_text(option: &GpuOption, words: &Words) -> String {
     }
 }
 
-/// Requests that fit by the engine's arithmetic, as `figure` writes them.
-pub(crate) fn exact_text(option: &GpuOption, words: &Words, figure: impl Fn(f64) -> String) -> String {
-    match option.exact_max_requests {
-        Some(fit) => figure(fit),
-        None if option.exact_unknown => words.get("word.unknown"),
-        None => words.get("sizing.does_not_fit"),
-    }
-}
-
-/// Cards that the target needs by the engine's arithmetic.
-pub(crate) fn exact_cards(option: &GpuOption, words: &Words) -> String {
-    match option.exact_cards_needed {
-        None if option.exact_unknown => words.get("word.unknown"),
-        cards => simple_cards(cards),
-    }
+/// Requests as `figure` writes them; words where none fits.
+pub(crate) fn fit_text(requests: Option<f64>, words: &Words, figure: impl Fn(f64) -> String) -> String {
+    requests.map_or_else(|| words.get("sizing.does_not_fit"), figure)
 }
 
 /// Cards that the target needs; a dash where no number of them up to 8 holds it.
-pub(crate) fn simple_cards(cards: Option<u32>) -> String {
+pub(crate) fn cards_text(cards: Option<u32>) -> String {
     cards.map_or_else(|| ABSENT.into(), count)
 }
 
 fn comparison(desk: &Desk<'_>, sizing: &SizingSection) -> Table {
     let mut columns = vec![Column::text(desk.get("column.gpu")), Column::number(desk.get("column.vram"))];
-    columns.extend(desk.numbers(&["column.fits_simple", "column.fits_exact"]));
+    columns.extend(desk.numbers(&["column.fits_simple", "column.fits_printed", "column.fits_held"]));
     let values = [("target", &*count(sizing.target_concurrency))];
     columns.push(Column::text(desk.words.say("column.holds", &values)));
     columns.extend(desk.numbers(&[
@@ -117,41 +119,27 @@ fn comparison(desk: &Desk<'_>, sizing: &SizingSection) -> Table {
     ]));
     let rows = sizing.options.iter();
     let mut notes = vec![desk.get("sizing.table_note")];
-    let gains = |option: &GpuOption| option.exact_max_requests_at_256_seqs.is_some();
-    if sizing.options.iter().any(gains) {
-        notes.push(desk.words.say("sizing.gain_note", &[("flags", SMALL_LIMITS)]));
-    }
-    if sizing.options.iter().any(|option| option.exact_unknown) {
-        notes.push(desk.get("sizing.unknown_note"));
-    }
     notes.extend(price_sources(sizing, desk.words));
     Table { columns, rows: rows.map(|option| comparison_row(desk, sizing, option)).collect(), notes }
 }
 
 fn comparison_row(desk: &Desk<'_>, sizing: &SizingSection, option: &GpuOption) -> Row {
     let simple_holds = option.simple_max_requests >= sizing.target_concurrency;
-    let (verdict, differs) = match (holds(sizing, option), option.exact_unknown) {
-        (_, true) => ("word.unknown", true),
-        (true, false) => ("sizing.yes", !simple_holds),
-        (false, false) => ("sizing.no", simple_holds),
-    };
+    let holds_target = holds(sizing, option);
+    let verdict = if holds_target { "sizing.yes" } else { "sizing.no" };
     let by_simple = if simple_holds { "sizing.simple_yes" } else { "sizing.simple_no" };
-    let verdict = Cell { text: desk.get(verdict), small: differs.then(|| desk.get(by_simple)) };
-    let gain = option.exact_max_requests_at_256_seqs;
-    let exact = Cell {
-        text: exact_text(option, desk.words, held_tenths),
-        small: gain.map(|with| format!("‡ {}", held_tenths(with))),
-    };
+    let verdict = Cell { text: desk.get(verdict), small: (holds_target != simple_holds).then(|| desk.get(by_simple)) };
     Row {
-        strong: holds(sizing, option),
+        strong: holds_target,
         cells: vec![
             option_name(option).into(),
             gigabytes(option.vram_gb * f64::from(option.count)).into(),
             simple_text(option, desk.words).into(),
-            exact,
+            fit_text(option.exact_max_requests, desk.words, held_tenths).into(),
+            fit_text(option.held_max_requests, desk.words, held_tenths).into(),
             verdict,
-            simple_cards(option.simple_cards_needed).into(),
-            exact_cards(option, desk.words).into(),
+            cards_text(option.simple_cards_needed).into(),
+            cards_text(option.exact_cards_needed).into(),
             price(desk.words, option.purchase_usd).into(),
             price(desk.words, option.cloud_usd_per_hour).into(),
         ],
@@ -161,9 +149,4 @@ fn comparison_row(desk: &Desk<'_>, sizing: &SizingSection, option: &GpuOption) -
 /// The price, or the word for an unknown one.
 pub(crate) fn price(words: &Words, usd: Option<f64>) -> String {
     usd.map_or_else(|| words.get("word.unknown"), dollars)
-}
-
-/// Requests in whole ones, as bars and sentences give them.
-pub(crate) fn exact_whole(option: &GpuOption, words: &Words) -> String {
-    exact_text(option, words, held)
 }

@@ -82,9 +82,9 @@ pub struct Doubt {
 }
 
 impl MemoryBudget {
-    /// `None` when it is not known how much memory the GPU shows to programs, or for no GPUs.
+    /// `None` for no GPUs.
     pub(super) fn predict(rules: &Rules, deployment: &Deployment<'_>) -> Option<Self> {
-        let visible = deployment.gpu.cuda_visible.as_ref()?.value;
+        let visible = deployment.gpu.visible();
         let ranks = (deployment.tensor_parallel).checked_mul(deployment.pipeline_parallel)?;
         let default = f64::from(u32::try_from(rules.utilization_percent).ok()?) / 100.0;
         let activation = activation(rules.sampler, deployment);
@@ -95,17 +95,20 @@ impl MemoryBudget {
         let sum = |of: fn(&Prior) -> Bytes| terms.iter().map(of).sum::<Bytes>();
         let middle = sum(|prior| prior.middle);
         let weights = deployment.weights.part_of(ranks)?;
+        let share = deployment.utilization.unwrap_or(default);
+        let beside = |less: Bytes, more: Bytes| more.minus(less).unwrap_or_default().share(share);
         Some(Self {
-            requested: visible.share(deployment.utilization.unwrap_or(default)),
+            requested: visible.likely.share(share),
             weights,
             activation: activation.middle,
             outside_framework: outside.middle,
             graphs: graphs.middle,
             doubt: Doubt {
-                less: middle.minus(sum(|prior| prior.low)).unwrap_or_default(),
+                less: middle.minus(sum(|prior| prior.low)).unwrap_or_default() + beside(visible.likely, visible.high),
                 // Rotary caches, scales and padded widths: up to a 32nd of the weights in logs.
                 more: sum(|prior| prior.high).minus(middle).unwrap_or_default()
-                    + weights.part_of(32).unwrap_or_default(),
+                    + weights.part_of(32).unwrap_or_default()
+                    + beside(visible.low, visible.likely),
             },
         })
     }

@@ -45,14 +45,6 @@ impl Day {
         Self(shape(low).into_iter().map(|share| share * mean_per_s).collect())
     }
 
-    /// Rates as they are, one for each hour; `None` for none at all, or for one that is negative or not a number.
-    pub fn of_hours(rates: Vec<f64>) -> Option<Self> {
-        let valid = !rates.is_empty()
-            && rates.iter().all(|rate| rate.is_finite() && *rate >= 0.0)
-            && rates.iter().any(|rate| *rate > 0.0);
-        valid.then_some(Self(rates))
-    }
-
     /// The rates.
     pub fn rates(&self) -> &[f64] {
         &self.0
@@ -89,15 +81,5 @@ mod tests {
         }
         let day = Day::wave(1.0, 2.0);
         assert!(day.rates()[14] > day.rates()[10] && day.rates()[10] > day.rates()[2]);
-    }
-
-    #[test]
-    fn hours_that_cannot_be_are_no_day() {
-        assert_eq!(Day::of_hours(vec![]), None);
-        assert_eq!(Day::of_hours(vec![1.0, -1.0]), None);
-        assert_eq!(Day::of_hours(vec![0.0, 0.0]), None);
-        assert_eq!(Day::of_hours(vec![f64::NAN]), None);
-        let day = Day::of_hours(vec![1.0, 3.0]).unwrap();
-        assert!((day.mean() - 2.0).abs() < 1e-12 && (day.times(2.0).peak() - 6.0).abs() < 1e-12);
     }
 }

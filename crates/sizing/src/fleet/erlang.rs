@@ -19,21 +19,6 @@ impl Queue {
         valid.then_some(Self { servers, offered, service_s })
     }
 
-    /// Offered traffic, in Erlangs: servers that would be busy were there enough of them.
-    pub const fn offered(&self) -> f64 {
-        self.offered
-    }
-
-    /// Share of the time in which a server is busy; 1 and more means that the queue grows for ever.
-    pub fn utilisation(&self) -> f64 {
-        self.offered / f64::from(self.servers)
-    }
-
-    /// Erlang B: share that would be lost were there no queue.
-    pub fn blocked(&self) -> f64 {
-        1.0 / self.recursion().reciprocal
-    }
-
     /// Erlang C: share of the arrivals that wait; 1 when the queue grows for ever.
     pub fn waits(&self) -> f64 {
         self.recursion().waits()
@@ -48,14 +33,6 @@ impl Queue {
     /// Share that waits longer than `wait_s` seconds, served in the order of arrival.
     pub fn waits_longer(&self, wait_s: f64) -> f64 {
         self.recursion().waits_longer(wait_s / self.service_s)
-    }
-
-    /// Mean wait of all arrivals, in seconds; infinite when the queue grows for ever.
-    pub fn mean_wait_s(&self) -> f64 {
-        if self.utilisation() >= 1.0 {
-            return f64::INFINITY;
-        }
-        self.waits() * self.service_s / (f64::from(self.servers) - self.offered)
     }
 }
 
@@ -112,12 +89,11 @@ mod tests {
         assert!((left - right).abs() <= tolerance * right.abs(), "{left} against {right}");
     }
 
-    /// One server: C = ρ and a mean wait of ρ/(1 − ρ) service times. Two: C = 2ρ²/(1 + ρ).
+    /// One server: C = ρ. Two: C = 2ρ²/(1 + ρ).
     #[test]
     fn one_and_two_servers_have_a_closed_form() {
         for busy in [0.05, 0.3, 0.5, 0.9, 0.999] {
             close(queue(1, busy).waits(), busy, 1e-12);
-            close(queue(1, busy).mean_wait_s(), busy / (1.0 - busy), 1e-9);
             close(queue(2, 2.0 * busy).waits(), 2.0 * busy * busy / (1.0 + busy), 1e-12);
         }
     }
@@ -127,9 +103,9 @@ mod tests {
     #[test]
     fn blocking_is_that_of_the_published_tables() {
         for (servers, offered) in [(1, 0.0101), (10, 4.461), (20, 12.03), (100, 84.06)] {
-            close(queue(servers, offered).blocked(), 0.01, 5e-3);
+            close(1.0 / queue(servers, offered).recursion().reciprocal, 0.01, 5e-3);
         }
-        close(queue(30, 20.0).blocked(), 0.008_457, 1e-3);
+        close(1.0 / queue(30, 20.0).recursion().reciprocal, 0.008_457, 1e-3);
     }
 
     /// Poisson probabilities with mpmath at 50 digits: B = pmf(c; a)/cdf(c; a), C = B/(1 − ρ(1 − B)).
@@ -162,7 +138,6 @@ mod tests {
     fn too_much_waits_for_ever_and_nonsense_is_no_queue() {
         let over = queue(3, 3.0);
         assert_eq!((over.waits(), over.waits_longer(1e9)), (1.0, 1.0));
-        assert!(over.mean_wait_s().is_infinite());
         for (servers, rate, service) in
             [(0, 1.0, 1.0), (1, 0.0, 1.0), (1, 1.0, f64::NAN), (1, f64::INFINITY, 1.0), (1, -1.0, -1.0)]
         {

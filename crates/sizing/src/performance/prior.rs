@@ -167,9 +167,11 @@ impl Priors {
     /// Hopper is the base.
     fn card(&self, generation: Option<Generation>) -> Option<&Logs> {
         match generation? {
-            Generation::Hopper => None,
+            Generation::Hopper | Generation::Tpu => None,
             Generation::Blackwell => Some(&self.0.effects.blackwell),
-            Generation::Ada | Generation::Ampere => Some(&self.0.effects.ada_ampere),
+            Generation::Ada | Generation::Ampere | Generation::Turing | Generation::Volta | Generation::Xe => {
+                Some(&self.0.effects.ada_ampere)
+            }
             Generation::Cdna => Some(&self.0.effects.cdna),
             Generation::Gaudi => Some(&self.0.effects.gaudi),
         }

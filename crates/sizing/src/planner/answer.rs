@@ -5,12 +5,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::target::{Demand, Room, Slo};
+use super::target::{Demand, Room, Slo, Target};
 use crate::performance::{Bound, Interval};
 
 /// The answer to a question.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Plan {
+pub struct FleetPlan {
     /// Model, as the catalogue names it.
     pub model: String,
     /// Engine and version whose arithmetic decides on memory.
@@ -45,7 +45,11 @@ pub struct Asked {
     pub isl: u64,
     /// Output tokens.
     pub osl: u64,
+    /// Tokens of the longest request; absent in plans of an older version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub longest: Option<u64>,
     /// How requests fill the KV cache.
+    #[serde(default)]
     pub room: Room,
     /// Objectives of the mean request.
     pub slo: Slo,
@@ -61,6 +65,23 @@ pub struct Asked {
     /// Element that the KV cache must have; absent when open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kv_cache_dtype: Option<String>,
+}
+
+impl Asked {
+    /// Returns the target that was asked for; a format that this version does not know is left open.
+    pub fn target(&self) -> Target {
+        Target {
+            demand: self.demand.clone(),
+            longest: self.longest.unwrap_or_else(|| self.isl.saturating_add(self.osl)),
+            slo: self.slo,
+            success: self.success,
+            spare: self.spare,
+            growth: self.growth,
+            weights: self.weights.as_deref().and_then(|name| name.parse().ok()),
+            kv: self.kv_cache_dtype.as_deref().and_then(|name| name.parse().ok()),
+            ..Target::concurrency(1, self.isl, self.osl)
+        }
+    }
 }
 
 /// What the speeds come from.
@@ -97,11 +118,28 @@ pub struct Money {
     /// Price of electricity; absent when it is not known, and then power costs nothing here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usd_per_kwh: Option<f64>,
+    /// Power usage effectiveness: what the building draws / what the boards draw.
+    #[serde(default = "Money::default_pue")]
+    pub pue: f64,
+    /// Price of a host for up to [`CARDS_PER_HOST`] cards.
+    #[serde(default)]
+    pub host_usd: f64,
+}
+
+/// Cards of one machine, at most.
+pub const CARDS_PER_HOST: u32 = 8;
+
+impl Money {
+    /// The industry's mean, 1.56 to 1.58 a year (Uptime Institute, global survey 2020 to 2024), rounded.
+    const fn default_pue() -> f64 {
+        1.6
+    }
 }
 
 impl Default for Money {
+    /// Three years, power at 0.12 dollars a kWh and a host of 10,000 dollars: assumptions, to be replaced by one's own.
     fn default() -> Self {
-        Self { years: 3.0, usd_per_kwh: None }
+        Self { years: 3.0, usd_per_kwh: Some(0.12), pue: Self::default_pue(), host_usd: 10_000.0 }
     }
 }
 
@@ -126,8 +164,13 @@ pub struct Choice {
     pub memory: Memory,
     /// Requests that a replica answers at once at this load.
     pub concurrency: f64,
-    /// Requests that a replica's KV cache holds.
+    /// Requests of the target's lengths that a replica's KV cache really holds, each anywhere between its first and its last
+    /// token, 99 times in 100.
     pub seats: Interval,
+    /// What the engine prints as its maximum concurrency: requests of `--max-model-len` tokens, the worst case. Absent in
+    /// plans of an older version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub printed: Option<Interval>,
     /// Room left: requests that fit / requests at once, of a replica.
     pub head_room: f64,
     /// TTFT, TPOT and throughput; absent when the speed is not known.
@@ -224,7 +267,11 @@ pub struct Cost {
     /// To rent them, an hour.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cloud_per_hour: Option<Price>,
-    /// An hour of bought cards: written off over the years, and power at the board's limit where electricity has a price.
+    /// The machines that the cards are put in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hosts_usd: Option<f64>,
+    /// An hour of bought cards in their hosts: written off over the years, and power at the board's limit with what cooling
+    /// adds, where electricity has a price.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owned_usd_per_hour: Option<f64>,
     /// Dollars for a million output tokens at this load, rented.
@@ -244,7 +291,15 @@ pub struct Cost {
     pub joules_per_token_at_most: Option<f64>,
 }
 
+/// What the best performance may cost, as a multiple of the least cost.
+pub const PERFORMANCE_COST_MAX: f64 = 3.0;
+
 impl Cost {
+    /// Cards and their hosts, to buy.
+    pub fn capital_usd(&self) -> Option<f64> {
+        Some(self.purchase.as_ref()?.usd + self.hosts_usd.unwrap_or(0.0))
+    }
+
     /// The lower of the two hourly costs that are known.
     pub fn usd_per_hour(&self) -> Option<f64> {
         let cloud = self.cloud_per_hour.as_ref().map(|price| price.usd);
@@ -352,7 +407,7 @@ pub struct Recommended {
     /// Least to pay were every prediction exact, where that is another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub least_cost_if_exact: Option<usize>,
-    /// Shortest TPOT among the cheapest choices of each card.
+    /// Shortest TPOT among the choices that cost at most [`PERFORMANCE_COST_MAX`] times the least.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub best_performance: Option<usize>,
     /// Least to pay for an hour of renting.
@@ -390,6 +445,8 @@ pub enum Change {
     },
     /// Every figure at the slow end of its interval.
     SlowEnd,
+    /// One replica more than the load needs, so that a card may fail.
+    CardLost,
 }
 
 /// The least dear choice after a change.

@@ -4,7 +4,7 @@ use crate::KvDtype;
 use crate::weights::WeightFormat;
 
 /// As the planner's answers and `--target dtype=` name a format.
-pub(super) const fn weight_name(weights: WeightFormat) -> &'static str {
+pub const fn weight_name(weights: WeightFormat) -> &'static str {
     match weights {
         WeightFormat::Bits16 => "bf16",
         WeightFormat::Float32 => "float32",
@@ -31,20 +31,26 @@ pub(super) struct Replica {
     pub(super) max_model_len: u64,
     pub(super) max_num_seqs: u64,
     pub(super) max_num_batched_tokens: u64,
+    /// Whether the card's arithmetic lacks bf16.
+    pub(super) lacks_bf16: bool,
+    /// The format in which the model is published: the engine finds it in the checkpoint.
+    pub(super) published: WeightFormat,
 }
 
 /// The command that starts it. A format that needs another checkpoint stands as a variable for its name.
 pub(super) fn line(model: &str, replica: &Replica) -> String {
     let name = weight_name(replica.weights);
-    let mut words = if own_checkpoint(replica.weights) {
+    let as_published = replica.weights == replica.published;
+    let mut words = if own_checkpoint(replica.weights) && !as_published {
         vec![format!("vllm serve \"${}_CHECKPOINT\"", name.to_uppercase())]
     } else {
         vec![format!("vllm serve {model}")]
     };
     match replica.weights {
+        WeightFormat::Bits16 if replica.lacks_bf16 => words.push("--dtype half".to_owned()),
         WeightFormat::Bits16 => words.push("--dtype bfloat16".to_owned()),
         WeightFormat::Float32 => words.push("--dtype float32".to_owned()),
-        WeightFormat::Fp8 => words.push("--quantization fp8".to_owned()),
+        WeightFormat::Fp8 if !as_published => words.push("--quantization fp8".to_owned()),
         WeightFormat::Bnb4 => words.push("--quantization bitsandbytes".to_owned()),
         _ => {}
     }
@@ -73,6 +79,8 @@ mod tests {
             max_model_len: 4096,
             max_num_seqs: 50,
             max_num_batched_tokens: 2048,
+            lacks_bf16: false,
+            published: WeightFormat::Bits16,
         };
         assert_eq!(
             line("google/gemma-3-12b-it", &replica),
@@ -81,5 +89,9 @@ mod tests {
         );
         let awq = Replica { tensor_parallel: 1, weights: WeightFormat::Awq, kv: KvDtype::Bits16, ..replica };
         assert!(line("m", &awq).starts_with("vllm serve \"$AWQ_CHECKPOINT\" --max-model-len"));
+        let native = Replica { weights: WeightFormat::Mxfp4, published: WeightFormat::Mxfp4, ..awq };
+        assert!(line("openai/gpt-oss-120b", &native).starts_with("vllm serve openai/gpt-oss-120b --max-model-len"));
+        let old = Replica { weights: WeightFormat::Bits16, lacks_bf16: true, ..awq };
+        assert!(line("m", &old).starts_with("vllm serve m --dtype half"));
     }
 }

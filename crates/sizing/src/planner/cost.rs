@@ -1,6 +1,7 @@
 //! What a choice costs: to buy, to rent, an hour, a million tokens, in joules.
 
 use super::Question;
+use super::answer::CARDS_PER_HOST;
 pub(super) use super::answer::Cost;
 use super::answer::{Choice, Price};
 use crate::GpuSpec;
@@ -29,13 +30,14 @@ pub(super) fn of(question: &Question<'_>, gpu: &GpuSpec, choice: &Choice) -> Cos
         }),
     });
     let kilowatts = gpu.power_w.as_ref().map(|power| power.value * f64::from(cards) / 1e3);
-    let power_per_hour = money.usd_per_kwh.zip(kilowatts).map(|(usd, kilowatts)| usd * kilowatts);
+    let power_per_hour = money.usd_per_kwh.zip(kilowatts).map(|(usd, kilowatts)| usd * kilowatts * money.pue);
     let hours = money.years * HOURS_PER_YEAR;
-    let owned = purchase.as_ref().map(|price| price.usd / hours + power_per_hour.unwrap_or(0.0));
+    let hosts = money.host_usd * f64::from(hosts(choice));
+    let capital = purchase.as_ref().map(|price| price.usd + hosts);
+    let owned = capital.map(|usd| usd / hours + power_per_hour.unwrap_or(0.0));
     let rent = cloud_per_hour.as_ref().map(|price| price.usd);
     let saved = rent.map(|rent| rent - power_per_hour.unwrap_or(0.0));
-    let break_even_hours =
-        purchase.as_ref().zip(saved.filter(|saved| *saved > 0.0)).map(|(price, saved)| price.usd / saved);
+    let break_even_hours = capital.zip(saved.filter(|saved| *saved > 0.0)).map(|(capital, saved)| capital / saved);
     let tokens = choice.speed.map(|speed| speed.output_tokens_per_second);
     let per_million = |usd: Option<f64>| {
         let (usd, tokens) = usd.zip(tokens)?;
@@ -45,6 +47,7 @@ pub(super) fn of(question: &Question<'_>, gpu: &GpuSpec, choice: &Choice) -> Cos
     Cost {
         cloud_usd_per_million: per_million(rent),
         owned_usd_per_million: per_million(owned),
+        hosts_usd: purchase.as_ref().map(|_| hosts),
         purchase,
         cloud_per_hour,
         owned_usd_per_hour: owned,
@@ -52,4 +55,11 @@ pub(super) fn of(question: &Question<'_>, gpu: &GpuSpec, choice: &Choice) -> Cos
         break_even_utilisation: break_even_hours.map(|even| even / hours),
         joules_per_token_at_most: kilowatts.zip(tokens).map(|(kilowatts, tokens)| kilowatts * 1e3 / tokens.likely),
     }
+}
+
+/// Machines for the cards, no replica over two of them.
+fn hosts(choice: &Choice) -> u32 {
+    let replicas = choice.replicas.saturating_add(choice.spare);
+    let each = (CARDS_PER_HOST / choice.tensor_parallel.max(1)).max(1);
+    replicas.div_ceil(each)
 }

@@ -3,8 +3,8 @@
 use super::Question;
 use super::answer::{Choice, FleetDay, FleetHour, Reason, Recommended, Service, Speed};
 use super::memory::{Seats, Setup};
-use super::speed::{Pessimism, Speeds, unknown};
-use super::target::{Demand, Target};
+use super::speed::{Speeds, unknown};
+use super::target::{Demand, Pessimism, Target};
 use crate::fleet::{Patience, Queue, Replica};
 use crate::performance::Interval;
 

@@ -1,11 +1,10 @@
 //! How many requests of the target one replica's memory holds.
 
 use super::answer::{Memory, Reason};
-use super::speed::Pessimism;
-use super::target::{Room, Target};
-use crate::config::ParameterCount;
+use super::target::{Pessimism, Target};
 use crate::engine::{Deployment, MemoryBudget, Platform, ServingDefaults};
 use crate::mix::Lengths;
+use crate::model::ParameterCount;
 use crate::performance::Interval;
 use crate::weights::WeightFormat;
 use crate::{Bytes, Engine, EngineFlags, GpuSpec, KvCachePlan, KvDtype, KvMemory, ModelSpec, Tokens};
@@ -28,8 +27,10 @@ pub(super) struct Setup<'a> {
 /// What fits.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Seats {
-    /// Requests that the KV cache holds.
+    /// Requests of the target's lengths that the KV cache really holds.
     pub(super) requests: Interval,
+    /// What the engine prints as its maximum concurrency.
+    pub(super) printed: Interval,
     /// `--max-num-seqs`.
     pub(super) max_num_seqs: u64,
     /// `--max-num-batched-tokens`.
@@ -71,7 +72,7 @@ impl Seats {
 }
 
 /// Bytes of the whole model; embeddings stay in 16 bits. Where the width is not known, all of it counts as quantised.
-pub(super) fn weight_bytes(model: &ModelSpec, weights: WeightFormat) -> Bytes {
+pub fn weight_bytes(model: &ModelSpec, weights: WeightFormat) -> Bytes {
     let hidden = model.work.as_ref().map_or(0, |work| u64::from(work.value.hidden));
     let embedding = model.shape.value.vocabulary.saturating_mul(hidden);
     weights.model(ParameterCount { total: model.parameters.value, embedding, attention: 0 }, false)
@@ -96,9 +97,7 @@ pub(super) fn seats(setup: &Setup<'_>, target: &Target, load: u64) -> Result<Sea
         utilization: None,
         eager: false,
     });
-    let (Some(budget), Some(visible)) = (budget, setup.gpu.cuda_visible.as_ref()) else {
-        return Err(Reason::MemoryUnknown);
-    };
+    let budget = budget.ok_or(Reason::MemoryUnknown)?;
     let needed = budget.weights + budget.activation + budget.outside_framework + budget.graphs;
     let kv_cache = budget
         .requested
@@ -109,7 +108,7 @@ pub(super) fn seats(setup: &Setup<'_>, target: &Target, load: u64) -> Result<Sea
         kv_dtype: setup.kv,
         tensor_parallel: cards,
         platform: Platform::of(setup.gpu),
-        ..EngineFlags::new(Tokens::new(target.context()))
+        ..EngineFlags::new(Tokens::new(target.longest))
     };
     let fit = |bytes| {
         let plan = setup
@@ -119,28 +118,25 @@ pub(super) fn seats(setup: &Setup<'_>, target: &Target, load: u64) -> Result<Sea
         Ok((requests(&plan, target), plan))
     };
     let (least, most) = budget.available_interval();
-    let (likely, plan) = fit(kv_cache)?;
-    let requests = Interval { low: fit(least)?.0, likely, high: fit(most)?.0 };
+    let ((likely, plan), (low, at_least), (high, at_most)) = (fit(kv_cache)?, fit(least)?, fit(most)?);
     if likely < 1.0 || !plan.starts() {
         return Err(Reason::NoRoom { requests: plan.max_concurrency() });
     }
+    let printed = |plan: &KvCachePlan| plan.max_concurrency();
     Ok(Seats {
-        requests,
+        requests: Interval { low, likely, high },
+        printed: Interval { low: printed(&at_least), likely: printed(&plan), high: printed(&at_most) },
         max_num_seqs,
         max_num_batched_tokens: small.max_num_batched_tokens.get(),
         budget,
-        visible: visible.value,
+        visible: setup.gpu.visible().likely,
         kv_cache,
         per_request: kv_cache.get() as f64 / likely,
     })
 }
 
+/// Requests of the target's lengths that fit 99 times in 100, each anywhere between its first and its last token.
 fn requests(plan: &KvCachePlan, target: &Target) -> f64 {
     let fixed = |tokens| Lengths::Fixed(Tokens::new(tokens));
-    match target.room {
-        Room::Longest => plan.max_concurrency(),
-        Room::Usual => {
-            plan.holds(&fixed(target.isl), &fixed(target.osl)).map_or_else(|| plan.max_concurrency(), |held| held.safe)
-        }
-    }
+    plan.holds(&fixed(target.isl), &fixed(target.osl)).map_or(0.0, |held| held.safe)
 }

@@ -8,7 +8,8 @@
 //! of a million output tokens, and what would change the answer.
 //!
 //! Objectives are held against mean latencies; a choice whose slow end keeps them too is marked as safe. Prices are those of
-//! [`crate::prices`]: of cards alone, without host, network and staff. Power is the board's limit, so joules are an upper bound.
+//! [`crate::prices`]; a purchase adds a host for every eight cards, and its hours power with what cooling takes ([`Money`]).
+//! Network and staff are not counted. Power is the board's limit, so joules are an upper bound.
 //!
 //! ```
 //! use sizing::planner::{Question, Target, plan};
@@ -34,28 +35,59 @@ mod target;
 mod vary;
 
 pub use answer::{
-    Asked, Basis, Change, Choice, Cost, FleetDay, FleetHour, MeasuredSystem, Memory, Money, Plan, Price, Reason,
-    Recommended, Rejected, Sensitivity, Service, Speed,
+    Asked, Basis, CARDS_PER_HOST, Change, Choice, Cost, FleetDay, FleetHour, FleetPlan, MeasuredSystem, Memory, Money,
+    PERFORMANCE_COST_MAX, Price, Reason, Recommended, Rejected, Sensitivity, Service, Speed,
 };
+pub use command::weight_name;
+pub use memory::weight_bytes;
 pub use target::{Demand, Room, Slo, Target};
 
 pub use crate::performance::Interval;
 
 use self::evaluate::Formats;
-use self::speed::Pessimism;
 use crate::performance::Performance;
 use crate::weights::WeightFormat;
 use crate::{Engine, GpuSpec, ModelSpec, Prices, catalogue};
 
-/// Weight formats that are tried: 16 bits, fp8 (made when loading), 4 bits by AWQ (needs a checkpoint of its own) and by
-/// bitsandbytes (made when loading).
-pub const WEIGHTS: [WeightFormat; 4] = [WeightFormat::Bits16, WeightFormat::Fp8, WeightFormat::Awq, WeightFormat::Bnb4];
+/// Weight formats that are tried of a model published in 16 bits: those, fp8 (made when loading), 4 bits by AWQ (needs a
+/// checkpoint of its own) and by bitsandbytes (made when loading).
+const WEIGHTS: [WeightFormat; 4] = [WeightFormat::Bits16, WeightFormat::Fp8, WeightFormat::Awq, WeightFormat::Bnb4];
+
+/// Models that are published in a quantised format, by the beginning of their names on Hugging Face.
+const PUBLISHED_QUANTISED: [(&str, WeightFormat); 9] = [
+    ("openai/gpt-oss", WeightFormat::Mxfp4),
+    ("deepseek-ai/DeepSeek-V3", WeightFormat::Fp8),
+    ("deepseek-ai/DeepSeek-R1", WeightFormat::Fp8),
+    ("deepseek-ai/DeepSeek-V4", WeightFormat::Fp8),
+    ("MiniMaxAI/MiniMax-M2", WeightFormat::Fp8),
+    // int4 in groups of 32 by compressed-tensors (config.json, quantization_config), stored as AWQ stores it.
+    ("moonshotai/Kimi-K2-Thinking", WeightFormat::Awq),
+    ("moonshotai/Kimi-K2.5", WeightFormat::Awq),
+    ("moonshotai/Kimi-K2.6", WeightFormat::Awq),
+    ("moonshotai/Kimi-K2", WeightFormat::Fp8),
+];
+
+/// Returns the format in which a model is published; 16 bits where nothing else is known.
+pub fn published_format(model: &ModelSpec) -> WeightFormat {
+    let quantised = PUBLISHED_QUANTISED.iter().find(|(name, _)| model.name.starts_with(name));
+    quantised.map_or(WeightFormat::Bits16, |(_, format)| *format)
+}
+
+/// Formats that are tried: of a model published quantised only that one, since others may not exist.
+fn weights_tried(model: &ModelSpec) -> Vec<WeightFormat> {
+    match published_format(model) {
+        WeightFormat::Bits16 => WEIGHTS.to_vec(),
+        quantised => vec![quantised],
+    }
+}
 
 /// What is asked.
 #[derive(Clone, Debug)]
 pub struct Question<'a> {
     /// The model.
     pub model: &'a ModelSpec,
+    /// The name that the command serves: the one that was asked for, where the catalogue has its shape under another.
+    pub served: &'a str,
     /// The engine whose arithmetic decides on memory.
     pub engine: Engine,
     /// The load.
@@ -75,6 +107,7 @@ impl<'a> Question<'a> {
     pub fn of(model: &'a ModelSpec, target: &'a Target) -> Self {
         Self {
             model,
+            served: &model.name,
             engine: Engine::newest(),
             target,
             gpus: catalogue::gpus().iter().collect(),
@@ -102,18 +135,43 @@ pub struct Measured<'a> {
     pub performance: Performance,
 }
 
+/// What one group of cards holds of a target.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Held {
+    /// Requests of the target's lengths that it really holds, 99 times in 100.
+    pub requests: Interval,
+    /// What the engine prints as its maximum concurrency.
+    pub printed: Interval,
+}
+
+/// Returns what one replica of so many cards holds of the question's target, in the format that it asks for (else the
+/// published one): the figures that [`plan`] decides by. `None` where it holds nothing.
+pub fn held(question: &Question<'_>, gpu: &GpuSpec, tensor_parallel: u32) -> Option<Held> {
+    let target = question.target;
+    let setup = memory::Setup {
+        model: question.model,
+        engine: question.engine,
+        gpu,
+        tensor_parallel,
+        weights: target.weights.unwrap_or_else(|| published_format(question.model)),
+        kv: target.kv.unwrap_or(crate::KvDtype::Bits16),
+    };
+    let seats = memory::seats(&setup, target, load::at_once(target)).ok()?;
+    Some(Held { requests: seats.requests, printed: seats.printed })
+}
+
 /// Every choice for the target, and which of them to take.
 ///
 /// # Errors
 /// [`NoTarget`] when the target is no load.
-pub fn plan(question: &Question<'_>) -> Result<Plan, NoTarget> {
+pub fn plan(question: &Question<'_>) -> Result<FleetPlan, NoTarget> {
     if let Some(problem) = question.target.problem() {
         return Err(NoTarget { problem });
     }
-    let (choices, rejected) = evaluate::all(question, question.target, Pessimism::Likely, Formats::All);
+    let (choices, rejected) = evaluate::all(question, question.target, Formats::All);
     let choices = rank::in_order(choices);
     let recommended = rank::recommended(question, &choices);
-    Ok(Plan {
+    Ok(FleetPlan {
         model: question.model.name.clone(),
         engine: question.engine.to_string(),
         target: asked(question.target),
@@ -136,12 +194,13 @@ fn asked(target: &Target) -> Asked {
         demand: target.demand.clone(),
         isl: target.isl,
         osl: target.osl,
-        room: target.room,
+        longest: Some(target.longest),
+        room: Room::Usual,
         slo: target.slo,
         success: target.success,
         spare: target.spare,
         growth: target.growth,
-        weights: target.weights.map(|weights| command::weight_name(weights).to_owned()),
+        weights: target.weights.map(|weights| weight_name(weights).to_owned()),
         kv_cache_dtype: target.kv.map(|kv| kv.to_string()),
     }
 }
@@ -151,7 +210,7 @@ fn measured_system(measured: &Measured<'_>) -> MeasuredSystem {
         from: measured.from.clone(),
         gpu: measured.gpu.map(|gpu| gpu.name.clone()),
         tensor_parallel: measured.tensor_parallel,
-        weights: command::weight_name(measured.weights).to_owned(),
+        weights: weight_name(measured.weights).to_owned(),
         levels: measured.levels,
     }
 }

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use super::Question;
-use super::answer::{Choice, Recommended};
+use super::answer::{Choice, PERFORMANCE_COST_MAX, Recommended};
 use super::command::weight_name;
 use crate::weights::WeightFormat;
 
@@ -17,8 +17,9 @@ fn ascending(left: Option<f64>, right: Option<f64>) -> Ordering {
     }
 }
 
-fn purchase(choice: &Choice) -> Option<f64> {
-    choice.cost.purchase.as_ref().map(|price| price.usd)
+/// To buy, hosts included.
+fn capital(choice: &Choice) -> Option<f64> {
+    choice.cost.capital_usd()
 }
 
 fn rent(choice: &Choice) -> Option<f64> {
@@ -57,17 +58,26 @@ fn dominates(other: &[f64; 3], own: &[f64; 3]) -> bool {
     pairs().all(|(other, own)| other <= own) && pairs().any(|(other, own)| other < own)
 }
 
-/// The least by `figure` of the choices that qualify; the first of equal ones.
+/// The least by `figure` of the choices that qualify; of equal ones the fastest, then the one that is cheapest to rent: so
+/// no other that qualifies is as good in all and better in one.
 fn least(
     choices: &[Choice],
     qualifies: impl Fn(&Choice) -> bool,
     figure: impl Fn(&Choice) -> Option<f64>,
 ) -> Option<usize> {
     let candidates = choices.iter().enumerate().filter(|(_, choice)| qualifies(choice));
+    let tokens = |choice: &Choice| choice.speed.map(|speed| -speed.output_tokens_per_second.likely);
     candidates
-        .filter_map(|(index, choice)| Some((index, figure(choice)?)))
-        .min_by(|a, b| a.1.total_cmp(&b.1))
-        .map(|(index, _)| index)
+        .filter_map(|(index, choice)| Some((index, choice, figure(choice)?)))
+        .min_by(|(_, a, least_a), (_, b, least_b)| {
+            least_a
+                .total_cmp(least_b)
+                .then_with(|| ascending(tpot(a), tpot(b)))
+                .then_with(|| ascending(capital(a), capital(b)))
+                .then_with(|| ascending(rent(a), rent(b)))
+                .then_with(|| ascending(tokens(a), tokens(b)))
+        })
+        .map(|(index, ..)| index)
 }
 
 /// The same among those that hold the target at the unfavourable end too; where there are none, among all.
@@ -81,40 +91,43 @@ fn least_safe(
 
 /// The choice that costs least to buy.
 pub(super) fn least_cost(choices: &[Choice]) -> Option<usize> {
-    least_safe(choices, |choice| choice.as_asked, purchase)
+    least_safe(choices, |choice| choice.as_asked, capital)
 }
 
 pub(super) fn recommended(question: &Question<'_>, choices: &[Choice]) -> Recommended {
     let least_cost = least_cost(choices);
-    let if_exact = least(choices, |choice| choice.as_asked, purchase);
+    let if_exact = least(choices, |choice| choice.as_asked, capital);
     Recommended {
         least_cost,
-        least_cost_if_exact: if_exact.filter(|_| if_exact != least_cost),
-        best_performance: best_performance(choices),
+        least_cost_if_exact: if_exact.filter(|index| {
+            // The same price is no saving.
+            let usd = |index: Option<usize>| index.and_then(|index| capital(choices.get(index)?));
+            usd(Some(*index)) < usd(least_cost)
+        }),
+        best_performance: best_performance(choices, least_cost),
         cloud: least_safe(choices, |choice| choice.as_asked, rent),
-        keep_quantised: keep_quantised(question, choices),
+        keep_quantised: keep_quantised(question, choices, least_cost),
     }
 }
 
-/// Of each card the choice that costs least to buy; of these the one with the shortest TPOT. More cards than the load needs
-/// would always be faster still: they are on the frontier.
-fn best_performance(choices: &[Choice]) -> Option<usize> {
-    let mut gpus: Vec<&str> = Vec::new();
-    for choice in choices {
-        if !gpus.contains(&&*choice.gpu) {
-            gpus.push(&choice.gpu);
-        }
-    }
-    let cheapest =
-        gpus.into_iter().filter_map(|gpu| least_safe(choices, |choice| choice.as_asked && choice.gpu == gpu, purchase));
-    cheapest
-        .filter_map(|index| Some((index, tpot(choices.get(index)?)?)))
-        .min_by(|a, b| a.1.total_cmp(&b.1))
-        .map(|(index, _)| index)
+/// The shortest TPOT that may be had for [`PERFORMANCE_COST_MAX`] times the least cost. More cards would always be faster
+/// still: they are on the frontier.
+fn best_performance(choices: &[Choice], least_cost: Option<usize>) -> Option<usize> {
+    let cheapest = choices.get(least_cost?)?;
+    let most = capital(cheapest)? * PERFORMANCE_COST_MAX;
+    let qualifies = |choice: &Choice| {
+        choice.as_asked && (choice.safely || !cheapest.safely) && capital(choice).is_some_and(|usd| usd <= most)
+    };
+    least(choices, qualifies, tpot)
 }
 
 /// The measured system's own card and format, in more cards; without one the cheapest choice in 4 bits.
-fn keep_quantised(question: &Question<'_>, choices: &[Choice]) -> Option<usize> {
+fn keep_quantised(question: &Question<'_>, choices: &[Choice], least_cost: Option<usize>) -> Option<usize> {
+    let least = least_cost.and_then(|index| capital(choices.get(index)?));
+    let within = |choice: &Choice| match (capital(choice), least) {
+        (Some(usd), Some(least)) => usd <= least * PERFORMANCE_COST_MAX,
+        _ => true,
+    };
     let measured = question.measured.iter().find_map(|measured| {
         let gpu = measured.gpu?;
         (measured.weights != WeightFormat::Bits16).then(|| (&gpu.name, weight_name(measured.weights)))
@@ -122,8 +135,9 @@ fn keep_quantised(question: &Question<'_>, choices: &[Choice]) -> Option<usize> 
     let kept = |choice: &Choice| match measured {
         Some((gpu, weights)) => &choice.gpu == gpu && choice.weights == weights,
         None => ["awq", "bnb4"].contains(&&*choice.weights),
-    } && choice.kv_cache_dtype == "auto";
-    least_safe(choices, kept, purchase).or_else(|| least_safe(choices, kept, |choice| Some(f64::from(choice.cards()))))
+    } && choice.kv_cache_dtype == "auto"
+        && within(choice);
+    least_safe(choices, kept, capital).or_else(|| least_safe(choices, kept, |choice| Some(f64::from(choice.cards()))))
 }
 
 /// Indices by dollars for a million output tokens; only what was asked for and has both figures.

@@ -2,26 +2,10 @@
 
 use super::answer::{Reason, Speed};
 use super::memory::{Seats, Setup};
-use super::target::{Slo, Target};
+use super::target::{Pessimism, Slo, Target};
 use super::{Measured, Question};
 use crate::KvDtype;
 use crate::performance::{EngineFamily, Interval, Load, Performance, Prediction, Refusal, System};
-
-/// Which end of an interval an objective is held against.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Pessimism {
-    Likely,
-    SlowEnd,
-}
-
-impl Pessimism {
-    fn of(self, interval: Interval) -> f64 {
-        match self {
-            Self::Likely => interval.likely,
-            Self::SlowEnd => interval.high,
-        }
-    }
-}
 
 /// The speed model of a replica.
 #[derive(Debug)]
@@ -148,7 +132,7 @@ pub(super) fn first_missed(slo: Slo, speed: &Speed, pessimism: Pessimism) -> Opt
     let all =
         [("ttft", slo.ttft_s, speed.ttft_s), ("tpot", slo.tpot_s, speed.tpot_s), ("e2el", slo.e2el_s, speed.e2el_s)];
     all.into_iter().find_map(|(metric, limit, interval)| {
-        let (limit_s, likely_s) = (limit?, pessimism.of(interval));
+        let (limit_s, likely_s) = (limit?, pessimism.end(interval));
         (likely_s > limit_s).then(|| Reason::SloMissed { metric: metric.to_owned(), likely_s, limit_s })
     })
 }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::KvDtype;
 use crate::fleet::Day;
+use crate::performance::Interval;
 use crate::weights::WeightFormat;
 
 /// How much is asked for.
@@ -16,13 +17,14 @@ pub enum Demand {
     Rate(Day),
 }
 
-/// How requests fill the KV cache.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// How requests fill the KV cache. Plans of today are all [`Room::Usual`]; kept ones may have the other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Room {
     /// All of them at their full length at once, as the engine's "maximum concurrency" counts.
     Longest,
     /// Each anywhere between its first and its last token, so that they fit 99 times in 100.
+    #[default]
     Usual,
 }
 
@@ -54,6 +56,23 @@ impl Slo {
     }
 }
 
+/// Which end of an interval an objective is held against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pessimism {
+    Likely,
+    SlowEnd,
+}
+
+impl Pessimism {
+    /// Returns that end of an interval of times.
+    pub(super) fn end(self, interval: Interval) -> f64 {
+        match self {
+            Self::Likely => interval.likely,
+            Self::SlowEnd => interval.high,
+        }
+    }
+}
+
 /// What has to be served.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Target {
@@ -63,8 +82,8 @@ pub struct Target {
     pub isl: u64,
     /// Mean output tokens.
     pub osl: u64,
-    /// How requests fill the KV cache.
-    pub room: Room,
+    /// Tokens of the longest request, prompt and output: the server's `--max-model-len`.
+    pub longest: u64,
     /// What the mean request has to keep.
     pub slo: Slo,
     /// Share of the requests that must find a seat in time when they come at a rate, 0 to 1.
@@ -80,13 +99,13 @@ pub struct Target {
 }
 
 impl Target {
-    /// So many requests at once, of so many tokens of prompt and output, all of which must fit at once.
+    /// So many requests at once, of so many tokens of prompt and output, none of them longer.
     pub const fn concurrency(requests: u32, isl: u64, osl: u64) -> Self {
         Self {
             demand: Demand::Concurrency(requests),
             isl,
             osl,
-            room: Room::Longest,
+            longest: isl.saturating_add(osl),
             slo: Slo { ttft_s: None, tpot_s: None, e2el_s: None },
             success: 0.95,
             spare: 0,
@@ -121,7 +140,12 @@ impl Target {
     /// The same target with prompts and outputs `factor` times as long.
     #[must_use]
     pub fn with_lengths(&self, factor: f64) -> Self {
-        Self { isl: scaled(self.isl, factor), osl: scaled(self.osl, factor), ..self.clone() }
+        Self {
+            isl: scaled(self.isl, factor),
+            osl: scaled(self.osl, factor),
+            longest: scaled(self.longest, factor),
+            ..self.clone()
+        }
     }
 
     /// The same target with objectives `factor` times as long.
@@ -137,6 +161,7 @@ impl Target {
             Demand::Concurrency(0) => Some("no request at once is no load"),
             Demand::Rate(day) if day.peak() <= 0.0 => Some("no request a second is no load"),
             _ if self.isl == 0 || self.osl == 0 => Some("a request has at least one prompt token and one output token"),
+            _ if self.longest < self.context() => Some("the longest request is no shorter than the mean one"),
             _ if !(self.growth.is_finite() && self.growth > 0.0) => Some("growth is a positive factor"),
             _ if !(self.success > 0.0 && self.success < 1.0) => Some("success is a share between 0 and 1"),
             _ if slo.into_iter().flatten().any(|limit| !(limit.is_finite() && limit > 0.0)) => {

@@ -1,12 +1,11 @@
-//! What would change the answer: the same question with another load, other lengths, other objectives, the slow end of every
-//! interval; and by how much the price of the answer may rise.
+//! What would change the answer: the same question with another load, other lengths, other objectives, a card lost; and by how
+//! much the price of the answer may rise.
 
 use super::Question;
 use super::answer::{Change, Choice, Recommended, Sensitivity};
 use super::evaluate::{self, Formats};
 use super::memory::Setup;
 use super::rank;
-use super::speed::Pessimism;
 use super::target::Target;
 
 pub(super) fn all(question: &Question<'_>, choices: &[Choice], recommended: Recommended) -> Vec<Sensitivity> {
@@ -14,7 +13,7 @@ pub(super) fn all(question: &Question<'_>, choices: &[Choice], recommended: Reco
     let target = question.target;
     let mut changes = vec![
         (Change::Load { factor: 0.5 }, target.with_load(0.5)),
-        (Change::Load { factor: 2.0 }, target.with_load(2.0)),
+        (Change::Load { factor: 1.5 }, target.with_load(1.5)),
         (Change::Lengths { factor: 0.5 }, target.with_lengths(0.5)),
         (Change::Lengths { factor: 2.0 }, target.with_lengths(2.0)),
     ];
@@ -22,7 +21,7 @@ pub(super) fn all(question: &Question<'_>, choices: &[Choice], recommended: Reco
         changes.push((Change::Slo { factor: 0.5 }, target.with_slo(0.5)));
         changes.push((Change::Slo { factor: 2.0 }, target.with_slo(2.0)));
     }
-    changes.push((Change::SlowEnd, target.clone()));
+    changes.push((Change::CardLost, Target { spare: target.spare.saturating_add(1), ..target.clone() }));
     let mut answers: Vec<Sensitivity> =
         changes.into_iter().map(|(change, target)| answer(question, change, &target, best)).collect();
     answers.extend(best.and_then(|best| price(choices, best)));
@@ -30,23 +29,19 @@ pub(super) fn all(question: &Question<'_>, choices: &[Choice], recommended: Reco
 }
 
 fn answer(question: &Question<'_>, change: Change, target: &Target, best: Option<&Choice>) -> Sensitivity {
-    let pessimism = match change {
-        Change::SlowEnd => Pessimism::SlowEnd,
-        _ => Pessimism::Likely,
-    };
-    let least = least(question, target, pessimism);
+    let least = least(question, target);
     let least = least.as_ref();
     Sensitivity {
         change,
         answer: least.map(Choice::name),
-        purchase_usd: least.and_then(|choice| Some(choice.cost.purchase.as_ref()?.usd)),
+        purchase_usd: least.and_then(|choice| choice.cost.capital_usd()),
         changes: least.map(Choice::name) != best.map(Choice::name),
     }
 }
 
 /// The choice that costs least to buy. Cards without a price cannot be it, and neither can what costs more with a single
 /// replica than something that was found already.
-fn least(question: &Question<'_>, target: &Target, pessimism: Pessimism) -> Option<Choice> {
+fn least(question: &Question<'_>, target: &Target) -> Option<Choice> {
     let at_least = |setup: &Setup<'_>| {
         let cards = setup.tensor_parallel.saturating_mul(target.spare.saturating_add(1));
         let quote = question.prices.purchase(&setup.gpu.name, cards)?;
@@ -63,10 +58,9 @@ fn least(question: &Question<'_>, target: &Target, pessimism: Pessimism) -> Opti
         if bound > best {
             break;
         }
-        if let Ok(choice) = evaluate::evaluate(question, &setup, target, pessimism) {
-            let price = choice.cost.purchase.as_ref();
+        for choice in evaluate::likely_and_sure(question, &setup, target).into_iter().flatten() {
             if choice.safely {
-                best = price.map_or(best, |price| best.min(price.usd));
+                best = choice.cost.capital_usd().map_or(best, |usd| best.min(usd));
             }
             found.push(choice);
         }
@@ -78,7 +72,7 @@ fn least(question: &Question<'_>, target: &Target, pessimism: Pessimism) -> Opti
 
 /// The next card, and by which factor the answer's price may rise before that one costs as little.
 fn price(choices: &[Choice], best: &Choice) -> Option<Sensitivity> {
-    let usd = |choice: &Choice| choice.cost.purchase.as_ref().map(|price| price.usd);
+    let usd = |choice: &Choice| choice.cost.capital_usd();
     let others =
         choices.iter().filter(|choice| choice.as_asked && choice.gpu != best.gpu && (choice.safely || !best.safely));
     let (next, next_usd) =

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use sizing::weights::WeightFormat;
 use sizing::{Bytes, Engine, catalogue};
 
 #[test]
@@ -16,10 +17,30 @@ fn models_are_found_by_full_short_and_served_names() {
     ] {
         assert_eq!(catalogue::model(name).unwrap().name, expected, "{name}");
     }
-    let error = catalogue::model("gemma-3-12b-it-bnb-4bit").unwrap_err().to_string();
-    assert!(error.contains("gemma-3-12b-it-bnb-4bit"), "{error}");
+    let error = catalogue::model("gemma-3-12b-it-bnb-4bit").unwrap_err();
+    assert_eq!((error.nearest.len(), &*error.nearest[0]), (5, "google/gemma-3-12b-it"), "{error}");
+    assert!(error.to_string().contains("hint: the nearest are google/gemma-3-12b-it"), "{error}");
+    for (name, gpu) in [("H100", "H100 80GB"), ("A100", "A100 80GB"), ("L40", "L40"), ("rtx 6000", "RTX 6000 Ada")] {
+        assert_eq!(catalogue::gpu(name).unwrap().name, gpu);
+    }
     assert_eq!(catalogue::gpu("NVIDIA GeForce RTX 3090").unwrap().name, "RTX 3090");
     assert!(catalogue::gpu("").is_err() && catalogue::model("").is_err());
+}
+
+/// Names of quantised checkpoints are the base model and a format.
+#[test]
+fn a_checkpoint_s_name_is_a_model_and_a_format() {
+    for (name, model, weights) in [
+        ("Qwen/Qwen3-8B-AWQ", "Qwen/Qwen3-8B", Some(WeightFormat::Awq)),
+        ("RedHatAI/Llama-3.3-70B-Instruct-FP8-dynamic", "meta-llama/Llama-3.3-70B-Instruct", Some(WeightFormat::Fp8)),
+        ("meta-llama/Meta-Llama-3.1-70B-Instruct", "meta-llama/Llama-3.3-70B-Instruct", None),
+        ("google/gemma-3-12b-it", "google/gemma-3-12b-it", None),
+    ] {
+        let found = catalogue::checkpoint(name).unwrap();
+        assert_eq!((&*found.model.name, found.weights), (model, weights), "{name}");
+        assert_eq!(found.is_stand_in, name != model, "{name}");
+    }
+    assert!(catalogue::checkpoint("no/such").unwrap_err().to_string().contains("hint:"));
 }
 
 #[test]
@@ -56,30 +77,20 @@ fn weights_are_those_that_servers_print() {
 fn every_gpu_shows_programs_less_than_the_box_and_dates_its_facts() {
     for gpu in catalogue::gpus() {
         assert!(!gpu.marketed.source.is_empty() && gpu.marketed.date.starts_with("20"));
-        if let Some(visible) = &gpu.cuda_visible {
-            // Vendors round to binary gigabytes below 100 GB, so compare with the figure read as GiB.
-            let box_gib = Bytes::from_gib(gpu.marketed.value.as_gb());
-            assert!(visible.value < box_gib, "{}", gpu.name);
-            assert!(visible.value.as_gib() > box_gib.as_gib() * 0.9, "{}", gpu.name);
-        }
+        let (visible, box_gib) = (gpu.visible(), Bytes::from_gib(gpu.marketed.value.as_gb()));
+        // Vendors round to binary gigabytes below 100 GB, so compare with the figure read as GiB.
+        assert!(
+            visible.low <= visible.likely && visible.likely <= visible.high && visible.high <= box_gib,
+            "{}",
+            gpu.name
+        );
+        assert!(visible.low.as_gib() > box_gib.as_gib() * 0.905, "{}", gpu.name);
     }
-    let unknown: Vec<_> =
-        catalogue::gpus().iter().filter(|gpu| gpu.cuda_visible.is_none()).map(|gpu| gpu.name.as_str()).collect();
-    let expected = [
-        "A10G",
-        "L4",
-        "RTX 5090",
-        "RTX 6000 Ada",
-        "H100 PCIe",
-        "H20",
-        "Gaudi 3",
-        "B200",
-        "MI300X",
-        "MI325X",
-        "B300",
-        "MI355X",
-    ];
+    let unknown = catalogue::gpus().iter().filter(|gpu| gpu.cuda_visible.is_none());
+    let unknown: Vec<_> = unknown.map(|gpu| gpu.name.as_str()).collect();
+    let expected = ["V100 16GB", "Arc Pro B60", "V100 32GB", "Arc Pro B70", "Gaudi 3", "TPU v7"];
     assert_eq!(unknown, expected);
+    assert!(catalogue::gpus().iter().all(|gpu| gpu.bandwidth.is_some()));
 }
 
 #[test]
@@ -87,10 +98,11 @@ fn unknown_prices_are_unknown() {
     let prices = catalogue::prices();
     assert_eq!(prices.sets()[0].name, "reference report 2025-11-26");
     assert!(prices.purchase("RTX 4090", 1).is_none());
-    assert!(prices.cloud("RTX A6000", 1).is_none());
-    let p4d = prices.cloud("A100 40GB", 8).unwrap();
-    assert_eq!((p4d.price.get(), p4d.offer), (32.0, Some("AWS p4d.24xlarge")));
-    assert!(prices.cloud("A100 40GB", 4).is_none());
+    assert!(prices.rent("RTX A6000", 1, 1).is_none());
+    let p4d = prices.rent("A100 40GB", 8, 1).unwrap();
+    assert_eq!((p4d.quote.price.get(), p4d.quote.offer), (32.0, Some("AWS p4d.24xlarge")));
+    // Sixteen cards of one replica are in no machine.
+    assert!(prices.rent("H100 80GB", 16, 1).is_none());
 }
 
 /// The reference report's server: gemma-3-12b in 4 bits on an RTX 3090, 10.28 GiB for the KV cache, so 10.9 GiB of the

@@ -11,6 +11,7 @@ mod performance;
 mod planner;
 mod properties;
 mod published;
+mod questions;
 mod real_vllm;
 mod reference;
 mod releases;

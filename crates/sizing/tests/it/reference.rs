@@ -1,7 +1,7 @@
 //! The simple method against the reference report of 2025-11-26, section 3.
 
 use sizing::reference::{self, Cost, Deviation};
-use sizing::{Bytes, SimpleMethod, Tokens, Usd, catalogue};
+use sizing::{Bytes, SimpleMethod, Tokens, catalogue};
 
 fn gemma() -> &'static sizing::ModelSpec {
     catalogue::model(reference::MODEL).unwrap()
@@ -81,9 +81,9 @@ fn options_are_priced_by_the_report_s_own_set() {
                 assert_eq!((quote.price, quote.date), (usd, "2025-11-26"));
             }
             Cost::Rent(rate) => {
-                let quote = prices.cloud(option.gpu, option.cards).unwrap();
-                assert_eq!((quote.price, quote.date), (rate, "2025-11-26"));
-                assert_eq!(rate.over_hours(24.0 * 30.0), Usd::new(23_040.0));
+                let rented = prices.rent(option.gpu, option.cards, 1).unwrap();
+                assert_eq!((rented.quote.price, rented.quote.date), (rate, "2025-11-26"));
+                assert!((rate.get() * 24.0 * 30.0 - 23_040.0).abs() < 1e-9);
             }
         }
     }

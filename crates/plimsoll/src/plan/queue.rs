@@ -11,7 +11,7 @@ use simserver::{
     fleet::{Fleet, alike, fleet},
     simulate::poisson,
 };
-use sizing::planner::{Choice, Plan};
+use sizing::planner::{Choice, FleetPlan};
 use stats::{Confidence, Sample, mean_interval};
 
 /// Independent runs, each with its own arrivals.
@@ -54,7 +54,7 @@ impl Simulated {
 }
 
 /// The queue of the plan's fleet in its busiest hour; `None` for a fixed concurrency.
-pub(super) fn simulated(plan: &Plan) -> Option<Simulated> {
+pub(super) fn simulated(plan: &FleetPlan) -> Option<Simulated> {
     let day = plan.fleet.as_ref()?;
     let choice = plan.choices.get(day.choice)?;
     let peak = day.hours.iter().max_by(|a, b| a.rate_per_s.total_cmp(&b.rate_per_s))?;
@@ -90,14 +90,14 @@ fn interval(shares: Vec<f64>) -> Option<[f64; 3]> {
     Some([interval.low.max(0.0), sample.mean(), interval.high.min(1.0)])
 }
 
-fn lengths(plan: &Plan) -> Option<(u32, u32)> {
+fn lengths(plan: &FleetPlan) -> Option<(u32, u32)> {
     let isl = u32::try_from(plan.target.isl).ok()?;
     let osl = u32::try_from(plan.target.osl).ok()?;
     Some((isl, osl))
 }
 
 /// Steps on the line through E2EL at the peak's mean load and of a full replica.
-fn profile(plan: &Plan, choice: &Choice) -> Option<Profile> {
+fn profile(plan: &FleetPlan, choice: &Choice) -> Option<Profile> {
     let (service, speed) = choice.queue.zip(choice.speed)?;
     let (isl, osl) = lengths(plan)?;
     let full = f64::from(service.seats);

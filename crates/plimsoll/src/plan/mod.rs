@@ -13,7 +13,8 @@ use records::{RunDir, run_dir};
 use serde::Serialize;
 use sizing::{
     Engine, GpuSpec, ModelSpec, Prices, catalogue,
-    planner::{self, Money, Plan, Question, Target},
+    planner::{self, FleetPlan, Money, Question, Target},
+    weights::WeightFormat,
 };
 
 pub(crate) use self::ask::AskArgs;
@@ -26,19 +27,15 @@ use crate::{
 
 /// What can be typed after `cargo xtask plan`.
 #[derive(Debug, Args)]
-pub struct BuyArgs {
+pub struct PlanArgs {
     /// Run folders whose levels calibrate the predictions; without any, the catalogue speaks alone
     #[arg(long, num_args = 1.., value_name = "RUN")]
     from: Vec<PathBuf>,
-    /// What to serve: concurrency=N or rate=REQUESTS/S [peak=PEAK/MEAN of the day], context=TOKENS or isl= and osl=,
-    /// and at will dtype=bf16|fp8|awq|bnb4, kv=auto|fp8, success=PERCENT, spare=REPLICAS, growth=FACTOR
-    #[arg(
-        long,
-        default_value = "concurrency=50 context=4096 dtype=bf16",
-        value_name = "TARGET",
-        value_parser = target::target
-    )]
-    target: Target,
+    /// What to serve: concurrency=N or rate=REQUESTS/S [peak=PEAK/MEAN of the day], context=TOKENS or isl= and osl= with
+    /// longest=TOKENS, and at will dtype=bf16|fp8|awq|bnb4|mxfp4|nvfp4|any, kv=auto|fp8|any, success=PERCENT, spare=REPLICAS,
+    /// growth=FACTOR [default: concurrency=50 context=4096 in the format in which the model is published]
+    #[arg(long, value_name = "TARGET", value_parser = target::target)]
+    target: Option<Target>,
     /// Objectives of the mean request in ms, such as "ttft:500 tpot:50 e2el:8000"
     #[arg(long, value_name = "OBJECTIVES", value_parser = target::slo)]
     slo: Option<planner::Slo>,
@@ -57,9 +54,15 @@ pub struct BuyArgs {
     /// Years over which a purchase is written off
     #[arg(long, default_value_t = 3.0, value_name = "YEARS", value_parser = target::positive)]
     years: f64,
-    /// Price of electricity; without it power costs nothing here
-    #[arg(long, value_name = "USD", value_parser = target::positive)]
-    usd_per_kwh: Option<f64>,
+    /// Price of electricity; 0 leaves power out
+    #[arg(long, default_value_t = 0.12, value_name = "USD", value_parser = target::not_negative)]
+    usd_per_kwh: f64,
+    /// What the building draws / what the boards draw
+    #[arg(long, default_value_t = 1.6, value_name = "RATIO", value_parser = target::positive)]
+    pue: f64,
+    /// Price of a host for up to 8 cards; 0 leaves hosts out
+    #[arg(long, default_value_t = 10_000.0, value_name = "USD", value_parser = target::not_negative)]
+    host_usd: f64,
     /// vLLM version whose arithmetic to follow [default: that of the runs, else 0.11.2]
     #[arg(long, value_name = "VERSION")]
     vllm: Option<String>,
@@ -78,7 +81,7 @@ pub struct BuyArgs {
 #[derive(Debug, Serialize)]
 struct Planned {
     #[serde(flatten)]
-    plan: Plan,
+    plan: FleetPlan,
     /// The queue before the fleet again, served by the simulator in virtual time.
     #[serde(skip_serializing_if = "Option::is_none")]
     simulated_queue: Option<Simulated>,
@@ -86,19 +89,30 @@ struct Planned {
     notes: Vec<String>,
 }
 
-pub(crate) fn run(args: &BuyArgs) -> anyhow::Result<Exit> {
-    let mut target = args.target.clone();
-    target.slo = args.slo.unwrap_or_default();
+pub(crate) fn run(args: &PlanArgs) -> anyhow::Result<Exit> {
     let read = runs::read(&args.from, args.measured.as_ref(), args.model.as_deref())?;
-    let model = model_of(args.model.as_deref(), &read)?;
+    let found = model_of(args.model.as_deref(), &read)?;
+    let model = found.model;
+    let mut target = args.target.clone().unwrap_or_else(|| usual_target(&found));
+    target.slo = args.slo.unwrap_or_default();
+    target.weights = target.weights.or(found.weights);
     let engine = engine_of(args.vllm.as_deref(), &read)?;
     let prices = prices(args)?;
-    let (measured, notes) = runs::measured(&read, model);
+    let (measured, mut notes) = runs::measured(&read, model);
+    if found.is_stand_in {
+        notes.insert(0, format!("the shape is that of {}, which stands in for {}", model.name, found.served));
+    }
     let question = Question {
         engine,
+        served: &found.served,
         gpus: gpus(&args.gpus)?,
         prices: &prices,
-        money: Money { years: args.years, usd_per_kwh: args.usd_per_kwh },
+        money: Money {
+            years: args.years,
+            usd_per_kwh: (args.usd_per_kwh > 0.0).then_some(args.usd_per_kwh),
+            pue: args.pue,
+            host_usd: args.host_usd,
+        },
         measured: &measured,
         ..Question::of(model, &target)
     };
@@ -111,11 +125,40 @@ pub(crate) fn run(args: &BuyArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Ok)
 }
 
+/// A model and the name under which it is served.
+pub(crate) struct Found {
+    pub(crate) model: &'static ModelSpec,
+    /// The name that was asked for.
+    pub(crate) served: String,
+    /// The format that the name tells.
+    pub(crate) weights: Option<WeightFormat>,
+    /// Whether the catalogue has its shape under another name.
+    pub(crate) is_stand_in: bool,
+}
+
+/// Finds a model by a name as people type it.
+pub(crate) fn find(name: &str) -> anyhow::Result<Found> {
+    let found = catalogue::checkpoint(name).exit(Exit::Usage)?;
+    // A short name of the model itself serves the model.
+    let served = if found.is_stand_in && name.contains('/') { name } else { &found.model.name };
+    Ok(Found {
+        model: found.model,
+        served: served.to_owned(),
+        weights: found.weights,
+        is_stand_in: found.is_stand_in && name.contains('/'),
+    })
+}
+
+/// The reference report's load, in the format in which the model is published or that its name tells.
+pub(crate) fn usual_target(found: &Found) -> Target {
+    let weights = found.weights.unwrap_or_else(|| planner::published_format(found.model));
+    Target { weights: Some(weights), ..analysis::reference_target() }
+}
+
 /// The model that was named, else that of the runs, else the reference's.
-fn model_of(named: Option<&str>, read: &[Read]) -> anyhow::Result<&'static ModelSpec> {
+fn model_of(named: Option<&str>, read: &[Read]) -> anyhow::Result<Found> {
     let of_runs = || read.first().map(|run| run.model.as_str());
-    let name = named.or_else(of_runs).unwrap_or(sizing::reference::MODEL);
-    catalogue::model(name).exit(Exit::Usage)
+    find(named.or_else(of_runs).unwrap_or(sizing::reference::MODEL))
 }
 
 /// The engine that was named, else that of the runs where its arithmetic is known, else the reference's.
@@ -127,7 +170,7 @@ fn engine_of(named: Option<&str>, read: &[Read]) -> anyhow::Result<Engine> {
     of_runs.map_or_else(|| Engine::vllm("0.11.2").exit(Exit::Usage), Ok)
 }
 
-fn prices(args: &BuyArgs) -> anyhow::Result<Prices> {
+fn prices(args: &PlanArgs) -> anyhow::Result<Prices> {
     let Some(path) = &args.prices else {
         return Ok(catalogue::prices().clone());
     };
@@ -144,7 +187,7 @@ fn gpus(names: &[String]) -> anyhow::Result<Vec<&'static GpuSpec>> {
     names.iter().map(find).collect()
 }
 
-fn keep(folder: &std::path::Path, plan: &Plan) -> anyhow::Result<()> {
+fn keep(folder: &std::path::Path, plan: &FleetPlan) -> anyhow::Result<()> {
     let dir = RunDir::open(folder).exit(Exit::Usage)?;
     let mut json = serde_json::to_vec_pretty(plan).context("write the plan as JSON")?;
     json.push(b'\n');
@@ -153,7 +196,7 @@ fn keep(folder: &std::path::Path, plan: &Plan) -> anyhow::Result<()> {
 }
 
 /// The plan that a run folder keeps, if it keeps one that this version reads.
-pub(crate) fn kept(dir: &RunDir) -> anyhow::Result<Option<Plan>> {
+pub(crate) fn kept(dir: &RunDir) -> anyhow::Result<Option<FleetPlan>> {
     let path = dir.path().join(run_dir::PLAN);
     if !path.is_file() {
         return Ok(None);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use records::Metric;
 use sizing::{
     fleet::Day,
-    planner::{Demand, Room, Slo, Target},
+    planner::{Demand, Slo, Target},
     weights::WeightFormat,
 };
 
@@ -62,6 +62,14 @@ pub(super) fn positive(text: &str) -> Result<f64, String> {
     number.filter(|number| number.is_finite() && *number > 0.0).ok_or_else(|| format!("`{text}` is no positive number"))
 }
 
+/// A finite number of at least 0.
+pub(super) fn not_negative(text: &str) -> Result<f64, String> {
+    let number = text.parse::<f64>().ok();
+    number
+        .filter(|number| number.is_finite() && *number >= 0.0)
+        .ok_or_else(|| format!("`{text}` is no number of at least 0"))
+}
+
 /// Tokens of an output where only the context is given: a quarter of it.
 const OUTPUT_SHARE: u64 = 4;
 
@@ -70,9 +78,22 @@ pub(super) fn target(text: &str) -> Result<Target, String> {
     let words = text.split(|c: char| c.is_whitespace() || c == ',');
     let pairs = Pairs::read(
         words,
-        &["concurrency", "rate", "peak", "context", "isl", "osl", "dtype", "kv", "success", "spare", "growth"],
+        &[
+            "concurrency",
+            "rate",
+            "peak",
+            "context",
+            "isl",
+            "osl",
+            "longest",
+            "dtype",
+            "kv",
+            "success",
+            "spare",
+            "growth",
+        ],
     )?;
-    let (isl, osl, room) = lengths(&pairs)?;
+    let (isl, osl, longest) = lengths(&pairs)?;
     let weights = match pairs.get("dtype") {
         None | Some("any") => None,
         Some(name) => Some(name.parse::<WeightFormat>().map_err(|_| {
@@ -90,7 +111,7 @@ pub(super) fn target(text: &str) -> Result<Target, String> {
     };
     let target = Target {
         demand: demand(&pairs)?,
-        room,
+        longest,
         success: pairs.positive("success")?.map_or(0.95, |percent| percent / 100.0),
         spare: pairs.parsed("spare")?.unwrap_or(0),
         growth: pairs.positive("growth")?.unwrap_or(1.0),
@@ -119,20 +140,27 @@ fn demand(pairs: &Pairs<'_>) -> Result<Demand, String> {
     }
 }
 
-/// Prompt, output, and how full the cache is reckoned: a context is held by all at once, lengths as they come.
-fn lengths(pairs: &Pairs<'_>) -> Result<(u64, u64, Room), String> {
+/// The longest request / the mean one, where only means are given: outputs of chat services have a 95th percentile near twice
+/// their mean.
+const LONGEST_TO_MEAN: u64 = 2;
+
+/// Prompt, output and the longest request: a context is the longest, means leave room for longer ones.
+fn lengths(pairs: &Pairs<'_>) -> Result<(u64, u64, u64), String> {
     let context: Option<u64> = pairs.parsed("context")?;
-    match (context, pairs.parsed("isl")?, pairs.parsed("osl")?) {
-        (None, Some(isl), Some(osl)) => Ok((isl, osl, Room::Usual)),
+    let longest: Option<u64> = pairs.parsed("longest")?;
+    let (isl, osl) = match (context, pairs.parsed("isl")?, pairs.parsed("osl")?) {
+        (None, Some(isl), Some(osl)) => (isl, osl),
         (Some(context), None, None) if context >= 2 => {
             let osl = (context / OUTPUT_SHARE).max(1);
-            Ok((context - osl, osl, Room::Longest))
+            (context - osl, osl)
         }
-        (Some(context), Some(isl), None) if isl < context => Ok((isl, context - isl, Room::Longest)),
-        (Some(context), None, Some(osl)) if osl < context => Ok((context - osl, osl, Room::Longest)),
-        (Some(context), Some(isl), Some(osl)) if context == isl.saturating_add(osl) => Ok((isl, osl, Room::Longest)),
-        _ => Err("the lengths are not clear: write context=TOKENS, or isl=TOKENS and osl=TOKENS".to_owned()),
-    }
+        (Some(context), Some(isl), None) if isl < context => (isl, context - isl),
+        (Some(context), None, Some(osl)) if osl < context => (context - osl, osl),
+        (Some(context), Some(isl), Some(osl)) if context >= u64::saturating_add(isl, osl) => (isl, osl),
+        _ => return Err("the lengths are not clear: write context=TOKENS, or isl=TOKENS and osl=TOKENS".to_owned()),
+    };
+    let mean = u64::saturating_add(isl, osl);
+    Ok((isl, osl, longest.or(context).unwrap_or_else(|| mean.saturating_mul(LONGEST_TO_MEAN))))
 }
 
 /// `gpu=RTX 3090,tp=1,dtype=bnb4`.
@@ -164,7 +192,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_issue_s_target_is_unquantised_and_holds_all_at_full_length() {
+    fn a_context_is_the_longest_request_and_bf16_is_unquantised() {
         let target = target("concurrency=50 context=4096 dtype=bf16").unwrap();
         assert_eq!(target, Target::concurrency(50, 3072, 1024).unquantised());
     }
@@ -176,7 +204,7 @@ mod tests {
             panic!("{target:?}");
         };
         assert!((day.peak() - 8.0).abs() < 1e-4 && (day.mean() - 4.0).abs() < 1e-9);
-        assert_eq!((target.isl, target.osl, target.room), (1000, 200, Room::Usual));
+        assert_eq!((target.isl, target.osl, target.longest), (1000, 200, 2400));
         assert_eq!((target.spare, target.growth, target.success), (1, 1.5, 0.99));
         assert_eq!((target.weights, target.kv), (None, None));
     }

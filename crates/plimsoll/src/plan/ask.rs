@@ -35,10 +35,11 @@ impl AskArgs {
 fn planned(dir: &RunDir, target: &Target) -> anyhow::Result<()> {
     let read = runs::read(&[dir.path().to_owned()], None, None)?;
     let model = model_of(None, &read)?;
-    let (measured, notes) = runs::measured(&read, model);
+    let (measured, notes) = runs::measured(&read, model.model);
     for note in notes {
         progress::log(&note);
     }
-    let question = Question { engine: engine_of(None, &read)?, measured: &measured, ..Question::of(model, target) };
+    let question =
+        Question { engine: engine_of(None, &read)?, measured: &measured, ..Question::of(model.model, target) };
     keep(dir.path(), &planner::plan(&question)?)
 }

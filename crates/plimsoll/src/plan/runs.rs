@@ -45,7 +45,7 @@ pub(super) fn read(
     let read = |folder: &PathBuf| {
         let dir = RunDir::open(folder).exit(Exit::Usage)?;
         let run = RunData::load(&dir).exit(Exit::Usage)?;
-        let summary = crate::report::summarise(&run);
+        let summary = crate::summary::summarise(&run);
         Ok(of_run(&run, &summary, &said, named, model))
     };
     folders.iter().map(read).collect()
@@ -146,11 +146,7 @@ fn weights(run: &Read, model: &ModelSpec, gpu: &GpuSpec, notes: &mut Vec<String>
     if let Some(weights) = run.weights {
         return Ok(weights);
     }
-    let fits = gpu.cuda_visible.as_ref().is_none_or(|visible| {
-        let cards = u64::from(run.tensor_parallel);
-        model.weights_16_bit() < visible.value.times(cards)
-    });
-    if !fits {
+    if model.weights_16_bit() >= gpu.visible().high.times(u64::from(run.tensor_parallel)) {
         return Err(format!(
             "bf16 weights do not fit on {} × {}, and it does not name their format (say --measured dtype=)",
             run.tensor_parallel, gpu.name
