@@ -140,6 +140,9 @@ fn serve_args(args: &EngineArgs) -> anyhow::Result<ServeArgs> {
             tokens: args.speculative_tokens,
         }),
         platform: args.platform.map(super::args::Device::platform),
+        gpu_memory_utilization: args.gpu_memory_utilization,
+        enforce_eager: args.enforce_eager,
+        unread: Vec::new(),
     })
 }
 
