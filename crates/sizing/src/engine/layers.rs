@@ -136,7 +136,9 @@ fn block(rules: &Rules, shape: &Shape, flags: &EngineFlags) -> Result<Block, KvC
     let attention =
         (shape.layers.iter()).find(|group| group.count > 0 && matches!(group.holds, Holds::Heads(_)) || latent(group));
     let (Some(state), Some(attention)) = (largest, attention) else {
-        let of_states = if mode == StateMode::None { length } else { tokens };
+        // Of models with states only, 0.15 is the first to cut them by blocks.
+        let whole = mode == StateMode::None || rules.states == States::ByLength;
+        let of_states = if whole { length } else { tokens };
         return Ok(Block { tokens, of_states, state: None });
     };
     let one = page(rules, &attention.holds, flags, 1, None)?.get().max(1);
