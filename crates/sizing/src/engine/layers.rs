@@ -215,10 +215,9 @@ pub(super) fn state_mode(rules: &Rules, shape: &Shape, flags: &EngineFlags) -> S
     };
     match (states, rules.states) {
         (StateCache::None | StateCache::Default, _) | (_, States::Refused | States::One) => StateMode::None,
-        (_, States::ByLength) if can => StateMode::All,
-        (_, States::ByLength) => StateMode::None,
-        (StateCache::Align, _) | (_, States::NoAll) => StateMode::Align,
-        (StateCache::All, _) => StateMode::All,
+        (_, States::ByLength) if !can => StateMode::None,
+        (StateCache::Align, States::ByMode | States::AlignByDefault) | (_, States::NoAll) => StateMode::Align,
+        (_, States::ByLength) | (StateCache::All, _) => StateMode::All,
         (StateCache::Cached, States::ByMode) if can => StateMode::All,
         (StateCache::Cached, _) => StateMode::Align,
     }
