@@ -2,6 +2,8 @@
 //!
 //! `cargo run -p sizing --example releases > docs/vllm-releases.md`. A test holds the page against the table of rules.
 
+#![expect(clippy::print_stdout, reason = "the page is what it prints")]
+
 use std::collections::BTreeMap;
 
 use sizing::engine::{Declared, ServeArgs};
