@@ -35,7 +35,7 @@ pub use metric::{
 pub use predict::{Calibrated, Observed, Served, observations};
 /// Ids of the metrics, and why a search ended, as the records have them.
 pub use records::{Metric, SearchEnd};
-pub use run::{server_capacity::server_capacity, summarise};
+pub use run::{recorded::recorded_settings, server_capacity::server_capacity, summarise};
 /// The planner's answer, which a summary may carry.
 pub use sizing::planner as planning;
 pub use sizing_section::{measured_target, reference_target, sizing_section, sizing_section_of};

@@ -6,6 +6,7 @@ pub(crate) mod facts;
 pub(crate) mod findings;
 pub(crate) mod goodput;
 pub(crate) mod limits;
+pub(crate) mod recorded;
 pub(crate) mod scaling;
 pub(crate) mod server_capacity;
 pub(crate) mod slo;

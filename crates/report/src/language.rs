@@ -182,7 +182,8 @@ mod tests {
     fn every_key_is_used_and_every_key_asked_for_exists() {
         let of_this_file = ["figure.mean", "figure.percentile"].map(str::to_owned);
         let of_metrics = Metric::all().map(|metric| format!("metric.{metric}"));
-        let mut asked: BTreeSet<String> = of_metrics.chain(of_this_file).collect();
+        let of_settings = analysis::recorded_settings().map(|id| format!("setup.{id}"));
+        let mut asked: BTreeSet<String> = of_metrics.chain(of_this_file).chain(of_settings).collect();
         for source in sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src")) {
             for piece in source.split('"').skip(1).step_by(2) {
                 let is_key = piece.split_once('.').is_some_and(|(table, key)| {

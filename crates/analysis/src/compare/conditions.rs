@@ -3,7 +3,7 @@
 use records::{Engine, Manifest, Plan};
 use serde::{Deserialize, Serialize};
 
-use crate::Summary;
+use crate::{Summary, run::recorded::recorded_settings};
 
 /// Relative difference of mean prompt lengths that is still the same load.
 const ISL_TOLERANCE: f64 = 0.01;
@@ -13,8 +13,8 @@ const PREFIX_TOLERANCE: f64 = 0.05;
 /// Something that two runs differ in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Condition {
-    /// `model`, `osl`, `isl`, `workload`, `endpoint`, `ignore_eos`, `extra_body`, `prefix_cache` or `target`; of what is
-    /// compared rather than in the way, `engine`, `gpus`, `tool`.
+    /// `model`, `osl`, `isl`, `workload`, `endpoint`, `ignore_eos`, `extra_body`, `prefix_cache`, `target` or one of
+    /// [`crate::recorded_settings`]; of what is compared rather than in the way, `engine`, `gpus`, `tool`.
     pub what: String,
     /// In the first run.
     pub first: String,
@@ -57,6 +57,10 @@ pub(crate) fn differing((a, of_a): (&Manifest, &Summary), (b, of_b): (&Manifest,
         value.to_string()
     };
     differ("extra_body", body(a), body(b));
+    let setting = |of: &Summary, id: &str| of.run.settings.get(id).map_or("unset", String::as_str).to_owned();
+    for id in recorded_settings() {
+        differ(id, setting(of_a, id), setting(of_b, id));
+    }
     let alike = |a: f64, b: f64, tolerance: f64| (a - b).abs() <= tolerance;
     if let (Some(isl_a), Some(isl_b)) = (of_a.run.isl_mean, of_b.run.isl_mean)
         && !alike(isl_a, isl_b, ISL_TOLERANCE * isl_a.max(isl_b))

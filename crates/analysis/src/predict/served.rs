@@ -144,6 +144,8 @@ fn family(engine: &EngineFacts) -> EngineFamily {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     fn served(model: &str, gpus: &[&str]) -> Served {
@@ -164,6 +166,7 @@ mod tests {
             client: String::new(),
             tool: String::new(),
             argv: Vec::new(),
+            settings: BTreeMap::new(),
             complete: true,
             incomplete_reason: None,
             skipped_lines: 0,

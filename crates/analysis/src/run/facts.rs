@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use records::{EndReason, GpuLine, Host, Offset, RunData, Tool};
 
+use super::recorded::recorded;
 use crate::{LevelSummary, RunFacts, distribution::mean, level::window::is_completed};
 
 pub(crate) fn run_facts(run: &RunData, levels: &[LevelSummary]) -> RunFacts {
@@ -28,6 +29,7 @@ pub(crate) fn run_facts(run: &RunData, levels: &[LevelSummary]) -> RunFacts {
         client: client(&manifest.host),
         tool: tool(&manifest.tool),
         argv: manifest.argv.clone(),
+        settings: recorded(manifest),
         complete: incomplete_reason.is_none(),
         incomplete_reason,
         skipped_lines: run.skipped.len() as u64,

@@ -1,5 +1,7 @@
 //! Whose figures these are: run, server, client.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_with::skip_serializing_none;
 
@@ -39,6 +41,9 @@ pub struct RunFacts {
     pub tool: String,
     /// The command line, secrets redacted.
     pub argv: Vec<String>,
+    /// Further settings that are set, by the ids of [`crate::recorded_settings`], such as `http2`; they are conditions of a comparison.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub settings: BTreeMap<String, String>,
     /// Whether every planned level ran to its end.
     pub complete: bool,
     /// Why not, when not: `interrupted`, `server_lost: …`, `failed: …`, `killed`.

@@ -96,3 +96,18 @@ fn levels_that_only_one_run_has_are_not_compared() {
     let error = compare(&run(100_000, 1), &second, OPTIONS).unwrap_err();
     assert_eq!(error, CompareError::NothingInCommon);
 }
+
+#[test]
+fn runs_that_differ_in_a_recorded_setting_are_not_compared() {
+    let with_http2 = |http2: bool, seed| {
+        let mut run = run(100_000, seed);
+        run.manifest.settings = Some(serde_json::json!({ "connection": { "http2": http2 } }));
+        run
+    };
+    let refused = compare(&with_http2(true, 1), &with_http2(false, 2), OPTIONS).unwrap_err();
+    let CompareError::Differ(conditions) = refused else { panic!("they differ: {refused}") };
+    assert_eq!(conditions.iter().map(|c| c.what.as_str()).collect::<Vec<_>>(), ["http2"]);
+    assert!(compare(&with_http2(true, 1), &with_http2(true, 2), OPTIONS).is_ok());
+    // A run from before the manifest contained settings differs in nothing that is not known.
+    assert!(compare(&run(100_000, 1), &with_http2(false, 2), OPTIONS).is_ok());
+}

@@ -132,7 +132,11 @@ fn setup(desk: &Desk<'_>) -> Table {
     if run.skipped_lines > 0 {
         rows.push(("setup.skipped", count(run.skipped_lines)));
     }
-    let rows = rows.into_iter().map(|(name, value)| vec![desk.get(name), value]).collect();
+    let mut rows: Vec<_> = rows.into_iter().map(|(name, value)| vec![desk.get(name), value]).collect();
+    rows.extend(run.settings.iter().map(|(id, value)| {
+        let value = if value == "true" { desk.get("word.yes") } else { value.clone() };
+        vec![desk.get(&format!("setup.{id}")), value]
+    }));
     Table::plain(desk.texts(&["column.item", "column.value"]), rows)
 }
 
