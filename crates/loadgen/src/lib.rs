@@ -13,7 +13,7 @@ mod target;
 
 pub mod arrival;
 mod level;
-mod plan;
+mod load_plan;
 mod protocol;
 
 pub mod openai;
@@ -41,8 +41,8 @@ mod wire;
 pub use driver::{Done, Event, Progress, RunEnd, StopHandle, calibrate, probe, resume, run};
 pub use error::{LoadError, PlanError, SinkError};
 pub use level::{Level, Load, Volume};
+pub use load_plan::{LoadPlan, LoadSpec, Threads, Timeouts, Work};
 pub use openai::{Endpoint, LengthControl};
-pub use plan::{LoadPlan, LoadSpec, Threads, Timeouts, Work};
 pub use target::{Secret, Target, Trust};
 pub use tunnel::Tunnel;
 

@@ -14,8 +14,8 @@ use crate::{
     connector::{Connector, Refused},
     deadline::{Deadline, Interruption},
     keep_alive::SlotConnection,
+    load_plan::Timeouts,
     openai::{Chunk, Endpoint, Event, error_message},
-    plan::Timeouts,
     protocol::Fault,
     timeline::{Ending, Reading, Timeline},
 };
