@@ -27,18 +27,24 @@ mod workload;
 use std::path::Path;
 
 use loadgen::LoadPlan;
-use records::{EndReason, EngineFacts, RunDir};
+use records::{EngineFacts, RunDir};
 
 pub use access::Secrets;
 pub use error::{BenchError, Fault};
 pub use event::Event;
-pub use loadgen::StopHandle;
+pub use loadgen::{Event as LoadEvent, StopHandle};
+pub use records::EndReason;
 pub use search::SearchedLoad;
 pub use series::SeriesDir;
 pub use settings::Settings;
 pub use telemetry::{GpuSources, gpu_sources, server_source};
 
 use begun::Begun;
+
+/// The README's examples, so that they run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 /// Measures a server and leaves a run folder, or the folder of a series.
 ///
