@@ -1,5 +1,6 @@
 //! What holds for the workspace as a whole.
 
 mod architecture;
+mod circles;
 mod dependencies;
 mod sources;
