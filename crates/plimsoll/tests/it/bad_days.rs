@@ -152,7 +152,7 @@ fn usage_errors_say_what_to_do() {
         (vec!["all", "--profile", "no-such"], "rtx3090-gemma3-12b-bnb4"),
         (vec!["report", "no/such/run"], "plimsoll bench"),
         (vec!["size", "--model", "no-such-model"], "no-such-model"),
-        (vec!["size", "--vllm", "0.1.0"], "0.32.0"),
+        (vec!["size", "--vllm", "0.1.0"], "0.33.0"),
     ] {
         let output = run(&args);
         let said = stderr(&output);

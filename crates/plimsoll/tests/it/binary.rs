@@ -4,20 +4,37 @@ use std::{
     io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
+    sync::{Arc, Once, atomic::AtomicBool},
     thread,
     time::{Duration, Instant},
 };
 
 use serde_json::Value;
+use signal_hook::{
+    consts::{SIGHUP, SIGINT, SIGTERM},
+    flag::register_conditional_shutdown,
+};
 
 /// Longest time that anything here may take before the test gives up; it bounds a hang and measures nothing.
 const PATIENCE: Duration = Duration::from_mins(2);
 
 /// The binary, away from the settings of whoever runs the tests.
 pub(crate) fn xtask(args: &[&str]) -> Command {
+    handle_signals();
     let mut command = Command::new(env!("CARGO_BIN_EXE_plimsoll"));
     command.args(args).env_remove("OPENAI_API_KEY").stdin(Stdio::null());
     command
+}
+
+/// Makes signals have an effect on the programs that are started here, even if these tests run as a background job of a
+/// shell, which ignores some: in a child, an ignored signal stays ignored, and a handled one has its default effect again.
+fn handle_signals() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        for signal in [SIGHUP, SIGINT, SIGTERM] {
+            register_conditional_shutdown(signal, 130, Arc::new(AtomicBool::new(true))).expect("a handler");
+        }
+    });
 }
 
 pub(crate) fn run(args: &[&str]) -> Output {
