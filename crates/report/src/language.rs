@@ -76,14 +76,14 @@ impl Words {
     pub(crate) fn load(language: Language) -> Result<Self, ReportError> {
         let tables = toml::from_str(language.catalogue())
             .map_err(|source| ReportError::Catalogue { language: language.tag(), source })?;
-        Ok(Self { language, confidence: "95 %".into(), tables })
+        Ok(Self { language, confidence: "95%".into(), tables })
     }
 
     /// The same words for intervals of another confidence.
     pub(crate) fn with_confidence(mut self, level: Option<f64>) -> Self {
         if let Some(level) = level {
             let percent = format!("{:.1}", 100.0 * level);
-            self.confidence = format!("{} %", percent.trim_end_matches(".0"));
+            self.confidence = format!("{}%", percent.trim_end_matches(".0"));
         }
         self
     }

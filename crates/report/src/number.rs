@@ -79,7 +79,7 @@ pub(crate) fn range(values: impl Iterator<Item = f64> + Clone, text: impl Fn(f64
 
 /// Such a range of shares of 0 to 1, in percent.
 pub(crate) fn percent_range(shares: impl Iterator<Item = f64> + Clone) -> String {
-    format!("{} %", range(shares, |share| number(share * 100.0, 1)))
+    format!("{}%", range(shares, |share| number(share * 100.0, 1)))
 }
 
 /// The mean of a distribution with its interval.
@@ -121,7 +121,7 @@ pub(crate) fn per_second(rate: f64) -> String {
 
 /// A share of 0 to 1 in percent.
 pub(crate) fn percent(share: f64) -> String {
-    format!("{} %", number(share * 100.0, 1))
+    format!("{}%", number(share * 100.0, 1))
 }
 
 /// A share with its interval in percent, the unit once.
@@ -152,7 +152,7 @@ pub(crate) fn held_tenths(requests: f64) -> String {
 pub(crate) fn change(from: f64, to: f64) -> String {
     let share = (to - from) / from * 100.0;
     let sign = if share > 0.0 { "+" } else { "" };
-    format!("{sign}{} %", number(share, 1))
+    format!("{sign}{}%", number(share, 1))
 }
 
 /// Bytes as GiB.
@@ -252,7 +252,7 @@ mod tests {
         assert_eq!(figure(23_398.0), "23,398");
         assert_eq!(count(28_064_u64), "28,064");
         assert_eq!(gib(11_038_359_552), "10.28 GiB");
-        assert_eq!(percent(1.0), "100.0 %");
+        assert_eq!(percent(1.0), "100.0%");
         assert_eq!(dollars(30_000.0), "$30,000");
         assert_eq!(gigabytes(1.5), "1.5 GB");
         assert_eq!(gigabytes(0.0944), "0.09 GB");
@@ -267,15 +267,15 @@ mod tests {
         assert_eq!(number(-1234.5, 1), "−1,234.5");
         assert_eq!(number(f64::NAN, 1), ABSENT);
         assert_eq!(number(f64::INFINITY, 1), ABSENT);
-        assert_eq!(change(55.6, 28.4), "−48.9 %");
-        assert_eq!(change(28.4, 55.6), "+95.8 %");
+        assert_eq!(change(55.6, 28.4), "−48.9%");
+        assert_eq!(change(28.4, 55.6), "+95.8%");
     }
 
     #[test]
     fn ranges_have_their_unit_once_and_capacities_are_cut() {
         let hits = [0.246, 0.2, 0.215];
-        assert_eq!(percent_range(hits.into_iter()), "20.0–24.6 %");
-        assert_eq!(percent_range([0.2, 0.2001].into_iter()), "20.0 %");
+        assert_eq!(percent_range(hits.into_iter()), "20.0–24.6%");
+        assert_eq!(percent_range([0.2, 0.2001].into_iter()), "20.0%");
         assert_eq!(range(std::iter::empty(), figure), ABSENT);
         assert_eq!((held(25.59), held_tenths(25.59)), ("25".into(), "25.6".into()));
     }

@@ -50,7 +50,7 @@ impl Axis {
             low: 0.0,
             high: 100.0,
             log: false,
-            ticks: [0.0, 50.0, 100.0].map(|at| Tick { at, label: format!("{} %", number(at, 0)) }).into(),
+            ticks: [0.0, 50.0, 100.0].map(|at| Tick { at, label: format!("{}%", number(at, 0)) }).into(),
         }
     }
 

@@ -62,7 +62,7 @@ fn columns(comparison: &Comparison, words: &Words) -> Vec<Column> {
     };
     let signed = |x: f64| {
         let sign = if x > 0.0 { "+" } else { "" };
-        format!("{sign}{} %", number(100.0 * x, 1))
+        format!("{sign}{}%", number(100.0 * x, 1))
     };
     let interval = |row: &ComparedFigure| match (row.low, row.high) {
         (Some(low), Some(high)) => format!("{}, {}", signed(low), signed(high)),

@@ -35,9 +35,9 @@ fn verdict_evidence_and_what_was_not_seen_stand_in_one_row() {
     let text = document(Language::En);
     let row = text.lines().find(|line| line.contains("memory for the KV cache")).expect("a row");
     for part in [
-        "KV cache up to 97.0 % (full from 90.0 %)",
+        "KV cache up to 97.0% (full from 90.0%)",
         "waiting for capacity 2.5",
-        "memory bandwidth in use 61.0 %",
+        "memory bandwidth in use 61.0%",
         "GPU profiling counters",
     ] {
         assert!(row.contains(part), "{part}: {row}");
@@ -69,9 +69,9 @@ fn a_real_run_shows_running_waiting_and_cache_of_each_level() {
         let files = render(&run, &summary, language).expect("renders");
         let text = String::from_utf8(files[0].bytes.clone()).expect("documents are UTF-8");
         for row in [
-            "| 1 | 1.0 | 1.0 | 0.0 | 13.0 % | 0 |",
-            "| 4 | 4.0 | 3.7 | 0.0 | 52.2 % | 0 |",
-            "| 16 | 16.0 | 7.9 | 6.4 | 100.0 % | 8 |",
+            "| 1 | 1.0 | 1.0 | 0.0 | 13.0% | 0 |",
+            "| 4 | 4.0 | 3.7 | 0.0 | 52.2% | 0 |",
+            "| 16 | 16.0 | 7.9 | 6.4 | 100.0% | 8 |",
             cache,
         ] {
             assert!(text.contains(row), "{row}\n{text}");

@@ -30,9 +30,10 @@ fn rates_are_in_report_console_and_csv() {
             most_in_flight: 64,
         });
     }
-    for (language, asked, open) in
-        [(Language::En, "Rate asked, 1/s", "open loop: requests"), (Language::Ko, "요청률 계획, 1/s", "개루프: 서버의")]
-    {
+    for (language, asked, open) in [
+        (Language::En, "Requested rate, 1/s", "open loop: requests"),
+        (Language::Ko, "요청률 계획, 1/s", "개루프: 서버의"),
+    ] {
         let files = render(&run, &summary, language).unwrap();
         let name = if language == Language::En { "report.md" } else { "report.ko.md" };
         let document = text_of(&files, name);

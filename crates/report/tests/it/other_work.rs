@@ -53,7 +53,7 @@ fn turns_are_told_up_to_twelve() {
         for expected in words {
             assert!(document.contains(expected), "{expected}: {document}");
         }
-        assert!(document.contains("| 12 | 9 | 400 | 75.0 % | 82.5 |"), "{document}");
+        assert!(document.contains("| 12 | 9 | 400 | 75.0% | 82.5 |"), "{document}");
         assert!(!document.contains("| 13 | 9 | 400 |"));
         assert!(document.contains("2,500 ± 250"), "{document}");
     }
@@ -74,7 +74,7 @@ fn stages_are_told_one_by_one() {
     };
     summary.levels[0].stages = vec![stage(0.5, 30), stage(1.0, 60), stage(0.5, 0)];
     for document in documents(&run, &summary) {
-        let second = "| 2 | 1.00 | 60.0 | 60 | 50.0 % | 71.5 | 500.0 | 510.0 | 123.0 |";
+        let second = "| 2 | 1.00 | 60.0 | 60 | 50.0% | 71.5 | 500.0 | 510.0 | 123.0 |";
         assert!(document.contains(second), "{document}");
         assert!(document.contains("| 3 | 0.50 | 60.0 | 0 | — |"), "{document}");
     }
@@ -91,10 +91,10 @@ fn without_output_levels_are_compared_by_their_requests() {
     }
     let most = summary.levels[1].concurrency;
     for (document, words) in documents(&run, &summary).iter().zip([
-        format!("the server completes most at concurrency {most}: 7.25 requests/s"),
+        format!("request throughput peaks at concurrency {most}: 7.25 requests/s"),
         format!("동시 요청 {most}개로, 초당 7.25건이며"),
     ]) {
         assert!(document.contains(&words), "{words}: {document}");
     }
-    assert!(console(&summary, Language::En, 1000).contains("No output tokens were asked for."));
+    assert!(console(&summary, Language::En, 1000).contains("No output tokens were requested."));
 }

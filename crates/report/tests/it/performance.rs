@@ -43,7 +43,7 @@ fn a_recorded_run_is_predicted_level_by_level() {
 fn the_console_says_how_far_the_predictions_were_off() {
     let (_, summary) = recorded();
     let told = summary.performance.as_ref().and_then(|p| p.tpot).unwrap();
-    let median = format!("TPOT {:.1} %", told.median * 100.0);
+    let median = format!("TPOT {:.1}%", told.median * 100.0);
     assert!(console(&summary, Language::En, 100).contains(&median));
     assert!(console(&summary, Language::Ko, 100).contains(&median));
 }
@@ -97,7 +97,7 @@ fn every_reason_has_its_sentence_in_both_languages() {
         "concurrency 1 to 85",
         "the KV cache would run full",
         "Not used, level 1 \\(by schedule\\)",
-        "25.0 % of the requests failed",
+        "25.0% of the requests failed",
         "7 preemptions",
     ] {
         let sentence = sentence.replace("\\(", "(").replace("\\)", ")");
@@ -106,5 +106,5 @@ fn every_reason_has_its_sentence_in_both_languages() {
     let korean = render(&run, &summary, Language::Ko).unwrap();
     let korean = text_of(&korean, "report.ko.md");
     assert!(!korean.contains('⟦') && !english.contains('⟦'));
-    assert!(korean.contains("선점 7회") && korean.contains("25.0 %가 실패"));
+    assert!(korean.contains("선점 7회") && korean.contains("25.0%가 실패"));
 }
