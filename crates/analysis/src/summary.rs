@@ -4,6 +4,7 @@
 //! second). Absent means not measured or not supportable by the sample, never 0. Definitions: `docs/methodology.md`.
 
 mod bottleneck;
+mod distribution;
 mod finding;
 mod gpu;
 mod level;
@@ -17,6 +18,7 @@ mod stage;
 mod turn;
 
 pub use bottleneck::*;
+pub use distribution::*;
 pub use finding::*;
 pub use gpu::*;
 pub use level::*;

@@ -1,11 +1,27 @@
 //! Events of a measurement, for whoever shows its progress.
 
-use std::{path::Path, time::Duration};
+use std::{fmt, path::Path, time::Duration};
 
 use analysis::LoadCapacity;
 use records::Plan;
 
-use crate::SearchedLoad;
+/// A load that a search tries.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum SearchedLoad {
+    /// Requests kept in flight.
+    Concurrency(f64),
+    /// Requests sent per second.
+    Rate(f64),
+}
+
+impl fmt::Display for SearchedLoad {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Concurrency(slots) => write!(f, "concurrency {slots}"),
+            Self::Rate(per_second) => write!(f, "{per_second} requests per second"),
+        }
+    }
+}
 
 /// What happens during a measurement, in order.
 #[derive(Clone, Copy, Debug)]

@@ -31,10 +31,9 @@ use records::{EngineFacts, RunDir};
 
 pub use access::Secrets;
 pub use error::{BenchError, Fault};
-pub use event::Event;
+pub use event::{Event, SearchedLoad};
 pub use loadgen::{Event as LoadEvent, StopHandle};
 pub use records::EndReason;
-pub use search::SearchedLoad;
 pub use series::SeriesDir;
 pub use settings::Settings;
 pub use telemetry::{GpuSources, gpu_sources, server_source};

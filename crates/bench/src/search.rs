@@ -4,7 +4,7 @@
 //! in the manifest grows by it, and it is run as a run is resumed. An interrupted search goes on: the plan contains which
 //! loads were tried and for how long. The load is a rate where the settings begin at a rate, otherwise a concurrency.
 
-use std::{fmt, path::Path};
+use std::path::Path;
 
 use analysis::{
     LevelSummary, LoadCapacity, Probe, SearchEnd, SearchLimits, SearchStep, Summary, fewest_effective, next_search_step,
@@ -13,7 +13,7 @@ use loadgen::Level;
 use records::{EndReason, Manifest, RunData, RunDir, Search, Stage};
 
 use crate::{
-    BenchError, Context, Event,
+    BenchError, Context, Event, SearchedLoad,
     begun::Begun,
     host, levels,
     measure::{Measured, measure},
@@ -27,24 +27,6 @@ const CONCURRENCY_MAX: u32 = 4096;
 const RATES: (f64, f64) = (0.001, 100_000.0);
 /// Confidence of the interval unless the settings name another.
 const CONFIDENCE_DEFAULT: f64 = 0.95;
-
-/// A load that a search tries.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum SearchedLoad {
-    /// Requests kept in flight.
-    Concurrency(f64),
-    /// Requests sent per second.
-    Rate(f64),
-}
-
-impl fmt::Display for SearchedLoad {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Concurrency(slots) => write!(f, "concurrency {slots}"),
-            Self::Rate(per_second) => write!(f, "{per_second} requests per second"),
-        }
-    }
-}
 
 /// A level that the search chose.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use serde::Serialize;
-use sizing::{catalogue, planner};
+use sizing::{Prices, catalogue, planner};
 
 use crate::{exit::Exit, output};
 
@@ -72,7 +72,7 @@ pub(crate) fn models(args: &ListArgs) -> anyhow::Result<Exit> {
 }
 
 pub(crate) fn gpus(args: &ListArgs) -> anyhow::Result<Exit> {
-    let prices = catalogue::prices();
+    let prices = Prices::builtin();
     let wanted = catalogue::gpus().iter().filter(|gpu| args.wants(&gpu.name, &gpu.aliases));
     let gpus: Vec<Gpu> = wanted
         .map(|gpu| {

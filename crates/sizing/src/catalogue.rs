@@ -1,13 +1,13 @@
-//! Facts that come with the crate: models, GPUs and prices, each with its source and date.
+//! Facts that come with the crate: models and GPUs, each with its source and date.
 //!
-//! The files are `catalogue/{models,gpus,prices}.toml`. What was not found is absent, never 0 and never guessed.
+//! The files are `catalogue/{models,gpus}.toml`; prices are in [`crate::prices`]. What was not found is absent, never 0 and never guessed.
 
 use std::sync::LazyLock;
 
 use serde::Deserialize;
 
 use crate::weights::WeightFormat;
-use crate::{GpuSpec, ModelSpec, Prices};
+use crate::{GpuSpec, ModelSpec};
 
 static MODELS: LazyLock<Vec<ModelSpec>> = LazyLock::new(|| {
     let file: ModelFile =
@@ -19,10 +19,6 @@ static GPUS: LazyLock<Vec<GpuSpec>> = LazyLock::new(|| {
     let file: GpuFile =
         toml::from_str(include_str!("../catalogue/gpus.toml")).expect("the embedded GPUs are read by a test");
     file.gpu
-});
-
-static PRICES: LazyLock<Prices> = LazyLock::new(|| {
-    Prices::from_toml(include_str!("../catalogue/prices.toml")).expect("the embedded prices are read by a test")
 });
 
 #[derive(Deserialize)]
@@ -45,11 +41,6 @@ pub fn models() -> &'static [ModelSpec] {
 /// All GPUs, smallest memory first.
 pub fn gpus() -> &'static [GpuSpec] {
     &GPUS
-}
-
-/// The prices that come with the crate.
-pub fn prices() -> &'static Prices {
-    &PRICES
 }
 
 /// The model of this name: as on Hugging Face, without its owner, or a usual short name; case does not matter.

@@ -17,6 +17,8 @@
 //! # Ok::<(), sizing::prices::PriceError>(())
 //! ```
 
+use std::sync::LazyLock;
+
 use serde::Deserialize;
 
 use crate::{Usd, UsdPerHour, catalogue};
@@ -107,7 +109,16 @@ pub struct Rented<'a> {
     pub cards: u32,
 }
 
+static BUILTIN: LazyLock<Prices> = LazyLock::new(|| {
+    Prices::from_toml(include_str!("../catalogue/prices.toml")).expect("the embedded prices are read by a test")
+});
+
 impl Prices {
+    /// The prices that come with the crate, from `catalogue/prices.toml`.
+    pub fn builtin() -> &'static Self {
+        &BUILTIN
+    }
+
     /// Reads sets of prices, in order of preference.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ fn sources() -> Vec<(String, String)> {
     let mut folders = vec![root.join("crates"), root.join("xtask")];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).expect("a folder of sources").map(|e| e.expect("an entry").path()) {
-            if entry.is_dir() {
+            if entry.is_dir() && entry.file_name().is_some_and(|name| name != "target") {
                 folders.push(entry);
             } else if entry.extension().is_some_and(|e| e == "rs") {
                 let text = fs::read_to_string(&entry).expect("UTF-8");

@@ -172,7 +172,7 @@ fn engine_of(named: Option<&str>, read: &[Read]) -> anyhow::Result<Engine> {
 
 fn prices(args: &PlanArgs) -> anyhow::Result<Prices> {
     let Some(path) = &args.prices else {
-        return Ok(catalogue::prices().clone());
+        return Ok(Prices::builtin().clone());
     };
     let text =
         fs::read_to_string(path).with_context(|| format!("read the prices in {}", path.display())).exit(Exit::Usage)?;

@@ -111,7 +111,7 @@ impl<'a> Question<'a> {
             engine: Engine::newest(),
             target,
             gpus: catalogue::gpus().iter().collect(),
-            prices: catalogue::prices(),
+            prices: Prices::builtin(),
             money: Money::default(),
             measured: &[],
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use sizing::weights::WeightFormat;
-use sizing::{Bytes, Engine, catalogue};
+use sizing::{Bytes, Engine, Prices, catalogue};
 
 #[test]
 fn models_are_found_by_full_short_and_served_names() {
@@ -95,7 +95,7 @@ fn every_gpu_shows_programs_less_than_the_box_and_dates_its_facts() {
 
 #[test]
 fn unknown_prices_are_unknown() {
-    let prices = catalogue::prices();
+    let prices = Prices::builtin();
     assert_eq!(prices.sets()[0].name, "reference report 2025-11-26");
     assert!(prices.purchase("RTX 4090", 1).is_none());
     assert!(prices.rent("RTX A6000", 1, 1).is_none());

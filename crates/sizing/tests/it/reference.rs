@@ -1,7 +1,7 @@
 //! The simple method against the reference report of 2025-11-26, section 3.
 
 use sizing::reference::{self, Cost, Deviation};
-use sizing::{Bytes, SimpleMethod, Tokens, catalogue};
+use sizing::{Bytes, Prices, SimpleMethod, Tokens, catalogue};
 
 fn gemma() -> &'static sizing::ModelSpec {
     catalogue::model(reference::MODEL).unwrap()
@@ -73,7 +73,7 @@ fn the_method_fed_with_the_model_s_own_width_gives_one_and_a_half_gib() {
 /// "$30,000", "$60,000", "$32/hour … ~$23,000 a month", "$3,000": the options' prices are those of the built-in set.
 #[test]
 fn options_are_priced_by_the_report_s_own_set() {
-    let prices = catalogue::prices();
+    let prices = Prices::builtin();
     for option in reference::OPTIONS.iter().chain(&reference::RANKING) {
         match option.cost {
             Cost::Purchase(usd) => {
