@@ -7,7 +7,6 @@ use std::{
 };
 
 use serde::de::DeserializeOwned;
-use tempfile::NamedTempFile;
 
 use self::lines_in_parts::read_file;
 use crate::{JsonlWriter, Lines, Manifest, SCHEMA_VERSION};
@@ -210,22 +209,14 @@ fn is_empty_folder(path: &Path) -> bool {
 }
 
 fn write_whole(folder: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut partial = NamedTempFile::with_prefix_in(".partial-", folder)?;
+    let mut partial = tempfile::Builder::new();
+    partial.prefix(".partial-");
+    // As for any file: the umask decides who may read it. A temporary file would be its owner's alone.
+    #[cfg(unix)]
+    partial.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut partial = partial.tempfile_in(folder)?;
     partial.write_all(bytes)?;
     partial.as_file().sync_all()?;
-    set_mode(partial.as_file())?;
     partial.persist(path)?;
-    Ok(())
-}
-
-/// A temporary file is its owner's alone; a report is for everyone who may read the folder.
-#[cfg(unix)]
-fn set_mode(file: &File) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
-    file.set_permissions(fs::Permissions::from_mode(0o644))
-}
-
-#[cfg(not(unix))]
-fn set_mode(_file: &File) -> io::Result<()> {
     Ok(())
 }

@@ -103,3 +103,22 @@ fn another_output_length_is_refused() {
     let output = run(&[&arguments[..], &["--anyway"]].concat());
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
 }
+
+#[cfg(unix)]
+#[test]
+fn documents_are_as_private_as_the_umask_asks() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (_keep, folder) = sample(100);
+    for (umask, mode) in [("077", 0o600), ("022", 0o644)] {
+        let status = std::process::Command::new("sh")
+            .args(["-c", "umask $1; shift; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_plimsoll"), umask])
+            .args(["report", text(&folder)])
+            .stdout(std::process::Stdio::null())
+            .status();
+        assert!(status.expect("sh runs").success());
+        for file in ["report.html", "all_concurrent_results.json"] {
+            let found = fs::metadata(folder.join(file)).expect("a document").permissions().mode() & 0o777;
+            assert_eq!(found, mode, "{file} by umask {umask}");
+        }
+    }
+}
