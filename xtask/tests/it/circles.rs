@@ -11,6 +11,8 @@ use std::{
     path::Path,
 };
 
+use crate::rust_files::{root, rust_files};
+
 /// Segments of a module path from the crate root; the root is empty.
 type Module = Vec<String>;
 
@@ -269,27 +271,19 @@ fn imports(files: &BTreeMap<Module, File>) -> BTreeMap<String, BTreeSet<String>>
 }
 
 /// The files below `src`, by module.
-fn sources(root: &Path, src: &Path) -> BTreeMap<Module, File> {
+fn sources(src: &Path) -> BTreeMap<Module, File> {
     let mut files = BTreeMap::new();
-    let mut folders = vec![src.to_path_buf()];
-    while let Some(folder) = folders.pop() {
-        for path in fs::read_dir(&folder).expect("a folder of sources").map(|entry| entry.expect("an entry").path()) {
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let below = path.strip_prefix(src).expect("below src").with_extension("");
-                let mut module: Module = below.iter().map(|part| part.to_string_lossy().into_owned()).collect();
-                if module.last().is_some_and(|last| ["lib", "main", "mod"].contains(&last.as_str())) {
-                    module.pop();
-                }
-                let name = path.strip_prefix(root).expect("below the root").display().to_string();
-                let text = fs::read_to_string(&path).expect("UTF-8");
-                let file = read(name, &text, &module);
-                // A program beside a library has the same root; the library's counts.
-                if !(file.name.ends_with("/main.rs") && files.contains_key(&module)) {
-                    files.insert(module, file);
-                }
-            }
+    for (path, text) in rust_files([src.to_path_buf()]) {
+        let below = path.strip_prefix(src).expect("below src").with_extension("");
+        let mut module: Module = below.iter().map(|part| part.to_string_lossy().into_owned()).collect();
+        if module.last().is_some_and(|last| ["lib", "main", "mod"].contains(&last.as_str())) {
+            module.pop();
+        }
+        let name = path.strip_prefix(root()).expect("below the root").display().to_string();
+        let file = read(name, &text, &module);
+        // A program beside a library has the same root; the library's counts.
+        if !(file.name.ends_with("/main.rs") && files.contains_key(&module)) {
+            files.insert(module, file);
         }
     }
     files
@@ -297,12 +291,11 @@ fn sources(root: &Path, src: &Path) -> BTreeMap<Module, File> {
 
 #[test]
 fn no_files_import_each_other_in_a_circle() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace");
-    let crates = fs::read_dir(root.join("crates")).expect("the crates").map(|entry| entry.expect("an entry").path());
+    let crates = fs::read_dir(root().join("crates")).expect("the crates").map(|entry| entry.expect("an entry").path());
     let mut found = Vec::new();
     let mut count = 0;
-    for src in crates.chain([root.join("xtask")]).map(|path| path.join("src")) {
-        let imports = imports(&sources(root, &src));
+    for src in crates.chain([root().join("xtask")]).map(|path| path.join("src")) {
+        let imports = imports(&sources(&src));
         count += imports.values().map(BTreeSet::len).sum::<usize>();
         for circle in circles(&imports) {
             let inside = |file: &String| imports[file].iter().filter(|to| circle.contains(*to)).cloned().collect();

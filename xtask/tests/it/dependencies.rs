@@ -3,24 +3,20 @@
 //! The first three hold what `cargo deny check licenses bans sources` would, without building cargo-deny
 //! (`docs/decisions.md`).
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{collections::BTreeSet, fs, path::PathBuf, process::Command};
 
 use serde_json::Value;
 use spdx::{Expression, ParseMode};
 
-const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+use crate::rust_files::{root, rust_files};
+
 const CRATES_IO: &str = "registry+https://github.com/rust-lang/crates.io-index";
 
 /// All packages of the lock file, on every platform, from `cargo metadata`.
 fn packages() -> Vec<Value> {
     let output = Command::new(env!("CARGO"))
         .args(["metadata", "--format-version", "1", "--locked"])
-        .current_dir(ROOT)
+        .current_dir(root())
         .output()
         .expect("cargo runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -40,7 +36,7 @@ fn is_ours(package: &Value) -> bool {
 
 /// The licences that `deny.toml` allows.
 fn allowed_licences() -> BTreeSet<String> {
-    let deny = fs::read_to_string(Path::new(ROOT).join("deny.toml")).expect("deny.toml");
+    let deny = fs::read_to_string(root().join("deny.toml")).expect("deny.toml");
     let deny: toml::Table = deny.parse().expect("TOML");
     let allowed = deny["licenses"]["allow"].as_array().expect("a list of licences");
     allowed.iter().map(|licence| licence.as_str().expect("a name").to_owned()).collect()
@@ -94,14 +90,8 @@ fn every_crate_comes_from_crates_io_and_no_version_is_a_wildcard() {
 /// The code of all Rust files below the folders or files, without comments.
 fn code_below(roots: &[PathBuf]) -> String {
     let mut code = String::new();
-    let mut open = roots.to_vec();
-    while let Some(path) = open.pop() {
-        if path.is_dir() {
-            open.extend(fs::read_dir(&path).expect("a folder").map(|entry| entry.expect("an entry").path()));
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            let text = fs::read_to_string(&path).unwrap_or_default();
-            code.extend(text.lines().filter(|line| !line.trim_start().starts_with("//")).flat_map(|line| [line, "\n"]));
-        }
+    for (_, text) in rust_files(roots.to_vec()) {
+        code.extend(text.lines().filter(|line| !line.trim_start().starts_with("//")).flat_map(|line| [line, "\n"]));
     }
     code
 }

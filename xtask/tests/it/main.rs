@@ -3,4 +3,5 @@
 mod architecture;
 mod circles;
 mod dependencies;
+mod rust_files;
 mod sources;

@@ -1,25 +1,15 @@
 //! House rules that no lint knows: modules say what they are for, and functions of arguments stay that.
 
-use std::{fs, path::Path};
+use crate::rust_files::{root, rust_files};
 
 /// All Rust sources of the workspace, as (path, text).
 fn sources() -> Vec<(String, String)> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace");
-    let mut found = Vec::new();
-    let mut folders = vec![root.join("crates"), root.join("xtask")];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).expect("a folder of sources").map(|e| e.expect("an entry").path()) {
-            if entry.is_dir() && entry.file_name().is_some_and(|name| name != "target") {
-                folders.push(entry);
-            } else if entry.extension().is_some_and(|e| e == "rs") {
-                let text = fs::read_to_string(&entry).expect("UTF-8");
-                let name = entry.strip_prefix(root).expect("below the root").display().to_string();
-                found.push((name, text));
-            }
-        }
-    }
-    assert!(found.len() > 50, "the walk found the sources: {}", found.len());
-    found
+    let files = rust_files([root().join("crates"), root().join("xtask")]);
+    assert!(files.len() > 50, "the walk found the sources: {}", files.len());
+    let named = |(path, text): (std::path::PathBuf, String)| {
+        (path.strip_prefix(root()).expect("below the root").display().to_string(), text)
+    };
+    files.into_iter().map(named).collect()
 }
 
 #[test]
