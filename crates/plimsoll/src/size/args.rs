@@ -32,7 +32,7 @@ pub(crate) struct LoadArgs {
     pub(crate) max_num_batched_tokens: u64,
     /// Memory for the KV cache in GiB, as vLLM prints it ("Available KV cache memory"), understood as ±0.005: says first what
     /// that server prints [default: the reference's 10.28 for the reference's model]
-    #[arg(long)]
+    #[arg(long, value_name = "GIB", value_parser = positive)]
     pub(crate) available_kv_gib: Option<f64>,
     /// Requests to hold at once
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]

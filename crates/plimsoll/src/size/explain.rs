@@ -95,7 +95,7 @@ fn explained(args: &ExplainArgs, log: StartLog) -> anyhow::Result<Explained> {
 /// The model as given, else the first of the log's names that the catalogue knows.
 fn model_of(args: &ExplainArgs, log: &StartLog) -> anyhow::Result<Option<Model>> {
     let model = |config: Option<std::path::PathBuf>, model: Option<String>| {
-        Model::of(&ModelArgs { config, model, weights_gib: None })
+        Model::from_args(&ModelArgs { config, model, weights_gib: None })
     };
     if args.config.is_some() || args.model.is_some() {
         return model(args.config.clone(), args.model.clone()).map(Some);

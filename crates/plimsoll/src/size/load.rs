@@ -3,12 +3,14 @@
 use analysis::SizingSection;
 use serde::Serialize;
 use sizing::{
-    Blocks, Bytes, Engine, EngineFlags, KvCachePlan, KvMemory, ModelSpec, PrintedGib, Tokens, catalogue,
-    engine::KvGroup,
+    Blocks, Bytes, Engine, EngineFlags, ModelSpec, Tokens, catalogue,
     planner::{self, FleetPlan, Question, Target},
 };
 
-use super::LoadArgs;
+use super::{
+    LoadArgs,
+    setup::{KvFigures, Memory},
+};
 use crate::{
     exit::{self, Exit, WithExit as _},
     output::{self, CONSOLE_WIDTH},
@@ -33,14 +35,8 @@ struct StartUp {
     available_kv_gib: f64,
     max_model_len: u64,
     printed: String,
-    gpu_blocks: u64,
-    bytes_per_block: u64,
-    blocks_per_request: u64,
-    groups: Vec<KvGroup>,
-    kv_cache_tokens: u64,
-    kv_cache_tokens_interval: [u64; 2],
-    max_concurrency: f64,
-    max_concurrency_interval: [f64; 2],
+    #[serde(flatten)]
+    figures: KvFigures,
 }
 
 pub(crate) fn run(args: &LoadArgs) -> anyhow::Result<Exit> {
@@ -80,34 +76,17 @@ fn printed(args: &LoadArgs, engine: Engine, model: &ModelSpec) -> anyhow::Result
     else {
         return Ok(None);
     };
-    if !gib.is_finite() || gib <= 0.0 {
-        return Err(exit::error(
-            Exit::Usage,
-            format!(
-                "cannot parse --available-kv-gib {gib}: expected a positive number\nhint: vLLM prints it at start-up"
-            ),
-        ));
-    }
     let flags = EngineFlags {
         max_num_batched_tokens: args.max_num_batched_tokens.into(),
         ..EngineFlags::new(args.max_model_len)
     };
-    let said = PrintedGib::new(gib);
-    let plan = |bytes| engine.kv_cache(model, &flags, KvMemory::Available(bytes)).exit(Exit::Usage);
-    let (low, nominal, high) = (plan(said.low())?, plan(said.nominal())?, plan(said.high())?);
-    let tokens = |plan: &KvCachePlan| plan.kv_cache_tokens().get();
+    let plan = |memory| engine.kv_cache(model, &flags, memory).exit(Exit::Usage);
+    let (figures, nominal) = KvFigures::new(Memory::printed(gib), plan)?;
     Ok(Some(StartUp {
         available_kv_gib: gib,
         max_model_len: args.max_model_len,
         printed: nominal.to_string(),
-        gpu_blocks: nominal.blocks().get(),
-        bytes_per_block: nominal.bytes_per_block().get(),
-        blocks_per_request: nominal.blocks_per_request().get(),
-        groups: nominal.groups().to_vec(),
-        kv_cache_tokens: tokens(&nominal),
-        kv_cache_tokens_interval: [tokens(&low), tokens(&high)],
-        max_concurrency: nominal.max_concurrency(),
-        max_concurrency_interval: [low.max_concurrency(), high.max_concurrency()],
+        figures,
     }))
 }
 
@@ -126,9 +105,9 @@ fn printed_text(sized: &Sized, printed: &StartUp) -> String {
         sized.engine,
         printed.available_kv_gib,
         printed.printed.replace('\n', "\n  "),
-        Blocks::new(printed.gpu_blocks),
-        Bytes::new(printed.bytes_per_block),
+        Blocks::new(printed.figures.gpu_blocks),
+        Bytes::new(printed.figures.bytes_per_block),
         Tokens::new(printed.max_model_len),
-        Blocks::new(printed.blocks_per_request),
+        Blocks::new(printed.figures.blocks_per_request),
     )
 }

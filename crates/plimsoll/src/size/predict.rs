@@ -1,14 +1,10 @@
 //! `cargo xtask size predict`: what vLLM will print at start-up.
 
 use serde::Serialize;
-use sizing::{
-    Engine, EngineFlags, KvCachePlan, KvMemory, Shape, Tokens, catalogue,
-    engine::{KvGroup, Step},
-    mix::Held,
-};
+use sizing::{Engine, EngineFlags, KvCachePlan, KvMemory, Shape, Tokens, catalogue, engine::Step, mix::Held};
 
 use super::args::PredictArgs;
-use super::setup::{Memory, Model, Setup};
+use super::setup::{KvFigures, Memory, Model, Setup};
 use crate::{
     exit::{Exit, WithExit as _},
     output,
@@ -25,15 +21,8 @@ struct Predicted {
     kv_cache_dtype: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     available_kv_bytes_interval: Option<[u64; 2]>,
-    gpu_blocks: u64,
-    gpu_blocks_interval: [u64; 2],
-    bytes_per_block: u64,
-    blocks_per_request: u64,
-    groups: Vec<KvGroup>,
-    kv_cache_tokens: u64,
-    kv_cache_tokens_interval: [u64; 2],
-    max_concurrency: f64,
-    max_concurrency_interval: [f64; 2],
+    #[serde(flatten)]
+    figures: KvFigures,
     /// Whether one request of the longest length fits; vLLM refuses to start otherwise.
     starts: bool,
     /// The longest length that would fit, where that one does not.
@@ -81,12 +70,12 @@ fn predict(args: &PredictArgs) -> anyhow::Result<Predicted> {
     };
     let engine = Engine::vllm(from).exit(Exit::Usage)?;
     let engine = if args.v0 { engine.v0() } else { engine };
-    let model = Model::of(&args.model)?;
+    let model = Model::from_args(&args.model)?;
     let gpu = (args.memory.gpu.as_deref()).map(catalogue::gpu).transpose().exit(Exit::Usage)?;
-    let setup = Setup::of(engine, &model, &args.engine, gpu)?;
-    let memory = Memory::of(&args.memory, &model, &setup, &args.engine, gpu)?;
+    let setup = Setup::new(engine, &model, &args.engine, gpu)?;
+    let memory = Memory::from_args(&args.memory, &model, &setup, &args.engine, gpu)?;
     let plan = |memory| engine.plan(&model.shape, &setup.flags, memory).exit(Exit::Usage);
-    let [low, nominal, high] = [plan(memory.low)?, plan(memory.nominal)?, plan(memory.high)?];
+    let (figures, nominal) = KvFigures::new(memory, plan)?;
     let upgrade = to.map(|to| upgrade(&engine, to, &model.shape, &setup.flags, memory.nominal)).transpose()?;
     let longest = if nominal.starts() {
         None
@@ -94,7 +83,6 @@ fn predict(args: &PredictArgs) -> anyhow::Result<Predicted> {
         engine.longest(&model.shape, &setup.flags, memory.nominal).exit(Exit::Usage)?
     };
     let lengths = args.isl.as_ref().zip(args.osl.as_ref());
-    let tokens = |plan: &KvCachePlan| plan.kv_cache_tokens().get();
     Ok(Predicted {
         model: model.name.clone(),
         engine: engine.to_string(),
@@ -106,15 +94,7 @@ fn predict(args: &PredictArgs) -> anyhow::Result<Predicted> {
             (KvMemory::Available(low), KvMemory::Available(high)) => Some([low.get(), high.get()]),
             _ => None,
         },
-        gpu_blocks: nominal.blocks().get(),
-        gpu_blocks_interval: [low.blocks().get(), high.blocks().get()],
-        bytes_per_block: nominal.bytes_per_block().get(),
-        blocks_per_request: nominal.blocks_per_request().get(),
-        groups: nominal.groups().to_vec(),
-        kv_cache_tokens: tokens(&nominal),
-        kv_cache_tokens_interval: [tokens(&low), tokens(&high)],
-        max_concurrency: nominal.max_concurrency(),
-        max_concurrency_interval: [low.max_concurrency(), high.max_concurrency()],
+        figures,
         starts: nominal.starts(),
         longest_model_len: longest.map(Tokens::get),
         replicas: args.engine.data_parallel_size,
@@ -147,8 +127,8 @@ fn upgrade(from: &Engine, to: &str, shape: &Shape, flags: &EngineFlags, memory: 
 
 fn text(predicted: &Predicted) -> String {
     let Predicted { model, engine, .. } = predicted;
-    let [fewest, most] = predicted.kv_cache_tokens_interval;
-    let [least, greatest] = predicted.max_concurrency_interval;
+    let [fewest, most] = predicted.figures.kv_cache_tokens_interval;
+    let [least, greatest] = predicted.figures.max_concurrency_interval;
     let mut lines = vec![
         format!("{model} on {engine} would print:"),
         String::new(),
@@ -157,11 +137,11 @@ fn text(predicted: &Predicted) -> String {
         format!("tokens from {fewest} to {most}, concurrency from {least:.2}x to {greatest:.2}x"),
         format!(
             "{} blocks of {} B in {} group(s); a request of {} tokens takes {}",
-            predicted.gpu_blocks,
-            predicted.bytes_per_block,
-            predicted.groups.len(),
+            predicted.figures.gpu_blocks,
+            predicted.figures.bytes_per_block,
+            predicted.figures.groups.len(),
             predicted.max_model_len,
-            predicted.blocks_per_request
+            predicted.figures.blocks_per_request
         ),
     ];
     if !predicted.starts {

@@ -3,9 +3,11 @@
 use std::fs;
 
 use anyhow::Context as _;
+use serde::Serialize;
 use sizing::{
-    Blocks, Bytes, Checkpoint, Engine, EngineFlags, GpuSpec, KvMemory, PrintedGib, Shape, Tokens, catalogue,
-    engine::{Deployment, ServeArgs, SpeculativeArgs},
+    Blocks, Bytes, Checkpoint, Engine, EngineFlags, GpuSpec, KvCachePlan, KvMemory, PrintedGib, Shape, Tokens,
+    catalogue,
+    engine::{Deployment, KvGroup, ServeArgs, SpeculativeArgs},
 };
 
 use super::args::{EngineArgs, MambaMode, MemoryArgs, ModelArgs};
@@ -23,7 +25,7 @@ pub(super) struct Model {
 }
 
 impl Model {
-    pub(super) fn of(args: &ModelArgs) -> anyhow::Result<Self> {
+    pub(super) fn from_args(args: &ModelArgs) -> anyhow::Result<Self> {
         let mut model = match (&args.config, &args.model) {
             (Some(path), _) => Self::from_config(path)?,
             (None, Some(name)) => Self::from_catalogue(name)?,
@@ -108,7 +110,7 @@ pub(super) struct Setup {
 }
 
 impl Setup {
-    pub(super) fn of(engine: Engine, model: &Model, args: &EngineArgs, gpu: Option<&GpuSpec>) -> anyhow::Result<Self> {
+    pub(super) fn new(engine: Engine, model: &Model, args: &EngineArgs, gpu: Option<&GpuSpec>) -> anyhow::Result<Self> {
         let declared = model.checkpoint.as_ref().map(Checkpoint::declared).unwrap_or_default();
         let resolved = engine.resolve(&serve_args(args)?, &model.shape, declared, gpu).exit(Exit::Usage)?;
         let assumptions = model.assumptions.iter().cloned().chain(resolved.assumptions).collect();
@@ -164,7 +166,17 @@ impl Memory {
         Self { low: memory, nominal: memory, high: memory }
     }
 
-    pub(super) fn of(
+    /// Memory as a log has it, in GiB to two places.
+    pub(super) fn printed(gib: f64) -> Self {
+        let printed = PrintedGib::new(gib);
+        Self {
+            low: KvMemory::Available(printed.low()),
+            nominal: KvMemory::Available(printed.nominal()),
+            high: KvMemory::Available(printed.high()),
+        }
+    }
+
+    pub(super) fn from_args(
         args: &MemoryArgs,
         model: &Model,
         setup: &Setup,
@@ -172,12 +184,7 @@ impl Memory {
         gpu: Option<&GpuSpec>,
     ) -> anyhow::Result<Self> {
         if let Some(gib) = args.available_kv_gib {
-            let printed = PrintedGib::new(gib);
-            return Ok(Self {
-                low: KvMemory::Available(printed.low()),
-                nominal: KvMemory::Available(printed.nominal()),
-                high: KvMemory::Available(printed.high()),
-            });
+            return Ok(Self::printed(gib));
         }
         if let Some(bytes) = args.kv_cache_memory_bytes {
             return Ok(Self::exactly(KvMemory::Available(Bytes::new(bytes))));
@@ -223,5 +230,42 @@ impl Memory {
             nominal: KvMemory::Available(nominal),
             high: KvMemory::Available(high),
         })
+    }
+}
+
+/// What the engine makes of a memory: the likely figures, and the ends of their intervals.
+#[derive(Debug, Serialize)]
+pub(super) struct KvFigures {
+    pub(super) gpu_blocks: u64,
+    pub(super) gpu_blocks_interval: [u64; 2],
+    pub(super) bytes_per_block: u64,
+    pub(super) blocks_per_request: u64,
+    pub(super) groups: Vec<KvGroup>,
+    pub(super) kv_cache_tokens: u64,
+    pub(super) kv_cache_tokens_interval: [u64; 2],
+    pub(super) max_concurrency: f64,
+    pub(super) max_concurrency_interval: [f64; 2],
+}
+
+impl KvFigures {
+    /// The figures and the likely plan; `plan` is asked once for each end of the memory and once for the middle.
+    pub(super) fn new(
+        memory: Memory,
+        plan: impl Fn(KvMemory) -> anyhow::Result<KvCachePlan>,
+    ) -> anyhow::Result<(Self, KvCachePlan)> {
+        let [low, nominal, high] = [plan(memory.low)?, plan(memory.nominal)?, plan(memory.high)?];
+        let tokens = |plan: &KvCachePlan| plan.kv_cache_tokens().get();
+        let figures = Self {
+            gpu_blocks: nominal.blocks().get(),
+            gpu_blocks_interval: [low.blocks().get(), high.blocks().get()],
+            bytes_per_block: nominal.bytes_per_block().get(),
+            blocks_per_request: nominal.blocks_per_request().get(),
+            groups: nominal.groups().to_vec(),
+            kv_cache_tokens: tokens(&nominal),
+            kv_cache_tokens_interval: [tokens(&low), tokens(&high)],
+            max_concurrency: nominal.max_concurrency(),
+            max_concurrency_interval: [low.max_concurrency(), high.max_concurrency()],
+        };
+        Ok((figures, nominal))
     }
 }
