@@ -6,10 +6,12 @@
 //!
 //! No measurement enters the rows: the memory of a server that ran is in [`crate::server_capacity`].
 
+use sizing::engine::{Deployment, Platform};
 use sizing::planner::{self, Demand, FleetPlan, Question, Target};
 use sizing::reference;
 use sizing::simple::CARD_COUNTS;
-use sizing::{Engine, EngineFlags, GpuSpec, KvMemory, ModelSpec, Prices, Tokens, catalogue};
+use sizing::weights::WeightFormat;
+use sizing::{Engine, EngineFlags, GpuSpec, KvDtype, KvMemory, ModelSpec, Prices, Tokens, catalogue};
 
 use crate::{Deviation, GpuOption, SimpleMethod, SizingSection, Summary};
 
@@ -71,6 +73,7 @@ fn section_of(question: &Question<'_>, fleet: FleetPlan) -> Option<SizingSection
         question,
         simple: if of_reference { reference::method(context) } else { sizing::SimpleMethod::of(model, context) },
         concurrency: at_once(target, &fleet),
+        weights,
     };
     Some(SizingSection {
         model: model.name.clone(),
@@ -112,6 +115,7 @@ struct Sizing<'a> {
     question: &'a Question<'a>,
     simple: sizing::SimpleMethod,
     concurrency: u32,
+    weights: WeightFormat,
 }
 
 impl Sizing<'_> {
@@ -177,13 +181,27 @@ impl Sizing<'_> {
         }
     }
 
-    /// What the engine would print with 16-bit weights and its own defaults for the card; `None` when the weights do not fit.
+    /// Maximum concurrency in the log of a fresh server with weights and cache of the section's formats and the engine's own
+    /// defaults for the card; `None` when the weights do not fit.
     fn printed(&self, gpu: &GpuSpec, cards: u32) -> Option<f64> {
         let Question { model, engine, target, .. } = self.question;
-        let budget = engine.memory_budget(model, gpu, u64::from(cards))?;
+        let limits = engine.serving_defaults(gpu);
+        let tensor_parallel = u64::from(cards);
+        let budget = engine.budget(&Deployment {
+            weights: planner::weight_bytes(model, self.weights),
+            vocabulary: model.shape.value.vocabulary,
+            gpu,
+            tensor_parallel,
+            pipeline_parallel: 1,
+            max_num_seqs: limits.max_num_seqs,
+            utilization: None,
+            eager: false,
+        })?;
         let flags = EngineFlags {
-            max_num_batched_tokens: engine.serving_defaults(gpu).max_num_batched_tokens,
-            tensor_parallel: u64::from(cards),
+            max_num_batched_tokens: limits.max_num_batched_tokens,
+            kv_dtype: target.kv.unwrap_or(KvDtype::Bits16),
+            platform: Platform::of(gpu),
+            tensor_parallel,
             ..EngineFlags::new(target.longest)
         };
         let plan = engine.kv_cache(model, &flags, KvMemory::Available(budget.available()?)).ok()?;
