@@ -63,7 +63,7 @@ pub struct Summary {
     pub findings: Vec<Finding>,
     /// Which GPUs would hold a target load of this model; absent when the model is not in the catalogue.
     pub sizing: Option<SizingSection>,
-    /// What to buy for a load, where `cargo xtask plan --into` left its answer in the run folder.
+    /// What to buy for a load, where `plimsoll plan --into` left its answer in the run folder.
     pub plan: Option<Box<::sizing::planner::FleetPlan>>,
     /// How well the levels predict each other, and what they predict; absent when no level ran to its end.
     pub performance: Option<PerformanceSection>,

@@ -9,7 +9,7 @@ use crate::progress;
 
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct AskArgs {
-    /// Also plan what to buy for this load, from this run and the catalogue, as `cargo xtask plan --target` does; the report
+    /// Also plan what to buy for this load, from this run and the catalogue, as `plimsoll plan --target` does; the report
     /// then has it as a section
     #[arg(long, value_name = "TARGET", value_parser = target::target)]
     target: Option<Target>,

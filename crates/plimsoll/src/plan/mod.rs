@@ -1,4 +1,4 @@
-//! `cargo xtask plan`: from what was measured to what to buy. Reads runs and prices, asks `sizing::planner`, prints.
+//! `plimsoll plan`: from what was measured to what to buy. Reads runs and prices, asks `sizing::planner`, prints.
 
 mod ask;
 mod queue;
@@ -23,9 +23,10 @@ use crate::{
     exit::{self, Exit, WithExit as _},
     lang::Lang,
     output::{self, CONSOLE_WIDTH},
+    program::program_name,
 };
 
-/// What can be typed after `cargo xtask plan`.
+/// What can be typed after `plimsoll plan`.
 #[derive(Debug, Args)]
 pub struct PlanArgs {
     /// Run folders whose levels calibrate the predictions; without any, the catalogue speaks alone
@@ -204,7 +205,8 @@ pub(crate) fn kept(dir: &RunDir) -> anyhow::Result<Option<FleetPlan>> {
     let bytes = fs::read(&path).with_context(|| format!("read {}", path.display()))?;
     let plan = serde_json::from_slice(&bytes)
         .with_context(|| {
-            format!("understand {}\nhint: make it again with `cargo xtask plan --into`, or remove it", path.display())
+            let name = program_name();
+            format!("cannot parse {}\nhint: make it again with `{name} plan --into`, or remove it", path.display())
         })
         .map_err(|error| exit::error(Exit::Usage, format!("{error:#}")))?;
     Ok(Some(plan))
