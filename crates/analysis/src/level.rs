@@ -26,7 +26,7 @@ use crate::{
     distribution::{Reading, adjusted_percentiles, distribution, pooled, ratio, share_up_to},
     level::energy::{LevelTokens, energy_level, prompt_tokens_within},
     level::failures::failures,
-    level::goodput::Strains,
+    level::goodput::SloRatios,
     level::gpu::gpu_level,
     level::open_loop::{request_rate, stages},
     level::rates::Rates,
@@ -48,7 +48,7 @@ pub(crate) struct LevelFigures<'a> {
     /// E2EL of the completed requests in milliseconds.
     pub(crate) e2el_ms: Option<Sample>,
     /// Against the objectives of the run.
-    pub(crate) strains: Option<Strains>,
+    pub(crate) slo_ratios: Option<SloRatios>,
     /// How the observations are to be read.
     pub(crate) reading: Reading,
 }
@@ -77,7 +77,7 @@ pub(crate) fn figures<'a>(
     let icl_ms = chunk_gaps(level, confidence);
     let client = level.measure.and_then(client_level);
     let objectives = run.manifest.judgement.objectives.as_ref();
-    let strains = objectives.and_then(|objectives| Strains::new(&ordered, objectives));
+    let slo_ratios = objectives.and_then(|objectives| SloRatios::new(&ordered, objectives));
     let mut summary = LevelSummary {
         level: level.index,
         concurrency: level.concurrency,
@@ -103,7 +103,7 @@ pub(crate) fn figures<'a>(
         output_tokens: per_request(Metric::OutputTokens),
         prompt_tokens: per_request(Metric::PromptTokens),
         failure_adjusted: failure_adjusted(&ttft, e2el_sample.as_ref(), requests.failed, confidence),
-        goodput: goodput::level(rates.as_ref(), strains.as_ref(), objectives),
+        goodput: goodput::level(rates.as_ref(), slo_ratios.as_ref(), objectives),
         steady: steady(&ttft, &e2el, reading),
         stages: stages(level, run, reading),
         turns: turns(&ordered, reading),
@@ -119,7 +119,7 @@ pub(crate) fn figures<'a>(
     // Metrics whose rows find nothing in the fields above are kept by name.
     let more = METRICS.iter().filter(|row| row.is_objective() && (row.of_level)(&summary).is_none());
     summary.more_ms = more.filter_map(|row| Some((row.metric, per_request(row.metric)?))).collect();
-    LevelFigures { summary, requests: ordered, e2el_ms: e2el_sample, strains, reading }
+    LevelFigures { summary, requests: ordered, e2el_ms: e2el_sample, slo_ratios, reading }
 }
 
 fn energy(level: &LevelRecords<'_>, output: Option<f64>, run: &RunData) -> Option<EnergyLevel> {

@@ -189,7 +189,7 @@ impl MetricRow {
 
     /// Whether a level has many observations of it, not one figure of its own.
     pub fn is_of_requests(&self) -> bool {
-        !matches!(self.metric, Metric::OutputTokS | Metric::RequestsPerS | Metric::SuccessRate | Metric::SloAttainment)
+        !matches!(self.of_request, WholeLevel)
     }
 
     /// Whether it can be an objective: a time of each request.
@@ -237,7 +237,7 @@ impl Statistic {
     }
 
     /// Returns this statistic of a distribution; `None` where the sample does not support it.
-    pub fn of(self, distribution: &Distribution) -> Option<Estimate> {
+    pub fn pick(self, distribution: &Distribution) -> Option<Estimate> {
         match self {
             Self::Mean => Some(distribution.mean),
             Self::P50 => distribution.p50,
@@ -280,7 +280,7 @@ impl LevelFigure {
     /// Returns the figure of a level; `None` where it was not measured or the sample does not support it.
     pub fn value(self, level: &LevelSummary) -> Option<Estimate> {
         match (self.row().of_level)(level)? {
-            LevelValue::Distribution(distribution) => self.statistic.of(&distribution),
+            LevelValue::Distribution(distribution) => self.statistic.pick(&distribution),
             LevelValue::Single(estimate) => Some(estimate),
         }
     }

@@ -51,8 +51,8 @@ fn figure(level: &LevelFigures<'_>, what: LevelFigure) -> Option<Figure> {
             share(what, &counted.map(|record| is_completed(record)).collect::<Vec<_>>(), reading)
         }
         (Metric::SloAttainment, _) => {
-            let strains = &level.strains.as_ref()?.series;
-            share(what, &strains.iter().map(|x| *x <= 1.0).collect::<Vec<_>>(), reading)
+            let slo_ratios = &level.slo_ratios.as_ref()?.series;
+            share(what, &slo_ratios.iter().map(|x| *x <= 1.0).collect::<Vec<_>>(), reading)
         }
         // A rate of completions is the throughput of requests of one length: it is tested as output.
         (Metric::RequestsPerS, _) => None,
@@ -77,7 +77,7 @@ fn mean(what: LevelFigure, series: &[f64], reading: Reading) -> Option<Figure> {
 /// The error that the interval of the percentile implies, as if it were a normal one.
 fn percentile(what: LevelFigure, series: &[f64], reading: Reading) -> Option<Figure> {
     let distribution = distribution(series, reading)?;
-    let estimate = what.statistic.of(&distribution)?;
+    let estimate = what.statistic.pick(&distribution)?;
     let (low, high) = (estimate.low?, estimate.high?);
     let width = implied_widths(reading.confidence)?;
     Some(Figure {

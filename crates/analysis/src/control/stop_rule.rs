@@ -76,7 +76,7 @@ impl StopRule {
 
     /// Half of the interval's width over the figure; none where the sample gives no interval.
     fn width(self, series: &[f64], reading: Reading) -> Option<f64> {
-        let estimate = self.statistic.of(&distribution(series, reading)?)?;
+        let estimate = self.statistic.pick(&distribution(series, reading)?)?;
         let half = (estimate.high? - estimate.low?) / 2.0;
         Some(half / estimate.value).filter(|share| share.is_finite())
     }

@@ -16,9 +16,9 @@ use crate::{
     level::window::is_completed,
 };
 
-/// The requests of a level by their strain.
+/// Worst latency over objective of each request of a level: up to 1 the request is good.
 #[derive(Clone, Debug)]
-pub(crate) struct Strains {
+pub(crate) struct SloRatios {
     /// Of each request in the order of sending; infinite when it failed.
     pub(crate) series: Vec<f64>,
     /// Of those that completed.
@@ -29,11 +29,11 @@ pub(crate) struct Strains {
     pub(crate) attainment: Quantile,
 }
 
-impl Strains {
+impl SloRatios {
     /// Of measured requests in the order of sending. Requests that we gave up say nothing of the server.
     pub(crate) fn new(requests: &[&RequestRecord], objectives: &Objectives) -> Option<Self> {
         let counted = requests.iter().filter(|record| record.outcome != Outcome::Cancelled);
-        let series: Vec<f64> = counted.map(|record| strain(record, objectives)).collect();
+        let series: Vec<f64> = counted.map(|record| slo_ratio(record, objectives)).collect();
         let finite: Vec<f64> = series.iter().copied().filter(|x| x.is_finite()).collect();
         let failed = (series.len() - finite.len()) as u64;
         Some(Self {
@@ -52,7 +52,7 @@ impl Strains {
         self.sample = Sample::new(finite.collect()).ok();
     }
 
-    /// The quantile of the strain; `None` when it is infinite.
+    /// The quantile of the ratios; `None` when it is infinite.
     pub(crate) fn quantile(&self) -> Option<f64> {
         failure_adjusted(self.sample.as_ref()?, self.failed, self.attainment)
     }
@@ -74,7 +74,7 @@ impl Strains {
     }
 }
 
-fn strain(record: &RequestRecord, objectives: &Objectives) -> f64 {
+fn slo_ratio(record: &RequestRecord, objectives: &Objectives) -> f64 {
     if !is_completed(record) {
         return f64::INFINITY;
     }
@@ -94,18 +94,18 @@ fn over(record: &RequestRecord, metric: Metric, limit_ns: u64) -> f64 {
 /// The level's figures; `None` without objectives, or when no request was sent that says something.
 pub(crate) fn level(
     rates: Option<&Rates<'_>>,
-    strains: Option<&Strains>,
+    slo_ratios: Option<&SloRatios>,
     objectives: Option<&Objectives>,
 ) -> Option<GoodputLevel> {
-    let (rates, strains, objectives) = (rates?, strains?, objectives?);
+    let (rates, slo_ratios, objectives) = (rates?, slo_ratios?, objectives?);
     let Rates { requests, reading, .. } = *rates;
-    let n = strains.series.len() as f64;
-    let good = strains.series.iter().filter(|x| **x <= 1.0).count();
-    let attainment = share_up_to(&strains.series, 1.0, reading)?;
-    let value = strains.quantile();
-    let interval = strains.effective_for(reading).zip(strains.sample.as_ref());
-    let interval = interval.filter(|_| strains.failed == 0).and_then(|(effective, sample)| {
-        effective_quantile_interval(sample, strains.attainment, effective, reading.confidence)
+    let n = slo_ratios.series.len() as f64;
+    let good = slo_ratios.series.iter().filter(|x| **x <= 1.0).count();
+    let attainment = share_up_to(&slo_ratios.series, 1.0, reading)?;
+    let value = slo_ratios.quantile();
+    let interval = slo_ratios.effective_for(reading).zip(slo_ratios.sample.as_ref());
+    let interval = interval.filter(|_| slo_ratios.failed == 0).and_then(|(effective, sample)| {
+        effective_quantile_interval(sample, slo_ratios.attainment, effective, reading.confidence)
     });
     let met = |(metric, limit_ns)| {
         let met = requests.iter().filter(|record| is_completed(record) && over(record, metric, limit_ns) <= 1.0);
@@ -114,10 +114,10 @@ pub(crate) fn level(
     Some(GoodputLevel {
         good: good as u64,
         attainment,
-        requests_per_s: rates.per_second(|record| f64::from(u8::from(strain(record, objectives) <= 1.0))),
+        requests_per_s: rates.per_second(|record| f64::from(u8::from(slo_ratio(record, objectives) <= 1.0))),
         met: objectives.limits_ns.iter().map(met).collect(),
         strain: value.map(|value| estimate(value, interval)),
-        effective: strains.effective(reading),
+        effective: slo_ratios.effective(reading),
         holds: attainment.value >= objectives.attainment,
     })
 }

@@ -80,7 +80,7 @@ impl Calibrated {
             (Some(trial), Err(_)) | (None, Ok(trial)) => trial,
             (None, Err(refusal)) => return Err(refused(&refusal)),
         };
-        let errors = [0, 1, 2].map(|figure| Errors::of(&best.held_out, reach, figure));
+        let errors = [0, 1, 2].map(|figure| Errors::from_held_out(&best.held_out, reach, figure));
         Ok(Self { law: best.law, kind: best.kind, reach, errors, loads: loads.len() })
     }
 
@@ -128,7 +128,7 @@ impl Calibrated {
 }
 
 impl Errors {
-    fn of(held_out: &[HeldOut], reach: Range, figure: usize) -> Option<Self> {
+    fn from_held_out(held_out: &[HeldOut], reach: Range, figure: usize) -> Option<Self> {
         let errors = |ends_only: bool| -> Vec<f64> {
             let counted = held_out.iter().filter(|out| !ends_only || reach.is_at_an_end(out.load));
             counted.filter_map(|out| out.errors[figure]).collect()
@@ -225,12 +225,12 @@ mod tests {
             .zip(errors)
             .map(|(concurrency, error)| HeldOut { load: load(concurrency), errors: [Some(error), None, None] })
             .collect();
-        let errors = Errors::of(&held_out, reach, 0).unwrap();
+        let errors = Errors::from_held_out(&held_out, reach, 0).unwrap();
         let all = (0.0408_f64 / 6.0).sqrt();
         let ends = (0.2_f64 / 4.0).sqrt();
         assert!((errors.factor(true).ln() - 1.9432 * all).abs() < 1e-4);
         assert!((errors.factor(false).ln() - 1.9432 * ends).abs() < 1e-4);
-        assert!(Errors::of(&held_out, reach, 1).is_none());
+        assert!(Errors::from_held_out(&held_out, reach, 1).is_none());
     }
 
     #[test]

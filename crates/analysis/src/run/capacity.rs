@@ -12,7 +12,7 @@
 
 use stats::{Crossing, Quantile, Sample, crossing, draw_quantiles, non_decreasing};
 
-use crate::{LoadCapacity, distribution::Reading, level::goodput::Strains};
+use crate::{LoadCapacity, distribution::Reading, level::goodput::SloRatios};
 
 /// Draws of the bootstrap: the ends of a 95 % interval are then the 50th draw from either end.
 const DRAWS: usize = 2000;
@@ -25,7 +25,7 @@ const LARGEST_STRAIN: f64 = 100.0;
 pub(crate) struct Tested<'a> {
     /// Requests in flight, or per second.
     pub(crate) load: f64,
-    pub(crate) strains: &'a Strains,
+    pub(crate) slo_ratios: &'a SloRatios,
     pub(crate) reading: Reading,
 }
 
@@ -59,7 +59,7 @@ pub(crate) fn capacity(levels: &[Tested<'_>], seed: u64) -> LoadCapacity {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of the number of draws")]
     let rank = (tail * DRAWS as f64) as usize;
     let largest = levels.last().map(|level| level.load);
-    let holds = |level: &&Tested<'_>| level.strains.quantile().is_some_and(|q| q <= 1.0);
+    let holds = |level: &&Tested<'_>| level.slo_ratios.quantile().is_some_and(|q| q <= 1.0);
     let failed_at = levels.iter().find(|level| !holds(level));
     LoadCapacity {
         load: Some(load(&points, &measured)).filter(|load| load.is_finite() && *load > 0.0),
@@ -72,17 +72,17 @@ pub(crate) fn capacity(levels: &[Tested<'_>], seed: u64) -> LoadCapacity {
 }
 
 fn point(level: &Tested<'_>, seed: u64) -> Point {
-    let strains = level.strains;
+    let slo_ratios = level.slo_ratios;
     // Of a single wave nothing shows how waves differ: it counts as one observation.
-    let effective = strains.effective(level.reading).unwrap_or(1.0);
+    let effective = slo_ratios.effective(level.reading).unwrap_or(1.0);
     let effective = effective.max(1.0);
-    let q = usable(strains.attainment, effective);
+    let q = usable(slo_ratios.attainment, effective);
     Point {
         load: level.load,
-        strain: strains.quantile().unwrap_or(f64::INFINITY),
+        strain: slo_ratios.quantile().unwrap_or(f64::INFINITY),
         weight: effective,
-        largest: strains.sample.as_ref().map_or(f64::INFINITY, Sample::max),
-        draws: draw_quantiles(strains.sample.as_ref(), strains.failed, q, effective, DRAWS, seed),
+        largest: slo_ratios.sample.as_ref().map_or(f64::INFINITY, Sample::max),
+        draws: draw_quantiles(slo_ratios.sample.as_ref(), slo_ratios.failed, q, effective, DRAWS, seed),
     }
 }
 
@@ -92,10 +92,10 @@ fn usable(attainment: Quantile, effective: f64) -> Quantile {
     Quantile::new(attainment.get().clamp(nearest * 1e-3, 1.0 - nearest * 1e-3)).unwrap_or(attainment)
 }
 
-/// The load at which these strains pass 1: 0 below the smallest level, infinite beyond the largest. A level whose strain
+/// The load at which these ratios pass 1: 0 below the smallest level, infinite beyond the largest. A level whose strain
 /// is not known is left out; when the largest is, no more is known than the largest that is.
-fn load(points: &[Point], strains: &[Option<f64>]) -> f64 {
-    let known = || points.iter().zip(strains).filter_map(|(point, strain)| Some((point, (*strain)?)));
+fn load(points: &[Point], slo_ratios: &[Option<f64>]) -> f64 {
+    let known = || points.iter().zip(slo_ratios).filter_map(|(point, strain)| Some((point, (*strain)?)));
     let logarithms: Vec<f64> =
         known().map(|(_, strain)| strain.clamp(1.0 / LARGEST_STRAIN, LARGEST_STRAIN).ln()).collect();
     let weights: Vec<f64> = known().map(|(point, _)| point.weight).collect();
@@ -106,7 +106,7 @@ fn load(points: &[Point], strains: &[Option<f64>]) -> f64 {
     match crossing(&line, 1.0 + 1e-12) {
         Crossing::Below => 0.0,
         Crossing::At(load) => load,
-        Crossing::Beyond if strains.last().is_some_and(Option::is_some) => f64::INFINITY,
+        Crossing::Beyond if slo_ratios.last().is_some_and(Option::is_some) => f64::INFINITY,
         Crossing::Beyond => line.last().map_or(0.0, |point| point.0),
     }
 }

@@ -17,7 +17,7 @@ use crate::{
     distribution::Reading,
     distribution::failure_adjusted,
     level::LevelFigures,
-    level::goodput::Strains,
+    level::goodput::SloRatios,
     run::capacity::{self, Tested},
 };
 
@@ -90,18 +90,18 @@ fn pooled(
     let complete = complete.map(|level| Some((load(level)?, level)));
     let mut complete: Vec<_> = complete.collect::<Option<_>>()?;
     complete.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let mut loads: Vec<(f64, Reading, Strains)> = Vec::with_capacity(complete.len());
+    let mut loads: Vec<(f64, Reading, SloRatios)> = Vec::with_capacity(complete.len());
     for (load, level) in complete {
-        let Some(strains) = level.strains.as_ref() else {
+        let Some(slo_ratios) = level.slo_ratios.as_ref() else {
             continue;
         };
         match loads.last_mut() {
-            Some((same, _, pooled)) if same.total_cmp(&load).is_eq() => pooled.extend(strains),
-            _ => loads.push((load, level.reading, strains.clone())),
+            Some((same, _, pooled)) if same.total_cmp(&load).is_eq() => pooled.extend(slo_ratios),
+            _ => loads.push((load, level.reading, slo_ratios.clone())),
         }
     }
     let tested: Vec<Tested<'_>> =
-        loads.iter().filter_map(|(load, reading, strains)| tested(*load, *reading, strains)).collect();
+        loads.iter().filter_map(|(load, reading, slo_ratios)| tested(*load, *reading, slo_ratios)).collect();
     (!tested.is_empty()).then(|| capacity::capacity(&tested, seed))
 }
 
@@ -124,17 +124,17 @@ fn slots(of: LoadCapacity) -> SloCapacity {
 fn row_capacity(e2el_below_ms: f64, levels: &[&LevelFigures<'_>], seed: u64) -> SloCapacity {
     let limits_ns = PerMetric::from_iter([(Metric::E2el, nanoseconds(e2el_below_ms))]);
     let objectives = Objectives { limits_ns, attainment: Quantile::P95.get() };
-    let strains: Vec<_> =
-        levels.iter().filter_map(|level| Some((*level, Strains::new(&level.requests, &objectives)?))).collect();
-    let tested: Vec<Tested<'_>> = strains
+    let slo_ratios: Vec<_> =
+        levels.iter().filter_map(|level| Some((*level, SloRatios::new(&level.requests, &objectives)?))).collect();
+    let tested: Vec<Tested<'_>> = slo_ratios
         .iter()
-        .filter_map(|(level, strains)| tested(f64::from(level.summary.concurrency), level.reading, strains))
+        .filter_map(|(level, slo_ratios)| tested(f64::from(level.summary.concurrency), level.reading, slo_ratios))
         .collect();
     slots(capacity::capacity(&tested, seed))
 }
 
-fn tested(load: f64, reading: Reading, strains: &Strains) -> Option<Tested<'_>> {
-    (!strains.series.is_empty()).then_some(Tested { load, strains, reading })
+fn tested(load: f64, reading: Reading, slo_ratios: &SloRatios) -> Option<Tested<'_>> {
+    (!slo_ratios.series.is_empty()).then_some(Tested { load, slo_ratios, reading })
 }
 
 #[expect(

@@ -56,7 +56,7 @@ fn a_socket_file_is_measured_with_its_telemetry() {
 }
 
 #[test]
-fn several_servers_share_a_run_and_the_run_says_so() {
+fn several_servers_share_a_run_and_the_manifest_notes_it() {
     let (one, two) = (Sim::start(&["--profile", "fixed"]), Sim::start(&["--profile", "fixed"]));
     let folder = tempfile::tempdir().expect("a folder");
     let urls = format!("{},{}", one.url, two.url);

@@ -7,7 +7,7 @@ use sizing::planner::{
 use sizing::weights::WeightFormat;
 use sizing::{Prices, catalogue};
 
-fn of(target: &Target) -> FleetPlan {
+fn plan_for(target: &Target) -> FleetPlan {
     plan(&Question::of(catalogue::model("Qwen/Qwen3-8B").unwrap(), target)).unwrap()
 }
 
@@ -24,7 +24,7 @@ fn one_price() -> Prices {
 fn every_choice_carries_the_load_within_memory_and_objectives() {
     let slo = Slo { tpot_s: Some(0.04), ttft_s: Some(3.0), e2el_s: Some(12.0) };
     let target = Target { slo, growth: 1.5, spare: 1, ..Target::concurrency(64, 1500, 250) };
-    let plan = of(&target);
+    let plan = plan_for(&target);
     assert!(plan.choices.len() > 20, "{}", plan.choices.len());
     for choice in &plan.choices {
         let at_once = choice.concurrency * f64::from(choice.replicas);
@@ -54,7 +54,7 @@ fn every_choice_carries_the_load_within_memory_and_objectives() {
 /// Nothing on the frontier is beaten in all three, everything else that is priced and asked for is.
 #[test]
 fn the_frontier_is_what_nothing_beats() {
-    let plan = of(&Target::concurrency(32, 1000, 200));
+    let plan = plan_for(&Target::concurrency(32, 1000, 200));
     let point = |choice: &Choice| {
         let speed = choice.speed?;
         let tokens = speed.output_tokens_per_second.likely;
@@ -151,7 +151,7 @@ fn unknown_prices_stay_unknown_and_the_next_card_bounds_the_answer() {
 fn a_rate_takes_the_replicas_of_its_busiest_hour() {
     let target =
         Target { demand: Demand::Rate(Day::wave(6.0, 2.0)), success: 0.99, ..Target::concurrency(1, 1000, 200) };
-    let plan = of(&target);
+    let plan = plan_for(&target);
     let day = plan.fleet.as_ref().unwrap();
     let choice = &plan.choices[day.choice];
     let most = day.hours.iter().map(|hour| hour.replicas).max();
@@ -177,7 +177,7 @@ fn a_rate_takes_the_replicas_of_its_busiest_hour() {
 fn what_cannot_be_says_why() {
     let slo = Slo { tpot_s: Some(1e-6), ..Slo::default() };
     let impossible = Target { slo, ..Target::concurrency(8, 1000, 200) };
-    let plan = of(&impossible);
+    let plan = plan_for(&impossible);
     assert!(plan.choices.is_empty() && plan.recommended.least_cost.is_none());
     assert!(plan.rejected.iter().any(|rejected| matches!(&rejected.reason,
         Reason::SloMissed { metric, limit_s, .. } if metric == "tpot" && *limit_s <= 1e-6)));
@@ -190,7 +190,7 @@ fn what_cannot_be_says_why() {
 /// What a run folder keeps reads back as it was.
 #[test]
 fn a_plan_reads_back() {
-    let plan = of(&Target::concurrency(8, 1000, 200));
+    let plan = plan_for(&Target::concurrency(8, 1000, 200));
     let text = serde_json::to_string(&plan).unwrap();
     let back: FleetPlan = serde_json::from_str(&text).unwrap();
     let names = |plan: &FleetPlan| plan.choices.iter().map(Choice::name).collect::<Vec<_>>();
@@ -334,7 +334,7 @@ fn the_reference_s_question_needs_no_eight_cards() {
 /// vLLM has no fp8 KV cache before Ada and no fp8 or 4-bit kernels on a V100; gpt-oss is served as it is published.
 #[test]
 fn no_choice_is_without_a_kernel() {
-    let plan = of(&Target::concurrency(8, 1000, 200));
+    let plan = plan_for(&Target::concurrency(8, 1000, 200));
     for choice in &plan.choices {
         let generation = catalogue::gpu(&choice.gpu).unwrap().generation.unwrap();
         assert!(choice.kv_cache_dtype == "auto" || generation.has_fp8_kv_cache(), "{choice:?}");
